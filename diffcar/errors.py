@@ -1,0 +1,54 @@
+"""What can go wrong, as exceptions that carry their remedy."""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DiffcarError",
+    "GradientError",
+    "ModelError",
+    "OutputError",
+    "PathError",
+    "SimulationError",
+]
+
+
+class DiffcarError(Exception):
+    """Base of every error that a user can act on.
+
+    Args:
+        message: What is wrong, with the offending value.
+        hint: What fixes it.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(DiffcarError):
+    """A configuration file, a flag or a `--set` override is wrong."""
+
+
+class PathError(DiffcarError):
+    """A reference path cannot be read, built or driven."""
+
+
+class ModelError(DiffcarError):
+    """A vehicle model lacks what the car needs, or cannot be read."""
+
+
+class CheckpointError(DiffcarError):
+    """A run folder or a checkpoint is missing, damaged or of another kind."""
+
+
+class OutputError(DiffcarError):
+    """A result cannot be written where it was asked for."""
+
+
+class SimulationError(DiffcarError):
+    """The simulator refused the scene or left its valid range."""
+
+
+class GradientError(DiffcarError):
+    """A gradient is not finite, or does not agree with finite differences."""
