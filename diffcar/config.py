@@ -1,0 +1,343 @@
+"""The configuration schema and how files, overrides and flags become one.
+
+Later wins: default, YAML file, `--set key=value`, flag. Everything is checked at once, before
+torch or Genesis is imported.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from diffcar.errors import ConfigError
+
+__all__ = [
+    "ControllerConfig",
+    "EvaluationConfig",
+    "LossConfig",
+    "PathConfig",
+    "SceneConfig",
+    "SimulateConfig",
+    "StartConfig",
+    "TrainConfig",
+    "TrainE2EConfig",
+    "dump_config",
+    "load_config",
+]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values are not coerced between kinds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class PathConfig(_Section):
+    """The reference path and the speed to drive it with."""
+
+    source: str = "random"
+    """Name of a built-in path or a CSV file."""
+    scale: Positive = 1.0
+    """Factor on all coordinates of a file; 0.1 turns a race track into one for a 1:10 car."""
+    closed: bool | None = None
+    """Whether a file's path is a loop; null decides by the gap between its ends."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the built-in path `random`."""
+    top_speed: Positive = 3.0
+    """Upper limit of the reference speed [m/s]."""
+    lateral_acceleration: Positive = 4.0
+    """Limit on speed² times curvature along the path [m/s²]."""
+    longitudinal_acceleration: Positive = 3.0
+    """Limit on speeding up and braking along the path [m/s²]."""
+
+
+class SceneConfig(_Section):
+    """What every command that builds a scene shares."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random in the run."""
+    backend: Literal["cpu", "gpu", "auto"] = "cpu"
+    """Where Genesis runs; `auto` takes a GPU if there is one."""
+    precision: Literal[32, 64] = 32
+    """Bits of a floating-point number in the simulator and around it."""
+    compiled_fields: bool = False
+    """Genesis's performance mode: steps about twice as fast, but half a minute more to start."""
+    model: str | None = None
+    """MJCF file of the car; null takes the shipped one."""
+    actuation: Literal["torque", "pd"] = "torque"
+    """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
+    dt: Annotated[float, Field(gt=0, le=0.1)] = 0.02
+    """Control interval [s]."""
+    substeps: Annotated[int, Field(ge=1, le=100)] = 1
+    """Physics steps in a control interval."""
+    path: PathConfig = PathConfig()
+
+    @pydantic.field_validator("dt")
+    @classmethod
+    def _is_long_enough(cls, value: float) -> float:
+        if value < 1e-4:
+            raise ValueError("a control interval below 1e-4 s is not simulated usefully")
+        return value
+
+
+class StartConfig(_Section):
+    """How far from the path training rollouts start: half-widths of uniform distributions."""
+
+    cross_track: NonNegative = 0.15
+    """Lateral offset [m]."""
+    heading: NonNegative = 0.25
+    """Heading offset [rad]."""
+    speed: NonNegative = 0.5
+    """Speed offset [m/s]."""
+    standing_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Fraction of the environments that start at rest."""
+
+
+class ControllerConfig(_Section):
+    """The network and what it observes."""
+
+    hidden_sizes: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
+    """Width of each hidden layer."""
+    curvature_preview: Annotated[list[NonNegative], Field(min_length=1)] = [
+        0.0,
+        0.1,
+        0.2,
+        0.35,
+        0.55,
+        0.8,
+    ]
+    """Distances ahead at which the path's curvature is observed [m]."""
+    speed_preview: Annotated[list[NonNegative], Field(min_length=1)] = [0.15, 0.4]
+    """Distances ahead at which the reference speed is observed [m]."""
+
+
+class LossConfig(_Section):
+    """Weights of the loss terms; a weight of zero leaves a term out."""
+
+    cross_track: NonNegative = 5.0
+    """On the squared cross-track error [1/m²]."""
+    heading: NonNegative = 0.5
+    """On the squared heading error [1/rad²]."""
+    speed: NonNegative = 0.1
+    """On the squared speed error [s²/m²]."""
+    effort: NonNegative = 0.0
+    """On the squared normalised action."""
+    smoothness: NonNegative = 0.02
+    """On the squared change of the normalised action from step to step."""
+    time_indexed: NonNegative = 0.0
+    """On the squared distance to the point where the car should be by now [1/m²]."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_term(self) -> "LossConfig":
+        if not any(self.model_dump().values()):
+            raise ValueError("every weight is zero, so nothing would be trained")
+        return self
+
+
+class TrainConfig(_Section):
+    """The optimisation."""
+
+    num_updates: Count = 80
+    """Optimiser steps."""
+    num_envs: Count = 32
+    """Cars simulated in parallel."""
+    horizon: Count = 64
+    """Control steps in a rollout."""
+    truncation_length: Count | None = None
+    """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
+    learning_rate: Positive = 5e-3
+    """Adam's step size at its highest."""
+    final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """The step size at the end of the cosine decay over that at its start."""
+    max_gradient_norm: Positive = 1.0
+    """The gradient of all weights together is scaled down to this norm."""
+    max_skipped_updates: Count = 5
+    """Updates with a non-finite loss or gradient in a row before the run is given up."""
+    checkpoint_interval: Count = 10
+    """Updates between saves of the last checkpoint."""
+
+
+class EvaluationConfig(_Section):
+    """How training is judged, always in a plain scene."""
+
+    interval: Count = 20
+    """Updates between evaluations."""
+    num_envs: Count = 16
+    """Cars spread along the training path in an evaluation."""
+    duration: Positive = 4.0
+    """Simulated time of an evaluation [s]."""
+    unseen_paths: list[str] = ["figure-eight", "slalom", "double-lane-change"]
+    """Paths driven after training that training has not seen."""
+
+
+class TrainE2EConfig(SceneConfig):
+    """`diffcar train-e2e`."""
+
+    start: StartConfig = StartConfig()
+    controller: ControllerConfig = ControllerConfig()
+    loss: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _segments_fit(self) -> "TrainE2EConfig":
+        cut = self.train.truncation_length
+        if cut is not None and cut > self.train.horizon:
+            raise ValueError(
+                f"train.truncation_length {cut} is longer than train.horizon {self.train.horizon}"
+            )
+        return self
+
+
+class SimulateConfig(SceneConfig):
+    """`diffcar simulate`."""
+
+    path: PathConfig = PathConfig(source="figure-eight")
+    controller: str | None = None
+    """A run folder, a checkpoint, or pure-pursuit, stanley, zero; null takes the newest run."""
+    start: Literal["standing", "flying"] = "standing"
+    """At rest, or at the reference speed."""
+    start_cross_track: float = 0.0
+    """Initial lateral offset, + left of the path [m]."""
+    start_heading: float = 0.0
+    """Initial heading offset [rad]."""
+    skip_distance: NonNegative = 2.0
+    """Metrics count from this far along the path [m]."""
+    max_time: Positive | None = None
+    """Simulated time after which the drive is ended [s]; null allows half as long again as needed."""
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+def load_config(
+    schema: type[ConfigT],
+    *,
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
+) -> ConfigT:
+    """Resolve a configuration from its sources and check it.
+
+    Args:
+        schema: The configuration model of the command.
+        file: YAML file, if one was given.
+        overrides: `--set` arguments, `dotted.key=value`, the value in YAML notation.
+        flags: Values of command-line flags by dotted key; None stands for "not given".
+        base: Values below the file, such as the configuration of a run that is resumed.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        ConfigError: With every problem found, and the nearest name for each unknown key.
+    """
+    values: dict[str, Any] = {}
+    _merge(values, dict(base or {}))
+    if file is not None:
+        _merge(values, _read_yaml(file))
+    for override in overrides:
+        key, value = _parse_override(override)
+        _assign(values, key, value)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _assign(values, key, value)
+    try:
+        return schema.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise _explain(error, schema) from None
+
+
+def dump_config(config: BaseModel) -> str:
+    """Return the configuration as YAML that `load_config` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"the configuration file {str(file)!r} cannot be read: {error.strerror or error}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(file)!r} is not valid YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{str(file)!r} holds a {type(content).__name__} where keys and values are expected",
+            hint="write `key: value` lines; configs/train_e2e.yaml shows all keys",
+        )
+    return content
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    """Split `key=value` and read the value as YAML."""
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {text!r} is not of the form key=value", "--set train.horizon=64")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML: {error}") from None
+
+
+def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:
+    """Write nested `source` values over those of `target`, in place."""
+    for key, value in source.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _assign(values: dict[str, Any], dotted_key: str, value: object) -> None:
+    """Set a nested value by its dotted key."""
+    *sections, name = dotted_key.split(".")
+    for depth, section in enumerate(sections):
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{'.'.join(sections[: depth + 1])} is a value, not a section")
+        values = inner
+    values[name] = value
+
+
+def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> ConfigError:
+    """Turn all validation problems into one message with suggestions."""
+    keys = _dotted_keys(schema)
+    lines, hints = [], []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key!r}")
+            near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5) or [
+                name for name in keys if name.split(".")[-1] == key.split(".")[-1]
+            ]
+            hints.append(f"did you mean {near[0]!r}?" if near else f"keys are: {', '.join(keys)}")
+        else:
+            given = "" if not key else f"{key} = {problem['input']!r}: "
+            lines.append(f"{given}{problem['msg'].removeprefix('Value error, ')}")
+    return ConfigError("; ".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)
+
+
+def _dotted_keys(schema: type[BaseModel], prefix: str = "") -> list[str]:
+    """List every key of a schema in dotted notation."""
+    keys = []
+    for name, field in schema.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        section = next(
+            (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None
+        )
+        keys += _dotted_keys(section, f"{prefix}{name}.") if section else [prefix + name]
+    return keys

@@ -1,0 +1,184 @@
+"""From a name or a file to a checked `ReferencePath` with a speed profile."""
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from diffcar.config import PathConfig
+from diffcar.errors import PathError
+from diffcar.path.builtin import BUILTIN_PATHS, Points
+from diffcar.path.files import read_points
+from diffcar.path.reference import ReferencePath
+from diffcar.path.speed import speed_profile
+
+__all__ = ["load_path"]
+
+_GRID_STEP = 0.04
+_FINE_SAMPLES_PER_POINT = 16
+
+
+def load_path(config: PathConfig, *, max_curvature: float | None = None) -> ReferencePath:
+    """Build the reference path that a configuration describes.
+
+    Args:
+        config: Source, scale and limits.
+        max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
+
+    Returns:
+        The path in float64 on the CPU.
+
+    Raises:
+        PathError: If the source is unknown, unreadable or not a drivable sequence of points.
+    """
+    points = _read_source(config)
+    points, warnings = _check_points(points, config.source)
+    arc_length, x_y, heading, curvature, file_speed = _resample(points)
+    limit = np.full_like(arc_length, config.top_speed)
+    if file_speed is not None:
+        limit = np.minimum(limit, np.maximum(file_speed, 0.05))
+    speed = speed_profile(
+        arc_length,
+        curvature,
+        limit,
+        lateral_acceleration=config.lateral_acceleration,
+        longitudinal_acceleration=config.longitudinal_acceleration,
+        closed=points.closed,
+    )
+    if max_curvature is not None:
+        warnings += _sharp_turns(arc_length, curvature, max_curvature)
+    samples = np.column_stack([x_y, heading, curvature, speed])
+    name = Path(config.source).stem if config.source not in BUILTIN_PATHS else config.source
+    return ReferencePath(
+        arc_length, samples, closed=points.closed, name=name, warnings=tuple(warnings)
+    )
+
+
+def _read_source(config: PathConfig) -> Points:
+    """Return the points of a built-in path or a file."""
+    builder = BUILTIN_PATHS.get(config.source)
+    if builder is not None:
+        points = builder(config.seed)
+        return Points(points.xy * config.scale, closed=points.closed)
+    file = Path(config.source)
+    if file.is_file():
+        return read_points(file, scale=config.scale, closed=config.closed)
+    near = difflib.get_close_matches(config.source, BUILTIN_PATHS, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise PathError(
+        f"no path is called {config.source!r} and no such file exists",
+        hint=f"{hint}built in are {', '.join(BUILTIN_PATHS)}",
+    )
+
+
+def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
+    """Drop repeated points, refuse reversals, and note self-crossings."""
+    warnings = []
+    loop = np.vstack([points.xy, points.xy[:1]]) if points.closed else points.xy
+    steps = np.linalg.norm(np.diff(loop, axis=0), axis=1)
+    total = float(steps.sum())
+    if not 0.5 <= total < 1e5:
+        raise PathError(
+            f"{source!r} is {total:.3g} m long; paths from 0.5 m to 100 km can be driven",
+            hint="scale it with --path-scale",
+        )
+    keep = np.append(True, steps[: len(points.xy) - 1] > 1e-6 * total)
+    if not keep.all():
+        at = np.cumsum(steps)[np.flatnonzero(~keep) - 1]
+        warnings.append(f"{(~keep).sum()} repeated points dropped, the first at {at[0]:.2f} m")
+        speed = None if points.speed is None else points.speed[keep]
+        points = Points(points.xy[keep], points.closed, speed)
+    if len(points.xy) < 4:
+        raise PathError(f"{source!r} has {len(points.xy)} distinct points; a path needs 4")
+    _refuse_reversals(points, source)
+    if source not in BUILTIN_PATHS:
+        crossing = _first_crossing(points)
+        if crossing is not None:
+            warnings.append(
+                f"the path crosses itself at {crossing[0]:.2f} m and {crossing[1]:.2f} m; "
+                "if it should not, its points are out of order"
+            )
+    return points, warnings
+
+
+def _refuse_reversals(points: Points, source: str) -> None:
+    """Raise where the path turns back on itself between neighbouring points."""
+    xy = np.vstack([points.xy, points.xy[:2]]) if points.closed else points.xy
+    steps = np.diff(xy, axis=0)
+    turns = np.arctan2(
+        steps[:-1, 0] * steps[1:, 1] - steps[:-1, 1] * steps[1:, 0],
+        (steps[:-1] * steps[1:]).sum(1),
+    )
+    worst = int(np.argmax(np.abs(turns)))
+    if abs(turns[worst]) > np.deg2rad(120):
+        at = np.linalg.norm(steps[: worst + 1], axis=1).sum()
+        raise PathError(
+            f"{source!r} turns back by {np.rad2deg(abs(turns[worst])):.0f} degrees at {at:.2f} m",
+            hint="its points are out of order, or it is open and was taken for a loop (--open)",
+        )
+
+
+def _first_crossing(points: Points) -> tuple[float, float] | None:
+    """Return the two arc lengths [m] at which the polygon first crosses itself."""
+    loop = np.vstack([points.xy, points.xy[:1]]) if points.closed else points.xy
+    starts, steps = loop[:-1], np.diff(loop, axis=0)
+    arc_length = np.append(0.0, np.cumsum(np.linalg.norm(steps, axis=1)))
+    for i in range(len(steps) - 2):
+        # Segment i against all later ones that do not touch it.
+        last = len(steps) - (1 if points.closed and i == 0 else 0)
+        other = slice(i + 2, last)
+        gap = starts[other] - starts[i]
+        cross = steps[i, 0] * steps[other, 1] - steps[i, 1] * steps[other, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u = (gap[:, 0] * steps[other, 1] - gap[:, 1] * steps[other, 0]) / cross
+            w = (gap[:, 0] * steps[i, 1] - gap[:, 1] * steps[i, 0]) / cross
+        hits = np.flatnonzero((u >= 0) & (u < 1) & (w >= 0) & (w < 1))
+        if hits.size:
+            return float(arc_length[i]), float(arc_length[i + 2 + hits[0]])
+    return None
+
+
+def _sharp_turns(arc_length: np.ndarray, curvature: np.ndarray, limit: float) -> list[str]:
+    """Warn of the sharpest turn if the car's steering cannot follow it."""
+    worst = int(np.argmax(np.abs(curvature)))
+    if abs(curvature[worst]) <= limit:
+        return []
+    return [
+        f"the radius at {arc_length[worst]:.2f} m is {1 / abs(curvature[worst]):.3f} m; "
+        f"the car's smallest is {1 / limit:.3f} m"
+    ]
+
+
+def _resample(
+    points: Points,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Spline the points and return arc length, x y, heading, curvature and speed on a grid."""
+    xy = np.vstack([points.xy, points.xy[:1]]) if points.closed else points.xy
+    boundary = "periodic" if points.closed else "not-a-knot"
+    chord = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
+    curve = CubicSpline(chord, xy, bc_type=boundary)
+    # Arc length of the spline itself, by Simpson's rule between closely spaced parameters.
+    fine = np.interp(
+        np.arange((len(chord) - 1) * _FINE_SAMPLES_PER_POINT + 1) / _FINE_SAMPLES_PER_POINT,
+        np.arange(len(chord)),
+        chord,
+    )
+    rate = np.linalg.norm(curve(fine, 1), axis=1)
+    middle = np.linalg.norm(curve((fine[1:] + fine[:-1]) / 2, 1), axis=1)
+    pieces = np.diff(fine) * (rate[:-1] + 4 * middle + rate[1:]) / 6
+    fine_arc = np.append(0.0, np.cumsum(pieces))
+    num_samples = max(int(np.ceil(fine_arc[-1] / _GRID_STEP)), 50) + 1
+    arc_length = np.linspace(0.0, fine_arc[-1], num_samples)
+    parameter = CubicSpline(fine_arc, fine)(arc_length)
+    parameter[[0, -1]] = fine[[0, -1]]
+    first, second = curve(parameter, 1), curve(parameter, 2)
+    heading = np.unwrap(np.arctan2(first[:, 1], first[:, 0]))
+    curvature = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]) / np.linalg.norm(
+        first, axis=1
+    ) ** 3
+    speed = None
+    if points.speed is not None:
+        given = np.append(points.speed, points.speed[:1]) if points.closed else points.speed
+        speed = np.interp(parameter, chord, given)
+    return arc_length, curve(parameter), heading, curvature, speed
