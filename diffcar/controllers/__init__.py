@@ -1,0 +1,10 @@
+"""What drives the car: the trained network and its classical rivals."""
+
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.controllers.zero import Zero
+
+__all__ = ["Controller", "MLPController", "PurePursuit", "Stanley", "TrackingMLP", "Zero"]

@@ -1,0 +1,20 @@
+"""The contract of everything that drives the car."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from diffcar.sim.contract import CarState
+from diffcar.tracking import ErrorState
+
+__all__ = ["Controller"]
+
+
+class Controller(Protocol):
+    """A path-tracking controller; batched, without memory, its actions bounded."""
+
+    name: str
+    """What to call it in tables."""
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""

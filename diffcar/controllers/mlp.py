@@ -1,0 +1,63 @@
+"""The one multilayer perceptron that diffcar trains, whatever it drives."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MLPController"]
+
+
+class MLPController(nn.Module):
+    """Maps normalised observations to actions in [-1, 1].
+
+    Hidden layers are ELU, which is smooth enough for gradients through long rollouts; the output
+    is a tanh, so actions are bounded. The last layer starts small: an untrained controller does
+    nearly nothing.
+
+    Args:
+        num_observations: Entries of an observation.
+        num_actions: Entries of an action.
+        hidden_sizes: Width of each hidden layer.
+        generator: Source of the initial weights; None takes torch's global one.
+    """
+
+    _FIRST_OUTPUT_SCALE = 0.1
+
+    def __init__(
+        self,
+        num_observations: int,
+        num_actions: int,
+        hidden_sizes: Sequence[int] = (64, 64),
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = [num_observations, *hidden_sizes]
+        layers: list[nn.Module] = []
+        for width_in, width_out in itertools.pairwise(sizes):
+            layers += [_linear(width_in, width_out, generator), nn.ELU()]
+        output = _linear(sizes[-1], num_actions, generator)
+        with torch.no_grad():
+            output.weight.mul_(self._FIRST_OUTPUT_SCALE)
+        self.network = nn.Sequential(*layers, output, nn.Tanh())
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return actions in [-1, 1].
+
+        Args:
+            observation: Entries of order one, shape (B, num_observations).
+
+        Returns:
+            Actions, shape (B, num_actions).
+        """
+        return self.network(observation)
+
+
+def _linear(width_in: int, width_out: int, generator: torch.Generator | None) -> nn.Linear:
+    """Return a linear layer with orthogonal weights from `generator` and zero bias."""
+    layer = nn.Linear(width_in, width_out)
+    nn.init.orthogonal_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,61 @@
+"""Pure pursuit, the classical geometric tracker."""
+
+import torch
+from torch import Tensor
+
+from diffcar.geometry import rotate_into_body
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarState
+from diffcar.sim.vehicle import Vehicle
+from diffcar.tracking import ErrorState
+
+__all__ = ["PurePursuit"]
+
+
+class PurePursuit:
+    """Steers the rear axle along an arc to a point ahead on the path.
+
+    Args:
+        path: The reference.
+        vehicle: The car.
+        lookahead_time: Growth of the lookahead distance with speed [s].
+        min_lookahead: Lookahead distance at rest [m].
+        speed_lead: How far ahead the reference speed is taken, in time at present speed [s].
+
+    Source:
+        R. C. Coulter, "Implementation of the Pure Pursuit Path Tracking Algorithm", CMU-RI-TR-92-01,
+        1992; the speed-dependent lookahead follows J. M. Snider, "Automatic Steering Methods for
+        Autonomous Automobile Path Tracking", CMU-RI-TR-09-08, 2009, section 2.2.
+    """
+
+    name = "pure-pursuit"
+
+    def __init__(
+        self,
+        path: ReferencePath,
+        vehicle: Vehicle,
+        *,
+        lookahead_time: float = 0.12,
+        min_lookahead: float = 0.15,
+        speed_lead: float = 0.1,
+    ) -> None:
+        self.path = path
+        self.vehicle = vehicle
+        self.lookahead_time = lookahead_time
+        self.min_lookahead = min_lookahead
+        self.speed_lead = speed_lead
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
+        vehicle = self.vehicle
+        forward = torch.stack([torch.cos(state.yaw), torch.sin(state.yaw)], dim=-1)
+        rear_axle = state.position + vehicle.rear_axle_x * forward
+        rear_arc_length = errors.arc_length + vehicle.rear_axle_x
+        lookahead = self.min_lookahead + self.lookahead_time * state.speed.clamp_min(0.0)
+        target = self.path.sample(rear_arc_length + lookahead).position - rear_axle
+        _, left = rotate_into_body(target, state.yaw)
+        distance_squared = (target**2).sum(-1).clamp_min(1e-6)
+        steering = torch.atan(2 * vehicle.wheelbase * left / distance_squared)
+        ahead = errors.arc_length + self.speed_lead * state.speed.clamp_min(0.0)
+        speed = self.path.sample(ahead).speed
+        return torch.stack([steering.clamp(-vehicle.max_steering, vehicle.max_steering), speed], -1)

@@ -1,0 +1,82 @@
+"""The Stanley controller, the tracker of the 2005 DARPA Grand Challenge winner."""
+
+import torch
+from torch import Tensor
+
+from diffcar.geometry import wrap_angle
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarState
+from diffcar.sim.vehicle import Vehicle
+from diffcar.tracking import ErrorState
+
+__all__ = ["Stanley"]
+
+
+class Stanley:
+    """Steers the front axle by heading error and cross-track error, with yaw damping.
+
+    Steering = -(heading error - its steady value) - atan(k e / (k_soft + v)) + k_yaw (path's yaw
+    rate - the car's), with all errors taken at the front axle. The steady heading error of a car in
+    a curve is that of the tyres' slip, k_slip · v · path's yaw rate.
+
+    Args:
+        path: The reference.
+        vehicle: The car.
+        gain: Pull towards the path, k [1/s].
+        softening: Keeps the pull finite at low speed, k_soft [m/s].
+        yaw_damping: k_yaw [s].
+        slip_gain: k_slip [s²/m].
+        speed_lead: How far ahead the reference speed is taken, in time at present speed [s].
+
+    Source:
+        G. M. Hoffmann, C. J. Tomlin, M. Montemerlo and S. Thrun, "Autonomous Automobile Trajectory
+        Tracking for Off-Road Driving", ACC 2007, equations 5 and 9 to 11, with errors of the sign
+        of this project (car minus path).
+    """
+
+    name = "stanley"
+
+    def __init__(
+        self,
+        path: ReferencePath,
+        vehicle: Vehicle,
+        *,
+        gain: float = 6.0,
+        softening: float = 0.5,
+        yaw_damping: float = 0.02,
+        slip_gain: float = 0.0,
+        speed_lead: float = 0.1,
+    ) -> None:
+        self.path = path
+        self.vehicle = vehicle
+        self.gain = gain
+        self.softening = softening
+        self.yaw_damping = yaw_damping
+        self.slip_gain = slip_gain
+        self.speed_lead = speed_lead
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
+        vehicle = self.vehicle
+        forward = torch.stack([torch.cos(state.yaw), torch.sin(state.yaw)], dim=-1)
+        front_axle_x = vehicle.wheelbase + vehicle.rear_axle_x
+        front_axle = state.position + front_axle_x * forward
+        arc_length = self.path.project(front_axle, errors.arc_length + front_axle_x)
+        point = self.path.sample(arc_length)
+        offset = front_axle - point.position
+        cross_track = (
+            torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
+        )
+        speed = state.speed.clamp_min(0.0)
+        path_yaw_rate = speed * point.curvature
+        heading_error = wrap_angle(state.yaw - point.heading)
+        steering = (
+            self.slip_gain * speed * path_yaw_rate
+            - heading_error
+            - torch.atan(self.gain * cross_track / (self.softening + speed))
+            + self.yaw_damping * (path_yaw_rate - state.yaw_rate)
+        )
+        target_speed = self.path.sample(errors.arc_length + self.speed_lead * speed).speed
+        return torch.stack(
+            [steering.clamp(-vehicle.max_steering, vehicle.max_steering), target_speed], -1
+        )

@@ -1,0 +1,19 @@
+"""The controller that does nothing, as a floor for comparisons."""
+
+import torch
+from torch import Tensor
+
+from diffcar.sim.contract import CarState
+from diffcar.tracking import ErrorState
+
+__all__ = ["Zero"]
+
+
+class Zero:
+    """Steers straight and asks for standstill."""
+
+    name = "zero"
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return zeros, shape (B, 2)."""
+        return torch.zeros(len(state.speed), 2, dtype=state.speed.dtype, device=state.speed.device)

@@ -1,0 +1,73 @@
+"""Starts Genesis once in a process, quietly, and remembers how."""
+
+import contextlib
+from collections.abc import Iterator
+from types import ModuleType
+
+import torch
+
+from diffcar.errors import ConfigError, SimulationError
+
+__all__ = ["initialise", "translated_errors"]
+
+_started_with: tuple[str, int, bool] | None = None
+
+
+def initialise(
+    *,
+    backend: str = "cpu",
+    precision: int = 32,
+    compiled_fields: bool = False,
+    verbose: bool = False,
+) -> ModuleType:
+    """Initialise Genesis, or check that it is already initialised in the same way.
+
+    Args:
+        backend: `cpu`, `gpu` or `auto`.
+        precision: 32 or 64 bits.
+        compiled_fields: Whether to compile array shapes into the kernels.
+        verbose: Whether Genesis may log to the terminal.
+
+    Returns:
+        The `genesis` module.
+
+    Raises:
+        ConfigError: If the process runs Genesis already with other settings, or there is no GPU.
+    """
+    global _started_with
+    if backend == "auto":
+        backend = "gpu" if torch.cuda.is_available() else "cpu"
+    if backend == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("--backend gpu: torch finds no GPU", hint="use --backend cpu")
+    import genesis as gs
+
+    settings = (backend, precision, compiled_fields)
+    if _started_with is None:
+        # The matrices of a policy are small: more threads would only contend with the simulator.
+        torch.set_num_threads(1)
+        gs.init(
+            backend=gs.cpu if backend == "cpu" else gs.gpu,
+            precision=str(precision),
+            logging_level="info" if verbose else "error",
+            performance_mode=compiled_fields,
+        )
+        _started_with = settings
+    elif _started_with != settings:
+        raise ConfigError(
+            f"Genesis runs in this process with {_started_with} (backend, precision, compiled "
+            f"fields) and cannot be restarted with {settings}",
+            hint="use one process for each",
+        )
+    return gs
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise Genesis's own exceptions as `SimulationError`, without its log line."""
+    import genesis as gs
+
+    try:
+        yield
+    except gs.GenesisException as error:
+        raise SimulationError(f"Genesis: {error}") from error
+

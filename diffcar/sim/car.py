@@ -1,0 +1,157 @@
+"""The car in Genesis, differentiable or plain."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from diffcar.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.sim.actuation import joint_targets, servo_torques
+from diffcar.sim.backend import translated_errors
+from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.vehicle import Vehicle
+
+if TYPE_CHECKING:
+    from genesis import Scene
+    from genesis.engine.entities import RigidEntity
+
+__all__ = ["GenesisCar"]
+
+
+class GenesisCar:
+    """Parallel cars on a plane in a built Genesis scene (see `CarScene` for the contract).
+
+    Args:
+        scene: The built scene.
+        entity: The car in it.
+        vehicle: The car's parameters.
+        num_envs: Number of parallel environments.
+        actuation: `torque` for servo loops in torch, `pd` for Genesis's own servos.
+    """
+
+    def __init__(
+        self,
+        scene: "Scene",
+        entity: "RigidEntity",
+        vehicle: Vehicle,
+        *,
+        num_envs: int,
+        actuation: str,
+    ) -> None:
+        import genesis as gs
+
+        self.scene = scene
+        self.entity = entity
+        self.vehicle = vehicle
+        self.num_envs = num_envs
+        self.actuation = actuation
+        self.dt = float(scene.sim.dt)
+        self.dtype: torch.dtype = gs.tc_float
+        self.device: torch.device = gs.device
+        self.differentiable = bool(scene.requires_grad)
+        self.rest_height = vehicle.base_height
+        self._steering_dofs = self._dofs(vehicle.steering_joints)
+        self._wheel_dofs = self._dofs(vehicle.wheel_joints)
+        self._driven_dofs = self._dofs(vehicle.driven_joints)
+        self._servo_dofs = self._steering_dofs + self._driven_dofs
+        self._state: CarState | None = None
+        self._set_servo_gains()
+
+    def reset(self, start: StartState) -> None:
+        """Place the cars on the road with their wheels rolling; begins a new graph."""
+        qpos = torch.zeros(self.num_envs, self.entity.n_qs, dtype=self.dtype, device=self.device)
+        qpos[:, :2] = start.position
+        qpos[:, 2] = self.rest_height
+        qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
+        velocity = torch.zeros(
+            self.num_envs, self.entity.n_dofs, dtype=self.dtype, device=self.device
+        )
+        velocity[:, 0] = start.speed * torch.cos(start.yaw)
+        velocity[:, 1] = start.speed * torch.sin(start.yaw)
+        velocity[:, 5] = start.yaw_rate
+        velocity[:, self._wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
+        self._place(qpos, velocity)
+
+    def resume(self, state: CarState) -> None:
+        """Continue from the values of a state read earlier; begins a new graph."""
+        self._place(state.qpos.detach(), state.dofs_velocity.detach())
+
+    def read(self) -> CarState:
+        """Return the present state; repeated reads between steps cost nothing."""
+        if self._state is None:
+            self._state = self._read()
+        return self._state
+
+    def apply(self, action: Tensor) -> None:
+        """Command steering angle [rad] and speed [m/s], shape (B, 2), for the next step."""
+        targets = joint_targets(action, self.vehicle)
+        if self.actuation == "pd":
+            # The tape keeps these very tensors, so their gradient flows although nothing is
+            # recorded here (see sim/repairs/control_tape.py).
+            with torch.no_grad():
+                self.entity.control_dofs_position(targets.steering_angles, self._steering_dofs)
+                self.entity.control_dofs_velocity(targets.wheel_speeds, self._driven_dofs)
+        else:
+            torques = servo_torques(targets, self.read(), self.vehicle)
+            with torch.no_grad():
+                self.entity.control_dofs_force(torques, self._servo_dofs)
+
+    def step(self) -> None:
+        """Advance all cars by `dt`."""
+        with translated_errors():
+            self.scene.step()
+        self._state = None
+
+    def settle(self, num_steps: int = 50) -> None:
+        """Let the cars sink into the compliant contact and take their rest height from there."""
+        zeros = torch.zeros(self.num_envs, dtype=self.dtype, device=self.device)
+        with torch.no_grad():
+            self.reset(StartState(torch.stack([zeros, zeros], -1), zeros, zeros, zeros))
+            for _ in range(num_steps):
+                self.step()
+            self.rest_height = float(self.read().qpos[0, 2])
+
+    def _place(self, qpos: Tensor, velocity: Tensor) -> None:
+        """Set the whole state and forget what was controlled before."""
+        with torch.no_grad():
+            self.scene.reset()
+            self.entity.set_qpos(qpos, zero_velocity=False)
+            self.entity.set_dofs_velocity(velocity)
+        self._state = None
+
+    def _read(self) -> CarState:
+        """Read the state from the solver."""
+        if self.differentiable:
+            state = self.scene.sim.rigid_solver.get_state()
+            qpos, velocity = state.qpos, state.dofs_vel
+        else:
+            qpos, velocity = self.entity.get_qpos(), self.entity.get_dofs_velocity()
+        yaw = yaw_from_quaternion(qpos[:, 3:7])
+        forward, left = rotate_into_body(velocity[:, :2], yaw)
+        return CarState(
+            position=qpos[:, :2],
+            yaw=yaw,
+            speed=forward,
+            lateral_velocity=left,
+            yaw_rate=velocity[:, 5],
+            steering_angles=torch.stack([qpos[:, dof + 1] for dof in self._steering_dofs], -1),
+            wheel_speeds=torch.stack([velocity[:, dof] for dof in self._driven_dofs], -1),
+            qpos=qpos,
+            dofs_velocity=velocity,
+        )
+
+    def _dofs(self, joints: tuple[str, ...]) -> list[int]:
+        """Return the local dof of each named hinge (its qpos is one further: the quaternion)."""
+        return [int(self.entity.get_joint(name).dofs_idx_local[0]) for name in joints]
+
+    def _set_servo_gains(self) -> None:
+        """Give Genesis's servos the gains and limits of the model."""
+        vehicle, entity = self.vehicle, self.entity
+        gains: dict[str, Any] = {
+            "kp": [vehicle.steering_gain] * 2 + [0.0] * 2,
+            "kv": [0.0] * 2 + [vehicle.drive_gain] * 2,
+        }
+        entity.set_dofs_kp(gains["kp"], self._servo_dofs)
+        entity.set_dofs_kv(gains["kv"], self._servo_dofs)
+        limits = [vehicle.max_steering_torque] * 2 + [vehicle.max_drive_torque] * 2
+        entity.set_dofs_force_range([-limit for limit in limits], limits, self._servo_dofs)

@@ -1,0 +1,74 @@
+"""The contract of a car in any physics engine, and the state it reports."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+__all__ = ["CarScene", "CarState", "StartState"]
+
+
+@dataclass(frozen=True)
+class StartState:
+    """Where cars begin; every field has shape (B,) or (B, 2)."""
+
+    position: Tensor
+    """World x, y of the base's frame [m], shape (B, 2)."""
+    yaw: Tensor
+    """Heading [rad], shape (B,)."""
+    speed: Tensor
+    """Forward speed [m/s], wheels rolling, shape (B,)."""
+    yaw_rate: Tensor
+    """Rate of turn [rad/s], shape (B,)."""
+
+
+@dataclass(frozen=True)
+class CarState:
+    """What a car reports after a step."""
+
+    position: Tensor
+    """World x, y of the base's frame [m], shape (B, 2)."""
+    yaw: Tensor
+    """Heading [rad], not continuous across pi, shape (B,)."""
+    speed: Tensor
+    """Velocity along the car's x axis [m/s], shape (B,)."""
+    lateral_velocity: Tensor
+    """Velocity along the car's y axis [m/s], + left, shape (B,)."""
+    yaw_rate: Tensor
+    """Rate of turn about the vertical [rad/s], shape (B,)."""
+    steering_angles: Tensor
+    """Left and right steering joints [rad], shape (B, 2)."""
+    wheel_speeds: Tensor
+    """Left and right driven wheels [rad/s], shape (B, 2)."""
+    qpos: Tensor
+    """All generalised positions as the engine orders them, shape (B, 13)."""
+    dofs_velocity: Tensor
+    """All generalised velocities as the engine orders them, shape (B, 12)."""
+
+    def detach(self) -> "CarState":
+        """Return the state cut off from the autograd graph."""
+        return CarState(**{name: value.detach() for name, value in vars(self).items()})
+
+
+class CarScene(Protocol):
+    """Parallel cars on a plane."""
+
+    num_envs: int
+    """Number of cars."""
+    dt: float
+    """Time that `step` advances [s]."""
+
+    def reset(self, start: StartState) -> None:
+        """Place the cars; a differentiable scene begins a new graph."""
+
+    def resume(self, state: CarState) -> None:
+        """Continue from a state read earlier; a differentiable scene begins a new graph."""
+
+    def read(self) -> CarState:
+        """Return the present state, on the graph where the scene is differentiable."""
+
+    def apply(self, action: Tensor) -> None:
+        """Command steering angle [rad] and speed [m/s], shape (B, 2), for the next step."""
+
+    def step(self) -> None:
+        """Advance all cars by `dt`."""

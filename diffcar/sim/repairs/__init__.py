@@ -1,0 +1,1 @@
+"""What makes Genesis's gradients right where they are withheld or wrong: one module each."""

@@ -1,0 +1,185 @@
+"""The car's parameters, read from its MJCF model so that no other place repeats them."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffcar.errors import ModelError
+from diffcar.resources import resource_path
+
+if TYPE_CHECKING:
+    import mujoco
+
+__all__ = ["Vehicle", "load_vehicle"]
+
+_STEERING = ("front_left_steering", "front_right_steering")
+_SPINS = ("front_left_spin", "front_right_spin", "rear_left_spin", "rear_right_spin")
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """Geometry, limits and servo gains of a front-steered, rear-driven car."""
+
+    file: Path
+    """The MJCF model."""
+    mass: float
+    """Total mass [kg]."""
+    wheelbase: float
+    """Distance between the axles [m]."""
+    track: float
+    """Distance between the rear wheels' centres [m]."""
+    rear_axle_x: float
+    """Position of the rear axle in the frame of the base [m], negative."""
+    wheel_radius: float
+    """Radius of all wheels [m]."""
+    base_height: float
+    """Height of the base's frame over the road with the wheels touching it [m]."""
+    max_steering: float
+    """Largest steering angle to either side [rad]."""
+    steering_gain: float
+    """Position servo on each steering joint [N m/rad]."""
+    max_steering_torque: float
+    """Limit of a steering servo [N m]."""
+    drive_gain: float
+    """Speed servo on each driven wheel [N m s/rad]."""
+    max_drive_torque: float
+    """Limit of a driven wheel's motor [N m]."""
+    friction: float
+    """Sliding friction coefficient between wheels and road."""
+    max_contacts: int
+    """Contact points that the model's colliding geometries can make with the road at once."""
+    steering_joints: tuple[str, str] = _STEERING
+    """Names of the steering joints, left and right."""
+    wheel_joints: tuple[str, str, str, str] = _SPINS
+    """Names of the wheels' spin joints: front left, front right, rear left, rear right."""
+
+    @property
+    def driven_joints(self) -> tuple[str, str]:
+        """Names of the driven wheels' joints, left and right."""
+        return self.wheel_joints[2], self.wheel_joints[3]
+
+    @property
+    def max_curvature(self) -> float:
+        """Sharpest turn of the rear axle's middle [1/m]."""
+        return math.tan(self.max_steering) / self.wheelbase
+
+    @property
+    def speed_increment(self) -> float:
+        """Excess of the commanded over the actual speed at which the motors give their most [m/s]."""
+        return self.max_drive_torque / self.drive_gain * self.wheel_radius
+
+
+def load_vehicle(model: str | None = None) -> Vehicle:
+    """Read a car from an MJCF file.
+
+    The joints must be named as in `assets/car.xml`, with a position actuator on each steering joint
+    and a velocity actuator on each rear wheel.
+
+    Args:
+        model: File name; None takes the shipped car.
+
+    Returns:
+        The car's parameters.
+
+    Raises:
+        ModelError: If the file cannot be read or lacks a part of the car.
+    """
+    import mujoco
+
+    file = resource_path("assets/car.xml") if model is None else Path(model)
+    if not file.is_file():
+        raise ModelError(f"the vehicle model {str(file)!r} does not exist")
+    try:
+        mj_model = mujoco.MjModel.from_xml_path(str(file))
+    except ValueError as error:
+        raise ModelError(f"{str(file)!r} is not a valid MJCF model: {error}") from None
+    return _read_vehicle(file, mj_model)
+
+
+def _read_vehicle(file: Path, model: "mujoco.MjModel") -> Vehicle:
+    """Collect the parameters from a compiled model in its reference pose."""
+    import mujoco
+
+    joint_ids = {}
+    for name in (*_STEERING, *_SPINS):
+        joint_ids[name] = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)
+        if joint_ids[name] < 0:
+            raise ModelError(
+                f"{str(file)!r} has no joint {name!r}",
+                hint=f"a car needs the joints {', '.join((*_STEERING, *_SPINS))}",
+            )
+    pose = mujoco.MjData(model)
+    mujoco.mj_forward(model, pose)
+    base = int(model.body_rootid[model.jnt_bodyid[joint_ids[_STEERING[0]]]])
+
+    def centre(joint: str) -> tuple[float, float, float]:
+        x, y, z = pose.xanchor[joint_ids[joint]] - pose.xpos[base]
+        return float(x), float(y), float(z)
+
+    radius, friction = _contact_sphere(file, model, joint_ids[_SPINS[2]])
+    steering_gain, max_steering_torque = _servo(file, model, joint_ids[_STEERING[0]])
+    drive_gain, max_drive_torque = _servo(file, model, joint_ids[_SPINS[2]])
+    front, rear_left, rear_right = centre(_SPINS[0]), centre(_SPINS[2]), centre(_SPINS[3])
+    return Vehicle(
+        file=file,
+        mass=float(model.body_subtreemass[base]),
+        wheelbase=front[0] - rear_left[0],
+        track=rear_left[1] - rear_right[1],
+        rear_axle_x=rear_left[0],
+        wheel_radius=radius,
+        base_height=radius - rear_left[2],
+        max_steering=float(model.jnt_range[joint_ids[_STEERING[0]]][1]),
+        steering_gain=steering_gain,
+        max_steering_torque=max_steering_torque,
+        drive_gain=drive_gain,
+        max_drive_torque=max_drive_torque,
+        friction=friction,
+        max_contacts=_max_contacts(model),
+    )
+
+
+def _contact_sphere(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[float, float]:
+    """Return radius and friction of the sphere that a wheel collides as."""
+    import mujoco
+
+    body = int(model.jnt_bodyid[joint])
+    for geom in range(model.ngeom):
+        collides = model.geom_contype[geom] or model.geom_conaffinity[geom]
+        if model.geom_bodyid[geom] == body and collides:
+            if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_SPHERE:
+                raise ModelError(
+                    f"{str(file)!r}: the wheel on {model.joint(joint).name!r} does not collide as "
+                    "a sphere, so its gradient through rolling contact would be wrong",
+                    hint="give it a colliding sphere of its radius and a cylinder that only shows "
+                    '(contype="0" conaffinity="0"), as in assets/car.xml',
+                )
+            return float(model.geom_size[geom][0]), float(model.geom_friction[geom][0])
+    raise ModelError(f"{str(file)!r}: the wheel on {model.joint(joint).name!r} does not collide")
+
+
+def _max_contacts(model: "mujoco.MjModel") -> int:
+    """Return room for contacts with a plane: two a sphere, twenty (Genesis's limit) any other."""
+    import mujoco
+
+    collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+    is_sphere = model.geom_type == int(mujoco.mjtGeom.mjGEOM_SPHERE)
+    return int(2 * (collides & is_sphere).sum() + 20 * (collides & ~is_sphere).sum())
+
+
+def _servo(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[float, float]:
+    """Return gain and torque limit of the actuator on a joint."""
+    for actuator in range(model.nu):
+        if int(model.actuator_trnid[actuator][0]) == joint:
+            gain = float(model.actuator_gainprm[actuator][0])
+            limit = float(model.actuator_forcerange[actuator][1])
+            if gain <= 0 or limit <= 0:
+                raise ModelError(
+                    f"{str(file)!r}: the actuator on {model.joint(joint).name!r} needs a positive "
+                    f"gain and forcerange, it has {gain:g} and {limit:g}"
+                )
+            return gain, limit
+    raise ModelError(
+        f"{str(file)!r} has no actuator on the joint {model.joint(joint).name!r}",
+        hint="add <position> servos to the steering and <velocity> servos to the rear wheels",
+    )
