@@ -155,6 +155,9 @@ class TrainConfig(_Section):
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     learning_rate: Positive = 5e-3
     """Adam's step size at its highest."""
+    decay_updates: Count = 80
+    """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
+    Not tied to `num_updates`, so that a run can be extended exactly."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02
     """The step size at the end of the cosine decay over that at its start."""
     max_gradient_norm: Positive = 1.0

@@ -1,0 +1,79 @@
+"""What training minimises: named terms over a trajectory, each a mean over steps and cars."""
+
+import torch
+from torch import Tensor
+
+from diffcar.config import LossConfig
+from diffcar.path import ReferencePath
+from diffcar.rollout import Trajectory
+from diffcar.sim.vehicle import Vehicle
+
+__all__ = ["advance_reference", "normalised_action", "tracking_loss_terms"]
+
+
+def tracking_loss_terms(
+    trajectory: Trajectory,
+    weights: LossConfig,
+    vehicle: Vehicle,
+    *,
+    timed_position: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Return the weighted terms of the path-tracking loss; their sum is the loss.
+
+    Args:
+        trajectory: The rollout.
+        weights: Weight of each term; terms of weight zero are left out.
+        vehicle: Scales of the action.
+        timed_position: Where each car should be after each step [m], shape (T, B, 2), for the
+            time-indexed term (see `advance_reference`).
+
+    Returns:
+        Scalars by the names of `LossConfig`.
+    """
+    terms = {}
+    if weights.cross_track:
+        terms["cross_track"] = weights.cross_track * trajectory.cross_track_error.square().mean()
+    if weights.heading:
+        terms["heading"] = weights.heading * trajectory.heading_error.square().mean()
+    if weights.speed:
+        terms["speed"] = weights.speed * trajectory.speed_error.square().mean()
+    action = normalised_action(trajectory, vehicle)
+    if weights.effort:
+        terms["effort"] = weights.effort * action.square().sum(-1).mean()
+    if weights.smoothness and trajectory.num_steps > 1:
+        change = action[1:] - action[:-1]
+        terms["smoothness"] = weights.smoothness * change.square().sum(-1).mean()
+    if weights.time_indexed and timed_position is not None:
+        gap = trajectory.position - timed_position
+        terms["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean()
+    return terms
+
+
+def normalised_action(trajectory: Trajectory, vehicle: Vehicle) -> Tensor:
+    """Return steering over its limit and speed excess over that of full torque, shape (T, B, 2)."""
+    steering = trajectory.action[..., 0] / vehicle.max_steering
+    excess = trajectory.action[..., 1] - trajectory.speed_before
+    return torch.stack([steering, excess / vehicle.speed_increment], dim=-1)
+
+
+def advance_reference(
+    path: ReferencePath, arc_length: Tensor, num_steps: int, dt: float
+) -> tuple[Tensor, Tensor]:
+    """Let a point run along the path at the reference speed.
+
+    Args:
+        path: The reference.
+        arc_length: Where it starts for each car [m], shape (B,).
+        num_steps: Steps to take.
+        dt: Their length [s].
+
+    Returns:
+        The positions after each step [m], shape (T, B, 2), and the last arc length [m], shape (B,).
+    """
+    positions = []
+    with torch.no_grad():
+        for _ in range(num_steps):
+            middle = arc_length + dt / 2 * path.sample(arc_length).speed
+            arc_length = arc_length + dt * path.sample(middle).speed
+            positions.append(path.sample(arc_length).position)
+    return torch.stack(positions), arc_length

@@ -1,0 +1,240 @@
+"""Training by backpropagation of the path loss through the physics."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffcar.config import TrainE2EConfig
+from diffcar.controllers import TrackingMLP
+from diffcar.errors import GradientError
+from diffcar.losses import advance_reference, tracking_loss_terms
+from diffcar.path import ReferencePath
+from diffcar.rollout import rollout
+from diffcar.sim.contract import StartState
+from diffcar.sim.car import GenesisCar
+from diffcar.tracking import starts_on_path
+
+__all__ = ["E2ETrainer", "TrainStep", "draw_starts"]
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """What one update did."""
+
+    iteration: int
+    """Number of the update, from 1."""
+    loss: float
+    """Sum of the terms before the update."""
+    terms: dict[str, float]
+    """Weighted loss terms by name."""
+    gradient_norm: float
+    """Norm of the gradient of all weights before clipping."""
+    clipped_gradient_norm: float
+    """Norm after clipping."""
+    learning_rate: float
+    """Adam's step size of this update."""
+    forward_seconds: float
+    """Wall time of the rollouts [s]."""
+    backward_seconds: float
+    """Wall time of the backward passes [s]."""
+    is_skipped: bool
+    """Whether the weights were left alone because loss or gradient was not finite."""
+
+
+@dataclass
+class E2ETrainer:
+    """An optimisation in progress: everything that an exact continuation needs.
+
+    Rollouts start afresh in each update, from a distribution seeded by the update's number, so the
+    weights, Adam's moments and the number of updates done are the whole state.
+
+    Args:
+        config: The run's configuration.
+        scene: Differentiable cars.
+        path: What they follow.
+        controller: What is trained.
+    """
+
+    config: TrainE2EConfig
+    scene: GenesisCar
+    path: ReferencePath
+    controller: TrackingMLP
+    num_updates_done: int = 0
+    num_skipped_in_a_row: int = 0
+    optimizer: torch.optim.Adam = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.Adam(
+            self.controller.network.parameters(), lr=self.config.train.learning_rate
+        )
+
+    def train(self) -> Iterator[TrainStep]:
+        """Yield a record after each of the remaining updates.
+
+        Raises:
+            GradientError: If too many updates in a row had to be skipped.
+        """
+        while self.num_updates_done < self.config.train.num_updates:
+            yield self.update()
+
+    def update(self) -> TrainStep:
+        """Do one update of the weights.
+
+        Raises:
+            GradientError: If it is one too many in a row to be skipped.
+        """
+        train = self.config.train
+        learning_rate = self._learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        terms, forward_seconds, backward_seconds = self._accumulate_gradient()
+        loss = sum(terms.values())
+        parameters = list(self.controller.network.parameters())
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, train.max_gradient_norm))
+        is_finite = math.isfinite(loss) and math.isfinite(norm)
+        self.num_updates_done += 1
+        if is_finite:
+            self.optimizer.step()
+            self.num_skipped_in_a_row = 0
+        else:
+            self.num_skipped_in_a_row += 1
+            if self.num_skipped_in_a_row > train.max_skipped_updates:
+                raise GradientError(
+                    f"update {self.num_updates_done}: {self._what_is_not_finite(terms)}; "
+                    f"{self.num_skipped_in_a_row} updates in a row had to be skipped",
+                    hint="lower train.learning_rate, train.horizon or the start offsets",
+                )
+        return TrainStep(
+            iteration=self.num_updates_done,
+            loss=loss,
+            terms=terms,
+            gradient_norm=norm,
+            clipped_gradient_norm=min(norm, train.max_gradient_norm),
+            learning_rate=learning_rate,
+            forward_seconds=forward_seconds,
+            backward_seconds=backward_seconds,
+            is_skipped=not is_finite,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on exactly."""
+        return {
+            "network": self.controller.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "num_updates_done": self.num_updates_done,
+            "num_skipped_in_a_row": self.num_skipped_in_a_row,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state saved earlier."""
+        self.controller.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.num_updates_done = state["num_updates_done"]
+        self.num_skipped_in_a_row = state["num_skipped_in_a_row"]
+
+    def _accumulate_gradient(self) -> tuple[dict[str, float], float, float]:
+        """Roll out and backpropagate segment by segment; return terms and wall times [s]."""
+        train, weights = self.config.train, self.config.loss
+        seed = _seed_of_update(self.config.seed, self.num_updates_done)
+        arc_length, start = draw_starts(self.path, self.config, seed, self.scene)
+        timed_arc_length = arc_length
+        self.scene.reset(start)
+        totals: dict[str, float] = {}
+        forward_seconds = backward_seconds = 0.0
+        for length in _segments(train.horizon, train.truncation_length):
+            began = time.perf_counter()
+            trajectory = rollout(
+                self.scene, self.controller, self.path, length, arc_length_hint=arc_length
+            )
+            timed_position = None
+            if weights.time_indexed:
+                timed_position, timed_arc_length = advance_reference(
+                    self.path, timed_arc_length, length, self.scene.dt
+                )
+            terms = tracking_loss_terms(
+                trajectory, weights, self.scene.vehicle, timed_position=timed_position
+            )
+            share = length / train.horizon
+            loss = share * torch.stack(list(terms.values())).sum()
+            rolled_out = time.perf_counter()
+            loss.backward()
+            backward_seconds += time.perf_counter() - rolled_out
+            forward_seconds += rolled_out - began
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + share * float(term.detach())
+            # Backward has rewound the simulator: it continues from the values it had reached.
+            arc_length = trajectory.arc_length[-1].detach()
+            self.scene.resume(trajectory.final_state)
+        return totals, forward_seconds, backward_seconds
+
+    def _learning_rate(self) -> float:
+        """Return the cosine-decayed step size of the next update."""
+        train = self.config.train
+        progress = min(self.num_updates_done / train.decay_updates, 1.0)
+        floor = train.final_learning_rate_ratio
+        return train.learning_rate * (
+            floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
+        )
+
+    def _what_is_not_finite(self, terms: dict[str, float]) -> str:
+        """Name the first loss term or parameter that is not finite."""
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                return f"the loss term {name!r} is {value}"
+        for name, parameter in self.controller.network.named_parameters():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                return f"the gradient of {name!r} is not finite"
+        return "the norm of the gradient is not finite"
+
+
+def draw_starts(
+    path: ReferencePath, config: TrainE2EConfig, seed: int, scene: GenesisCar
+) -> tuple[Tensor, StartState]:
+    """Draw start states all over the path, with offsets, some of them at rest.
+
+    Args:
+        path: The reference.
+        config: Offsets and horizon.
+        seed: Of the draw.
+        scene: Number of cars, dtype and device.
+
+    Returns:
+        The arc lengths [m], shape (B,), and the start states.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float) -> Tensor:
+        draw = torch.rand(scene.num_envs, generator=generator, dtype=torch.float64)
+        return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
+
+    offsets = config.start
+    # On an open path nobody starts so late that the end comes before the horizon does.
+    reach = config.train.horizon * scene.dt * config.path.top_speed
+    last = path.length if path.closed else max(path.length - reach, 0.1 * path.length)
+    arc_length = uniform(0.0, last)
+    speed = path.sample(arc_length).speed + uniform(-offsets.speed, offsets.speed)
+    is_standing = uniform(0.0, 1.0) < offsets.standing_fraction
+    return arc_length, starts_on_path(
+        path,
+        arc_length,
+        cross_track=uniform(-offsets.cross_track, offsets.cross_track),
+        heading=uniform(-offsets.heading, offsets.heading),
+        speed=torch.where(is_standing, torch.zeros_like(speed), speed.clamp_min(0.0)),
+    )
+
+
+def _segments(horizon: int, truncation_length: int | None) -> list[int]:
+    """Cut the horizon into pieces of at most `truncation_length`."""
+    cut = truncation_length or horizon
+    return [min(cut, horizon - begun) for begun in range(0, horizon, cut)]
+
+
+def _seed_of_update(seed: int, update: int) -> int:
+    """Return a seed of its own for every update of every run."""
+    return (seed * 1_000_003 + update) % (2**63)
