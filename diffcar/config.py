@@ -89,7 +89,7 @@ class SceneConfig(_Section):
 
 
 class StartConfig(_Section):
-    """How far from the path training rollouts start: half-widths of uniform distributions."""
+    """How far from the path training rollouts start, at the most; most start much nearer."""
 
     cross_track: NonNegative = 0.15
     """Lateral offset [m]."""
@@ -122,10 +122,12 @@ class ControllerConfig(_Section):
 class LossConfig(_Section):
     """Weights of the loss terms; a weight of zero leaves a term out."""
 
-    cross_track: NonNegative = 5.0
-    """On the squared cross-track error [1/m²]."""
-    heading: NonNegative = 0.5
-    """On the squared heading error [1/rad²]."""
+    cross_track: NonNegative = 50.0
+    """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
+    cross_track_scale: Positive = 0.02
+    """Offset beyond which the cross-track cost grows linearly [m]."""
+    heading: NonNegative = 0.05
+    """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
     speed: NonNegative = 0.1
     """On the squared speed error [s²/m²]."""
     effort: NonNegative = 0.0
@@ -137,7 +139,7 @@ class LossConfig(_Section):
 
     @pydantic.model_validator(mode="after")
     def _has_a_term(self) -> "LossConfig":
-        if not any(self.model_dump().values()):
+        if not any(self.model_dump(exclude={"cross_track_scale"}).values()):
             raise ValueError("every weight is zero, so nothing would be trained")
         return self
 
@@ -153,7 +155,7 @@ class TrainConfig(_Section):
     """Control steps in a rollout."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
-    learning_rate: Positive = 5e-3
+    learning_rate: Positive = 0.01
     """Adam's step size at its highest."""
     decay_updates: Count = 80
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.

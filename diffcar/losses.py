@@ -8,7 +8,7 @@ from diffcar.path import ReferencePath
 from diffcar.rollout import Trajectory
 from diffcar.sim.vehicle import Vehicle
 
-__all__ = ["advance_reference", "normalised_action", "tracking_loss_terms"]
+__all__ = ["advance_reference", "normalised_action", "pseudo_huber", "tracking_loss_terms"]
 
 
 def tracking_loss_terms(
@@ -32,7 +32,8 @@ def tracking_loss_terms(
     """
     terms = {}
     if weights.cross_track:
-        terms["cross_track"] = weights.cross_track * trajectory.cross_track_error.square().mean()
+        cost = pseudo_huber(trajectory.cross_track_error, weights.cross_track_scale)
+        terms["cross_track"] = weights.cross_track * cost.mean()
     if weights.heading:
         terms["heading"] = weights.heading * trajectory.heading_error.square().mean()
     if weights.speed:
@@ -47,6 +48,25 @@ def tracking_loss_terms(
         gap = trajectory.position - timed_position
         terms["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean()
     return terms
+
+
+def pseudo_huber(error: Tensor, scale: float) -> Tensor:
+    """Return error² for small errors and 2 · scale · |error| for large ones, smoothly in between.
+
+    Without it the recovery from a start beside the path outweighs the last millimetres by far.
+
+    Args:
+        error: Any shape and unit.
+        scale: Where the change happens, in the error's unit.
+
+    Returns:
+        The cost, in the error's unit squared.
+
+    Source:
+        P. Charbonnier et al., "Deterministic edge-preserving regularization in computed imaging",
+        IEEE Transactions on Image Processing 6(2), 1997.
+    """
+    return 2 * scale**2 * (torch.sqrt(1 + (error / scale).square()) - 1)
 
 
 def normalised_action(trajectory: Trajectory, vehicle: Vehicle) -> Tensor:

@@ -59,6 +59,21 @@ class Trajectory:
         """Return how far each car has come along the path [m], shape (T, B)."""
         return self.arc_length - self.start_arc_length
 
+    def select(self, cars: Tensor) -> "Trajectory":
+        """Return the record of some of the cars, picked by a mask or by indices."""
+        over_time = {
+            field.name: getattr(self, field.name)[:, cars]
+            for field in fields(self)
+            if field.name not in ("start_arc_length", "final_state", "dt")
+        }
+        state = CarState(**{name: value[cars] for name, value in vars(self.final_state).items()})
+        return Trajectory(
+            **over_time,
+            start_arc_length=self.start_arc_length[cars],
+            final_state=state,
+            dt=self.dt,
+        )
+
 
 def rollout(
     scene: CarScene,
@@ -111,7 +126,7 @@ def _record(
     state: CarState, errors: ErrorState, action: Tensor, speed_before: Tensor
 ) -> dict[str, Tensor]:
     """Collect one time step of a trajectory."""
-    record = {
+    return {
         "position": state.position,
         "yaw": state.yaw,
         "speed": state.speed,
@@ -125,5 +140,3 @@ def _record(
         "action": action,
         "speed_before": speed_before,
     }
-    assert record.keys() <= {field.name for field in fields(Trajectory)}
-    return record

@@ -79,18 +79,17 @@ def _obstacle_avoidance(seed: int) -> Points:
 
 
 def _random(seed: int) -> Points:
-    """A 240 m road of random curves up to 1.1 1/m, straights and chicanes, drawn by seed."""
+    """A 240 m road of straights, bends and chicanes up to 1.25 1/m, drawn by seed."""
     generator = np.random.default_rng(seed)
-    length, knot_spacing, sharpest = 240.0, 1.2, 1.1
-    num_knots = int(length / knot_spacing) + 1
+    length, knot_spacing, sharpest = 240.0, 0.9, 1.25
+    num_knots = int(length / knot_spacing) + 2
+    # A third of the knots are straight and of the rest more are gentle than sharp, as on roads.
     curvature = generator.uniform(-sharpest, sharpest, num_knots)
-    # A third of the knots are straight and the rest are mostly gentle, as roads are.
     curvature *= generator.uniform(size=num_knots) ** 0.7
     curvature[generator.uniform(size=num_knots) < 0.33] = 0.0
     curvature[:3] = 0.0
     arc_length = np.arange(0.0, length, _SPACING)
-    knots = np.arange(num_knots) * knot_spacing
-    heading = CubicSpline(knots, np.clip(curvature, -sharpest, sharpest)).antiderivative()(
+    heading = CubicSpline(np.arange(num_knots) * knot_spacing, curvature).antiderivative()(
         arc_length
     )
     xy = cumulative_trapezoid(

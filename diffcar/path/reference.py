@@ -66,6 +66,11 @@ class ReferencePath:
         self._coefficients = self._coefficients.to(dtype=dtype, device=device)
         return self
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that samples come in."""
+        return self._coefficients.dtype
+
     def sample(self, arc_length: Tensor) -> PathPoint:
         """Evaluate the path; differentiable except at grid points, where it is C².
 
@@ -121,15 +126,22 @@ class ReferencePath:
         return arc_length + self._newton_step(position, arc_length)
 
     def _newton_step(self, position: Tensor, arc_length: Tensor) -> Tensor:
-        """Return the correction of `arc_length` towards the projection of `position`."""
-        point = self.sample(arc_length)
-        offset = position - point.position
-        tangent = torch.stack([torch.cos(point.heading), torch.sin(point.heading)], dim=-1)
-        normal = torch.stack([-tangent[..., 1], tangent[..., 0]], dim=-1)
-        along, across = (offset * tangent).sum(-1), (offset * normal).sum(-1)
+        """Return the correction of `arc_length` towards the projection of `position`.
+
+        The slope comes from the very cubics that are sampled, not from the curvature, which is a
+        spline of its own: so the derivative of the converged projection is exact.
+        """
+        table, t, _ = self._locate(arc_length)
+        pose = table[..., : _HEADING + 1, :]
+        value = ((pose[..., 0] * t + pose[..., 1]) * t + pose[..., 2]) * t + pose[..., 3]
+        rate = (3 * pose[..., 0] * t + 2 * pose[..., 1]) * t + pose[..., 2]
+        cos, sin = torch.cos(value[..., _HEADING]), torch.sin(value[..., _HEADING])
+        offset = position - value[..., : _Y + 1]
+        along = offset[..., _X] * cos + offset[..., _Y] * sin
+        across = offset[..., _Y] * cos - offset[..., _X] * sin
+        slope = rate[..., _X] * cos + rate[..., _Y] * sin - rate[..., _HEADING] * across
         # Far inside a curve the true slope vanishes or changes sign; a floor keeps the step sane.
-        slope = (1 - point.curvature * across).clamp_min(0.2)
-        return (along / slope).clamp(-1.0, 1.0)
+        return (along / slope.clamp_min(0.2)).clamp(-1.0, 1.0)
 
     def _nearest_grid_point(self, position: Tensor) -> Tensor:
         """Return the arc length of the grid point closest to each position."""

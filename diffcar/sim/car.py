@@ -10,6 +10,7 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.backend import translated_errors
 from diffcar.sim.contract import CarState, StartState
 from diffcar.sim.vehicle import Vehicle
+from diffcar.sim.video import ChaseCamera
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -27,6 +28,7 @@ class GenesisCar:
         vehicle: The car's parameters.
         num_envs: Number of parallel environments.
         actuation: `torque` for servo loops in torch, `pd` for Genesis's own servos.
+        camera: What films the scene, if anything does.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class GenesisCar:
         *,
         num_envs: int,
         actuation: str,
+        camera: ChaseCamera | None = None,
     ) -> None:
         import genesis as gs
 
@@ -45,6 +48,7 @@ class GenesisCar:
         self.vehicle = vehicle
         self.num_envs = num_envs
         self.actuation = actuation
+        self.camera = camera
         self.dt = float(scene.sim.dt)
         self.dtype: torch.dtype = gs.tc_float
         self.device: torch.device = gs.device
@@ -55,6 +59,7 @@ class GenesisCar:
         self._driven_dofs = self._dofs(vehicle.driven_joints)
         self._servo_dofs = self._steering_dofs + self._driven_dofs
         self._state: CarState | None = None
+        self.last_command: dict[str, Tensor] = {}
         self._set_servo_gains()
 
     def reset(self, start: StartState) -> None:
@@ -91,10 +96,15 @@ class GenesisCar:
             with torch.no_grad():
                 self.entity.control_dofs_position(targets.steering_angles, self._steering_dofs)
                 self.entity.control_dofs_velocity(targets.wheel_speeds, self._driven_dofs)
+            self.last_command = {
+                "command: steering targets": targets.steering_angles,
+                "command: wheel speed targets": targets.wheel_speeds,
+            }
         else:
             torques = servo_torques(targets, self.read(), self.vehicle)
             with torch.no_grad():
                 self.entity.control_dofs_force(torques, self._servo_dofs)
+            self.last_command = {"command: joint torques": torques}
 
     def step(self) -> None:
         """Advance all cars by `dt`."""

@@ -13,6 +13,7 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.vehicle import Vehicle, load_vehicle
+from diffcar.sim.video import ChaseCamera
 
 __all__ = ["build_scene", "verify_actuation_gradient"]
 
@@ -23,8 +24,8 @@ def build_scene(
     num_envs: int,
     differentiable: bool,
     vehicle: Vehicle | None = None,
+    with_camera: bool = False,
     verbose: bool = False,
-    **scene_options: Any,  # noqa: ANN401
 ) -> GenesisCar:
     """Build parallel cars on a plane.
 
@@ -34,8 +35,8 @@ def build_scene(
         differentiable: Whether `backward` can run through the steps; costs about 14 times a plain
             step at one environment and 8 times at thousands.
         vehicle: The car, if it was loaded already.
+        with_camera: Whether the scene can be filmed.
         verbose: Whether Genesis may log to the terminal.
-        **scene_options: Passed on to `genesis.Scene`, for cameras.
 
     Returns:
         The scene, at rest.
@@ -58,7 +59,6 @@ def build_scene(
                 dt=config.dt, substeps=config.substeps, requires_grad=differentiable
             ),
             rigid_options=_rigid_options(config, vehicle),
-            **scene_options,
         )
         scene.add_entity(
             gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction)
@@ -67,8 +67,11 @@ def build_scene(
         entity = scene.add_entity(
             gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
         )
+        camera = ChaseCamera(scene) if with_camera else None
         scene.build(n_envs=num_envs)
-    car = GenesisCar(scene, entity, vehicle, num_envs=num_envs, actuation=config.actuation)
+    car = GenesisCar(
+        scene, entity, vehicle, num_envs=num_envs, actuation=config.actuation, camera=camera
+    )
     if differentiable:
         repair_control_tape(entity)
     car.settle()

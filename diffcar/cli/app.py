@@ -1,0 +1,43 @@
+"""The table of contents of the command line."""
+
+from typing import Annotated
+
+import typer
+
+import diffcar
+from diffcar.cli.simulate import simulate
+from diffcar.cli.train_e2e import train_e2e
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="diffcar",
+    help="Train path-tracking controllers by backpropagation through Genesis rigid-body physics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("train-e2e")(train_e2e)
+app.command("simulate")(simulate)
+
+
+def _print_version(is_wanted: bool) -> None:
+    """Print the version and leave."""
+    if is_wanted:
+        typer.echo(f"diffcar {diffcar.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options before the subcommand."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

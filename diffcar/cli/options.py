@@ -1,0 +1,93 @@
+"""Options that several commands share, declared once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Actuation",
+    "Backend",
+    "ConfigFile",
+    "Debug",
+    "JsonTarget",
+    "Overrides",
+    "PathScale",
+    "PathSource",
+    "Precision",
+    "Seed",
+    "Start",
+    "Verbose",
+]
+
+
+class Backend(StrEnum):
+    """Where Genesis runs."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+    auto = "auto"
+
+
+class Precision(StrEnum):
+    """Bits of a floating-point number."""
+
+    single = "32"
+    double = "64"
+
+
+class Start(StrEnum):
+    """How a drive begins."""
+
+    standing = "standing"
+    flying = "flying"
+
+
+class Actuation(StrEnum):
+    """How commands reach the joints."""
+
+    torque = "torque"
+    pd = "pd"
+
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings; see configs/.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as train.horizon=64."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random. [default: 0]")]
+BackendOption = Annotated[
+    Backend | None, typer.Option("--backend", help="Where Genesis runs. [default: cpu]")
+]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="Bits of a number. [default: 32]")
+]
+ActuationOption = Annotated[
+    Actuation | None,
+    typer.Option("--actuation", help="Servos in torch, or Genesis's own. [default: torque]"),
+]
+PathSource = Annotated[
+    str | None,
+    typer.Option(
+        "--path",
+        help="line, circle, sine, figure-eight, slalom, double-lane-change, obstacle-avoidance, "
+        "random, or a CSV file.",
+    ),
+]
+PathScale = Annotated[
+    float | None,
+    typer.Option("--path-scale", help="Factor on a path's coordinates. [default: 1]"),
+]
+Closed = Annotated[
+    bool | None,
+    typer.Option("--closed/--open", help="Whether a file's path is a loop; guessed by default."),
+]
+JsonTarget = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for stdout."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Let Genesis log to the terminal.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]

@@ -1,0 +1,1 @@
+"""What the subcommands do, without their terminal."""

@@ -1,0 +1,120 @@
+"""Plots as PNG files, drawn without a display."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffcar.drive import Drive
+from diffcar.files import write_atomically
+from diffcar.path import ReferencePath
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_drive", "plot_training"]
+
+
+def plot_drive(
+    driven: Drive, path: ReferencePath, file: Path, *, car: int = 0, title: str | None = None
+) -> None:
+    """Draw the driven path over the reference, the errors and the speed along it.
+
+    Args:
+        driven: A finished drive.
+        path: What was followed.
+        file: PNG file to write.
+        car: Which of the cars to draw.
+        title: Heading; None names the path.
+    """
+    trajectory = driven.trajectory
+    figure = _figure(10, 8)
+    grid = figure.add_gridspec(3, 1, height_ratios=[2.4, 1, 1])
+    plan, error, speed = (figure.add_subplot(grid[row]) for row in range(3))
+    xy = trajectory.position[:, car].cpu().numpy()
+    distance = trajectory.distance[:, car].cpu().numpy()
+    last = int(np.searchsorted(distance, float(driven.goal_distance[car]))) + 1
+    plan.plot(path.samples[:, 0], path.samples[:, 1], color="0.65", linewidth=3, label="reference")
+    plan.plot(xy[:last, 0], xy[:last, 1], color="tab:blue", linewidth=1.2, label="driven")
+    plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
+    plan.set_aspect("equal", adjustable="datalim")
+    plan.set_xlabel("x [m]")
+    plan.set_ylabel("y [m]")
+    plan.legend(loc="best")
+    plan.set_title(title or path.name)
+    error.plot(
+        distance[:last],
+        1e3 * trajectory.cross_track_error[:last, car].cpu().numpy(),
+        color="tab:red",
+        linewidth=1,
+    )
+    error.axhline(0, color="0.6", linewidth=0.8)
+    error.set_ylabel("cross-track\nerror [mm]")
+    reference = trajectory.speed[:last, car] - trajectory.speed_error[:last, car]
+    speed.plot(distance[:last], reference.cpu().numpy(), color="0.65", linewidth=3)
+    speed.plot(
+        distance[:last], trajectory.speed[:last, car].cpu().numpy(), color="tab:blue", linewidth=1
+    )
+    speed.set_ylabel("speed [m/s]")
+    speed.set_xlabel("distance along the path [m]")
+    _save(figure, file)
+
+
+def plot_training(metrics_file: Path, file: Path) -> None:
+    """Draw loss, gradient norm and evaluations of a run from its `metrics.csv`.
+
+    Args:
+        metrics_file: The run's metrics.
+        file: PNG file to write.
+    """
+    with metrics_file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    figure = _figure(10, 7)
+    loss, norm, rmse = figure.subplots(3, 1, sharex=True)
+    terms = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
+    for name in terms:
+        label = "total" if name == "loss" else name.removeprefix("loss_")
+        style = {"color": "black", "linewidth": 1.6} if name == "loss" else {"linewidth": 0.9}
+        _curve(loss, rows, name, label=label, **style)
+    loss.set_ylabel("loss")
+    loss.legend(loc="upper right", ncols=3, fontsize="small")
+    _curve(norm, rows, "gradient_norm", label="before clipping", linewidth=1.2)
+    _curve(norm, rows, "clipped_gradient_norm", label="after clipping", linewidth=1.2)
+    norm.set_ylabel("gradient norm")
+    norm.legend(loc="upper right", fontsize="small")
+    _curve(rmse, rows, "eval_cross_track_rmse_m", factor=1e3, marker="o", color="tab:red")
+    rmse.set_ylabel("cross-track RMSE in\nplain physics [mm]")
+    rmse.set_xlabel("update")
+    for axes in (loss, norm, rmse):
+        if axes.lines:
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+    _save(figure, file)
+
+
+def _curve(
+    axes: "Axes", rows: Sequence[dict[str, str]], name: str, factor: float = 1.0, **style: object
+) -> None:
+    """Plot a column over the iteration, where it has values."""
+    points = [(int(row["iteration"]), float(row[name])) for row in rows if row.get(name)]
+    if points:
+        x, y = np.array(points).T
+        axes.plot(x, factor * y, **style)  # type: ignore[arg-type]
+
+
+def _figure(width: float, height: float) -> "Figure":
+    """Return a figure that needs no display and no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: "Figure", file: Path) -> None:
+    """Write the figure as PNG."""
+    write_atomically(file, lambda target: figure.savefig(target, dpi=110, format="png"))

@@ -1,0 +1,123 @@
+"""The folder that a training run leaves behind."""
+
+import csv
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from diffcar.config import dump_config
+from diffcar.errors import CheckpointError, OutputError
+from diffcar.files import write_atomically
+
+__all__ = ["RunFolder", "newest_run"]
+
+_RUNS = Path("runs")
+
+
+class RunFolder:
+    """`config.yaml`, `metrics.csv`, `checkpoints/`, `plots/` and `tensorboard/` of one run.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.plots = path / "plots"
+        self.tensorboard = path / "tensorboard"
+        self.metrics_file = path / "metrics.csv"
+        self._columns: list[str] | None = None
+
+    @classmethod
+    def create(cls, path: Path | None, command: str) -> "RunFolder":
+        """Make a new folder; without a name one below `runs/`, named by date and command.
+
+        Raises:
+            OutputError: If the name is taken or cannot be made.
+        """
+        if path is None:
+            stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            base = _RUNS / f"{stamp}-{command}"
+            path = base
+            number = 2
+            while path.exists():
+                path, number = Path(f"{base}-{number}"), number + 1
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise OutputError(
+                f"{str(path)!r} exists already and nothing in it will be overwritten",
+                hint=f"choose another --out, or go on with it: --resume {path}",
+            )
+        run = cls(path)
+        try:
+            for folder in (run.checkpoints, run.plots, run.tensorboard):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"the run folder {str(path)!r} cannot be made: {error}") from None
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open an existing run.
+
+        Raises:
+            CheckpointError: If it is none.
+        """
+        run = cls(path)
+        if not (run.checkpoints / "last.pt").is_file():
+            raise CheckpointError(
+                f"{str(path)!r} is not a run folder that can be resumed: it has no "
+                "checkpoints/last.pt",
+                hint="give the folder that an earlier train command printed",
+            )
+        return run
+
+    def write_config(self, config: BaseModel) -> None:
+        """Write the resolved configuration."""
+        text = dump_config(config)
+        write_atomically(self.path / "config.yaml", lambda file: file.write_text(text))
+
+    def save_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""
+        write_atomically(
+            self.checkpoints / f"{name}.pt", lambda file: torch.save(dict(content), file)
+        )
+
+    def append_metrics(self, row: Mapping[str, object]) -> None:
+        """Append a row to `metrics.csv`; the first one decides on the columns."""
+        if self._columns is None:
+            self._columns = list(row)
+            with self.metrics_file.open("w", newline="") as file:
+                csv.writer(file).writerow(self._columns)
+        with self.metrics_file.open("a", newline="") as file:
+            csv.writer(file).writerow([row.get(column, "") for column in self._columns])
+
+    def rewind_metrics(self, last_iteration: int) -> list[dict[str, str]]:
+        """Drop the rows after an iteration, which a resumed run writes again; return the rest."""
+        if not self.metrics_file.is_file():
+            return []
+        with self.metrics_file.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if int(row["iteration"]) <= last_iteration]
+            self._columns = list(reader.fieldnames or [])
+
+        def write(file: Path) -> None:
+            with file.open("w", newline="") as stream:
+                writer = csv.DictWriter(stream, self._columns or [])
+                writer.writeheader()
+                writer.writerows(rows)
+
+        write_atomically(self.metrics_file, write)
+        return rows
+
+
+def newest_run(root: Path = _RUNS) -> Path | None:
+    """Return the run below `root` whose checkpoint was written last, if there is one."""
+    files: Sequence[Path] = [
+        file for name in ("best.pt", "last.pt") for file in root.glob(f"*/checkpoints/{name}")
+    ]
+    return max(files, key=lambda file: file.stat().st_mtime).parents[1] if files else None

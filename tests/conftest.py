@@ -1,0 +1,54 @@
+"""Fixtures that tests share; scenes are built once, since each new kind compiles for minutes."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from diffcar.config import PathConfig, SceneConfig
+from diffcar.path import ReferencePath, load_path
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import StartState
+from diffcar.sim.scene import build_scene
+
+_PROCESS_PRECISION = 64
+
+
+@pytest.fixture(scope="session")
+def scene_config() -> SceneConfig:
+    """The configuration of all scenes of this process: float64, for finite differences."""
+    return SceneConfig(precision=_PROCESS_PRECISION)
+
+
+@pytest.fixture(scope="session")
+def differentiable_car(scene_config: SceneConfig) -> GenesisCar:
+    """Four differentiable cars."""
+    return build_scene(scene_config, num_envs=4, differentiable=True)
+
+
+@pytest.fixture(scope="session")
+def plain_car(scene_config: SceneConfig) -> GenesisCar:
+    """Four plain cars."""
+    return build_scene(scene_config, num_envs=4, differentiable=False)
+
+
+@pytest.fixture
+def figure_eight() -> ReferencePath:
+    """A closed path with curves to both sides."""
+    return load_path(PathConfig(source="figure-eight"))
+
+
+@pytest.fixture
+def rolling_start() -> Callable[..., StartState]:
+    """Make start states at the origin."""
+
+    def make(num_envs: int = 4, speed: float = 2.0, yaw: float = 0.3) -> StartState:
+        ones = torch.ones(num_envs, dtype=torch.float64)
+        return StartState(
+            position=torch.zeros(num_envs, 2, dtype=torch.float64),
+            yaw=yaw * ones,
+            speed=speed * ones,
+            yaw_rate=0.0 * ones,
+        )
+
+    return make
