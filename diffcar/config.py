@@ -147,7 +147,7 @@ class LossConfig(_Section):
 class TrainConfig(_Section):
     """The optimisation."""
 
-    num_updates: Count = 80
+    num_updates: Count = 60
     """Optimiser steps."""
     num_envs: Count = 32
     """Cars simulated in parallel."""
@@ -157,7 +157,7 @@ class TrainConfig(_Section):
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     learning_rate: Positive = 0.01
     """Adam's step size at its highest."""
-    decay_updates: Count = 80
+    decay_updates: Count = 60
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
     Not tied to `num_updates`, so that a run can be extended exactly."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -131,10 +132,10 @@ class DriveDisplay(_Display):
 
 def show_simulation(result: "SimulateResult", console: Console) -> None:
     """Print the figures of a drive."""
-    table = Table(
-        title=f"{result.controller} on {result.path} ({result.path_length_m:.1f} m), "
+    table = _titled(
+        f"{result.controller} on {result.path} ({result.path_length_m:.1f} m), "
         f"{result.start} start, errors after the first {result.skip_distance_m:g} m",
-        title_justify="left",
+        console,
     )
     table.add_column("metric")
     table.add_column("value", justify="right")
@@ -167,7 +168,7 @@ def show_training(result: "TrainE2EResult", console: Console) -> None:
 
 def _show_hops(result: "TrainE2EResult", console: Console) -> None:
     """Print where the gradient went, hop by hop."""
-    table = Table(title="gradient status, from the MLP's output to the loss", title_justify="left")
+    table = _titled("gradient status, from the MLP's output to the loss", console)
     table.add_column("hop", overflow="fold")
     table.add_column("shape")
     table.add_column("requires_grad")
@@ -189,7 +190,7 @@ def _show_before_after(
     before: "TrackingMetrics", after: "TrackingMetrics", console: Console
 ) -> None:
     """Print the training path's metrics before the first update and with the best weights."""
-    table = Table(title="training path, plain physics, flying start", title_justify="left")
+    table = _titled("training path in plain physics, flying start", console)
     table.add_column("metric")
     for heading in ("before", "after"):
         table.add_column(heading, justify="right")
@@ -203,10 +204,7 @@ def _show_before_after(
 
 def _show_scores(result: "TrainE2EResult", console: Console) -> None:
     """Print how the trained controller does path by path."""
-    table = Table(
-        title="trained controller in plain physics, errors after the first 2 m",
-        title_justify="left",
-    )
+    table = _titled("trained controller in plain physics, errors after the first 2 m", console)
     table.add_column("path")
     table.add_column("trained on")
     table.add_column("start")
@@ -225,6 +223,12 @@ def _show_scores(result: "TrainE2EResult", console: Console) -> None:
             _number(100 * metrics.completion),
         )
     console.print(table)
+
+
+def _titled(title: str, console: Console) -> Table:
+    """Print a title, which a table would wrap to its own width, and return the table below it."""
+    console.print(f"\n{escape(title)}", style="italic", highlight=False, soft_wrap=True)
+    return Table()
 
 
 def _loss_curve(losses: Sequence[float], width: int) -> str:

@@ -329,7 +329,7 @@ def _score(
             type(controller.observer)(path, session.config.controller),
             controller.vehicle,
         )
-        max_time = 20.0 if path is paths[0] else None
+        max_time = 10.0 if path is paths[0] else None
         driven = drive(
             plain, driver, path, is_standing=is_standing, arc_length=arc_length, max_time=max_time
         )

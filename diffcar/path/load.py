@@ -15,7 +15,7 @@ from diffcar.path.speed import speed_profile
 
 __all__ = ["load_path"]
 
-_GRID_STEP = 0.04
+_GRID_STEP = 0.02
 _FINE_SAMPLES_PER_POINT = 16
 
 

@@ -1,0 +1,65 @@
+"""The checker itself on closed forms: right gradients pass, wrong ones and kinks are caught."""
+
+import pytest
+import torch
+
+from diffcar.gradcheck import check_directions, taylor_rate
+
+
+def leaf(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64, requires_grad=True)
+
+
+def test_right_gradient_of_a_closed_form_passes() -> None:
+    """sin(x) · y² has a gradient that differences confirm to nine digits."""
+    x, y = leaf(0.3, -1.2), leaf(2.0, 0.7)
+    checks = check_directions(lambda: (torch.sin(x) * y**2).sum(), [x, y], num_directions=5)
+    assert len(checks) == 5 + 2
+    assert max(check.relative_error for check in checks) < 1e-8
+    assert not any(check.is_kink for check in checks)
+
+
+def test_parameters_are_restored() -> None:
+    """Perturbations leave no trace."""
+    x = leaf(0.3, -1.2)
+    before = x.detach().clone()
+    check_directions(lambda: x.exp().sum(), [x], num_directions=2)
+    assert torch.equal(x.detach(), before)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.99, -1.0, 10.0])
+def test_wrong_gradient_fails(factor: float) -> None:
+    """Scaled, vanished and reversed gradients are far outside any tolerance."""
+    x = leaf(0.3, -1.2)
+    (right,) = torch.autograd.grad(x.exp().sum(), [x])
+    checks = check_directions(
+        lambda: x.exp().sum(), [x], gradients=[factor * right], num_directions=3
+    )
+    assert min(check.relative_error for check in checks) > 5e-3
+
+
+def test_gradient_wrong_in_one_tensor_is_found_in_that_tensor() -> None:
+    """Directions over all parameters may hide a small tensor; its own direction does not."""
+    big, small = leaf(*range(1, 200)), leaf(1e-3)
+
+    def function() -> torch.Tensor:
+        return big.square().sum() + small.square().sum()
+
+    right = torch.autograd.grad(function(), [big, small])
+    checks = check_directions(function, [big, small], gradients=[right[0], 1.5 * right[1]])
+    assert checks[-1].relative_error > 0.1
+
+
+def test_kink_is_reported_as_a_kink() -> None:
+    """|x| at zero: the one-sided slopes disagree."""
+    x = leaf(0.0)
+    (check,) = check_directions(lambda: x.abs().sum(), [x], num_directions=1)
+    assert check.is_kink
+
+
+def test_taylor_remainder_tells_right_from_wrong() -> None:
+    """Rate two for autograd's gradient, rate one where the gradient has been tampered with."""
+    x = leaf(0.3, -1.2)
+    assert taylor_rate(lambda: x.exp().sum(), [x]) == pytest.approx(2.0, abs=0.05)
+    detached = taylor_rate(lambda: (x * x.detach().exp()).sum() + x.exp().sum(), [x])
+    assert detached == pytest.approx(1.0, abs=0.2)

@@ -1,0 +1,119 @@
+"""Path files of every supported kind, and what is wrong with bad ones."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffcar.config import PathConfig
+from diffcar.errors import PathError
+from diffcar.path import ReferencePath, load_path
+
+ANGLES = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+CIRCLE = np.stack([3 * np.cos(ANGLES), 3 * np.sin(ANGLES)], 1)
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "path.csv"
+    file.write_text(text)
+    return file
+
+
+def load(file: Path, **settings: object) -> ReferencePath:
+    return load_path(PathConfig(source=str(file), **settings))
+
+
+def rows(*columns: np.ndarray, separator: str = ",") -> str:
+    return "\n".join(separator.join(f"{v:.6f}" for v in row) for row in np.column_stack(columns))
+
+
+ONES = np.ones(40)
+KINDS = {
+    "TUM track": "# x_m,y_m,w_tr_right_m,w_tr_left_m\n" + rows(CIRCLE, 5 * ONES, 5 * ONES),
+    "TUM raceline": "# x_m,y_m\n" + rows(CIRCLE),
+    "F1TENTH raceline": "# made by hand\n# s_m; x_m; y_m; psi_rad; kappa_radpm; vx_mps; ax_mps2\n"
+    + rows(3 * ANGLES, CIRCLE, ANGLES, ONES / 3, 2 * ONES, 0 * ONES, separator="; "),
+    "plain with header": "x,y,v\n" + rows(CIRCLE, 2 * ONES),
+    "plain without header": rows(CIRCLE),
+    "tabs": "x\ty\n" + rows(CIRCLE, separator="\t"),
+    "spaces": rows(CIRCLE, separator=" "),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_file_of_kind_becomes_a_circle(kind: str, tmp_path: Path) -> None:
+    """Every kind is recognised as a closed circle of 3 m radius."""
+    path = load(write(tmp_path, KINDS[kind]))
+    assert path.closed
+    assert path.length == pytest.approx(6 * math.pi, rel=1e-4)
+    assert np.allclose(path.samples[:, 3], 1 / 3, atol=2e-3)
+    has_speed = "x_m; y_m" in KINDS[kind] or "x,y,v" in KINDS[kind]
+    assert path.samples[:, 4].max() == pytest.approx(2.0 if has_speed else 3.0, abs=1e-3)
+
+
+def test_scale_shrinks_the_track(tmp_path: Path) -> None:
+    """`--path-scale 0.1` makes a race track one for a 1:10 car."""
+    path = load(write(tmp_path, rows(10 * CIRCLE)), scale=0.1)
+    assert path.length == pytest.approx(6 * math.pi, rel=1e-4)
+
+
+def test_open_path_is_recognised_and_can_be_forced(tmp_path: Path) -> None:
+    """A gap between the ends means open, unless the user says otherwise."""
+    half = write(tmp_path, rows(CIRCLE[:20]))
+    assert not load(half).closed
+    assert load(half, closed=True).closed
+
+
+BAD = {
+    "too few points": ("0,0\n1,0\n2,0\n", "3 points"),
+    "not a number": ("x,y\n0,0\n1,nan\n2,0\n3,0\n", "line 3"),
+    "text in a cell": ("x,y\n0,0\n1,oops\n2,0\n3,0\n", "'oops'"),
+    "ragged": ("x,y\n0,0\n1,0,5\n2,0\n3,0\n", "line 3"),
+    "unknown column": ("x,y,colour\n0,0,1\n1,0,1\n2,0,1\n3,0,1\n", "colour"),
+    "no y": ("x,v\n0,0\n1,0\n2,0\n3,0\n", "column for y"),
+    "five nameless columns": ("0,0,0,0,0\n1,0,0,0,0\n", "5 columns"),
+    "empty": ("", "no numbers"),
+    "turns back": (
+        "x,y\n" + "\n".join(f"{x},0" for x in (0, 1, 2, 3, 2.5, 3.5, 4.5)),
+        "turns back",
+    ),
+    "all the same": ("x,y\n" + "1,1\n" * 8, "m long"),
+}
+
+
+@pytest.mark.parametrize("defect", BAD)
+def test_bad_file_is_explained(defect: str, tmp_path: Path) -> None:
+    """Each defect gets a message that says what and where."""
+    text, expected = BAD[defect]
+    with pytest.raises(PathError, match=expected):
+        load(write(tmp_path, text))
+
+
+def test_binary_and_missing_files_are_explained(tmp_path: Path) -> None:
+    """No traceback from an image or a typing error."""
+    (tmp_path / "image.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(PathError, match="not a text file"):
+        load(tmp_path / "image.csv")
+    with pytest.raises(PathError) as caught:
+        load_path(PathConfig(source="figure-eigth"))
+    assert "figure-eight" in str(caught.value.hint)
+
+
+def test_repeated_points_are_dropped_with_a_warning(tmp_path: Path) -> None:
+    """A stutter in the file does not break the spline."""
+    doubled = np.repeat(CIRCLE, [1] * 10 + [2] + [1] * 29, axis=0)
+    path = load(write(tmp_path, rows(doubled)))
+    assert path.length == pytest.approx(6 * math.pi, rel=1e-3)
+    assert "1 repeated points dropped" in path.warnings[0]
+
+
+def test_sharp_turn_and_crossing_are_warned_about_with_their_place(tmp_path: Path) -> None:
+    """What the car cannot steer, and what may be points out of order, is said."""
+    tight = load_path(
+        PathConfig(source=str(write(tmp_path, rows(CIRCLE))), scale=0.1), max_curvature=1.3
+    )
+    assert "radius" in tight.warnings[0]
+    eight = np.stack([np.sin(ANGLES + 0.05), np.sin(2 * ANGLES + 0.1)], 1)
+    crossed = load(write(tmp_path, rows(4 * eight)))
+    assert "crosses itself" in crossed.warnings[0]

@@ -1,0 +1,130 @@
+"""Reference paths against closed forms and as functions of torch."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffcar.config import PathConfig
+from diffcar.path import BUILTIN_PATHS, load_path
+
+DOUBLE = torch.float64
+
+
+def test_circle_has_its_length_curvature_and_heading() -> None:
+    """A circle of 2 m radius: length 4 pi, curvature 1/2, heading s/2, over three laps."""
+    circle = load_path(PathConfig(source="circle"))
+    assert circle.length == pytest.approx(4 * math.pi, abs=1e-6)
+    s = torch.linspace(-12.0, 30.0, 400, dtype=DOUBLE)
+    point = circle.sample(s)
+    centre = torch.tensor([0.0, 2.0], dtype=DOUBLE)
+    assert torch.allclose((point.position - centre).norm(dim=-1), torch.tensor(2.0, dtype=DOUBLE))
+    assert torch.allclose(point.curvature, torch.tensor(0.5, dtype=DOUBLE), atol=2e-5)
+    assert torch.allclose(point.heading, s / 2, atol=1e-5)
+
+
+def test_circle_speed_is_what_lateral_acceleration_allows() -> None:
+    """On 2 m radius at 4 m/s² the speed is sqrt(8) m/s."""
+    circle = load_path(PathConfig(source="circle"))
+    speed = circle.sample(torch.tensor([1.0, 5.0], dtype=DOUBLE)).speed
+    assert torch.allclose(speed, torch.tensor(math.sqrt(8.0), dtype=DOUBLE), atol=1e-3)
+
+
+def test_line_goes_on_straight_beyond_its_ends() -> None:
+    """An open path has something to follow before its start and after its end."""
+    line = load_path(PathConfig(source="line"))
+    point = line.sample(torch.tensor([-1.0, 0.0, 20.0, 23.0], dtype=DOUBLE))
+    expected = torch.tensor([[-1.0, 0], [0, 0], [20, 0], [23, 0]], dtype=DOUBLE)
+    assert torch.allclose(point.position, expected, atol=1e-9)
+    assert torch.allclose(point.heading, torch.zeros(4, dtype=DOUBLE))
+
+
+def test_sine_passes_through_its_formula() -> None:
+    """The points of the sine path satisfy y = sin(2 pi x / 5) / 2."""
+    sine = load_path(PathConfig(source="sine"))
+    point = sine.sample(torch.linspace(0.5, sine.length - 0.5, 300, dtype=DOUBLE))
+    x, y = point.position.unbind(-1)
+    assert torch.allclose(y, 0.5 * torch.sin(2 * math.pi * x / 5), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", BUILTIN_PATHS)
+def test_builtin_path_is_consistent(name: str) -> None:
+    """Arc length, heading and curvature are derivatives of one another on every built-in path."""
+    path = load_path(PathConfig(source=name))
+    s = torch.linspace(0.3, path.length - 0.3, 500, dtype=DOUBLE)
+    h = 1e-4
+    ahead, behind, here = path.sample(s + h), path.sample(s - h), path.sample(s)
+    velocity = (ahead.position - behind.position) / (2 * h)
+    tangent = torch.stack([torch.cos(here.heading), torch.sin(here.heading)], dim=-1)
+    assert torch.allclose(velocity, tangent, atol=1e-3)
+    turn = (ahead.heading - behind.heading) / (2 * h)
+    # The ISO manoeuvres have corners in their curvature, which a spline rounds off.
+    assert torch.allclose(turn, here.curvature, atol=3e-2)
+    lateral = here.speed.square() * here.curvature.abs()
+    assert float(lateral.max()) < 4.0 * 1.02
+    assert float(here.speed.max()) <= 3.0 * 1.001  # splines overshoot a kink a little
+
+
+def test_random_path_depends_on_its_seed_alone() -> None:
+    """Same seed, same road; another seed, another road."""
+    first, again, other = (
+        load_path(PathConfig(source="random", seed=seed)).samples for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.allclose(first[:200], other[:200])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    fraction=st.floats(0.02, 0.98),
+    offset=st.floats(-0.35, 0.35),
+    slip=st.floats(-0.3, 0.3),
+    name=st.sampled_from(["circle", "sine", "figure-eight", "slalom", "random"]),
+)
+def test_projection_undoes_an_offset(fraction: float, offset: float, slip: float, name: str) -> None:
+    """A point moved sideways off the path is projected back to where it came from."""
+    path = load_path(PathConfig(source=name))
+    s = torch.tensor([fraction * path.length], dtype=DOUBLE)
+    point = path.sample(s)
+    normal = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], dim=-1)
+    found = path.project(point.position + offset * normal, s + slip, iterations=12)
+    assert float((found - s).abs()) < 2e-4
+
+
+def test_projection_without_hint_searches_the_whole_path() -> None:
+    """Far from any hint, the nearest point is still found."""
+    path = load_path(PathConfig(source="circle"))
+    position = torch.tensor([[0.0, 4.2], [2.1, 2.0]], dtype=DOUBLE)
+    expected = torch.tensor([2 * math.pi, math.pi], dtype=DOUBLE)
+    assert torch.allclose(path.project(position), expected, atol=1e-5)
+
+
+def test_projection_and_sample_have_right_derivatives() -> None:
+    """autograd agrees with differences in float64, curvature and crossings included."""
+    path = load_path(PathConfig(source="figure-eight"))
+    s = torch.tensor([1.234, 7.7, 16.1], dtype=DOUBLE, requires_grad=True)
+
+    def sampled(arc_length: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        point = path.sample(arc_length)
+        return point.position, point.heading, point.curvature, point.speed
+
+    assert torch.autograd.gradcheck(sampled, (s,))
+    beside = (path.sample(s).position + torch.tensor([0.06, -0.04])).detach().requires_grad_()
+    hint = s.detach()
+    assert torch.autograd.gradcheck(
+        lambda position: path.project(position, hint, iterations=6), (beside,)
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(scale=st.floats(0.2, 5.0))
+def test_scaling_a_path_scales_length_and_curvature(scale: float) -> None:
+    """Length grows with the scale and curvature falls with it."""
+    base = load_path(PathConfig(source="figure-eight"))
+    scaled = load_path(PathConfig(source="figure-eight", scale=scale))
+    assert scaled.length == pytest.approx(scale * base.length, rel=1e-5)
+    sharpest = np.abs(scaled.samples[:, 3]).max()
+    assert sharpest == pytest.approx(np.abs(base.samples[:, 3]).max() / scale, rel=2e-2)
