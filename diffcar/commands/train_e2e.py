@@ -22,7 +22,7 @@ from diffcar.rollout import rollout
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.scene import build_scene
 from diffcar.sim.vehicle import load_vehicle
-from diffcar.tracking import starts_on_path
+from diffcar.tracking import PathObserver, starts_on_path
 from diffcar.training.checkpoint import (
     build_tracking_mlp,
     checkpoint_content,
@@ -35,6 +35,7 @@ from diffcar.training.run_folder import RunFolder
 __all__ = ["Evaluated", "PathScore", "Stage", "TrainE2EResult", "run"]
 
 _SKIP_DISTANCE = 2.0
+_DRAWN_TIME = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,6 @@ class PathScore:
     """Name."""
     start: str
     """`standing` or `flying`."""
-    is_unseen: bool
-    """Whether training never drove it."""
     metrics: TrackingMetrics
     """After the first two metres."""
 
@@ -88,7 +87,7 @@ class TrainE2EResult:
     after: TrackingMetrics | None = None
     """On the training path with the best weights."""
     scores: list[PathScore] = field(default_factory=list)
-    """The best weights on the training path and on paths never trained on."""
+    """The best weights on paths never trained on."""
     hops: list[Hop] = field(default_factory=list)
     """Gradient status from the network's output to the loss and its weights."""
     losses: list[float] = field(default_factory=list)
@@ -168,7 +167,7 @@ def run(
             load_checkpoint(folder.path), path, vehicle, dtype=scene.dtype, device=scene.device
         )
         result.after = session.evaluate(best)
-        _score(result, session, best, [path, *unseen])
+        _score(result, session, best, unseen)
     result.hops = _trace(session)
     plot_training(folder.metrics_file, folder.plots / "training.png")
     result.wall_seconds = time.perf_counter() - began
@@ -315,29 +314,31 @@ def _score(
     result: TrainE2EResult,
     session: _Session,
     controller: TrackingMLP,
-    paths: list[ReferencePath],
+    unseen: list[ReferencePath],
 ) -> None:
-    """Drive each path from standing and flying starts; one plot a path."""
+    """Drive each unseen path from standing and flying starts; draw these and the training path."""
     plain = session.plain
     is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
-    for path in paths:
-        arc_length = torch.zeros(plain.num_envs, dtype=plain.dtype, device=plain.device)
-        # Starts a little apart, so that the figures are not those of one trajectory.
-        arc_length += torch.arange(plain.num_envs, device=plain.device) // 2 * 0.1
-        driver = TrackingMLP(
-            controller.network,
-            type(controller.observer)(path, session.config.controller),
-            controller.vehicle,
-        )
-        max_time = 10.0 if path is paths[0] else None
+    # Starts a little apart, so that the figures are not those of one trajectory.
+    arc_length = 0.1 * torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
+    for path in (controller.observer.path, *unseen):
+        is_training_path = path is controller.observer.path
         driven = drive(
-            plain, driver, path, is_standing=is_standing, arc_length=arc_length, max_time=max_time
+            plain,
+            TrackingMLP(
+                controller.network,
+                PathObserver(path, session.config.controller),
+                controller.vehicle,
+            ),
+            path,
+            is_standing=is_standing,
+            arc_length=arc_length,
+            max_time=_DRAWN_TIME if is_training_path else None,
         )
-        for start, selected in (("standing", is_standing), ("flying", ~is_standing)):
-            result.scores.append(
-                PathScore(path.name, start, path is not paths[0], _metrics_of(driven, selected))
-            )
         plot_drive(driven, path, session.folder.plots / f"{path.name}.png", car=0)
+        if not is_training_path:
+            for start, selected in (("standing", is_standing), ("flying", ~is_standing)):
+                result.scores.append(PathScore(path.name, start, _metrics_of(driven, selected)))
 
 
 def _metrics_of(driven: Drive, selected: torch.Tensor) -> TrackingMetrics:

@@ -1,0 +1,73 @@
+"""Search the parameters of pure pursuit and Stanley for the shipped car.
+
+The defaults in `diffcar/controllers/` are this script's result. Each candidate drives its own car
+of one batch, from a flying start along the whole path, and is judged by the mean over the paths of
+its cross-track RMSE after the first two metres. Run: `python benchmarks/tune_classical.py`
+(about ten minutes on two cores).
+"""
+
+import itertools
+
+import torch
+
+from diffcar.config import PathConfig, SceneConfig
+from diffcar.controllers import PurePursuit, Stanley
+from diffcar.drive import drive
+from diffcar.evaluation import tracking_metrics
+from diffcar.path import load_path
+from diffcar.sim.scene import build_scene
+
+PATHS = ("figure-eight", "slalom", "sine", "double-lane-change")
+GRIDS = {
+    PurePursuit: {
+        "lookahead_time": (0.03, 0.06, 0.09, 0.12),
+        "min_lookahead": (0.05, 0.1, 0.15, 0.2),
+        "speed_lead": (0.06, 0.1, 0.14),
+    },
+    Stanley: {
+        "gain": (0.5, 1.0, 1.5, 2.0, 3.0, 5.0),
+        "softening": (0.5, 1.5),
+        "yaw_damping": (0.0, 0.02),
+        "slip_gain": (0.0, 0.003),
+        "speed_lead": (0.06, 0.1, 0.14),
+    },
+}
+
+
+def main() -> None:
+    """Print the best five candidates of each controller."""
+    for kind, grid in GRIDS.items():
+        candidates = list(itertools.product(*grid.values()))
+        car = build_scene(SceneConfig(), num_envs=len(candidates), differentiable=False)
+        columns = torch.tensor(candidates, dtype=car.dtype).T
+        parameters = dict(zip(grid, columns, strict=True))
+        total = torch.zeros(len(candidates))
+        speed = torch.zeros(len(candidates))
+        for source in PATHS:
+            path = load_path(PathConfig(source=source)).to(car.dtype)
+            controller = kind(path, car.vehicle, **parameters)
+            driven = drive(
+                car,
+                controller,
+                path,
+                is_standing=torch.zeros(len(candidates), dtype=torch.bool),
+            )
+            for index in range(len(candidates)):
+                metrics = tracking_metrics(
+                    driven.trajectory.select(torch.tensor([index])),
+                    goal_distance=path.length,
+                    skip_distance=2.0,
+                )
+                is_lost = metrics.completion < 1
+                total[index] += 1.0 if is_lost else metrics.cross_track_rmse_m / len(PATHS)
+                speed[index] += metrics.speed_rmse_mps / len(PATHS)
+        print(f"{kind.__name__}: {len(candidates)} candidates over {', '.join(PATHS)}")
+        for index in torch.argsort(total)[:5].tolist():
+            chosen = ", ".join(
+                f"{name} {value:g}" for name, value in zip(grid, candidates[index], strict=True)
+            )
+            print(f"  {1e3 * total[index]:6.2f} mm  {speed[index]:.3f} m/s  {chosen}")
+
+
+if __name__ == "__main__":
+    main()
