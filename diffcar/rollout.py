@@ -117,9 +117,7 @@ def rollout(
         if on_step is not None and on_step(state, errors):
             break
     stacked = {name: torch.stack([record[name] for record in records]) for name in records[0]}
-    return Trajectory(
-        **stacked, start_arc_length=start_arc_length, final_state=state, dt=scene.dt
-    )
+    return Trajectory(**stacked, start_arc_length=start_arc_length, final_state=state, dt=scene.dt)
 
 
 def _record(

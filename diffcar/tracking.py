@@ -110,8 +110,10 @@ class PathObserver:
 
     def __init__(self, path: ReferencePath, config: ControllerConfig) -> None:
         self.path = path
-        self._curvature_preview = torch.tensor(config.curvature_preview)
-        self._speed_preview = torch.tensor(config.speed_preview)
+        self._num_curvatures = len(config.curvature_preview)
+        self._preview_distances = torch.tensor(
+            [*config.curvature_preview, *config.speed_preview], dtype=torch.float64
+        )
 
     @staticmethod
     def size(config: ControllerConfig) -> int:
@@ -126,22 +128,23 @@ class PathObserver:
             state: The car.
             errors: The car relative to the path.
         """
-        like = {"dtype": state.speed.dtype, "device": state.speed.device}
-        motion = torch.stack(
-            [
-                errors.cross_track_error,
-                errors.heading_error,
-                errors.speed_error,
-                state.speed,
-                state.yaw_rate,
-                state.lateral_velocity,
-                state.steering_angles.mean(-1),
-            ],
-            dim=-1,
-        ) / torch.tensor(self._STATE_SCALES, **like)
-        distances = torch.cat([self._curvature_preview, self._speed_preview]).to(**like)
-        ahead = self.path.preview(errors.arc_length, distances)
-        num_curvatures = len(self._curvature_preview)
-        curvature = ahead.curvature[:, :num_curvatures] / self._CURVATURE_SCALE
-        speed = (ahead.speed[:, num_curvatures:] - state.speed[:, None]) / self._SPEED_SCALE
+        scales = torch.tensor(self._STATE_SCALES, dtype=torch.float64).to(state.speed)
+        motion = (
+            torch.stack(
+                [
+                    errors.cross_track_error,
+                    errors.heading_error,
+                    errors.speed_error,
+                    state.speed,
+                    state.yaw_rate,
+                    state.lateral_velocity,
+                    state.steering_angles.mean(-1),
+                ],
+                dim=-1,
+            )
+            / scales
+        )
+        ahead = self.path.preview(errors.arc_length, self._preview_distances.to(state.speed))
+        curvature = ahead.curvature[:, : self._num_curvatures] / self._CURVATURE_SCALE
+        speed = (ahead.speed[:, self._num_curvatures :] - state.speed[:, None]) / self._SPEED_SCALE
         return torch.cat([motion, curvature, speed], dim=-1)

@@ -38,7 +38,7 @@ def test_body_frame_of_a_car_that_faces_left() -> None:
 
 
 def test_geometry_has_right_derivatives() -> None:
-    """autograd agrees with differences."""
+    """Autograd agrees with differences."""
     quaternion = torch.tensor([[0.9, 0.1, -0.2, 0.3]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(yaw_from_quaternion, (quaternion,))
     angle = torch.tensor([4.0, -7.0], dtype=torch.float64, requires_grad=True)

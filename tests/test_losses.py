@@ -60,7 +60,7 @@ def trajectory_of(cross_track: list[float], steering: list[float] | None = None)
 
 
 def test_terms_are_weighted_means() -> None:
-    """Heading 0.1 and speed -0.5 everywhere: 2 · 0.01 and 3 · 0.25; zero weights leave terms out."""
+    """Heading 0.1 and speed -0.5 everywhere give 2 · 0.01 and 3 · 0.25; zero weights nothing."""
     weights = LossConfig(cross_track=0, heading=2, speed=3, smoothness=0)
     terms = tracking_loss_terms(trajectory_of([1.0, 1.0]), weights, VEHICLE)
     assert terms.keys() == {"heading", "speed"}
@@ -94,9 +94,7 @@ def test_time_indexed_term_is_the_distance_to_where_the_car_should_be() -> None:
     assert torch.allclose(positions[:, 0, 0], torch.tensor([0.3, 0.6], dtype=torch.float64))
     assert float(end) == pytest.approx(0.6)
     weights = LossConfig(cross_track=0, heading=0, speed=0, smoothness=0, time_indexed=1)
-    terms = tracking_loss_terms(
-        trajectory_of([0, 0]), weights, VEHICLE, timed_position=positions
-    )
+    terms = tracking_loss_terms(trajectory_of([0, 0]), weights, VEHICLE, timed_position=positions)
     assert float(terms["time_indexed"]) == pytest.approx((0.09 + 0.36) / 2)
 
 

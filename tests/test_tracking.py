@@ -56,7 +56,7 @@ def test_heading_error_is_wrapped_on_later_laps() -> None:
 
 
 def test_error_state_has_right_derivatives() -> None:
-    """autograd agrees with differences in position and yaw."""
+    """Autograd agrees with differences in position and yaw."""
     path = load_path(PathConfig(source="figure-eight"))
     hint = torch.tensor([3.0], dtype=torch.float64)
     point = path.sample(hint)

@@ -1,5 +1,6 @@
 """`diffcar simulate`: drive any controller along any path in plain physics."""
 
+import contextlib
 import csv
 import math
 import time
@@ -117,25 +118,25 @@ def run(
         nonlocal num_steps
         num_steps += 1
         if scene.camera is not None:
-            scene.camera.film(num_steps * scene.dt, state)
+            scene.camera.follow(state)
         on_step(float(errors.arc_length[0]) / path.length)
 
-    if scene.camera is not None:
-        scene.camera.begin(path)
-    began = time.perf_counter()
-    driven = drive(
-        scene,
-        controller,
-        path,
-        is_standing=torch.tensor([config.start == "standing"], device=scene.device),
-        cross_track=config.start_cross_track,
-        heading=config.start_heading,
-        max_time=config.max_time,
-        on_step=after_step,
-    )
-    wall_seconds = time.perf_counter() - began
+    filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if scene.camera is not None and video_file is not None:
-        scene.camera.save(video_file)
+        filming = scene.camera.recording(path, video_file)
+    began = time.perf_counter()
+    with filming:
+        driven = drive(
+            scene,
+            controller,
+            path,
+            is_standing=torch.tensor([config.start == "standing"], device=scene.device),
+            cross_track=config.start_cross_track,
+            heading=config.start_heading,
+            max_time=config.max_time,
+            on_step=after_step,
+        )
+    wall_seconds = time.perf_counter() - began
     if csv_file is not None:
         _write_csv(driven, csv_file)
     if plot_file is not None:

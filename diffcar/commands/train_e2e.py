@@ -1,13 +1,9 @@
 """`diffcar train-e2e`: train an MLP through the physics, judge it in plain physics."""
 
-import contextlib
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -18,21 +14,19 @@ from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.gradcheck import Hop, trace_hops
 from diffcar.path import ReferencePath, load_path
 from diffcar.plots import plot_drive, plot_training
-from diffcar.rollout import rollout
-from diffcar.sim.car import GenesisCar
 from diffcar.sim.scene import build_scene
 from diffcar.sim.vehicle import load_vehicle
-from diffcar.tracking import PathObserver, starts_on_path
+from diffcar.tracking import PathObserver
 from diffcar.training.checkpoint import (
     build_tracking_mlp,
-    checkpoint_content,
     load_checkpoint,
     restore_tracking_mlp,
 )
 from diffcar.training.e2e import E2ETrainer, TrainStep, draw_starts
 from diffcar.training.run_folder import RunFolder
+from diffcar.training.session import Evaluated, TrainingSession
 
-__all__ = ["Evaluated", "PathScore", "Stage", "TrainE2EResult", "run"]
+__all__ = ["Event", "PathScore", "Stage", "TrainE2EResult", "as_json", "run"]
 
 _SKIP_DISTANCE = 2.0
 _DRAWN_TIME = 10.0
@@ -44,16 +38,6 @@ class Stage:
 
     description: str
     """What."""
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The controller was judged in the plain scene."""
-
-    iteration: int
-    """Updates done by then."""
-    metrics: TrackingMetrics
-    """On the training path, flying start."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +126,18 @@ def run(
 
     on_event(Stage("building the differentiable scene (about two minutes the first time)"))
     scene = build_scene(
-        config, num_envs=config.train.num_envs, differentiable=True, vehicle=vehicle,
+        config,
+        num_envs=config.train.num_envs,
+        differentiable=True,
+        vehicle=vehicle,
         verbose=verbose,
     )
     on_event(Stage("building the plain scene"))
     plain = build_scene(
-        config, num_envs=config.evaluation.num_envs, differentiable=False, vehicle=vehicle,
+        config,
+        num_envs=config.evaluation.num_envs,
+        differentiable=False,
+        vehicle=vehicle,
         verbose=verbose,
     )
     for reference in (path, *unseen):
@@ -155,12 +145,18 @@ def run(
     controller = build_tracking_mlp(
         config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
-    session = _Session(config, folder, E2ETrainer(config, scene, path, controller), plain, on_event)
+    session = TrainingSession(
+        folder, E2ETrainer(config, scene, path, controller), plain, on_event=on_event
+    )
     if checkpoint is not None:
         session.restore(checkpoint)
     result = TrainE2EResult(run_folder=folder.path, warnings=path.warnings)
-    session.train(result, stop_after)
-
+    outcome = session.train(stop_after)
+    result.before, result.losses = outcome.before, outcome.losses
+    result.num_skipped, result.train_seconds = outcome.num_skipped, outcome.seconds
+    result.num_updates = session.trainer.num_updates_done
+    result.num_env_steps = len(outcome.losses) * config.train.horizon * config.train.num_envs
+    result.is_interrupted = result.num_updates < config.train.num_updates
     if not result.is_interrupted:
         on_event(Stage("driving paths that training has not seen"))
         best = restore_tracking_mlp(
@@ -172,130 +168,6 @@ def run(
     plot_training(folder.metrics_file, folder.plots / "training.png")
     result.wall_seconds = time.perf_counter() - began
     return result
-
-
-class _Session:
-    """One process's share of a run: trains, judges and saves."""
-
-    def __init__(
-        self,
-        config: TrainE2EConfig,
-        folder: RunFolder,
-        trainer: E2ETrainer,
-        plain: GenesisCar,
-        on_event: Callable[[Event], None],
-    ) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.config = config
-        self.folder = folder
-        self.trainer = trainer
-        self.plain = plain
-        self.on_event = on_event
-        self.best_rmse_m = math.inf
-        self.writer = SummaryWriter(str(folder.tensorboard))
-
-    def restore(self, checkpoint: dict[str, object]) -> None:
-        """Go on where a checkpoint was written."""
-        trainer_state = dict(checkpoint["trainer"])  # type: ignore[call-overload]
-        self.trainer.load_state_dict({"network": checkpoint["network"], **trainer_state})
-        self.best_rmse_m = float(checkpoint["best_rmse_m"])  # type: ignore[arg-type]
-        self.folder.rewind_metrics(self.trainer.num_updates_done)
-
-    def train(self, result: TrainE2EResult, stop_after: int | None) -> None:
-        """Run the updates of this session; a signal ends it after the one in progress."""
-        trainer, train = self.trainer, self.config.train
-        began = time.perf_counter()
-        last = train.num_updates
-        if stop_after is not None:
-            last = min(last, trainer.num_updates_done + stop_after)
-        try:
-            if trainer.num_updates_done == 0:
-                self._judge(None)
-            result.before = self.evaluate(trainer.controller)
-            with _deferred_interrupt() as interrupted:
-                while trainer.num_updates_done < last and not interrupted():
-                    step = trainer.update()
-                    result.losses.append(step.loss)
-                    result.num_skipped += step.is_skipped
-                    result.num_env_steps += train.horizon * train.num_envs
-                    self.on_event(step)
-                    self._judge(step)
-        finally:
-            self._save("last")
-            self.writer.close()
-            result.num_updates = trainer.num_updates_done
-            result.is_interrupted = trainer.num_updates_done < train.num_updates
-            result.train_seconds = time.perf_counter() - began
-
-    def evaluate(self, controller: TrackingMLP) -> TrackingMetrics:
-        """Drive cars spread over the training path for a while, from a flying start."""
-        plain, path = self.plain, controller.observer.path
-        duration = self.config.evaluation.duration
-        fraction = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
-        reach = path.length
-        if not path.closed:
-            reach = max(path.length - duration * self.config.path.top_speed, path.length / 4)
-        arc_length = fraction / plain.num_envs * reach
-        with torch.no_grad():
-            plain.reset(starts_on_path(path, arc_length))
-            trajectory = rollout(
-                plain,
-                controller,
-                path,
-                max(1, round(duration / plain.dt)),
-                arc_length_hint=arc_length,
-            )
-        return tracking_metrics(trajectory, goal_distance=path.length)
-
-    def _judge(self, step: TrainStep | None) -> None:
-        """Evaluate if it is time, keep the best weights, and log."""
-        iteration = self.trainer.num_updates_done
-        is_last = iteration == self.config.train.num_updates
-        metrics = None
-        if iteration % self.config.evaluation.interval == 0 or is_last:
-            metrics = self.evaluate(self.trainer.controller)
-            self.on_event(Evaluated(iteration, metrics))
-            rmse = metrics.cross_track_rmse_m
-            if rmse < self.best_rmse_m or not (self.folder.checkpoints / "best.pt").exists():
-                self.best_rmse_m = min(rmse, self.best_rmse_m)
-                self._save("best")
-        self._log(iteration, step, metrics)
-        if step is not None and iteration % self.config.train.checkpoint_interval == 0:
-            self._save("last")
-
-    def _save(self, name: str) -> None:
-        """Write a checkpoint of the present state."""
-        self.folder.save_checkpoint(
-            name, checkpoint_content(self.config, self.trainer.state_dict(), self.best_rmse_m)
-        )
-
-    def _log(
-        self, iteration: int, step: TrainStep | None, metrics: TrackingMetrics | None
-    ) -> None:
-        """Append to `metrics.csv` and TensorBoard."""
-        row: dict[str, object] = {"iteration": iteration, "loss": "" if step is None else step.loss}
-        weights = self.config.loss.model_dump(exclude={"cross_track_scale"})
-        names = [name for name, weight in weights.items() if weight]
-        row |= {f"loss_{n}": "" if step is None else step.terms.get(n, "") for n in names}
-        for name in (
-            "gradient_norm",
-            "clipped_gradient_norm",
-            "learning_rate",
-            "forward_seconds",
-            "backward_seconds",
-            "is_skipped",
-        ):
-            row[name] = "" if step is None else getattr(step, name)
-        for name in TrackingMetrics.__dataclass_fields__:
-            row[f"eval_{name}"] = "" if metrics is None else getattr(metrics, name)
-        self.folder.append_metrics(row)
-        for name, value in row.items():
-            if isinstance(value, float) and math.isfinite(value):
-                section = "eval" if name.startswith("eval_") else "training"
-                self.writer.add_scalar(
-                    f"{section}/{name.removeprefix('eval_')}", value, iteration
-                )
 
 
 def _unseen_paths(config: TrainE2EConfig) -> list[ReferencePath]:
@@ -312,7 +184,7 @@ def _unseen_paths(config: TrainE2EConfig) -> list[ReferencePath]:
 
 def _score(
     result: TrainE2EResult,
-    session: _Session,
+    session: TrainingSession,
     controller: TrackingMLP,
     unseen: list[ReferencePath],
 ) -> None:
@@ -350,7 +222,7 @@ def _metrics_of(driven: Drive, selected: torch.Tensor) -> TrackingMetrics:
     )
 
 
-def _trace(session: _Session) -> list[Hop]:
+def _trace(session: TrainingSession) -> list[Hop]:
     """Report the gradient's way through one short rollout with the final weights."""
     trainer = session.trainer
     arc_length, start = draw_starts(trainer.path, trainer.config, 0, trainer.scene)
@@ -362,31 +234,6 @@ def _trace(session: _Session) -> list[Hop]:
         start,
         arc_length=arc_length,
     )
-
-
-@contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, so that an update is never cut in two.
-
-    A second one interrupts at once.
-    """
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    previous = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # Only the main thread may do this; elsewhere signals keep their meaning.
-            with contextlib.suppress(ValueError):
-                previous[number] = signal.signal(number, handle)
-        yield lambda: bool(received)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def as_json(result: TrainE2EResult) -> dict[str, object]:

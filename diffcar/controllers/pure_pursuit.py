@@ -15,6 +15,8 @@ __all__ = ["PurePursuit"]
 class PurePursuit:
     """Steers the rear axle along an arc to a point ahead on the path.
 
+    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
+
     Args:
         path: The reference.
         vehicle: The car.
@@ -23,8 +25,8 @@ class PurePursuit:
         speed_lead: How far ahead the reference speed is taken, in time at present speed [s].
 
     Source:
-        R. C. Coulter, "Implementation of the Pure Pursuit Path Tracking Algorithm", CMU-RI-TR-92-01,
-        1992; the speed-dependent lookahead follows J. M. Snider, "Automatic Steering Methods for
+        R. C. Coulter, "Implementation of the Pure Pursuit Path Tracking Algorithm", CMU
+        RI-TR-92-01, 1992; the speed-dependent lookahead follows J. M. Snider, "Automatic Steering Methods for
         Autonomous Automobile Path Tracking", CMU-RI-TR-09-08, 2009, section 2.2.
     """
 
@@ -36,7 +38,7 @@ class PurePursuit:
         vehicle: Vehicle,
         *,
         lookahead_time: float = 0.12,
-        min_lookahead: float = 0.15,
+        min_lookahead: float = 0.05,
         speed_lead: float = 0.1,
     ) -> None:
         self.path = path

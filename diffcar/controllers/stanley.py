@@ -19,6 +19,9 @@ class Stanley:
     rate - the car's), with all errors taken at the front axle. The steady heading error of a car in
     a curve is that of the tyres' slip, k_slip · v · path's yaw rate.
 
+    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`; its stiff tyres
+    want no slip term.
+
     Args:
         path: The reference.
         vehicle: The car.
@@ -41,7 +44,7 @@ class Stanley:
         path: ReferencePath,
         vehicle: Vehicle,
         *,
-        gain: float = 6.0,
+        gain: float = 2.0,
         softening: float = 0.5,
         yaw_damping: float = 0.02,
         slip_gain: float = 0.0,

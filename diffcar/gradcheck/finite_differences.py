@@ -75,9 +75,7 @@ def check_directions(
         centre = value([torch.zeros_like(origin) for origin in base], 0.0)
         for group in groups:
             direction = _unit_direction(base, group, generator)
-            analytic = float(
-                sum((g * v).sum() for g, v in zip(gradients, direction, strict=True))
-            )
+            analytic = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
             checks.append(_compare(value, direction, centre, analytic, step_sizes))
     finally:
         with torch.no_grad():
@@ -110,9 +108,7 @@ def taylor_rate(
     """
     base = [parameter.detach().clone() for parameter in parameters]
     gradients = torch.autograd.grad(function(), list(parameters))
-    direction = _unit_direction(
-        base, list(range(len(base))), torch.Generator().manual_seed(seed)
-    )
+    direction = _unit_direction(base, list(range(len(base))), torch.Generator().manual_seed(seed))
     slope = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
     steps = [step_size / 2**halving for halving in range(num_halvings + 1)]
     remainders = []
@@ -126,8 +122,8 @@ def taylor_rate(
             parameter.copy_(origin)
     log_steps = torch.log(torch.tensor(steps, dtype=torch.float64))
     log_remainders = torch.log(torch.tensor(remainders, dtype=torch.float64).clamp_min(1e-300))
-    centred = log_steps - log_steps.mean()
-    return float((centred * (log_remainders - log_remainders.mean())).sum() / centred.square().sum())
+    x, y = log_steps - log_steps.mean(), log_remainders - log_remainders.mean()
+    return float((x * y).sum() / x.square().sum())
 
 
 def _unit_direction(

@@ -89,9 +89,7 @@ def trace_hops(
         )
     finally:
         handle.remove()
-    loss = torch.stack(
-        list(tracking_loss_terms(trajectory, weights, scene.vehicle).values())
-    ).sum()
+    loss = torch.stack(list(tracking_loss_terms(trajectory, weights, scene.vehicle).values())).sum()
     watch("loss", loss)
     controller.network.zero_grad(set_to_none=True)
     if loss.requires_grad:

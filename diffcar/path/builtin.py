@@ -73,9 +73,7 @@ def _obstacle_avoidance(seed: int) -> Points:
     """
     first, second = 1.1 * _PASSENGER_CAR_WIDTH + 0.25, _PASSENGER_CAR_WIDTH + 1.0
     offset = first / 2 + 1.0 + second / 2
-    return _lane_change(
-        lane=12.0, over=13.5, beside=11.0, back=12.5, exit_lane=12.0, offset=offset
-    )
+    return _lane_change(lane=12.0, over=13.5, beside=11.0, back=12.5, exit_lane=12.0, offset=offset)
 
 
 def _random(seed: int) -> Points:

@@ -145,9 +145,7 @@ def _column_names(
     return names
 
 
-def _numeric_table(
-    file: Path, rows: list[tuple[int, list[str]]], names: list[str]
-) -> np.ndarray:
+def _numeric_table(file: Path, rows: list[tuple[int, list[str]]], names: list[str]) -> np.ndarray:
     """Convert the fields, naming the line of the first that is no finite number."""
     table = np.empty((len(rows), len(names)))
     for index, (number, fields) in enumerate(rows):

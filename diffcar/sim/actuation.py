@@ -35,7 +35,8 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
         Targets of the four servos.
 
     Source:
-        R. Rajamani, "Vehicle Dynamics and Control", 2nd ed., 2012, section 2.2 (Ackermann steering).
+        R. Rajamani, "Vehicle Dynamics and Control", 2nd ed., 2012, section 2.2
+        (Ackermann steering).
     """
     steering = action[:, 0].clamp(-vehicle.max_steering, vehicle.max_steering)
     curvature = torch.tan(steering) / vehicle.wheelbase

@@ -70,4 +70,3 @@ def translated_errors() -> Iterator[None]:
         yield
     except gs.GenesisException as error:
         raise SimulationError(f"Genesis: {error}") from error
-

@@ -60,13 +60,9 @@ def build_scene(
             ),
             rigid_options=_rigid_options(config, vehicle),
         )
-        scene.add_entity(
-            gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction)
-        )
-        # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg on each free wheel.
-        entity = scene.add_entity(
-            gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
-        )
+        scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction))
+        # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg a free wheel.
+        entity = scene.add_entity(gs.morphs.MJCF(file=str(vehicle.file), default_armature=None))
         camera = ChaseCamera(scene) if with_camera else None
         scene.build(n_envs=num_envs)
     car = GenesisCar(
@@ -93,12 +89,11 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
         GradientError: If the two disagree or the difference vanishes.
     """
     generator = torch.Generator().manual_seed(0)
-    options = {"dtype": car.dtype, "device": car.device}
-    ones = torch.ones(car.num_envs, **options)
+    ones = torch.ones(car.num_envs, dtype=car.dtype, device=car.device)
     start = StartState(torch.stack([0 * ones, 0 * ones], -1), 0 * ones, 1.5 * ones, 0 * ones)
-    weights = torch.randn(car.entity.n_dofs, generator=generator, dtype=torch.float64).to(**options)
-    direction = torch.randn(2, generator=generator, dtype=torch.float64).to(**options)
-    action = torch.tensor([0.1, 1.6], **options)
+    weights = torch.randn(car.entity.n_dofs, generator=generator).to(ones)
+    direction = torch.randn(2, generator=generator).to(ones)
+    action = torch.tensor([0.1, 1.6]).to(ones)
 
     def projected_velocity(command: Tensor) -> Tensor:
         car.reset(start)

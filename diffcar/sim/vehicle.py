@@ -66,7 +66,7 @@ class Vehicle:
 
     @property
     def speed_increment(self) -> float:
-        """Excess of the commanded over the actual speed at which the motors give their most [m/s]."""
+        """Commanded minus actual speed at which the motors give their most [m/s]."""
         return self.max_drive_torque / self.drive_gain * self.wheel_radius
 
 

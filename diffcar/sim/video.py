@@ -1,12 +1,13 @@
 """Films a scene without a display."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffcar.errors import OutputError
 from diffcar.files import write_atomically
 from diffcar.path import ReferencePath
 from diffcar.sim.contract import CarState
@@ -18,10 +19,11 @@ __all__ = ["ChaseCamera"]
 
 _RESOLUTION = (640, 360)
 _FRAMES_PER_SECOND = 25
+_DOT_SPACING = 0.1
 
 
 class ChaseCamera:
-    """A camera that follows the first car and writes an mp4.
+    """A camera that follows the first car.
 
     Args:
         scene: A Genesis scene that is not built yet.
@@ -30,48 +32,51 @@ class ChaseCamera:
     def __init__(self, scene: "Scene") -> None:
         self._scene = scene
         self._camera: Any = scene.add_camera(res=_RESOLUTION, fov=45, GUI=False)
-        self._next_frame_time = 0.0
         self._yaw: float | None = None
+        self._unpainted_path: ReferencePath | None = None
 
-    def begin(self, path: ReferencePath) -> None:
-        """Paint the path on the road and start recording."""
-        for xy in path.samples[:: max(1, len(path.samples) // 1500), :2]:
-            self._scene.draw_debug_sphere(
-                pos=(float(xy[0]), float(xy[1]), 0.0), radius=0.012, color=(1.0, 0.8, 0.1, 1.0)
-            )
-        self._camera.start_recording()
+    @contextlib.contextmanager
+    def recording(self, path: ReferencePath, file: Path) -> Iterator[None]:
+        """Film every step inside the block; the file appears when it ends well.
 
-    def film(self, time: float, state: CarState) -> None:
-        """Take a frame if one is due at this time [s]."""
-        if time < self._next_frame_time:
-            return
-        self._next_frame_time += 1 / _FRAMES_PER_SECOND
+        Args:
+            path: Painted on the road as dots.
+            file: The mp4 to write.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        self._unpainted_path = path
+        partial = file.with_name(f".{file.stem}-partial{file.suffix}")
+        try:
+            self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
+            yield
+            self._camera.stop_recording()
+            write_atomically(file, partial.replace)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def follow(self, state: CarState) -> None:
+        """Point the camera at the first car, for the frames to come."""
+        if self._unpainted_path is not None:
+            # Not earlier: the reset at a drive's start wipes what was painted before it.
+            self._paint(self._unpainted_path)
+            self._unpainted_path = None
         x, y = (float(value) for value in state.position[0])
         yaw = float(state.yaw[0])
         # The camera's heading lags behind the car's, so that turns are seen.
         turned = 0.0 if self._yaw is None else math.remainder(yaw - self._yaw, 2 * math.pi)
         self._yaw = yaw if self._yaw is None else self._yaw + 0.12 * turned
-        back = np.array([math.cos(self._yaw), math.sin(self._yaw)])
-        position = np.array([x, y]) - 1.3 * back
-        ahead = np.array([x, y]) + 0.4 * back
+        cos, sin = math.cos(self._yaw), math.sin(self._yaw)
         self._camera.set_pose(
-            pos=(float(position[0]), float(position[1]), 0.6),
-            lookat=(float(ahead[0]), float(ahead[1]), 0.05),
+            pos=(x - 1.3 * cos, y - 1.3 * sin, 0.6),
+            lookat=(x + 0.4 * cos, y + 0.4 * sin, 0.05),
+            up=(0.0, 0.0, 1.0),
         )
-        self._camera.render()
 
-    def save(self, file: Path) -> None:
-        """Write the frames as an mp4.
-
-        Raises:
-            OutputError: If the encoder fails.
-        """
-
-        def write(target: Path) -> None:
-            self._camera.stop_recording(
-                save_to_filename=str(target), fps=_FRAMES_PER_SECOND
-            )
-            if target.stat().st_size == 0:
-                raise OutputError(f"the video encoder wrote nothing to {str(file)!r}")
-
-        write_atomically(file, write)
+    def _paint(self, path: ReferencePath) -> None:
+        """Put dots on the road along the path."""
+        stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
+        dots = np.zeros((len(path.samples[::stride]), 3))
+        dots[:, :2] = path.samples[::stride, :2]
+        self._scene.draw_debug_spheres(dots, radius=0.012, color=(1.0, 0.8, 0.1, 1.0))

@@ -15,8 +15,8 @@ from diffcar.errors import GradientError
 from diffcar.losses import advance_reference, tracking_loss_terms
 from diffcar.path import ReferencePath
 from diffcar.rollout import rollout
-from diffcar.sim.contract import StartState
 from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import StartState
 from diffcar.tracking import starts_on_path
 
 __all__ = ["E2ETrainer", "TrainStep", "draw_starts"]
@@ -178,9 +178,7 @@ class E2ETrainer:
         train = self.config.train
         progress = min(self.num_updates_done / train.decay_updates, 1.0)
         floor = train.final_learning_rate_ratio
-        return train.learning_rate * (
-            floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
-        )
+        return train.learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
 
     def _what_is_not_finite(self, terms: dict[str, float]) -> str:
         """Name the first loss term or parameter that is not finite."""

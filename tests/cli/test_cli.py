@@ -71,9 +71,7 @@ def test_usage_error_is_explained_without_torch(case: str, tmp_path: Path) -> No
     assert done.stdout == ""
 
 
-def _with_forbidden_imports(
-    arguments: list[str], folder: Path
-) -> subprocess.CompletedProcess[str]:
+def _with_forbidden_imports(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run diffcar where importing torch, genesis or mujoco raises."""
     for name in ("torch", "genesis", "mujoco"):
         (folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
@@ -196,8 +194,17 @@ def test_training_resumes_bit_for_bit_and_its_run_drives(tmp_path: Path) -> None
 def test_interrupt_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     """Ctrl-C after some updates leaves a checkpoint of them and a command to continue."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "diffcar", "train-e2e", *SMALL, "--set=train.num_updates=5000",
-         "--set=actuation=pd", "--out", "run"],
+        [
+            sys.executable,
+            "-m",
+            "diffcar",
+            "train-e2e",
+            *SMALL,
+            "--set=train.num_updates=5000",
+            "--set=actuation=pd",
+            "--out",
+            "run",
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -84,7 +84,9 @@ def test_random_path_depends_on_its_seed_alone() -> None:
     slip=st.floats(-0.3, 0.3),
     name=st.sampled_from(["circle", "sine", "figure-eight", "slalom", "random"]),
 )
-def test_projection_undoes_an_offset(fraction: float, offset: float, slip: float, name: str) -> None:
+def test_projection_undoes_an_offset(
+    fraction: float, offset: float, slip: float, name: str
+) -> None:
     """A point moved sideways off the path is projected back to where it came from."""
     path = load_path(PathConfig(source=name))
     s = torch.tensor([fraction * path.length], dtype=DOUBLE)
@@ -103,7 +105,7 @@ def test_projection_without_hint_searches_the_whole_path() -> None:
 
 
 def test_projection_and_sample_have_right_derivatives() -> None:
-    """autograd agrees with differences in float64, curvature and crossings included."""
+    """Autograd agrees with differences in float64, curvature and crossings included."""
     path = load_path(PathConfig(source="figure-eight"))
     s = torch.tensor([1.234, 7.7, 16.1], dtype=DOUBLE, requires_grad=True)
 

@@ -44,9 +44,7 @@ def total_loss(car: GenesisCar, controller: object, path: ReferencePath, num_ste
     offsets = torch.linspace(-0.05, 0.05, car.num_envs, dtype=torch.float64)
     car.reset(starts_on_path(path, arc_length, cross_track=offsets, heading=offsets))
     trajectory = rollout(car, controller, path, num_steps, arc_length_hint=arc_length)
-    return torch.stack(
-        list(tracking_loss_terms(trajectory, WEIGHTS, car.vehicle).values())
-    ).sum()
+    return torch.stack(list(tracking_loss_terms(trajectory, WEIGHTS, car.vehicle).values())).sum()
 
 
 def recorded_actions(car: GenesisCar, num_steps: int) -> Tensor:
@@ -151,9 +149,7 @@ def test_action_after_the_last_scored_state_has_no_gradient(
     actions = recorded_actions(car, 6).requires_grad_()
     arc_length = torch.full((car.num_envs,), 2.0, dtype=torch.float64)
     car.reset(starts_on_path(figure_eight, arc_length))
-    trajectory = rollout(
-        car, Recorded(actions), figure_eight, 6, arc_length_hint=arc_length
-    )
+    trajectory = rollout(car, Recorded(actions), figure_eight, 6, arc_length_hint=arc_length)
     trajectory.cross_track_error[:4].square().sum().backward()
     assert actions.grad is not None
     assert torch.count_nonzero(actions.grad[4:]) == 0
@@ -179,9 +175,7 @@ def test_differentiable_and_plain_physics_agree(
     assert torch.dist(*ends) < 1e-5
 
 
-def test_control_buffers_stay_off_the_graph(
-    car: GenesisCar, figure_eight: ReferencePath
-) -> None:
+def test_control_buffers_stay_off_the_graph(car: GenesisCar, figure_eight: ReferencePath) -> None:
     """Without the repair each step leaves two nodes behind, for as long as the scene lives."""
     actions = recorded_actions(car, 5).requires_grad_()
     total_loss(car, Recorded(actions), figure_eight, 5).backward()
