@@ -26,8 +26,8 @@ class PurePursuit:
 
     Source:
         R. C. Coulter, "Implementation of the Pure Pursuit Path Tracking Algorithm", CMU
-        RI-TR-92-01, 1992; the speed-dependent lookahead follows J. M. Snider, "Automatic Steering Methods for
-        Autonomous Automobile Path Tracking", CMU-RI-TR-09-08, 2009, section 2.2.
+        RI-TR-92-01, 1992; the speed-dependent lookahead follows J. M. Snider, "Automatic Steering
+        Methods for Autonomous Automobile Path Tracking", CMU-RI-TR-09-08, 2009, section 2.2.
     """
 
     name = "pure-pursuit"

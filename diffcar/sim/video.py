@@ -31,7 +31,8 @@ class ChaseCamera:
 
     def __init__(self, scene: "Scene") -> None:
         self._scene = scene
-        self._camera: Any = scene.add_camera(res=_RESOLUTION, fov=45, GUI=False)
+        # Only a debug camera sees what is painted into the scene.
+        self._camera: Any = scene.add_camera(res=_RESOLUTION, fov=45, GUI=False, debug=True)
         self._yaw: float | None = None
         self._unpainted_path: ReferencePath | None = None
 
