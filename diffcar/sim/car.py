@@ -59,6 +59,7 @@ class GenesisCar:
         self._driven_dofs = self._dofs(vehicle.driven_joints)
         self._servo_dofs = self._steering_dofs + self._driven_dofs
         self._state: CarState | None = None
+        self._is_taped = True
         self.last_command: dict[str, Tensor] = {}
         self._set_servo_gains()
 
@@ -110,6 +111,7 @@ class GenesisCar:
         """Advance all cars by `dt`."""
         with translated_errors():
             self.scene.step()
+        self._is_taped &= torch.is_grad_enabled()
         self._state = None
 
     def settle(self, num_steps: int = 50) -> None:
@@ -127,12 +129,15 @@ class GenesisCar:
             self.scene.reset()
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
+        self._is_taped = True
         self._state = None
 
     def _read(self) -> CarState:
         """Read the state from the solver."""
         if self.differentiable:
-            state = self.scene.sim.rigid_solver.get_state()
+            # After a step that was not taped there is no graph that a read could join.
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self._is_taped):
+                state = self.scene.sim.rigid_solver.get_state()
             qpos, velocity = state.qpos, state.dofs_vel
         else:
             qpos, velocity = self.entity.get_qpos(), self.entity.get_dofs_velocity()

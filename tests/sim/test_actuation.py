@@ -1,0 +1,59 @@
+"""Ackermann geometry and the servo law against hand-worked values."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from diffcar.sim.actuation import joint_targets, servo_torques
+from diffcar.sim.vehicle import load_vehicle
+from tests.test_tracking import car_at
+
+VEHICLE = load_vehicle()
+
+
+def test_front_wheels_turn_about_one_centre() -> None:
+    """Turning left on radius R, the axes of all wheels meet at R to the left of the rear axle."""
+    steering = 0.25
+    targets = joint_targets(torch.tensor([[steering, 2.0]], dtype=torch.float64), VEHICLE)
+    radius = VEHICLE.wheelbase / math.tan(steering)
+    left, right = targets.steering_angles[0].tolist()
+    assert VEHICLE.wheelbase / math.tan(left) == pytest.approx(radius - VEHICLE.track / 2)
+    assert VEHICLE.wheelbase / math.tan(right) == pytest.approx(radius + VEHICLE.track / 2)
+    inner, outer = (targets.wheel_speeds[0] * VEHICLE.wheel_radius).tolist()
+    assert inner == pytest.approx(2.0 * (radius - VEHICLE.track / 2) / radius)
+    assert outer == pytest.approx(2.0 * (radius + VEHICLE.track / 2) / radius)
+
+
+def test_targets_mirror_and_stay_within_the_joints() -> None:
+    """Right is left mirrored; beyond the limit nothing more is asked for."""
+    both = joint_targets(torch.tensor([[0.2, 1.0], [-0.2, 1.0]], dtype=torch.float64), VEHICLE)
+    assert torch.allclose(both.steering_angles[0], -both.steering_angles[1].flip(-1))
+    extreme = joint_targets(torch.tensor([[5.0, 1.0]], dtype=torch.float64), VEHICLE)
+    assert float(extreme.steering_angles.abs().max()) <= VEHICLE.max_steering
+
+
+def test_servos_are_proportional_up_to_their_limit() -> None:
+    """2 N m/rad at 0.1 rad gives 0.2 N m; a speed far away gives the motor's 0.55 N m."""
+    state = dataclasses.replace(
+        car_at(0, 0, 0), wheel_speeds=torch.tensor([[0.0, 19.0]], dtype=torch.float64)
+    )
+    targets = joint_targets(torch.tensor([[0.0, 1.0]], dtype=torch.float64), VEHICLE)
+    targets = dataclasses.replace(
+        targets, steering_angles=torch.tensor([[0.1, 3.0]], dtype=torch.float64)
+    )
+    left, right, rear_left, rear_right = servo_torques(targets, state, VEHICLE)[0].tolist()
+    assert left == pytest.approx(0.2)
+    assert right == pytest.approx(VEHICLE.max_steering_torque)
+    assert rear_left == pytest.approx(VEHICLE.max_drive_torque)
+    assert rear_right == pytest.approx(0.05 * (1 / VEHICLE.wheel_radius - 19.0))
+
+
+def test_actuation_has_right_derivatives() -> None:
+    """Autograd agrees with differences away from the limits."""
+    state = car_at(0, 0, 0)
+    action = torch.tensor([[0.15, 0.1], [-0.2, 0.2]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda a: servo_torques(joint_targets(a, VEHICLE), state, VEHICLE), (action,)
+    )
