@@ -1,0 +1,92 @@
+"""Measure what a differentiable and a plain step cost, with and without compiled fields.
+
+Run: `python benchmarks/step_cost.py [--num-envs 32]`. Each variant runs in a process of its own, since
+Genesis starts once in a process; the medians of five rollouts and the ratios are printed.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+_NUM_STEPS = 64
+_NUM_REPEATS = 5
+
+
+def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
+    """Return seconds to build and milliseconds a step, forward, backward and plain."""
+    import torch
+
+    from diffcar.config import ControllerConfig, LossConfig, PathConfig, SceneConfig
+    from diffcar.losses import tracking_loss_terms
+    from diffcar.path import load_path
+    from diffcar.rollout import rollout
+    from diffcar.sim.scene import build_scene
+    from diffcar.tracking import starts_on_path
+    from diffcar.training.checkpoint import build_tracking_mlp
+
+    config = SceneConfig(compiled_fields=compiled_fields)
+    began = time.perf_counter()
+    car = build_scene(config, num_envs=num_envs, differentiable=True)
+    plain = build_scene(config, num_envs=num_envs, differentiable=False)
+    seconds_to_build = time.perf_counter() - began
+    path = load_path(PathConfig(source="circle")).to(car.dtype)
+    controller = build_tracking_mlp(ControllerConfig(), path, car.vehicle, dtype=car.dtype)
+    arc_length = torch.linspace(0, 10, num_envs, dtype=car.dtype)
+    forward, backward, plainly = [], [], []
+    for _ in range(_NUM_REPEATS + 1):
+        car.reset(starts_on_path(path, arc_length))
+        times = [time.perf_counter()]
+        trajectory = rollout(car, controller, path, _NUM_STEPS, arc_length_hint=arc_length)
+        terms = tracking_loss_terms(trajectory, LossConfig(), car.vehicle)
+        times.append(time.perf_counter())
+        torch.stack(list(terms.values())).sum().backward()
+        times.append(time.perf_counter())
+        with torch.no_grad():
+            plain.reset(starts_on_path(path, arc_length))
+            rollout(plain, controller, path, _NUM_STEPS, arc_length_hint=arc_length)
+        times.append(time.perf_counter())
+        for series, start, end in zip((forward, backward, plainly), times, times[1:], strict=True):
+            series.append(1e3 * (end - start) / _NUM_STEPS)
+    # The first rollout compiles; it is not counted.
+    return {
+        "build [s]": seconds_to_build,
+        "forward [ms/step]": statistics.median(forward[1:]),
+        "backward [ms/step]": statistics.median(backward[1:]),
+        "plain [ms/step]": statistics.median(plainly[1:]),
+    }
+
+
+def main() -> None:
+    """Print a row for each variant, then the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num-envs", type=int, default=32)
+    parser.add_argument("--variant", choices=["arrays", "fields"], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.variant:
+        print(json.dumps(measure(given.num_envs, given.variant == "fields")))
+        return
+    rows = {}
+    for variant in ("arrays", "fields"):
+        command = [
+            sys.executable,
+            __file__,
+            "--num-envs",
+            str(given.num_envs),
+            "--variant",
+            variant,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows[variant] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{given.num_envs} cars, {_NUM_STEPS} steps, median of {_NUM_REPEATS}")
+    for name, value in rows["arrays"].items():
+        other = rows["fields"][name]
+        print(
+            f"{name:20s} arrays {value:8.2f}   compiled fields {other:8.2f}   ratio {value / other:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
