@@ -1,7 +1,7 @@
 """Measure what a differentiable and a plain step cost, with and without compiled fields.
 
-Run: `python benchmarks/step_cost.py [--num-envs 32]`. Each variant runs in a process of its own, since
-Genesis starts once in a process; the medians of five rollouts and the ratios are printed.
+Run: `python benchmarks/step_cost.py [--num-envs 32]`. Each variant runs in a process of its own,
+since Genesis starts once in a process; the medians of five rollouts and the ratios are printed.
 """
 
 import argparse
@@ -84,7 +84,8 @@ def main() -> None:
     for name, value in rows["arrays"].items():
         other = rows["fields"][name]
         print(
-            f"{name:20s} arrays {value:8.2f}   compiled fields {other:8.2f}   ratio {value / other:.2f}"
+            f"{name:20s} arrays {value:8.2f}   compiled fields {other:8.2f}   "
+            f"ratio {value / other:.2f}"
         )
 
 
