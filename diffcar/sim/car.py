@@ -114,6 +114,15 @@ class GenesisCar:
         self._is_taped &= torch.is_grad_enabled()
         self._state = None
 
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate through the steps since the last reset; rewinds the simulator.
+
+        Raises:
+            SimulationError: If Genesis meets a gradient that is not a number.
+        """
+        with translated_errors():
+            loss.backward()
+
     def settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
         zeros = torch.zeros(self.num_envs, dtype=self.dtype, device=self.device)

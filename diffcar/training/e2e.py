@@ -11,10 +11,10 @@ from torch import Tensor
 
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP
-from diffcar.errors import GradientError
+from diffcar.errors import GradientError, SimulationError
 from diffcar.losses import advance_reference, tracking_loss_terms
 from diffcar.path import ReferencePath
-from diffcar.rollout import rollout
+from diffcar.rollout import Trajectory, rollout
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
 from diffcar.tracking import starts_on_path
@@ -93,33 +93,33 @@ class E2ETrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        terms, forward_seconds, backward_seconds = self._accumulate_gradient()
-        loss = sum(terms.values())
+        gradient = self._accumulate_gradient()
+        loss = sum(gradient.terms.values())
         parameters = list(self.controller.network.parameters())
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, train.max_gradient_norm))
-        is_finite = math.isfinite(loss) and math.isfinite(norm)
+        defect = gradient.defect or self._non_finite_gradient()
         self.num_updates_done += 1
-        if is_finite:
+        if defect is None:
             self.optimizer.step()
             self.num_skipped_in_a_row = 0
         else:
             self.num_skipped_in_a_row += 1
             if self.num_skipped_in_a_row > train.max_skipped_updates:
                 raise GradientError(
-                    f"update {self.num_updates_done}: {self._what_is_not_finite(terms)}; "
+                    f"update {self.num_updates_done}: {defect}; "
                     f"{self.num_skipped_in_a_row} updates in a row had to be skipped",
                     hint="lower train.learning_rate, train.horizon or the start offsets",
                 )
         return TrainStep(
             iteration=self.num_updates_done,
             loss=loss,
-            terms=terms,
+            terms=gradient.terms,
             gradient_norm=norm,
             clipped_gradient_norm=min(norm, train.max_gradient_norm),
             learning_rate=learning_rate,
-            forward_seconds=forward_seconds,
-            backward_seconds=backward_seconds,
-            is_skipped=not is_finite,
+            forward_seconds=gradient.forward_seconds,
+            backward_seconds=gradient.backward_seconds,
+            is_skipped=defect is not None,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -138,40 +138,50 @@ class E2ETrainer:
         self.num_updates_done = state["num_updates_done"]
         self.num_skipped_in_a_row = state["num_skipped_in_a_row"]
 
-    def _accumulate_gradient(self) -> tuple[dict[str, float], float, float]:
-        """Roll out and backpropagate segment by segment; return terms and wall times [s]."""
-        train, weights = self.config.train, self.config.loss
+    def _accumulate_gradient(self) -> "_Gradient":
+        """Roll out and backpropagate segment by segment, until the end or the first defect."""
+        train = self.config.train
         seed = _seed_of_update(self.config.seed, self.num_updates_done)
         arc_length, start = draw_starts(self.path, self.config, seed, self.scene)
         timed_arc_length = arc_length
+        gradient = _Gradient()
         self.scene.reset(start)
-        totals: dict[str, float] = {}
-        forward_seconds = backward_seconds = 0.0
         for length in _segments(train.horizon, train.truncation_length):
             began = time.perf_counter()
-            trajectory = rollout(
-                self.scene, self.controller, self.path, length, arc_length_hint=arc_length
-            )
-            timed_position = None
-            if weights.time_indexed:
-                timed_position, timed_arc_length = advance_reference(
-                    self.path, timed_arc_length, length, self.scene.dt
+            try:
+                trajectory = rollout(
+                    self.scene, self.controller, self.path, length, arc_length_hint=arc_length
                 )
-            terms = tracking_loss_terms(
-                trajectory, weights, self.scene.vehicle, timed_position=timed_position
-            )
-            share = length / train.horizon
-            loss = share * torch.stack(list(terms.values())).sum()
-            rolled_out = time.perf_counter()
-            loss.backward()
-            backward_seconds += time.perf_counter() - rolled_out
-            forward_seconds += rolled_out - began
-            for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + share * float(term.detach())
+                terms, timed_arc_length = self._loss_terms(trajectory, timed_arc_length)
+                rolled_out = time.perf_counter()
+                gradient.forward_seconds += rolled_out - began
+                gradient.add(terms, share=length / train.horizon)
+                if gradient.defect is None:
+                    loss = torch.stack(list(terms.values())).sum()
+                    self.scene.backward(length / train.horizon * loss)
+                    gradient.backward_seconds += time.perf_counter() - rolled_out
+            except SimulationError as error:
+                gradient.defect = str(error)
+            if gradient.defect is not None:
+                break
             # Backward has rewound the simulator: it continues from the values it had reached.
             arc_length = trajectory.arc_length[-1].detach()
             self.scene.resume(trajectory.final_state)
-        return totals, forward_seconds, backward_seconds
+        return gradient
+
+    def _loss_terms(
+        self, trajectory: Trajectory, timed_arc_length: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the loss terms of a segment and where the timed reference is at its end."""
+        timed_position = None
+        if self.config.loss.time_indexed:
+            timed_position, timed_arc_length = advance_reference(
+                self.path, timed_arc_length, trajectory.num_steps, self.scene.dt
+            )
+        terms = tracking_loss_terms(
+            trajectory, self.config.loss, self.scene.vehicle, timed_position=timed_position
+        )
+        return terms, timed_arc_length
 
     def _learning_rate(self) -> float:
         """Return the cosine-decayed step size of the next update."""
@@ -180,15 +190,34 @@ class E2ETrainer:
         floor = train.final_learning_rate_ratio
         return train.learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
 
-    def _what_is_not_finite(self, terms: dict[str, float]) -> str:
-        """Name the first loss term or parameter that is not finite."""
-        for name, value in terms.items():
-            if not math.isfinite(value):
-                return f"the loss term {name!r} is {value}"
+    def _non_finite_gradient(self) -> str | None:
+        """Name the first parameter whose gradient is not finite."""
         for name, parameter in self.controller.network.named_parameters():
             if parameter.grad is not None and not parameter.grad.isfinite().all():
                 return f"the gradient of {name!r} is not finite"
-        return "the norm of the gradient is not finite"
+        return None
+
+
+@dataclass
+class _Gradient:
+    """What accumulating a gradient gave besides the gradient itself."""
+
+    terms: dict[str, float] = field(default_factory=dict)
+    """Weighted loss terms by name."""
+    forward_seconds: float = 0.0
+    """Wall time of the rollouts [s]."""
+    backward_seconds: float = 0.0
+    """Wall time of the backward passes [s]."""
+    defect: str | None = None
+    """Why the gradient must not be used, if so."""
+
+    def add(self, terms: dict[str, Tensor], share: float) -> None:
+        """Add a segment's terms by its share of the horizon, and note the first bad one."""
+        for name, term in terms.items():
+            value = float(term.detach())
+            self.terms[name] = self.terms.get(name, 0.0) + share * value
+            if self.defect is None and not math.isfinite(value):
+                self.defect = f"the loss term {name!r} is {value}"
 
 
 def draw_starts(
