@@ -20,16 +20,16 @@ from diffcar.sim.scene import build_scene
 PATHS = ("figure-eight", "slalom", "sine", "double-lane-change")
 GRIDS = {
     PurePursuit: {
-        "lookahead_time": (0.03, 0.06, 0.09, 0.12),
-        "min_lookahead": (0.05, 0.1, 0.15, 0.2),
-        "speed_lead": (0.06, 0.1, 0.14),
+        "lookahead_time": (0.06, 0.09, 0.12, 0.15, 0.18),
+        "min_lookahead": (0.0, 0.05, 0.1),
+        "speed_lead": (0.08, 0.1, 0.12, 0.14),
     },
     Stanley: {
-        "gain": (0.5, 1.0, 1.5, 2.0, 3.0, 5.0),
-        "softening": (0.5, 1.5),
-        "yaw_damping": (0.0, 0.02),
-        "slip_gain": (0.0, 0.003),
-        "speed_lead": (0.06, 0.1, 0.14),
+        "gain": (1.0, 1.5, 2.0, 3.0),
+        "softening": (0.5, 1.5, 3.0, 6.0),
+        "yaw_damping": (0.0, 0.005, 0.01, 0.015),
+        "slip_gain": (0.001, 0.002, 0.003, 0.004),
+        "speed_lead": (0.1,),
     },
 }
 

@@ -2,34 +2,44 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from diffcar.errors import OutputError
 
-__all__ = ["check_writable", "write_atomically"]
+__all__ = ["check_outputs", "write_atomically"]
 
 
-def check_writable(file: Path, *, inputs: tuple[Path, ...] = ()) -> None:
-    """Refuse an output file before hours are spent on its content.
+def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
+    """Refuse output files before minutes are spent on their content.
 
     Args:
-        file: Where a result is to be written.
-        inputs: Files that the same command reads.
+        outputs: Where results are to be written.
+        inputs: What the same command reads: files, and folders with everything in them.
 
     Raises:
-        OutputError: If the folder is missing or not writable, the name is a folder, or the file is
-            one that the command reads.
+        OutputError: If a folder is missing or not writable, a name is taken by something that is
+            no ordinary file, two outputs are one file, or one would overwrite an input.
     """
-    folder = file.parent
-    if file.is_dir():
-        raise OutputError(f"{str(file)!r} is a folder", hint="name a file in it")
-    if not folder.is_dir():
-        raise OutputError(f"the folder {str(folder)!r} does not exist", hint="create it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"the folder {str(folder)!r} is not writable")
-    if any(file.resolve() == other.resolve() for other in inputs):
-        raise OutputError(f"{str(file)!r} is read by this command and would be overwritten")
+    try:
+        for index, file in enumerate(outputs):
+            if file.exists() and (file.is_symlink() or not file.is_file()):
+                raise OutputError(f"{str(file)!r} is not an ordinary file")
+            if not file.parent.is_dir():
+                raise OutputError(
+                    f"the folder {str(file.parent)!r} does not exist", hint="create it first"
+                )
+            if not os.access(file.parent, os.W_OK):
+                raise OutputError(f"the folder {str(file.parent)!r} is not writable")
+            if any(file.resolve() == other.resolve() for other in outputs[:index]):
+                raise OutputError(f"{str(file)!r} is named for two results")
+            for other in inputs:
+                if other.exists() and file.resolve().is_relative_to(other.resolve()):
+                    raise OutputError(
+                        f"{str(file)!r} is read by this command and would be overwritten"
+                    )
+    except OSError as error:
+        raise OutputError(f"an output cannot be written: {error}") from None
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
@@ -57,5 +67,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{str(file)!r} cannot be written: {error.strerror or error}") from None
+    except (OSError, RuntimeError) as error:
+        # torch reports a full disk as a RuntimeError.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None

@@ -29,6 +29,9 @@ def tracking_loss_terms(
 
     Returns:
         Scalars by the names of `LossConfig`.
+
+    Raises:
+        ValueError: If the time-indexed term has a weight but no `timed_position`.
     """
     terms = {}
     if weights.cross_track:
@@ -41,10 +44,14 @@ def tracking_loss_terms(
     action = normalised_action(trajectory, vehicle)
     if weights.effort:
         terms["effort"] = weights.effort * action.square().sum(-1).mean()
-    if weights.smoothness and trajectory.num_steps > 1:
+    if weights.smoothness:
+        # A single step has no change, and no cost.
         change = action[1:] - action[:-1]
-        terms["smoothness"] = weights.smoothness * change.square().sum(-1).mean()
-    if weights.time_indexed and timed_position is not None:
+        num_changes = max(change[..., 0].numel(), 1)
+        terms["smoothness"] = weights.smoothness * change.square().sum() / num_changes
+    if weights.time_indexed:
+        if timed_position is None:
+            raise ValueError("the time-indexed term needs `timed_position`")
         gap = trajectory.position - timed_position
         terms["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean()
     return terms
@@ -70,7 +77,16 @@ def pseudo_huber(error: Tensor, scale: float) -> Tensor:
 
 
 def normalised_action(trajectory: Trajectory, vehicle: Vehicle) -> Tensor:
-    """Return steering over its limit and speed excess over that of full torque, shape (T, B, 2)."""
+    """Return the actions as fractions of their limits.
+
+    Args:
+        trajectory: The rollout.
+        vehicle: The limits.
+
+    Returns:
+        Steering over its limit, and commanded minus actual speed over that of full torque, shape
+        (T, B, 2).
+    """
     steering = trajectory.action[..., 0] / vehicle.max_steering
     excess = trajectory.action[..., 1] - trajectory.speed_before
     return torch.stack([steering, excess / vehicle.speed_increment], dim=-1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from diffcar.errors import DiffcarError
-from diffcar.files import check_writable, write_atomically
+from diffcar.files import write_atomically
 
-__all__ = ["JsonSink", "errors", "note", "results"]
+__all__ = ["EXIT_INTERRUPTED", "EXIT_USAGE", "JsonSink", "errors", "note", "results"]
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -67,33 +68,34 @@ def errors(debug: bool) -> Iterator[None]:
 
 
 class JsonSink:
-    """Where `--json` sends the result; checked before the work begins.
+    """Where `--json` sends the result.
 
     Args:
         target: A file name, `-` for stdout, or None for nowhere.
     """
 
     def __init__(self, target: str | None) -> None:
-        self.target = target
-        if target not in (None, "-"):
-            check_writable(Path(target))
-
-    @property
-    def takes_stdout(self) -> bool:
-        """Whether stdout belongs to the JSON, so tables must go elsewhere."""
-        return self.target == "-"
+        self._takes_stdout = target == "-"
+        self.file = None if target in (None, "-") else Path(str(target))
 
     def console(self) -> Console:
-        """Return the console for tables beside the JSON."""
-        return _messages() if self.takes_stdout else results()
+        """Return the console for tables: stderr where stdout belongs to the JSON."""
+        return _messages() if self._takes_stdout else results()
 
     def write(self, content: object) -> None:
-        """Write the result as JSON."""
-        if self.target is None:
-            return
-        text = json.dumps(content, indent=2, allow_nan=False, default=str) + "\n"
-        if self.takes_stdout:
+        """Write the result as JSON, what is not a number as null."""
+        text = json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
+        if self._takes_stdout:
             sys.stdout.write(text)
             sys.stdout.flush()
-        else:
-            write_atomically(Path(self.target), lambda file: file.write_text(text))
+        elif self.file is not None:
+            write_atomically(self.file, lambda file: file.write_text(text))
+
+
+def _finite(value: object) -> object:
+    """Replace numbers that JSON cannot hold by None, at any depth."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from diffcar.config import BUILTIN_PATH_NAMES
+
 __all__ = [
     "Actuation",
+    "ActuationOption",
     "Backend",
+    "BackendOption",
+    "Closed",
     "ConfigFile",
     "Debug",
     "JsonTarget",
@@ -16,9 +21,11 @@ __all__ = [
     "PathScale",
     "PathSource",
     "Precision",
+    "PrecisionOption",
     "Seed",
     "Start",
     "Verbose",
+    "config_flags",
 ]
 
 
@@ -73,8 +80,7 @@ PathSource = Annotated[
     str | None,
     typer.Option(
         "--path",
-        help="line, circle, sine, figure-eight, slalom, double-lane-change, obstacle-avoidance, "
-        "random, or a CSV file.",
+        help=f"{', '.join(BUILTIN_PATH_NAMES)}, or a CSV file.",
     ),
 ]
 PathScale = Annotated[
@@ -91,3 +97,25 @@ JsonTarget = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Genesis log to the terminal.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
+
+
+def config_flags(
+    path: str | None,
+    path_scale: float | None,
+    closed: bool | None,
+    actuation: Actuation | None,
+    *,
+    seed: int | None,
+    backend: Backend | None,
+    precision: Precision | None,
+) -> dict[str, object]:
+    """Return the flags that all scenes share by their configuration keys; None is "not given"."""
+    return {
+        "path.source": path,
+        "path.scale": path_scale,
+        "path.closed": closed,
+        "actuation": actuation and actuation.value,
+        "seed": seed,
+        "backend": backend and backend.value,
+        "precision": precision and int(precision.value),
+    }

@@ -86,10 +86,13 @@ class TrainingDisplay(_Display):
 
     def show(self, event: "Event") -> None:
         """Show one event."""
-        from diffcar.commands.train_e2e import Evaluated, Stage
+        from diffcar.commands.train_e2e import Stage, Warned
+        from diffcar.training.session import Evaluated
 
         if isinstance(event, Stage):
             self._say(f"{event.description} ...")
+        elif isinstance(event, Warned):
+            self._say(f"note: {event.text}")
         elif isinstance(event, Evaluated):
             self._rmse = 1e3 * event.metrics.cross_track_rmse_m
             self._say(
@@ -100,11 +103,15 @@ class TrainingDisplay(_Display):
             now = time.perf_counter()
             if self._began is None:
                 self._began, self._first = now, event.iteration
+                # The bar estimates the time left from what it sees done: not what came before.
+                self._progress.reset(self._task, completed=event.iteration)
             terms = " ".join(f"{name} {value:.2g}" for name, value in event.terms.items())
             status = f"loss {event.loss:.3g}  |grad| {event.gradient_norm:.2g}"
             if not math.isnan(self._rmse):
                 status += f"  RMSE {self._rmse:.3g} mm"
-            self._progress.update(self._task, completed=event.iteration, status=status)
+            self._progress.update(
+                self._task, completed=event.iteration, status=f"{status}\n{terms}"
+            )
             if event.is_skipped:
                 self._say(f"update {event.iteration}: loss or gradient not finite, skipped")
             elif not self._is_live and event.iteration % _PLAIN_LINE_INTERVAL == 0:
@@ -151,7 +158,7 @@ def show_simulation(result: "SimulateResult", console: Console) -> None:
 def show_training(result: "TrainE2EResult", console: Console) -> None:
     """Print gradient status, loss curve, metrics and where the run lies."""
     _show_hops(result, console)
-    if len(result.losses) > 1:
+    if sum(math.isfinite(loss) and loss > 0 for loss in result.losses) > 1:
         console.print(Text.from_ansi(_loss_curve(result.losses, min(console.width, 100))))
     if result.before is not None and result.after is not None:
         _show_before_after(result.before, result.after, console)
@@ -190,7 +197,7 @@ def _show_before_after(
     before: "TrackingMetrics", after: "TrackingMetrics", console: Console
 ) -> None:
     """Print the training path's metrics before the first update and with the best weights."""
-    table = _titled("training path in plain physics, flying start", console)
+    table = _titled("training path in plain physics, half of the cars from rest", console)
     table.add_column("metric")
     for heading in ("before", "after"):
         table.add_column(heading, justify="right")

@@ -7,8 +7,8 @@ import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import JsonSink, errors, note
-from diffcar.config import SimulateConfig, load_config
-from diffcar.files import check_writable
+from diffcar.config import SimulateConfig, check_controller, check_path_source, load_config
+from diffcar.files import check_outputs
 
 __all__ = ["simulate"]
 
@@ -53,29 +53,25 @@ def simulate(
     Without arguments: the newest run's controller, or pure pursuit, on the figure-eight.
     """
     with errors(debug):
-        sink = JsonSink(json_target)
-        inputs = tuple(Path(given) for given in (path, controller) if given)
-        for file, suffix in ((csv_file, None), (plot_file, ".png"), (video_file, ".mp4")):
-            if file is not None:
-                check_writable(file, inputs=inputs)
-                if suffix and file.suffix.lower() != suffix:
-                    raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
+        for file, suffix in ((plot_file, ".png"), (video_file, ".mp4")):
+            if file is not None and file.suffix.lower() != suffix:
+                raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
+        shared = options.config_flags(
+            path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+        )
         config = load_config(
             SimulateConfig,
             file=config_file,
             overrides=overrides or (),
-            flags={
-                "controller": controller,
-                "path.source": path,
-                "path.scale": path_scale,
-                "path.closed": closed,
-                "start": start and start.value,
-                "actuation": actuation and actuation.value,
-                "seed": seed,
-                "backend": backend and backend.value,
-                "precision": precision and int(precision.value),
-            },
+            flags={**shared, "controller": controller, "start": start and start.value},
         )
+        check_path_source(config.path.source)
+        if config.controller is not None:
+            check_controller(config.controller)
+        sink = JsonSink(json_target)
+        outputs = [file for file in (sink.file, csv_file, plot_file, video_file) if file]
+        inputs = (config.path.source, config.controller, config.model, config_file)
+        check_outputs(outputs, inputs=[Path(given) for given in inputs if given])
         from diffcar.cli.render import DriveDisplay, show_simulation
         from diffcar.commands import simulate as command
 

@@ -7,7 +7,8 @@ import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, errors, note
-from diffcar.config import TrainE2EConfig, load_config
+from diffcar.config import TrainE2EConfig, check_path_source, load_config
+from diffcar.files import check_outputs
 
 __all__ = ["train_e2e"]
 
@@ -38,7 +39,6 @@ def train_e2e(
     Without arguments: on a random road, about a minute, with the result in a folder below runs/.
     """
     with errors(debug):
-        sink = JsonSink(json_target)
         if resume is not None and out is not None:
             raise typer.BadParameter("--resume goes on in its own folder; drop --out")
         config = load_config(
@@ -46,15 +46,22 @@ def train_e2e(
             base=_stored_config(resume),
             file=config_file,
             overrides=overrides or (),
-            flags={
-                "path.source": path,
-                "path.scale": path_scale,
-                "path.closed": closed,
-                "actuation": actuation and actuation.value,
-                "seed": seed,
-                "backend": backend and backend.value,
-                "precision": precision and int(precision.value),
-            },
+            flags=options.config_flags(
+                path,
+                path_scale,
+                closed,
+                actuation,
+                seed=seed,
+                backend=backend,
+                precision=precision,
+            ),
+        )
+        for source in (config.path.source, *config.evaluation.unseen_paths):
+            check_path_source(source)
+        sink = JsonSink(json_target)
+        inputs = (config.path.source, config.model, config_file, resume)
+        check_outputs(
+            [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
         )
         from diffcar.cli.render import TrainingDisplay, show_training
         from diffcar.commands import train_e2e as command
@@ -68,8 +75,6 @@ def train_e2e(
                 verbose=verbose,
                 on_event=display.show,
             )
-        for warning in result.warnings:
-            note(warning)
         show_training(result, sink.console())
         sink.write(command.as_json(result))
         if result.is_interrupted:
@@ -84,7 +89,10 @@ def _stored_config(resume: Path | None) -> dict[str, object] | None:
     """Return the configuration of the run that is resumed."""
     if resume is None:
         return None
-    from diffcar.training.checkpoint import config_values, load_checkpoint
     from diffcar.training.run_folder import RunFolder
 
-    return config_values(load_checkpoint(RunFolder.open(resume).checkpoints / "last.pt"))
+    run = RunFolder.open(resume)
+    # Only a run that exists is worth importing torch for.
+    from diffcar.training.checkpoint import config_values, load_checkpoint
+
+    return config_values(load_checkpoint(run.checkpoints / "last.pt"))

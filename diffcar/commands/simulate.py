@@ -2,33 +2,30 @@
 
 import contextlib
 import csv
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from diffcar.config import SimulateConfig
+from diffcar.config import CLASSICAL_CONTROLLERS, SimulateConfig, check_controller
 from diffcar.controllers import Controller, PurePursuit, Stanley, Zero
 from diffcar.drive import Drive, drive
-from diffcar.errors import CheckpointError
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.files import write_atomically
 from diffcar.path import ReferencePath, load_path
 from diffcar.plots import plot_drive
+from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
 from diffcar.sim.scene import build_scene
-from diffcar.sim.vehicle import Vehicle, load_vehicle
+from diffcar.sim.vehicle import load_vehicle
 from diffcar.tracking import ErrorState
 from diffcar.training.checkpoint import config_values, load_checkpoint, restore_tracking_mlp
 from diffcar.training.run_folder import newest_run
 
-__all__ = ["CLASSICAL_CONTROLLERS", "SimulateResult", "run"]
-
-CLASSICAL_CONTROLLERS = ("pure-pursuit", "stanley", "zero")
-"""Controllers that need no training."""
+__all__ = ["SimulateResult", "run"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,10 @@ class SimulateResult:
     """What was decided for the user, and warnings about the path."""
 
     def as_json(self) -> dict[str, object]:
-        """Return flat values for a JSON file; figures that do not exist are null."""
+        """Return flat values for a JSON file."""
         values = asdict(self)
         values.update(values.pop("metrics"))
-        return {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()
-        }
+        return values
 
 
 def run(
@@ -76,6 +70,9 @@ def run(
     on_step: Callable[[float], None] = lambda fraction: None,
 ) -> SimulateResult:
     """Drive one car along a path.
+
+    A trained controller drives in the physics it was trained in, unless the configuration sets
+    another one explicitly.
 
     Args:
         config: The resolved configuration.
@@ -94,9 +91,10 @@ def run(
     spec, notes = _choose_controller(config.controller)
     content = None if spec in CLASSICAL_CONTROLLERS else load_checkpoint(Path(spec))
     if content is not None:
-        notes += _differences(config, config_values(content))
+        config, changes = _in_trained_physics(config, config_values(content))
+        notes += changes
     vehicle = load_vehicle(config.model)
-    path = load_path(config.path, max_curvature=vehicle.max_curvature)
+    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
     scene = build_scene(
         config,
         num_envs=1,
@@ -106,41 +104,13 @@ def run(
         verbose=verbose,
     )
     path.to(scene.dtype, scene.device)
-    if content is None:
-        controller = _classical(spec, path, vehicle)
-    else:
-        controller = restore_tracking_mlp(
-            content, path, vehicle, dtype=scene.dtype, device=scene.device, name=spec
-        )
-    num_steps = 0
-
-    def after_step(state: CarState, errors: ErrorState) -> None:
-        nonlocal num_steps
-        num_steps += 1
-        if scene.camera is not None:
-            scene.camera.follow(state)
-        on_step(float(errors.arc_length[0]) / path.length)
-
-    filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if scene.camera is not None and video_file is not None:
-        filming = scene.camera.recording(path, video_file)
-    began = time.perf_counter()
-    with filming:
-        driven = drive(
-            scene,
-            controller,
-            path,
-            is_standing=torch.tensor([config.start == "standing"], device=scene.device),
-            cross_track=config.start_cross_track,
-            heading=config.start_heading,
-            max_time=config.max_time,
-            on_step=after_step,
-        )
-    wall_seconds = time.perf_counter() - began
+    controller = _build_controller(spec, content, path, scene)
+    driven, wall_seconds = _drive(config, scene, controller, path, video_file, on_step)
     if csv_file is not None:
         _write_csv(driven, csv_file)
     if plot_file is not None:
         plot_drive(driven, path, plot_file, title=f"{controller.name} on {path.name}")
+    num_steps = driven.trajectory.num_steps
     return SimulateResult(
         controller=controller.name,
         path=path.name,
@@ -162,12 +132,8 @@ def run(
 def _choose_controller(spec: str | None) -> tuple[str, list[str]]:
     """Return what drives, and what to tell the user if the choice was ours."""
     if spec is not None:
-        if spec in CLASSICAL_CONTROLLERS or Path(spec).exists():
-            return spec, []
-        raise CheckpointError(
-            f"no controller is called {spec!r} and no such run or checkpoint exists",
-            hint=f"give a run folder, a checkpoint, or one of {', '.join(CLASSICAL_CONTROLLERS)}",
-        )
+        check_controller(spec)
+        return spec, []
     newest = newest_run()
     if newest is None:
         return "pure-pursuit", [
@@ -177,20 +143,65 @@ def _choose_controller(spec: str | None) -> tuple[str, list[str]]:
     return str(newest), [f"no --controller given, so the newest run drives: {newest}"]
 
 
-def _differences(config: SimulateConfig, trained: dict[str, object]) -> list[str]:
-    """Note where this drive's physics is not what the controller was trained in."""
-    return [
+def _in_trained_physics(
+    config: SimulateConfig, trained: dict[str, Any]
+) -> tuple[SimulateConfig, list[str]]:
+    """Take from the training what the user has not set, and note what differs all the same."""
+    keys = ("dt", "substeps", "actuation", "model")
+    adopted = {key: trained[key] for key in keys if key not in config.model_fields_set}
+    config = config.model_copy(update=adopted)
+    return config, [
         f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
-        for key in ("dt", "substeps", "actuation", "model")
-        if (value := getattr(config, key)) != trained.get(key, value)
+        for key in keys
+        if (value := getattr(config, key)) != trained[key]
     ]
 
 
-def _classical(name: str, path: ReferencePath, vehicle: Vehicle) -> Controller:
-    """Return a controller that needs no training."""
-    if name == "zero":
+def _drive(
+    config: SimulateConfig,
+    scene: GenesisCar,
+    controller: Controller,
+    path: ReferencePath,
+    video_file: Path | None,
+    on_step: Callable[[float], None],
+) -> tuple[Drive, float]:
+    """Drive, filming if asked to; return the drive and its wall time [s]."""
+
+    def after_step(state: CarState, errors: ErrorState) -> None:
+        if scene.camera is not None:
+            scene.camera.follow(state)
+        on_step(float(errors.arc_length[0]) / path.length)
+
+    filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if scene.camera is not None and video_file is not None:
+        filming = scene.camera.recording(path, video_file)
+    began = time.perf_counter()
+    with filming:
+        driven = drive(
+            scene,
+            controller,
+            path,
+            is_standing=torch.tensor([config.start == "standing"], device=scene.device),
+            cross_track=config.start_cross_track,
+            heading=config.start_heading,
+            max_time=config.max_time,
+            on_step=after_step,
+        )
+    return driven, time.perf_counter() - began
+
+
+def _build_controller(
+    spec: str, content: dict[str, Any] | None, path: ReferencePath, scene: GenesisCar
+) -> Controller:
+    """Return the controller that a name or a checkpoint stands for."""
+    if content is not None:
+        return restore_tracking_mlp(
+            content, path, scene.vehicle, dtype=scene.dtype, device=scene.device, name=spec
+        )
+    if spec == "zero":
         return Zero()
-    return PurePursuit(path, vehicle) if name == "pure-pursuit" else Stanley(path, vehicle)
+    kind = PurePursuit if spec == "pure-pursuit" else Stanley
+    return kind(path, scene.vehicle)
 
 
 def _write_csv(driven: Drive, file: Path) -> None:

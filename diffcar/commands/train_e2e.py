@@ -6,16 +6,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP
 from diffcar.drive import Drive, drive
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.gradcheck import Hop, trace_hops
-from diffcar.path import ReferencePath, load_path
+from diffcar.path import BUILTIN_PATHS, ReferencePath, load_path
 from diffcar.plots import plot_drive, plot_training
+from diffcar.rollout import Trajectory
 from diffcar.sim.scene import build_scene
-from diffcar.sim.vehicle import load_vehicle
+from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.tracking import PathObserver
 from diffcar.training.checkpoint import (
     build_tracking_mlp,
@@ -26,7 +28,7 @@ from diffcar.training.e2e import E2ETrainer, TrainStep, draw_starts
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import Evaluated, TrainingSession
 
-__all__ = ["Event", "PathScore", "Stage", "TrainE2EResult", "as_json", "run"]
+__all__ = ["Event", "PathScore", "Stage", "TrainE2EResult", "Warned", "as_json", "run"]
 
 _SKIP_DISTANCE = 2.0
 _DRAWN_TIME = 10.0
@@ -37,6 +39,14 @@ class Stage:
     """Something long has begun."""
 
     description: str
+    """What."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know."""
+
+    text: str
     """What."""
 
 
@@ -84,7 +94,7 @@ class TrainE2EResult:
     """What the user should know about the path."""
 
 
-Event = Stage | TrainStep | Evaluated
+Event = Stage | Warned | TrainStep | Evaluated
 
 
 def run(
@@ -119,10 +129,12 @@ def run(
         RunFolder.open(resume)
         checkpoint = load_checkpoint(resume / "checkpoints" / "last.pt")
     vehicle = load_vehicle(config.model)
-    path = load_path(config.path, max_curvature=vehicle.max_curvature)
-    unseen = _unseen_paths(config)
-    folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-e2e")
-    folder.write_config(config)
+    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
+    unseen = _unseen_paths(config, vehicle)
+    if resume is None and out is not None:
+        RunFolder.require_free(out)
+    for warning in path.warnings:
+        on_event(Warned(warning))
 
     on_event(Stage("building the differentiable scene (about two minutes the first time)"))
     scene = build_scene(
@@ -145,11 +157,14 @@ def run(
     controller = build_tracking_mlp(
         config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
+    # Made only now, so that a scene that cannot be built leaves no folder in the way.
+    folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-e2e")
     session = TrainingSession(
         folder, E2ETrainer(config, scene, path, controller), plain, on_event=on_event
     )
     if checkpoint is not None:
         session.restore(checkpoint)
+    folder.write_config(config)
     result = TrainE2EResult(run_folder=folder.path, warnings=path.warnings)
     outcome = session.train(stop_after)
     result.before, result.losses = outcome.before, outcome.losses
@@ -164,22 +179,23 @@ def run(
         )
         result.after = session.evaluate(best)
         _score(result, session, best, unseen)
-    result.hops = _trace(session)
     plot_training(folder.metrics_file, folder.plots / "training.png")
+    result.hops = _trace(session)
     result.wall_seconds = time.perf_counter() - began
     return result
 
 
-def _unseen_paths(config: TrainE2EConfig) -> list[ReferencePath]:
-    """Load the paths for the final judgement, at the limits of the training path."""
-    limits = config.path.model_dump(
-        include={"top_speed", "lateral_acceleration", "longitudinal_acceleration"}
-    )
-    return [
-        load_path(type(config.path)(source=source, **limits))
-        for source in config.evaluation.unseen_paths
-        if source != config.path.source
-    ]
+def _unseen_paths(config: TrainE2EConfig, vehicle: Vehicle) -> list[ReferencePath]:
+    """Load the paths for the final judgement, at the limits and the scale of the training's."""
+    paths = []
+    for source in config.evaluation.unseen_paths:
+        if source != config.path.source:
+            scale = 1.0 if source in BUILTIN_PATHS else config.path.scale
+            settings = config.path.model_copy(
+                update={"source": source, "scale": scale, "closed": None}
+            )
+            paths.append(load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature))
+    return paths
 
 
 def _score(
@@ -193,7 +209,7 @@ def _score(
     is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
     # Starts a little apart, so that the figures are not those of one trajectory.
     arc_length = 0.1 * torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
-    for path in (controller.observer.path, *unseen):
+    for number, path in enumerate((controller.observer.path, *unseen)):
         is_training_path = path is controller.observer.path
         driven = drive(
             plain,
@@ -207,7 +223,7 @@ def _score(
             arc_length=arc_length,
             max_time=_DRAWN_TIME if is_training_path else None,
         )
-        plot_drive(driven, path, session.folder.plots / f"{path.name}.png", car=0)
+        plot_drive(driven, path, session.folder.plots / f"drive-{number}-{path.name}.png")
         if not is_training_path:
             for start, selected in (("standing", is_standing), ("flying", ~is_standing)):
                 result.scores.append(PathScore(path.name, start, _metrics_of(driven, selected)))
@@ -226,13 +242,18 @@ def _trace(session: TrainingSession) -> list[Hop]:
     """Report the gradient's way through one short rollout with the final weights."""
     trainer = session.trainer
     arc_length, start = draw_starts(trainer.path, trainer.config, 0, trainer.scene)
+
+    def loss_of(trajectory: Trajectory) -> Tensor:
+        terms, _ = trainer.loss_terms(trajectory, arc_length)
+        return torch.stack(list(terms.values())).sum()
+
     return trace_hops(
         trainer.scene,
         trainer.controller,
         trainer.path,
-        trainer.config.loss,
         start,
         arc_length=arc_length,
+        loss_of=loss_of,
     )
 
 

@@ -1,6 +1,12 @@
 """The configuration of every command."""
 
 from diffcar.config.load import dump_config, load_config
+from diffcar.config.names import (
+    BUILTIN_PATH_NAMES,
+    CLASSICAL_CONTROLLERS,
+    check_controller,
+    check_path_source,
+)
 from diffcar.config.schema import (
     ControllerConfig,
     EvaluationConfig,
@@ -14,6 +20,8 @@ from diffcar.config.schema import (
 )
 
 __all__ = [
+    "BUILTIN_PATH_NAMES",
+    "CLASSICAL_CONTROLLERS",
     "ControllerConfig",
     "EvaluationConfig",
     "LossConfig",
@@ -23,6 +31,8 @@ __all__ = [
     "StartConfig",
     "TrainConfig",
     "TrainE2EConfig",
+    "check_controller",
+    "check_path_source",
     "dump_config",
     "load_config",
 ]

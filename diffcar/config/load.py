@@ -5,6 +5,7 @@ torch or Genesis is imported.
 """
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -64,15 +65,31 @@ def dump_config(config: BaseModel) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which reads `1e-3` as a number as everybody outside YAML 1.1 does."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def _parse_yaml(text: str) -> Any:  # noqa: ANN401
+    """Parse YAML without running anything that it may contain."""
+    return yaml.load(text, _Loader)
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     """Read a mapping from a YAML file."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = _parse_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"the configuration file {str(file)!r} cannot be read: {error.strerror or error}"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{str(file)!r} is not valid YAML: {error}") from None
     if content is None:
         return {}
@@ -90,8 +107,8 @@ def _parse_override(text: str) -> tuple[str, Any]:
     if not separator or not key.strip():
         raise ConfigError(f"--set {text!r} is not of the form key=value", "--set train.horizon=64")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key.strip(), _parse_yaml(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML: {error}") from None
 
 

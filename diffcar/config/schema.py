@@ -19,13 +19,17 @@ __all__ = [
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Section(BaseModel):
     """Base of all sections: unknown keys are refused, values are not coerced between kinds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class PathConfig(_Section):
@@ -37,8 +41,8 @@ class PathConfig(_Section):
     """Factor on all coordinates of a file; 0.1 turns a race track into one for a 1:10 car."""
     closed: bool | None = None
     """Whether a file's path is a loop; null decides by the gap between its ends."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the built-in path `random`."""
+    seed: Seed | None = None
+    """Seed of the built-in path `random`; null takes the run's."""
     top_speed: Positive = 3.0
     """Upper limit of the reference speed [m/s]."""
     lateral_acceleration: Positive = 4.0
@@ -50,7 +54,7 @@ class PathConfig(_Section):
 class SceneConfig(_Section):
     """What every command that builds a scene shares."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of everything random in the run."""
     backend: Literal["cpu", "gpu", "auto"] = "cpu"
     """Where Genesis runs; `auto` takes a GPU if there is one."""
@@ -198,9 +202,9 @@ class SimulateConfig(SceneConfig):
     """A run folder, a checkpoint, or pure-pursuit, stanley, zero; null takes the newest run."""
     start: Literal["standing", "flying"] = "standing"
     """At rest, or at the reference speed."""
-    start_cross_track: float = 0.0
+    start_cross_track: Finite = 0.0
     """Initial lateral offset, + left of the path [m]."""
-    start_heading: float = 0.0
+    start_heading: Finite = 0.0
     """Initial heading offset [rad]."""
     skip_distance: NonNegative = 2.0
     """Metrics count from this far along the path [m]."""

@@ -38,8 +38,8 @@ class PurePursuit:
         vehicle: Vehicle,
         *,
         lookahead_time: float = 0.12,
-        min_lookahead: float = 0.05,
-        speed_lead: float = 0.1,
+        min_lookahead: float = 0.0,
+        speed_lead: float = 0.12,
     ) -> None:
         self.path = path
         self.vehicle = vehicle

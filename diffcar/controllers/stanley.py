@@ -19,8 +19,7 @@ class Stanley:
     rate - the car's), with all errors taken at the front axle. The steady heading error of a car in
     a curve is that of the tyres' slip, k_slip · v · path's yaw rate.
 
-    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`; its stiff tyres
-    want no slip term.
+    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
 
     Args:
         path: The reference.
@@ -44,10 +43,10 @@ class Stanley:
         path: ReferencePath,
         vehicle: Vehicle,
         *,
-        gain: float = 2.0,
-        softening: float = 0.5,
-        yaw_damping: float = 0.02,
-        slip_gain: float = 0.0,
+        gain: float = 1.0,
+        softening: float = 1.5,
+        yaw_damping: float = 0.01,
+        slip_gain: float = 0.003,
         speed_lead: float = 0.1,
     ) -> None:
         self.path = path

@@ -1,15 +1,13 @@
 """Follows the gradient hop by hop through one short rollout."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from diffcar.config import LossConfig
 from diffcar.controllers import TrackingMLP
-from diffcar.losses import tracking_loss_terms
 from diffcar.path import ReferencePath
-from diffcar.rollout import rollout
+from diffcar.rollout import Trajectory, rollout
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, StartState
 from diffcar.tracking import ErrorState
@@ -41,10 +39,10 @@ def trace_hops(
     scene: GenesisCar,
     controller: TrackingMLP,
     path: ReferencePath,
-    weights: LossConfig,
     start: StartState,
     *,
     arc_length: Tensor,
+    loss_of: Callable[[Trajectory], Tensor],
     num_steps: int = 8,
 ) -> list[Hop]:
     """Roll out, backpropagate, and report what was found at each hop of the first step.
@@ -53,9 +51,9 @@ def trace_hops(
         scene: A differentiable scene; left rewound.
         controller: The network; its gradients are cleared.
         path: The reference.
-        weights: Of the loss.
         start: Where the cars begin.
         arc_length: Of the starts [m], shape (B,).
+        loss_of: Returns the scalar loss of the rollout.
         num_steps: Length of the rollout.
 
     Returns:
@@ -89,11 +87,11 @@ def trace_hops(
         )
     finally:
         handle.remove()
-    loss = torch.stack(list(tracking_loss_terms(trajectory, weights, scene.vehicle).values())).sum()
+    loss = loss_of(trajectory)
     watch("loss", loss)
     controller.network.zero_grad(set_to_none=True)
     if loss.requires_grad:
-        loss.backward()
+        scene.backward(loss)
     hops = [_describe(name, tensor) for name, tensor in watched.items()]
     hops += [
         _describe(f"weights: {name}", parameter)

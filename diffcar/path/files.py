@@ -20,6 +20,7 @@ _MEANINGS = {
     "y": ("y", "y_m"),
     "speed": ("v", "v_mps", "vx", "vx_mps", "speed", "speed_mps", "velocity"),
 }
+_KNOWN = {alias: meaning for meaning, aliases in _MEANINGS.items() for alias in aliases}
 _IGNORED = {
     "s",
     "s_m",
@@ -67,7 +68,7 @@ def read_points(file: Path, *, scale: float, closed: bool | None) -> Points:
         raise PathError(f"{str(file)!r} has {len(xy)} points; a path needs at least 4")
     if closed is None:
         closed = _looks_closed(xy)
-    if closed and len(xy) > 4 and np.allclose(xy[0], xy[-1]):
+    if closed and len(xy) > 4 and _repeats_its_start(xy):
         xy, speed = xy[:-1], None if speed is None else speed[:-1]
     return Points(xy * scale, closed=closed, speed=speed)
 
@@ -88,7 +89,9 @@ def _read_rows(file: Path) -> tuple[list[str] | None, list[tuple[int, list[str]]
         text = line.strip()
         fields = _split(text.lstrip("# "))
         if text.startswith("#"):
-            header = fields if len(fields) > 1 and not rows else header
+            # Any comment may precede the data; only one made of known names is a header.
+            is_header = len(fields) > 1 and all(_is_known(field) for field in fields)
+            header = fields if is_header and not rows else header
         elif text and not rows and not _is_number(fields[0]):
             header = fields
         elif text:
@@ -120,22 +123,25 @@ def _column_names(
 ) -> list[str]:
     """Return x, y, speed or "" for each column."""
     num_columns = len(rows[0][1])
-    if header is None or len(header) != num_columns:
+    if header is not None and len(header) != num_columns:
+        raise PathError(
+            f"{str(file)!r} names {len(header)} columns ({', '.join(header)}) but its first row "
+            f"has {num_columns}"
+        )
+    if header is None:
         if num_columns not in _WITHOUT_HEADER:
             raise PathError(
                 f"{str(file)!r} has {num_columns} columns and no header that names them",
                 hint="put a line such as `x_m,y_m,vx_mps` first",
             )
         header = list(_WITHOUT_HEADER[num_columns])
-    known = {alias: meaning for meaning, aliases in _MEANINGS.items() for alias in aliases}
-    lowered = [name.lower() for name in header]
-    unknown = [n for n, low in zip(header, lowered, strict=True) if low not in {*known, *_IGNORED}]
+    unknown = [name for name in header if not _is_known(name)]
     if unknown:
         raise PathError(
             f"{str(file)!r} has unknown columns: {', '.join(map(repr, unknown))}",
-            hint=f"known are {', '.join(sorted({*known, *_IGNORED}))}; rename or delete them",
+            hint=f"known are {', '.join(sorted({*_KNOWN, *_IGNORED}))}; rename or delete them",
         )
-    names = [known.get(low, "") for low in lowered]
+    names = [_KNOWN.get(name.lower(), "") for name in header]
     for needed in ("x", "y"):
         if names.count(needed) != 1:
             raise PathError(
@@ -143,6 +149,11 @@ def _column_names(
                 f"{names.count(needed)} (columns: {', '.join(header)})"
             )
     return names
+
+
+def _is_known(name: str) -> bool:
+    """Tell whether a column of this name has a meaning or is known to be ignored."""
+    return name.lower() in _KNOWN or name.lower() in _IGNORED
 
 
 def _numeric_table(file: Path, rows: list[tuple[int, list[str]]], names: list[str]) -> np.ndarray:
@@ -161,6 +172,12 @@ def _numeric_table(file: Path, rows: list[tuple[int, list[str]]], names: list[st
                 )
             table[index, column] = value
     return table
+
+
+def _repeats_its_start(xy: np.ndarray) -> bool:
+    """Tell whether the last point is the first again, but for rounding."""
+    steps = np.linalg.norm(np.diff(xy, axis=0), axis=1)
+    return float(np.linalg.norm(xy[0] - xy[-1])) < 0.02 * float(np.median(steps))
 
 
 def _looks_closed(xy: np.ndarray) -> bool:

@@ -1,12 +1,11 @@
 """From a name or a file to a checked `ReferencePath` with a speed profile."""
 
-import difflib
 from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from diffcar.config import PathConfig
+from diffcar.config import PathConfig, check_path_source
 from diffcar.errors import PathError
 from diffcar.path.builtin import BUILTIN_PATHS, Points
 from diffcar.path.files import read_points
@@ -19,11 +18,14 @@ _GRID_STEP = 0.02
 _FINE_SAMPLES_PER_POINT = 16
 
 
-def load_path(config: PathConfig, *, max_curvature: float | None = None) -> ReferencePath:
+def load_path(
+    config: PathConfig, *, seed: int = 0, max_curvature: float | None = None
+) -> ReferencePath:
     """Build the reference path that a configuration describes.
 
     Args:
         config: Source, scale and limits.
+        seed: Of the built-in path `random`, unless the configuration has one of its own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
 
     Returns:
@@ -32,7 +34,7 @@ def load_path(config: PathConfig, *, max_curvature: float | None = None) -> Refe
     Raises:
         PathError: If the source is unknown, unreadable or not a drivable sequence of points.
     """
-    points = _read_source(config)
+    points = _read_source(config, seed if config.seed is None else config.seed)
     points, warnings = _check_points(points, config.source)
     arc_length, x_y, heading, curvature, file_speed = _resample(points)
     limit = np.full_like(arc_length, config.top_speed)
@@ -55,21 +57,14 @@ def load_path(config: PathConfig, *, max_curvature: float | None = None) -> Refe
     )
 
 
-def _read_source(config: PathConfig) -> Points:
+def _read_source(config: PathConfig, seed: int) -> Points:
     """Return the points of a built-in path or a file."""
+    check_path_source(config.source)
     builder = BUILTIN_PATHS.get(config.source)
-    if builder is not None:
-        points = builder(config.seed)
-        return Points(points.xy * config.scale, closed=points.closed)
-    file = Path(config.source)
-    if file.is_file():
-        return read_points(file, scale=config.scale, closed=config.closed)
-    near = difflib.get_close_matches(config.source, BUILTIN_PATHS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise PathError(
-        f"no path is called {config.source!r} and no such file exists",
-        hint=f"{hint}built in are {', '.join(BUILTIN_PATHS)}",
-    )
+    if builder is None:
+        return read_points(Path(config.source), scale=config.scale, closed=config.closed)
+    points = builder(seed)
+    return Points(points.xy * config.scale, closed=points.closed)
 
 
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:

@@ -72,7 +72,7 @@ class ReferencePath:
         return self._coefficients.dtype
 
     def sample(self, arc_length: Tensor) -> PathPoint:
-        """Evaluate the path; differentiable except at grid points, where it is C².
+        """Evaluate the path; twice differentiable except at the ends of an open one.
 
         Args:
             arc_length: Where [m], any shape; wraps around a closed path.

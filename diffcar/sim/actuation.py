@@ -44,7 +44,7 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
     inner_outer = torch.stack([1 - half_track, 1 + half_track], dim=-1)
     angles = torch.atan2((curvature * vehicle.wheelbase)[:, None], inner_outer)
     return JointTargets(
-        steering_angles=angles.clamp(-vehicle.max_steering, vehicle.max_steering),
+        steering_angles=angles,
         wheel_speeds=action[:, 1:2] * inner_outer / vehicle.wheel_radius,
     )
 

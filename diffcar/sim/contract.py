@@ -45,10 +45,6 @@ class CarState:
     dofs_velocity: Tensor
     """All generalised velocities as the engine orders them, shape (B, 12)."""
 
-    def detach(self) -> "CarState":
-        """Return the state cut off from the autograd graph."""
-        return CarState(**{name: value.detach() for name, value in vars(self).items()})
-
 
 class CarScene(Protocol):
     """Parallel cars on a plane."""

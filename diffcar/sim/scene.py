@@ -42,6 +42,8 @@ def build_scene(
         The scene, at rest.
 
     Raises:
+        ConfigError: If Genesis runs in this process with other settings, or there is no GPU.
+        ModelError: If the model is not a usable car.
         SimulationError: If Genesis refuses the scene.
         GradientError: If the gradient of a step disagrees with a finite difference.
     """
@@ -114,9 +116,10 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
     if not (error <= tolerance and abs(numeric) > 1e-3):
         raise GradientError(
             f"the gradient of one {car.actuation} step is {analytic:.6g}, by finite differences it "
-            f"is {numeric:.6g}: the installed Genesis does not differentiate this actuation",
-            hint="install genesis-world 1.4.5, or use the other actuation: --set actuation="
-            + ("torque" if car.actuation == "pd" else "pd"),
+            f"is {numeric:.6g}",
+            hint="either the installed Genesis does not differentiate this actuation (install "
+            "genesis-world 1.4.5, or try the other actuation), or the model's servos are at their "
+            "limits when the car rolls at 1.5 m/s",
         )
 
 

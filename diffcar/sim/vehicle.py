@@ -1,6 +1,7 @@
 """The car's parameters, read from its MJCF model so that no other place repeats them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +36,8 @@ class Vehicle:
     """Radius of all wheels [m]."""
     base_height: float
     """Height of the base's frame over the road with the wheels touching it [m]."""
-    max_steering: float
-    """Largest steering angle to either side [rad]."""
+    max_joint_angle: float
+    """Largest angle of a steering joint to either side [rad]."""
     steering_gain: float
     """Position servo on each steering joint [N m/rad]."""
     max_steering_torque: float
@@ -58,6 +59,12 @@ class Vehicle:
     def driven_joints(self) -> tuple[str, str]:
         """Names of the driven wheels' joints, left and right."""
         return self.wheel_joints[2], self.wheel_joints[3]
+
+    @property
+    def max_steering(self) -> float:
+        """Largest steering angle of the car as a bicycle, where the inner wheel is at its limit."""
+        rear_radius = self.wheelbase / math.tan(self.max_joint_angle) + self.track / 2
+        return math.atan(self.wheelbase / rear_radius)
 
     @property
     def max_curvature(self) -> float:
@@ -112,15 +119,24 @@ def _read_vehicle(file: Path, model: "mujoco.MjModel") -> Vehicle:
     pose = mujoco.MjData(model)
     mujoco.mj_forward(model, pose)
     base = int(model.body_rootid[model.jnt_bodyid[joint_ids[_STEERING[0]]]])
+    _require_free_base(file, model, base)
 
     def centre(joint: str) -> tuple[float, float, float]:
         x, y, z = pose.xanchor[joint_ids[joint]] - pose.xpos[base]
         return float(x), float(y), float(z)
 
-    radius, friction = _contact_sphere(file, model, joint_ids[_SPINS[2]])
-    steering_gain, max_steering_torque = _servo(file, model, joint_ids[_STEERING[0]])
-    drive_gain, max_drive_torque = _servo(file, model, joint_ids[_SPINS[2]])
     front, rear_left, rear_right = centre(_SPINS[0]), centre(_SPINS[2]), centre(_SPINS[3])
+    if front[0] <= rear_left[0] or rear_left[1] <= rear_right[1]:
+        raise ModelError(
+            f"{str(file)!r}: the front wheels are not ahead of the rear ones, or left is not left",
+            hint="in the model's reference pose the car must face along x, with y to its left",
+        )
+    spheres = [_contact_sphere(file, model, joint_ids[name]) for name in _SPINS]
+    steering_servos = [_servo(file, model, joint_ids[name], feedback=1) for name in _STEERING]
+    motors = [_servo(file, model, joint_ids[name], feedback=2) for name in _SPINS[2:]]
+    radius, friction = _same(file, "radius and friction of the wheels", spheres)
+    steering_gain, steering_limit = _same(file, "the steering servos", steering_servos)
+    drive_gain, drive_limit = _same(file, "the motors", motors)
     return Vehicle(
         file=file,
         mass=float(model.body_subtreemass[base]),
@@ -129,14 +145,48 @@ def _read_vehicle(file: Path, model: "mujoco.MjModel") -> Vehicle:
         rear_axle_x=rear_left[0],
         wheel_radius=radius,
         base_height=radius - rear_left[2],
-        max_steering=float(model.jnt_range[joint_ids[_STEERING[0]]][1]),
+        max_joint_angle=_joint_limit(file, model, joint_ids),
         steering_gain=steering_gain,
-        max_steering_torque=max_steering_torque,
+        max_steering_torque=steering_limit,
         drive_gain=drive_gain,
-        max_drive_torque=max_drive_torque,
+        max_drive_torque=drive_limit,
         friction=friction,
         max_contacts=_max_contacts(model),
     )
+
+
+def _require_free_base(file: Path, model: "mujoco.MjModel", base: int) -> None:
+    """Raise unless the model is one car: a free base, two steering and four wheel joints."""
+    import mujoco
+
+    first = int(model.body_jntadr[base])
+    is_free = first >= 0 and model.jnt_type[first] == mujoco.mjtJoint.mjJNT_FREE
+    if not is_free or model.njnt != 1 + len(_STEERING) + len(_SPINS):
+        raise ModelError(
+            f"{str(file)!r} has {model.njnt} joints and a base that is "
+            f"{'' if is_free else 'not '}free; a car has a free base and six hinges",
+            hint="compare it with assets/car.xml",
+        )
+
+
+def _joint_limit(file: Path, model: "mujoco.MjModel", joint_ids: dict[str, int]) -> float:
+    """Return the symmetric limit that both steering joints share [rad]."""
+    ranges = [tuple(float(x) for x in model.jnt_range[joint_ids[name]]) for name in _STEERING]
+    low, high = _same(file, "the ranges of the steering joints", ranges)
+    if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
+        raise ModelError(
+            f"{str(file)!r}: the steering range {low:g} to {high:g} rad is not symmetric and "
+            "below a right angle"
+        )
+    return high
+
+
+def _same(file: Path, what: str, values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the first of values that must all be equal."""
+    for other in values[1:]:
+        if not all(math.isclose(a, b) for a, b in zip(values[0], other, strict=True)):
+            raise ModelError(f"{str(file)!r}: {what} must not differ, they are {values}")
+    return values[0]
 
 
 def _contact_sphere(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[float, float]:
@@ -167,19 +217,28 @@ def _max_contacts(model: "mujoco.MjModel") -> int:
     return int(2 * (collides & is_sphere).sum() + 20 * (collides & ~is_sphere).sum())
 
 
-def _servo(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[float, float]:
-    """Return gain and torque limit of the actuator on a joint."""
+def _servo(
+    file: Path, model: "mujoco.MjModel", joint: int, *, feedback: int
+) -> tuple[float, float]:
+    """Return gain and torque limit of the servo on a joint.
+
+    A position servo feeds back the position (index 1 of MuJoCo's bias), a speed servo the speed
+    (index 2), each with minus the gain; a plain motor feeds back nothing and is no servo.
+    """
+    name = model.joint(joint).name
     for actuator in range(model.nu):
         if int(model.actuator_trnid[actuator][0]) == joint:
             gain = float(model.actuator_gainprm[actuator][0])
             limit = float(model.actuator_forcerange[actuator][1])
-            if gain <= 0 or limit <= 0:
+            if not (gain > 0 and math.isclose(model.actuator_biasprm[actuator][feedback], -gain)):
+                kind = ("position", "velocity")[feedback - 1]
+                raise ModelError(f"{str(file)!r}: the actuator on {name!r} is no <{kind}> servo")
+            if not limit > 0:
                 raise ModelError(
-                    f"{str(file)!r}: the actuator on {model.joint(joint).name!r} needs a positive "
-                    f"gain and forcerange, it has {gain:g} and {limit:g}"
+                    f"{str(file)!r}: the actuator on {name!r} needs a positive forcerange"
                 )
             return gain, limit
     raise ModelError(
-        f"{str(file)!r} has no actuator on the joint {model.joint(joint).name!r}",
+        f"{str(file)!r} has no actuator on the joint {name!r}",
         hint="add <position> servos to the steering and <velocity> servos to the rear wheels",
     )

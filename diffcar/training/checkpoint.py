@@ -25,18 +25,18 @@ __all__ = [
 ]
 
 _FORMAT = 1
-_KEYS = ("format", "config", "network", "trainer", "best_rmse_m")
+_KEYS = ("format", "config", "network", "trainer", "best_score")
 
 
 def checkpoint_content(
-    config: TrainE2EConfig, trainer_state: Mapping[str, Any], best_rmse_m: float
+    config: TrainE2EConfig, trainer_state: Mapping[str, Any], best_score: float
 ) -> dict[str, Any]:
     """Return the content of a checkpoint: tensors, numbers and text only.
 
     Args:
         config: The resolved configuration of the run.
         trainer_state: The trainer's `state_dict`, the network's among it.
-        best_rmse_m: Smallest cross-track RMSE of an evaluation so far [m].
+        best_score: Smallest score of an evaluation so far.
     """
     trainer = dict(trainer_state)
     return {
@@ -44,7 +44,7 @@ def checkpoint_content(
         "config": dump_config(config),
         "network": trainer.pop("network"),
         "trainer": trainer,
-        "best_rmse_m": best_rmse_m,
+        "best_score": best_score,
     }
 
 
@@ -124,7 +124,17 @@ def build_tracking_mlp(
     seed: int = 0,
     name: str = "mlp",
 ) -> TrackingMLP:
-    """Return an untrained controller; its weights depend on the seed alone."""
+    """Return an untrained controller; its weights depend on the seed alone.
+
+    Args:
+        config: Sizes and previews.
+        path: What it observes.
+        vehicle: Limits of its commands.
+        dtype: Precision of the weights.
+        device: Where they lie.
+        seed: Of the weights.
+        name: What to call it in tables.
+    """
     network = MLPController(
         PathObserver.size(config),
         2,
@@ -143,7 +153,15 @@ def restore_tracking_mlp(
     device: torch.device | str = "cpu",
     name: str = "mlp",
 ) -> TrackingMLP:
-    """Return the trained controller of a checkpoint, observing `path`.
+    """Return the trained controller of a checkpoint.
+
+    Args:
+        content: A loaded checkpoint.
+        path: What it observes.
+        vehicle: Limits of its commands.
+        dtype: Precision of the weights.
+        device: Where they lie.
+        name: What to call it in tables.
 
     Raises:
         CheckpointError: If the weights do not fit the configuration stored with them.

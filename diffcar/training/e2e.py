@@ -73,17 +73,24 @@ class E2ETrainer:
             self.controller.network.parameters(), lr=self.config.train.learning_rate
         )
 
-    def train(self) -> Iterator[TrainStep]:
-        """Yield a record after each of the remaining updates.
+    def train(self, num_updates: int | None = None) -> Iterator[TrainStep]:
+        """Yield a record after each update.
+
+        Args:
+            num_updates: Updates to stop at, counted from the run's beginning; None takes all.
 
         Raises:
             GradientError: If too many updates in a row had to be skipped.
         """
-        while self.num_updates_done < self.config.train.num_updates:
+        last = self.config.train.num_updates if num_updates is None else num_updates
+        while self.num_updates_done < last:
             yield self.update()
 
     def update(self) -> TrainStep:
         """Do one update of the weights.
+
+        Returns:
+            What it did.
 
         Raises:
             GradientError: If it is one too many in a row to be skipped.
@@ -94,22 +101,26 @@ class E2ETrainer:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         gradient = self._accumulate_gradient()
-        loss = sum(gradient.terms.values())
-        parameters = list(self.controller.network.parameters())
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, train.max_gradient_norm))
         defect = gradient.defect or self._non_finite_gradient()
-        self.num_updates_done += 1
+        loss, norm = math.nan, math.nan
         if defect is None:
+            loss = sum(gradient.terms.values())
+            norm = float(
+                torch.nn.utils.clip_grad_norm_(
+                    self.controller.network.parameters(), train.max_gradient_norm
+                )
+            )
             self.optimizer.step()
             self.num_skipped_in_a_row = 0
         else:
             self.num_skipped_in_a_row += 1
             if self.num_skipped_in_a_row > train.max_skipped_updates:
                 raise GradientError(
-                    f"update {self.num_updates_done}: {defect}; "
+                    f"update {self.num_updates_done + 1}: {defect}; "
                     f"{self.num_skipped_in_a_row} updates in a row had to be skipped",
                     hint="lower train.learning_rate, train.horizon or the start offsets",
                 )
+        self.num_updates_done += 1
         return TrainStep(
             iteration=self.num_updates_done,
             loss=loss,
@@ -152,7 +163,7 @@ class E2ETrainer:
                 trajectory = rollout(
                     self.scene, self.controller, self.path, length, arc_length_hint=arc_length
                 )
-                terms, timed_arc_length = self._loss_terms(trajectory, timed_arc_length)
+                terms, timed_arc_length = self.loss_terms(trajectory, timed_arc_length)
                 rolled_out = time.perf_counter()
                 gradient.forward_seconds += rolled_out - began
                 gradient.add(terms, share=length / train.horizon)
@@ -169,10 +180,15 @@ class E2ETrainer:
             self.scene.resume(trajectory.final_state)
         return gradient
 
-    def _loss_terms(
+    def loss_terms(
         self, trajectory: Trajectory, timed_arc_length: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the loss terms of a segment and where the timed reference is at its end."""
+        """Return the loss terms of a segment and where the timed reference is at its end.
+
+        Args:
+            trajectory: The segment.
+            timed_arc_length: Where the timed reference is at its start [m], shape (B,).
+        """
         timed_position = None
         if self.config.loss.time_indexed:
             timed_position, timed_arc_length = advance_reference(
@@ -191,9 +207,9 @@ class E2ETrainer:
         return train.learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
 
     def _non_finite_gradient(self) -> str | None:
-        """Name the first parameter whose gradient is not finite."""
+        """Name the first parameter whose gradient, or its norm, is not finite."""
         for name, parameter in self.controller.network.named_parameters():
-            if parameter.grad is not None and not parameter.grad.isfinite().all():
+            if parameter.grad is not None and not parameter.grad.norm().isfinite():
                 return f"the gradient of {name!r} is not finite"
         return None
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel
 
 from diffcar.config import dump_config
@@ -47,11 +46,7 @@ class RunFolder:
             number = 2
             while path.exists():
                 path, number = Path(f"{base}-{number}"), number + 1
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(
-                f"{str(path)!r} exists already and nothing in it will be overwritten",
-                hint=f"choose another --out, or go on with it: --resume {path}",
-            )
+        cls.require_free(path)
         run = cls(path)
         try:
             for folder in (run.checkpoints, run.plots, run.tensorboard):
@@ -59,6 +54,23 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"the run folder {str(path)!r} cannot be made: {error}") from None
         return run
+
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """Refuse a name that is taken by anything but an empty folder.
+
+        Raises:
+            OutputError: If it is.
+        """
+        try:
+            is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        except OSError as error:
+            raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
+        if is_taken:
+            raise OutputError(
+                f"{str(path)!r} exists already and nothing in it will be overwritten",
+                hint=f"choose another --out, or go on with it: --resume {path}",
+            )
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -82,28 +94,52 @@ class RunFolder:
         write_atomically(self.path / "config.yaml", lambda file: file.write_text(text))
 
     def save_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""
+        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete.
+
+        Raises:
+            OutputError: If the disk is full or not writable.
+        """
+        import torch
+
         write_atomically(
             self.checkpoints / f"{name}.pt", lambda file: torch.save(dict(content), file)
         )
 
     def append_metrics(self, row: Mapping[str, object]) -> None:
-        """Append a row to `metrics.csv`; the first one decides on the columns."""
-        if self._columns is None:
-            self._columns = list(row)
-            with self.metrics_file.open("w", newline="") as file:
-                csv.writer(file).writerow(self._columns)
-        with self.metrics_file.open("a", newline="") as file:
-            csv.writer(file).writerow([row.get(column, "") for column in self._columns])
+        """Append a row to `metrics.csv`; the first one decides on the columns.
 
-    def rewind_metrics(self, last_iteration: int) -> list[dict[str, str]]:
-        """Drop the rows after an iteration, which a resumed run writes again; return the rest."""
+        Raises:
+            OutputError: If the disk is full or not writable.
+        """
+        try:
+            if self._columns is None:
+                self._columns = list(row)
+                with self.metrics_file.open("w", newline="") as file:
+                    csv.writer(file).writerow(self._columns)
+            with self.metrics_file.open("a", newline="") as file:
+                csv.writer(file).writerow([row.get(column, "") for column in self._columns])
+        except OSError as error:
+            raise OutputError(
+                f"{str(self.metrics_file)!r} cannot be written: {error.strerror}"
+            ) from None
+
+    def rewind_metrics(self, last_iteration: int) -> None:
+        """Drop the rows after an iteration, which a resumed run writes again.
+
+        Raises:
+            CheckpointError: If the file is not a run's.
+        """
         if not self.metrics_file.is_file():
-            return []
-        with self.metrics_file.open(newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if int(row["iteration"]) <= last_iteration]
-            self._columns = list(reader.fieldnames or [])
+            return
+        try:
+            with self.metrics_file.open(newline="") as file:
+                reader = csv.DictReader(file)
+                rows = [row for row in reader if int(row["iteration"]) <= last_iteration]
+                self._columns = list(reader.fieldnames or []) or None
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
+            raise CheckpointError(
+                f"{str(self.metrics_file)!r} is damaged: {error}", hint="delete it to go on"
+            ) from None
 
         def write(file: Path) -> None:
             with file.open("w", newline="") as stream:
@@ -112,7 +148,6 @@ class RunFolder:
                 writer.writerows(rows)
 
         write_atomically(self.metrics_file, write)
-        return rows
 
 
 def newest_run(root: Path = _RUNS) -> Path | None:

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from diffcar.controllers import TrackingMLP
+from diffcar.errors import CheckpointError
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.rollout import rollout
 from diffcar.sim.car import GenesisCar
@@ -20,6 +21,8 @@ from diffcar.training.run_folder import RunFolder
 
 __all__ = ["Evaluated", "SessionOutcome", "TrainingSession"]
 
+_SKIP_DISTANCE = 2.0
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -28,7 +31,7 @@ class Evaluated:
     iteration: int
     """Updates done by then."""
     metrics: TrackingMetrics
-    """On the training path, flying start."""
+    """On the training path, half of the cars from rest."""
 
 
 @dataclass
@@ -63,20 +66,30 @@ class TrainingSession:
         *,
         on_event: Callable[[TrainStep | Evaluated], None],
     ) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self.config = trainer.config
         self.folder = folder
         self.trainer = trainer
         self.plain = plain
         self.on_event = on_event
-        self.best_rmse_m = math.inf
-        self.writer = SummaryWriter(str(folder.tensorboard))
+        self.best_score = math.inf
+        self.writer: Any = None
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """Go on where a checkpoint was written."""
-        self.trainer.load_state_dict({"network": checkpoint["network"], **checkpoint["trainer"]})
-        self.best_rmse_m = float(checkpoint["best_rmse_m"])
+        """Go on where a checkpoint was written.
+
+        Raises:
+            CheckpointError: If it does not fit the configuration, or is damaged.
+        """
+        try:
+            trainer_state = dict(checkpoint["trainer"])
+            self.trainer.load_state_dict({"network": checkpoint["network"], **trainer_state})
+            self.best_score = float(checkpoint["best_score"])
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise CheckpointError(
+                f"the checkpoint does not fit the configuration: {first_line}",
+                hint="resume with the controller's sizes as they were",
+            ) from None
         self.folder.rewind_metrics(self.trainer.num_updates_done)
 
     def train(self, stop_after: int | None = None) -> SessionOutcome:
@@ -85,39 +98,56 @@ class TrainingSession:
         Args:
             stop_after: Updates after which to stop all the same.
         """
+        from torch.utils.tensorboard import SummaryWriter
+
         trainer = self.trainer
         began = time.perf_counter()
         last = self.config.train.num_updates
         if stop_after is not None:
             last = min(last, trainer.num_updates_done + stop_after)
+        # Steps that an earlier session logged after its last checkpoint are logged again.
+        self.writer = SummaryWriter(
+            str(self.folder.tensorboard), purge_step=trainer.num_updates_done + 1
+        )
         outcome = SessionOutcome(before=self.evaluate(trainer.controller))
         if trainer.num_updates_done == 0:
             self._record(None, outcome.before)
-        try:
-            with deferred_interrupt() as is_interrupted:
-                while trainer.num_updates_done < last and not is_interrupted():
-                    step = trainer.update()
-                    outcome.losses.append(step.loss)
-                    outcome.num_skipped += step.is_skipped
-                    self.on_event(step)
-                    self._record(step, self._evaluate_if_due())
-        finally:
-            self._save("last")
-            self.writer.close()
-            outcome.seconds = time.perf_counter() - began
+        with deferred_interrupt() as is_interrupted:
+            for step in trainer.train(last):
+                outcome.losses.append(step.loss)
+                outcome.num_skipped += step.is_skipped
+                self.on_event(step)
+                self._record(step, self._evaluate_if_due())
+                if is_interrupted():
+                    break
+        # Only here: after an exception the last periodic checkpoint is the one to trust.
+        self._save("last")
+        self.writer.close()
+        outcome.seconds = time.perf_counter() - began
         return outcome
 
     def evaluate(self, controller: TrackingMLP) -> TrackingMetrics:
-        """Drive cars spread over the training path for a while, from a flying start."""
+        """Drive cars spread over the training path for a while, every other one from rest.
+
+        Args:
+            controller: What drives.
+
+        Returns:
+            The metrics after the first metres; completion is how many of the cars came past them.
+        """
         plain, path = self.plain, controller.observer.path
-        duration = self.config.evaluation.duration
-        fraction = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
+        duration, top_speed = self.config.evaluation.duration, self.config.path.top_speed
+        index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
         reach = path.length
         if not path.closed:
-            reach = max(path.length - duration * self.config.path.top_speed, path.length / 4)
-        arc_length = fraction / plain.num_envs * reach
+            reach = max(path.length - duration * top_speed, path.length / 4)
+        arc_length = index / plain.num_envs * reach
+        speed = path.sample(arc_length).speed
+        skip_distance = min(_SKIP_DISTANCE, duration * top_speed / 4)
         with torch.no_grad():
-            plain.reset(starts_on_path(path, arc_length))
+            plain.reset(
+                starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
+            )
             trajectory = rollout(
                 plain,
                 controller,
@@ -125,7 +155,23 @@ class TrainingSession:
                 max(1, round(duration / plain.dt)),
                 arc_length_hint=arc_length,
             )
-        return tracking_metrics(trajectory, goal_distance=path.length)
+        metrics = tracking_metrics(
+            trajectory, goal_distance=path.length, skip_distance=skip_distance
+        )
+        came_past = (trajectory.distance.amax(0) >= skip_distance).to(plain.dtype)
+        return replace(metrics, completion=float(came_past.mean()))
+
+    def _score(self, metrics: TrackingMetrics) -> float:
+        """Return what the best weights are chosen by: tracking as the loss weighs it.
+
+        Weights with which a car does not get going are never the best.
+        """
+        weights = self.config.loss
+        score = (
+            max(weights.cross_track, weights.time_indexed) * metrics.cross_track_rmse_m**2
+            + weights.speed * metrics.speed_rmse_mps**2
+        )
+        return score if math.isfinite(score) and metrics.completion == 1.0 else math.inf
 
     def _evaluate_if_due(self) -> TrackingMetrics | None:
         """Judge the present weights at intervals and after the last update."""
@@ -140,9 +186,10 @@ class TrainingSession:
         iteration = self.trainer.num_updates_done
         if metrics is not None:
             self.on_event(Evaluated(iteration, metrics))
+            score = self._score(metrics)
             is_first = not (self.folder.checkpoints / "best.pt").exists()
-            if is_first or metrics.cross_track_rmse_m < self.best_rmse_m:
-                self.best_rmse_m = metrics.cross_track_rmse_m
+            if is_first or score < self.best_score:
+                self.best_score = score
                 self._save("best")
         self._log(iteration, step, metrics)
         if iteration % self.config.train.checkpoint_interval == 0:
@@ -151,14 +198,13 @@ class TrainingSession:
     def _save(self, name: str) -> None:
         """Write a checkpoint of the present state."""
         self.folder.save_checkpoint(
-            name, checkpoint_content(self.config, self.trainer.state_dict(), self.best_rmse_m)
+            name, checkpoint_content(self.config, self.trainer.state_dict(), self.best_score)
         )
 
     def _log(self, iteration: int, step: TrainStep | None, metrics: TrackingMetrics | None) -> None:
         """Append to `metrics.csv` and TensorBoard."""
         row: dict[str, object] = {"iteration": iteration, "loss": "" if step is None else step.loss}
-        weights = self.config.loss.model_dump(exclude={"cross_track_scale"})
-        names = [name for name, weight in weights.items() if weight]
+        names = self.config.loss.model_dump(exclude={"cross_track_scale"})
         row |= {f"loss_{n}": "" if step is None else step.terms.get(n, "") for n in names}
         for name in (
             "gradient_norm",

@@ -57,6 +57,17 @@ USAGE_ERRORS = {
     "output over the input": ["simulate", "--path", "track.csv", "--csv", "track.csv"],
     "plot with another suffix": ["simulate", "--plot", "plot.txt"],
     "resume and out": ["train-e2e", "--resume", "a", "--out", "b"],
+    "resume of nothing": ["train-e2e", "--resume", "nowhere"],
+    "unknown controller": ["simulate", "--controller", "telepathy"],
+    "unknown path": ["train-e2e", "--path", "figure-eigth"],
+    "a path too long to be a file": ["simulate", "--path", "x" * 5000],
+    "JSON over the input": ["simulate", "--path", "track.csv", "--json", "track.csv"],
+    "two results in one file": ["simulate", "--csv", "a", "--json", "a"],
+    "a device": ["simulate", "--csv", "/dev/null"],
+    "not a number": ["simulate", "--set", "start_heading=.nan"],
+    "an impossible date": ["simulate", "--set", "seed=2024-13-45"],
+    "a text for a number": ["simulate", "--set", "substeps='12'"],
+    "an endless number": ["train-e2e", "--seed", "9" * 30],
 }
 
 
@@ -87,8 +98,6 @@ def _with_forbidden_imports(arguments: list[str], folder: Path) -> subprocess.Co
 
 
 INPUT_ERRORS = {
-    "unknown controller": (["--controller", "telepathy"], "telepathy"),
-    "unknown path": (["--path", "figure-eigth"], "figure-eight"),
     "damaged checkpoint": (["--controller", "damaged.pt"], "damaged.pt"),
     "empty run folder": (["--controller", "empty"], "no checkpoint"),
     "pickled code": (["--controller", "evil.pt"], "evil.pt"),
@@ -177,7 +186,12 @@ def test_training_resumes_bit_for_bit_and_its_run_drives(tmp_path: Path) -> None
     assert "none arrived" not in whole.stdout
     result = json.loads((tmp_path / "whole.json").read_text())
     assert all(hop["requires_grad"] and hop["gradient_norm"] > 0 for hop in result["hops"])
-    for made in ("config.yaml", "plots/training.png", "plots/random.png", "checkpoints/best.pt"):
+    for made in (
+        "config.yaml",
+        "plots/training.png",
+        "plots/drive-0-random.png",
+        "checkpoints/best.pt",
+    ):
         assert (tmp_path / "whole" / made).is_file(), made
     assert list((tmp_path / "whole" / "tensorboard").iterdir())
 

@@ -71,6 +71,7 @@ BAD = {
     "text in a cell": ("x,y\n0,0\n1,oops\n2,0\n3,0\n", "'oops'"),
     "ragged": ("x,y\n0,0\n1,0,5\n2,0\n3,0\n", "line 3"),
     "unknown column": ("x,y,colour\n0,0,1\n1,0,1\n2,0,1\n3,0,1\n", "colour"),
+    "header of another length": ("y,x\n0,0,1\n1,0,1\n2,0,1\n3,0,1\n", "names 2 columns"),
     "no y": ("x,v\n0,0\n1,0\n2,0\n3,0\n", "column for y"),
     "five nameless columns": ("0,0,0,0,0\n1,0,0,0,0\n", "5 columns"),
     "empty": ("", "no numbers"),
@@ -98,6 +99,19 @@ def test_binary_and_missing_files_are_explained(tmp_path: Path) -> None:
     with pytest.raises(PathError) as caught:
         load_path(PathConfig(source="figure-eigth"))
     assert "figure-eight" in str(caught.value.hint)
+
+
+def test_rounded_repeat_of_the_start_is_dropped(tmp_path: Path) -> None:
+    """A loop whose last row is the first again, a tenth of a millimetre off."""
+    loop = np.vstack([CIRCLE - CIRCLE[0], [[1e-4, -1e-4]]])
+    path = load(write(tmp_path, rows(loop)))
+    assert np.abs(path.samples[:, 3]).max() < 0.34
+
+
+def test_comments_before_the_data_are_not_headers(tmp_path: Path) -> None:
+    """A remark of as many words as there are columns stays a remark."""
+    path = load(write(tmp_path, "# x_m,y_m\n# generated, today\n" + rows(CIRCLE)))
+    assert path.closed
 
 
 def test_repeated_points_are_dropped_with_a_warning(tmp_path: Path) -> None:

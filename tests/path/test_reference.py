@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffcar.config import PathConfig
+from diffcar.config import BUILTIN_PATH_NAMES, PathConfig
 from diffcar.path import BUILTIN_PATHS, load_path
 
 DOUBLE = torch.float64
@@ -48,6 +48,11 @@ def test_sine_passes_through_its_formula() -> None:
     point = sine.sample(torch.linspace(0.5, sine.length - 0.5, 300, dtype=DOUBLE))
     x, y = point.position.unbind(-1)
     assert torch.allclose(y, 0.5 * torch.sin(2 * math.pi * x / 5), atol=1e-6)
+
+
+def test_names_offered_are_the_paths_there_are() -> None:
+    """The command line knows the names without importing the paths."""
+    assert tuple(BUILTIN_PATHS) == BUILTIN_PATH_NAMES
 
 
 @pytest.mark.parametrize("name", BUILTIN_PATHS)

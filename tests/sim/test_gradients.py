@@ -180,8 +180,11 @@ def test_control_buffers_stay_off_the_graph(car: GenesisCar, figure_eight: Refer
     actions = recorded_actions(car, 5).requires_grad_()
     total_loss(car, Recorded(actions), figure_eight, 5).backward()
     dofs = car.scene.sim.rigid_solver.dyn_state.dofs
+    views = []
     for name in ("ctrl_force", "ctrl_pos", "ctrl_vel"):
         buffer = getattr(dofs, name)
         buffer = buffer._unwrap() if hasattr(buffer, "_unwrap") else buffer
-        view = getattr(buffer, "_T_tc", None)
-        assert view is None or view.grad_fn is None, name
+        views.append(getattr(buffer, "_T_tc", None))
+    used = [view for view in views if view is not None]
+    assert used, "Genesis no longer caches views of its control buffers: is the repair needed?"
+    assert all(view.grad_fn is None for view in used)

@@ -25,7 +25,7 @@ def test_shipped_car_has_the_published_mass_and_geometry() -> None:
     vehicle = load_vehicle()
     assert vehicle.mass == pytest.approx(3.74)
     assert vehicle.wheelbase == pytest.approx(0.3302)
-    assert vehicle.max_steering == pytest.approx(0.4189)
+    assert vehicle.max_steering == pytest.approx(0.4189, abs=1e-4)
     assert vehicle.track == pytest.approx(0.24)
     assert vehicle.rear_axle_x == pytest.approx(-0.1651)
     assert vehicle.max_contacts == 8
@@ -66,6 +66,29 @@ BAD = {
         "no actuator on the joint 'front_left_steering'",
     ),
     "no torque limit": (' forcerange="-0.55 0.55"', "", "forcerange"),
+    "one stronger motor": (
+        'joint="rear_left_spin" kv="0.05"',
+        'joint="rear_left_spin" kv="0.5"',
+        "motors must not differ",
+    ),
+    "a motor for a servo": ('<position name="front_left_servo"', '<motor name="m"', "."),
+    "no free base": ('<freejoint name="base"/>', "", "not free"),
+    "no steering range": ('range="-0.4882 0.4882" damping', "damping", "ranges|range"),
+    "backwards": (
+        '<body name="chassis" pos="0 0 0.0508">',
+        '<body name="chassis" pos="0 0 0.0508" euler="0 0 3.1416">',
+        "not ahead",
+    ),
+    "one cylinder wheel": (
+        '<geom name="front_left_contact" class="wheel"/>',
+        '<geom name="front_left_contact" class="wheel" type="cylinder" size="0.0508 0.02"/>',
+        "does not collide as a sphere",
+    ),
+    "one larger wheel": (
+        '<geom name="front_left_contact" class="wheel"/>',
+        '<geom name="front_left_contact" class="wheel" size="0.06"/>',
+        "must not differ",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import torch
 
 from diffcar.config import PathConfig, TrainE2EConfig
 from diffcar.errors import CheckpointError, OutputError
-from diffcar.files import check_writable, write_atomically
+from diffcar.files import check_outputs, write_atomically
 from diffcar.path import load_path
 from diffcar.sim.vehicle import load_vehicle
 from diffcar.training.checkpoint import (
@@ -124,12 +124,17 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_unwritable_outputs_are_refused_beforehand(tmp_path: Path) -> None:
-    """A folder, a missing folder, and an input of the same command."""
+    """A folder, a device, a missing folder, one name twice, and an input of the same command."""
     track = tmp_path / "track.csv"
     track.write_text("x,y\n")
-    with pytest.raises(OutputError, match="is a folder"):
-        check_writable(tmp_path)
+    for bad in (tmp_path, Path("/dev/null")):
+        with pytest.raises(OutputError, match="not an ordinary file"):
+            check_outputs([bad])
     with pytest.raises(OutputError, match="does not exist"):
-        check_writable(tmp_path / "no" / "file.csv")
+        check_outputs([tmp_path / "no" / "file.csv"])
     with pytest.raises(OutputError, match="would be overwritten"):
-        check_writable(track, inputs=(track,))
+        check_outputs([track], inputs=[track])
+    with pytest.raises(OutputError, match="would be overwritten"):
+        check_outputs([tmp_path / "x.json"], inputs=[tmp_path])
+    with pytest.raises(OutputError, match="for two results"):
+        check_outputs([tmp_path / "x.json", tmp_path / "x.json"])

@@ -46,8 +46,11 @@ def repair_control_tape(entity: "RigidEntity") -> None:
     Raises:
         SimulationError: If this Genesis does not tape control inputs as 1.4.5 does.
     """
+    import genesis as gs
+
     dofs = getattr(getattr(entity.solver, "dyn_state", None), "dofs", None)
     expected = {
+        "zero-copy buffers (GS_ENABLE_ZEROCOPY)": bool(getattr(gs, "use_zerocopy", False)),
         "entity.process_input": hasattr(entity, "process_input"),
         "entity.process_input_grad": hasattr(entity, "process_input_grad"),
         "entity._tgt_buffer": isinstance(getattr(entity, "_tgt_buffer", None), list),
@@ -77,8 +80,9 @@ def _process_input_grad_with_targets(entity: "RigidEntity") -> list[tuple[Tensor
     for (method, *_), arguments in reversed(list(taped.items())):
         for argument, buffer in _TARGETS.get(method, {}).items():
             target = arguments[argument]
+            # Taken even where nobody asked for it: what is left would count for the write before.
+            gradient = _take_adjoint(entity, buffer, arguments)
             if isinstance(target, Tensor) and target.requires_grad:
-                gradient = _take_adjoint(entity, buffer, arguments)
                 pairs.append((target, gradient.expand_as(target).to(target).contiguous()))
                 # What is left on the tape no longer tracks gradients, so Genesis accepts it.
                 arguments[argument] = target.detach()
@@ -89,7 +93,10 @@ def _take_adjoint(entity: "RigidEntity", buffer: str, arguments: dict[str, Any])
     """Read the adjoint of the commanded dofs, shape (envs, dofs), and clear it."""
     from genesis.utils.misc import qd_to_torch
 
-    adjoint = qd_to_torch(getattr(entity.solver.dyn_state.dofs, buffer).grad, transpose=True)
+    # A view, not a copy: clearing it below must clear the solver's own buffer.
+    adjoint = qd_to_torch(
+        getattr(entity.solver.dyn_state.dofs, buffer).grad, transpose=True, copy=False
+    )
     envs = arguments["envs_idx"]
     if envs is not None:
         raise SimulationError("control of selected environments is not differentiable in diffcar")
