@@ -16,6 +16,7 @@ from diffcar.gradcheck import Hop, trace_hops
 from diffcar.path import BUILTIN_PATHS, ReferencePath, load_path
 from diffcar.plots import plot_drive, plot_training
 from diffcar.rollout import Trajectory
+from diffcar.sim.car import GenesisCar
 from diffcar.sim.scene import build_scene
 from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.tracking import PathObserver
@@ -136,22 +137,7 @@ def run(
     for warning in path.warnings:
         on_event(Warned(warning))
 
-    on_event(Stage("building the differentiable scene (about two minutes the first time)"))
-    scene = build_scene(
-        config,
-        num_envs=config.train.num_envs,
-        differentiable=True,
-        vehicle=vehicle,
-        verbose=verbose,
-    )
-    on_event(Stage("building the plain scene"))
-    plain = build_scene(
-        config,
-        num_envs=config.evaluation.num_envs,
-        differentiable=False,
-        vehicle=vehicle,
-        verbose=verbose,
-    )
+    scene, plain = _build_scenes(config, vehicle, verbose=verbose, on_event=on_event)
     for reference in (path, *unseen):
         reference.to(scene.dtype, scene.device)
     controller = build_tracking_mlp(
@@ -183,6 +169,32 @@ def run(
     result.hops = _trace(session)
     result.wall_seconds = time.perf_counter() - began
     return result
+
+
+def _build_scenes(
+    config: TrainE2EConfig,
+    vehicle: Vehicle,
+    *,
+    verbose: bool,
+    on_event: Callable[[Event], None],
+) -> tuple[GenesisCar, GenesisCar]:
+    """Build the cars to train with and the plain ones to judge with."""
+    scenes = []
+    for is_differentiable, kind, num_envs in (
+        (True, "differentiable", config.train.num_envs),
+        (False, "plain", config.evaluation.num_envs),
+    ):
+        on_event(Stage(f"building the {kind} scene (a minute or two the first time)"))
+        scenes.append(
+            build_scene(
+                config,
+                num_envs=num_envs,
+                differentiable=is_differentiable,
+                vehicle=vehicle,
+                verbose=verbose,
+            )
+        )
+    return scenes[0], scenes[1]
 
 
 def _unseen_paths(config: TrainE2EConfig, vehicle: Vehicle) -> list[ReferencePath]:
