@@ -139,17 +139,17 @@ class LossConfig(_Section):
 class TrainConfig(_Section):
     """The optimisation."""
 
-    num_updates: Count = 60
+    num_updates: Count = 50
     """Optimiser steps."""
-    num_envs: Count = 32
+    num_envs: Count = 24
     """Cars simulated in parallel."""
-    horizon: Count = 64
+    horizon: Count = 56
     """Control steps in a rollout."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     learning_rate: Positive = 0.01
     """Adam's step size at its highest."""
-    decay_updates: Count = 60
+    decay_updates: Count = 50
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
     Not tied to `num_updates`, so that a run can be extended exactly."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02
