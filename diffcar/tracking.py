@@ -105,6 +105,7 @@ class PathObserver:
     """
 
     _STATE_SCALES = (0.1, 0.2, 1.0, 2.0, 2.0, 0.2, 0.3)
+    _MIRROR_SIGNS = (-1.0, -1.0, 1.0, 1.0, -1.0, -1.0, -1.0)
     _CURVATURE_SCALE = 0.8
     _SPEED_SCALE = 1.0
 
@@ -120,6 +121,16 @@ class PathObserver:
         """Return the number of entries of an observation."""
         num_state = len(PathObserver._STATE_SCALES)
         return num_state + len(config.curvature_preview) + len(config.speed_preview)
+
+    def mirror(self, observation: Tensor) -> Tensor:
+        """Return what the car would observe if left and right were exchanged.
+
+        Args:
+            observation: Observations, shape (B, size).
+        """
+        num_speeds = observation.shape[-1] - len(self._MIRROR_SIGNS) - self._num_curvatures
+        signs = [*self._MIRROR_SIGNS, *[-1.0] * self._num_curvatures, *[1.0] * num_speeds]
+        return observation * torch.tensor(signs).to(observation)
 
     def observe(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return the observation, shape (B, size).

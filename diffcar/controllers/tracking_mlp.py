@@ -18,6 +18,10 @@ class TrackingMLP:
     command exceeds the present speed, in units of the excess at which the motors give their most:
     so full scale is full torque at every speed, and the wheels cannot be asked to race ahead.
 
+    The car is symmetric, so the controller is: the network sees every observation and its mirror
+    image, and its steering is half the difference of the two, its drive half the sum. On a straight
+    road it therefore has no bias to either side, however short the training was.
+
     Args:
         network: The perceptron.
         observer: What it sees.
@@ -35,7 +39,12 @@ class TrackingMLP:
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
-        return self.command(self.network(self.observer.observe(state, errors)), state)
+        observation = self.observer.observe(state, errors)
+        both = self.network(torch.cat([observation, self.observer.mirror(observation)]))
+        seen, mirrored = both.chunk(2)
+        steering = (seen[:, 0] - mirrored[:, 0]) / 2
+        drive = (seen[:, 1] + mirrored[:, 1]) / 2
+        return self.command(torch.stack([steering, drive], dim=-1), state)
 
     def command(self, output: Tensor, state: CarState) -> Tensor:
         """Scale outputs in [-1, 1], shape (B, 2), to steering angle [rad] and speed [m/s]."""

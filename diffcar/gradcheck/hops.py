@@ -78,7 +78,7 @@ def trace_hops(
         watch("error state: heading_error", errors.heading_error)
 
     handle = controller.network.register_forward_hook(
-        lambda module, inputs, output: watch("MLP output", output)
+        lambda module, inputs, output: watch("MLP output (and mirror image)", output)
     )
     try:
         scene.reset(start)

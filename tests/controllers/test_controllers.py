@@ -87,6 +87,23 @@ def test_full_scale_output_is_full_lock_and_full_torque() -> None:
     assert torque == pytest.approx(VEHICLE.max_drive_torque)
 
 
+def test_trained_controller_is_left_right_symmetric() -> None:
+    """Mirrored situations get mirrored steering and the same speed; a straight road none at all."""
+    circle = load_path(PathConfig(source="circle"))
+    driver = build_tracking_mlp(ControllerConfig(), circle, VEHICLE, dtype=torch.float64, seed=2)
+    observation = torch.randn(6, 15, dtype=torch.float64)
+    assert torch.equal(driver.observer.mirror(driver.observer.mirror(observation)), observation)
+    straight = build_tracking_mlp(ControllerConfig(), LINE, VEHICLE, dtype=torch.float64, seed=2)
+    left, right = car_at(5.0, 0.1, 0.05), car_at(5.0, -0.1, -0.05)
+    to_right = straight(left, compute_error_state(LINE, left))
+    to_left = straight(right, compute_error_state(LINE, right))
+    assert torch.allclose(to_right[:, 0], -to_left[:, 0], atol=1e-9)
+    assert torch.allclose(to_right[:, 1], to_left[:, 1])
+    centred = car_at(5.0, 0.0, 0.0)
+    action = straight(centred, compute_error_state(LINE, centred)).detach()
+    assert abs(float(action[0, 0])) < 1e-12
+
+
 def test_network_has_right_derivatives() -> None:
     """Autograd agrees with differences."""
     network = MLPController(4, 2, (8,), generator=torch.Generator().manual_seed(1)).double()
