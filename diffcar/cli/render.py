@@ -64,7 +64,7 @@ class _Display:
     ) -> None:
         self._progress.stop()
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Print a line above the bar."""
         self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -81,6 +81,7 @@ class TrainingDisplay(_Display):
         self._num_updates = num_updates
         self._task = self._progress.add_task("training", total=num_updates, status="")
         self._rmse = math.nan
+        self._rmse_iteration = 0
         self._began: float | None = None
         self._first = 0
 
@@ -90,14 +91,15 @@ class TrainingDisplay(_Display):
         from diffcar.training.session import Evaluated
 
         if isinstance(event, Stage):
-            self._say(f"{event.description} ...")
+            self.say(f"{event.description} ...")
         elif isinstance(event, Warned):
-            self._say(f"note: {event.text}")
+            self.say(f"note: {event.text}")
         elif isinstance(event, Evaluated):
             self._rmse = 1e3 * event.metrics.cross_track_rmse_m
-            self._say(
+            self._rmse_iteration = event.iteration
+            self.say(
                 f"update {event.iteration:4d}  plain physics: cross-track RMSE "
-                f"{self._rmse:.3g} mm, speed RMSE {event.metrics.speed_rmse_mps:.3g} m/s"
+                f"{self._rmse:.4g} mm, speed RMSE {event.metrics.speed_rmse_mps:.3g} m/s"
             )
         else:
             now = time.perf_counter()
@@ -108,18 +110,18 @@ class TrainingDisplay(_Display):
             terms = " ".join(f"{name} {value:.2g}" for name, value in event.terms.items())
             status = f"loss {event.loss:.3g}  |grad| {event.gradient_norm:.2g}"
             if not math.isnan(self._rmse):
-                status += f"  RMSE {self._rmse:.3g} mm"
+                status += f"  RMSE {self._rmse:.4g} mm (update {self._rmse_iteration})"
             self._progress.update(
                 self._task, completed=event.iteration, status=f"{status}\n{terms}"
             )
             if event.is_skipped:
-                self._say(f"update {event.iteration}: loss or gradient not finite, skipped")
+                self.say(f"update {event.iteration}: loss or gradient not finite, skipped")
             elif not self._is_live and event.iteration % _PLAIN_LINE_INTERVAL == 0:
                 done = event.iteration - self._first
                 each = (now - self._began) / done if done else math.nan
                 left = each * (self._num_updates - event.iteration)
                 remaining = "" if math.isnan(left) else f"  {left:.0f} s left"
-                self._say(f"update {event.iteration:4d}  {status}  ({terms}){remaining}")
+                self.say(f"update {event.iteration:4d}  {status}  ({terms}){remaining}")
 
 
 class DriveDisplay(_Display):
@@ -151,7 +153,7 @@ def show_simulation(result: "SimulateResult", console: Console) -> None:
         table.add_row(label, _number(factor * getattr(result.metrics, name)), unit)
     table.add_row("steps", str(result.num_steps), "")
     table.add_row("simulated time", _number(result.sim_seconds), "s")
-    table.add_row("wall time", _number(result.wall_seconds), "s")
+    table.add_row("wall time of the drive", _number(result.wall_seconds), "s")
     console.print(table)
 
 

@@ -76,6 +76,7 @@ def simulate(
         from diffcar.commands import simulate as command
 
         with DriveDisplay() as display:
+            display.say("building the scene (a minute or two the first time) ...")
             result = command.run(
                 config,
                 csv_file=csv_file,

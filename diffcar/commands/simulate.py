@@ -111,19 +111,24 @@ def run(
     if plot_file is not None:
         plot_drive(driven, path, plot_file, title=f"{controller.name} on {path.name}")
     num_steps = driven.trajectory.num_steps
+    metrics = tracking_metrics(
+        driven.trajectory,
+        goal_distance=driven.goal_distance,
+        skip_distance=config.skip_distance,
+    )
+    if metrics.completion < 1:
+        notes.append(
+            f"the car drove {metrics.completion:.1%} of the path; the metrics are of that part"
+        )
     return SimulateResult(
         controller=controller.name,
         path=path.name,
         path_length_m=path.length,
         start=config.start,
         skip_distance_m=config.skip_distance,
-        metrics=tracking_metrics(
-            driven.trajectory,
-            goal_distance=driven.goal_distance,
-            skip_distance=config.skip_distance,
-        ),
+        metrics=metrics,
         num_steps=num_steps,
-        sim_seconds=num_steps * scene.dt,
+        sim_seconds=round(num_steps * scene.dt, 9),
         wall_seconds=wall_seconds,
         notes=(*notes, *path.warnings),
     )

@@ -52,9 +52,12 @@ def check_controller(spec: str) -> None:
         CheckpointError: With the names there are.
     """
     if spec not in CLASSICAL_CONTROLLERS and not _is(spec, Path.exists):
+        near = difflib.get_close_matches(spec, CLASSICAL_CONTROLLERS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
         raise CheckpointError(
             f"no controller is called {spec!r} and no such run or checkpoint exists",
-            hint=f"give a run folder, a checkpoint, or one of {', '.join(CLASSICAL_CONTROLLERS)}",
+            hint=f"{hint}give a run folder, a checkpoint, or one of "
+            + ", ".join(CLASSICAL_CONTROLLERS),
         )
 
 
