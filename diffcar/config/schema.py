@@ -114,11 +114,11 @@ class ControllerConfig(_Section):
 class LossConfig(_Section):
     """Weights of the loss terms; a weight of zero leaves a term out."""
 
-    cross_track: NonNegative = 50.0
+    cross_track: NonNegative = 100.0
     """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
     cross_track_scale: Positive = 0.02
     """Offset beyond which the cross-track cost grows linearly [m]."""
-    heading: NonNegative = 0.05
+    heading: NonNegative = 0.005
     """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
     speed: NonNegative = 0.1
     """On the squared speed error [s²/m²]."""
