@@ -1,10 +1,11 @@
 """Measure what a differentiable and a plain step cost, with and without compiled fields.
 
-Run: `python benchmarks/step_cost.py [--num-envs 32]`. Each variant runs in a process of its own,
+Run: `python benchmarks/step_cost.py [--num-envs 24]`. Each variant runs in a process of its own,
 since Genesis starts once in a process; the medians of five rollouts and the ratios are printed.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -48,7 +49,9 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
             plain.reset(starts_on_path(path, arc_length))
             rollout(plain, controller, path, _NUM_STEPS, arc_length_hint=arc_length)
         times.append(time.perf_counter())
-        for series, start, end in zip((forward, backward, plainly), times, times[1:], strict=True):
+        for series, (start, end) in zip(
+            (forward, backward, plainly), itertools.pairwise(times), strict=True
+        ):
             series.append(1e3 * (end - start) / _NUM_STEPS)
     # The first rollout compiles; it is not counted.
     return {
@@ -62,7 +65,7 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
 def main() -> None:
     """Print a row for each variant, then the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-envs", type=int, default=32)
+    parser.add_argument("--num-envs", type=int, default=24)
     parser.add_argument("--variant", choices=["arrays", "fields"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.variant:
