@@ -9,6 +9,7 @@ from diffcar.config.names import (
 )
 from diffcar.config.schema import (
     ControllerConfig,
+    EngineConfig,
     EvaluationConfig,
     LossConfig,
     PathConfig,
@@ -23,6 +24,7 @@ __all__ = [
     "BUILTIN_PATH_NAMES",
     "CLASSICAL_CONTROLLERS",
     "ControllerConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "LossConfig",
     "PathConfig",

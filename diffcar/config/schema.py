@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "ControllerConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "LossConfig",
     "PathConfig",
@@ -51,8 +52,8 @@ class PathConfig(_Section):
     """Limit on speeding up and braking along the path [m/s²]."""
 
 
-class SceneConfig(_Section):
-    """What every command that builds a scene shares."""
+class EngineConfig(_Section):
+    """How Genesis runs, whatever is simulated."""
 
     seed: Seed = 0
     """Seed of everything random in the run."""
@@ -62,15 +63,10 @@ class SceneConfig(_Section):
     """Bits of a floating-point number in the simulator and around it."""
     compiled_fields: bool = False
     """Genesis's performance mode: steps about twice as fast, but half a minute more to start."""
-    model: str | None = None
-    """MJCF file of the car; null takes the shipped one."""
-    actuation: Literal["torque", "pd"] = "torque"
-    """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
     dt: Annotated[float, Field(gt=0, le=0.1)] = 0.02
     """Control interval [s]."""
     substeps: Annotated[int, Field(ge=1, le=100)] = 1
     """Physics steps in a control interval."""
-    path: PathConfig = PathConfig()
 
     @pydantic.field_validator("dt")
     @classmethod
@@ -78,6 +74,16 @@ class SceneConfig(_Section):
         if value < 1e-4:
             raise ValueError("a control interval below 1e-4 s is not simulated usefully")
         return value
+
+
+class SceneConfig(EngineConfig):
+    """What every command that drives the car shares."""
+
+    model: str | None = None
+    """MJCF file of the car; null takes the shipped one."""
+    actuation: Literal["torque", "pd"] = "torque"
+    """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
+    path: PathConfig = PathConfig()
 
 
 class StartConfig(_Section):

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["DirectionalCheck", "check_directions", "taylor_rate"]
+__all__ = [
+    "DirectionalCheck",
+    "check_directions",
+    "check_environments",
+    "random_directions",
+    "taylor_rate",
+]
 
 _SMALLEST_SCALE = 1e-12
 _FLOOR_RATIO = 1e-3
 _KINK_RATIO = 0.1
+_PLATEAU_RATIO = 1e-2
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,11 @@ class DirectionalCheck:
     """Their difference over the larger of them, or over the floor if that is larger still."""
     step_size: float
     """Step size of the numeric gradient."""
+    uncertainty: float
+    """Relative change of the difference from the neighbouring step size to the best one."""
     is_kink: bool
-    """Whether the one-sided slopes disagree, so that no derivative exists here."""
+    """Whether no derivative exists here: the one-sided slopes disagree, or no two step sizes give
+    the same difference."""
 
 
 def check_directions(
@@ -80,12 +90,84 @@ def check_directions(
             direction = _unit_direction(base, group, generator)
             analytic = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
             floor = _FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
-            checks.append(_compare(value, direction, centre, analytic, floor, step_sizes))
+            ahead = [value(direction, step) for step in step_sizes]
+            behind = [value(direction, -step) for step in step_sizes]
+            checks.append(_judge(ahead, behind, centre, analytic, floor, step_sizes))
     finally:
         with torch.no_grad():
             for parameter, origin in zip(parameters, base, strict=True):
                 parameter.copy_(origin)
     return checks
+
+
+def check_environments(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    directions: Sequence[Tensor],
+    *,
+    step_sizes: Sequence[float] = (1e-3, 1e-4, 1e-5, 1e-6),
+    gradients: Sequence[Tensor] | None = None,
+) -> list[DirectionalCheck]:
+    """Compare one directional derivative in each of many independent environments at once.
+
+    Environment b computes a value of its own from row b of every parameter, so one backward pass
+    and two rollouts a step size check as many directions as there are environments.
+
+    Args:
+        function: Evaluates the environments' values, shape (B,), from the parameters' present
+            rows; must repeat itself exactly.
+        parameters: Leaf tensors whose first dimension is the environment; restored afterwards.
+        directions: Change of each parameter for a step size of one; rows of zeros leave a parameter
+            of an environment alone (see `random_directions`).
+        step_sizes: Step sizes to sweep, at least two.
+        gradients: Gradients of the values' sum to check in place of autograd's.
+
+    Returns:
+        A record for each environment.
+    """
+    base = [parameter.detach().clone() for parameter in parameters]
+    if gradients is None:
+        gradients = torch.autograd.grad(function().sum(), list(parameters))
+
+    def values(step: float) -> list[float]:
+        with torch.no_grad():
+            for parameter, origin, change in zip(parameters, base, directions, strict=True):
+                parameter.copy_(origin + step * change)
+            return [float(value) for value in function()]
+
+    try:
+        centre = values(0.0)
+        ahead = [values(step) for step in step_sizes]
+        behind = [values(-step) for step in step_sizes]
+    finally:
+        with torch.no_grad():
+            for parameter, origin in zip(parameters, base, strict=True):
+                parameter.copy_(origin)
+    slopes, floors = _slopes_of_rows(gradients, directions)
+    return [
+        _judge(
+            [step[row] for step in ahead],
+            [step[row] for step in behind],
+            centre[row],
+            slopes[row],
+            _FLOOR_RATIO * floors[row],
+            step_sizes,
+        )
+        for row in range(len(centre))
+    ]
+
+
+def random_directions(like: Tensor, generator: torch.Generator, *, scale: float = 1.0) -> Tensor:
+    """Draw a random direction for each row of a tensor.
+
+    Args:
+        like: Shape, dtype and device, the first dimension being the environment.
+        generator: Source of randomness, on the CPU.
+        scale: Norm of each row's direction; large where a parameter's natural changes are.
+    """
+    draw = torch.randn(like.shape, generator=generator, dtype=torch.float64)
+    norm = draw.flatten(1).norm(dim=1).reshape(-1, *[1] * (draw.dim() - 1))
+    return (scale * draw / norm).to(like)
 
 
 def taylor_rate(
@@ -151,29 +233,44 @@ def _typical_slope(gradients: Sequence[Tensor]) -> float:
     return max(norm / math.sqrt(size), _SMALLEST_SCALE)
 
 
-def _compare(
-    value: Callable[[Sequence[Tensor], float], float],
-    direction: Sequence[Tensor],
+def _slopes_of_rows(
+    gradients: Sequence[Tensor], directions: Sequence[Tensor]
+) -> tuple[list[float], list[float]]:
+    """Return gradient · direction of each row, and its typical size over random directions."""
+    slope, squares, length, size = (torch.zeros(len(gradients[0]), dtype=torch.float64),) * 4
+    for gradient, direction in zip(gradients, directions, strict=True):
+        g, v = gradient.flatten(1).double().cpu(), direction.flatten(1).double().cpu()
+        slope = slope + (g * v).sum(1)
+        squares = squares + (g * (v != 0)).square().sum(1)
+        length = length + v.square().sum(1)
+        size = size + (v != 0).sum(1)
+    typical = (squares * length / size).sqrt().clamp_min(_SMALLEST_SCALE)
+    return slope.tolist(), typical.tolist()
+
+
+def _judge(
+    ahead: Sequence[float],
+    behind: Sequence[float],
     centre: float,
     analytic: float,
     floor: float,
     step_sizes: Sequence[float],
 ) -> DirectionalCheck:
-    """Sweep the step size along one direction."""
-    differences, one_sided = [], []
-    for step in step_sizes:
-        ahead, behind = value(direction, step), value(direction, -step)
-        differences.append((ahead - behind) / (2 * step))
-        one_sided.append(((ahead - centre) / step, (centre - behind) / step))
+    """Find the plateau of the differences along one direction and compare it."""
+    differences = [(a - b) / (2 * h) for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
     changes = [abs(a - b) for a, b in zip(differences[1:], differences, strict=False)]
     best = min(range(len(changes)), key=changes.__getitem__) + 1
-    numeric = differences[best]
+    numeric, step = differences[best], step_sizes[best]
+    right, left = (ahead[best] - centre) / step, (centre - behind[best]) / step
     larger = max(abs(analytic), abs(numeric), floor)
-    right, left = one_sided[best]
+    uncertainty = changes[best - 1] / max(abs(numeric), floor)
+    # Comparisons are written so that a difference that is not a number is a kink.
+    is_smooth = abs(right - left) <= _KINK_RATIO * max(abs(right), abs(left), floor)
     return DirectionalCheck(
         analytic_gradient=analytic,
         numeric_gradient=numeric,
         relative_error=abs(analytic - numeric) / larger,
-        step_size=step_sizes[best],
-        is_kink=abs(right - left) > _KINK_RATIO * max(abs(right), abs(left), floor),
+        step_size=step,
+        uncertainty=uncertainty,
+        is_kink=not (is_smooth and uncertainty <= _PLATEAU_RATIO),
     )

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import torch
 
+from diffcar.config import EngineConfig
 from diffcar.errors import ConfigError, SimulationError
 
 __all__ = ["initialise", "translated_errors"]
@@ -13,19 +14,11 @@ __all__ = ["initialise", "translated_errors"]
 _started_with: tuple[str, int, bool] | None = None
 
 
-def initialise(
-    *,
-    backend: str = "cpu",
-    precision: int = 32,
-    compiled_fields: bool = False,
-    verbose: bool = False,
-) -> ModuleType:
+def initialise(config: EngineConfig, *, verbose: bool = False) -> ModuleType:
     """Initialise Genesis, or check that it is already initialised in the same way.
 
     Args:
-        backend: `cpu`, `gpu` or `auto`.
-        precision: 32 or 64 bits.
-        compiled_fields: Whether to compile array shapes into the kernels.
+        config: Backend, precision and whether array shapes are compiled into the kernels.
         verbose: Whether Genesis may log to the terminal.
 
     Returns:
@@ -35,21 +28,22 @@ def initialise(
         ConfigError: If the process runs Genesis already with other settings, or there is no GPU.
     """
     global _started_with
+    backend = config.backend
     if backend == "auto":
         backend = "gpu" if torch.cuda.is_available() else "cpu"
     if backend == "gpu" and not torch.cuda.is_available():
         raise ConfigError("--backend gpu: torch finds no GPU", hint="use --backend cpu")
     import genesis as gs
 
-    settings = (backend, precision, compiled_fields)
+    settings = (backend, config.precision, config.compiled_fields)
     if _started_with is None:
         # The matrices of a policy are small: more threads would only contend with the simulator.
         torch.set_num_threads(1)
         gs.init(
             backend=gs.cpu if backend == "cpu" else gs.gpu,
-            precision=str(precision),
+            precision=str(config.precision),
             logging_level="info" if verbose else "error",
-            performance_mode=compiled_fields,
+            performance_mode=config.compiled_fields,
         )
         _started_with = settings
     elif _started_with != settings:

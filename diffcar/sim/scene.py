@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffcar.config import SceneConfig
+from diffcar.config import EngineConfig, SceneConfig
 from diffcar.errors import GradientError
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.car import GenesisCar
@@ -47,20 +47,13 @@ def build_scene(
         SimulationError: If Genesis refuses the scene.
         GradientError: If the gradient of a step disagrees with a finite difference.
     """
-    gs = initialise(
-        backend=config.backend,
-        precision=config.precision,
-        compiled_fields=config.compiled_fields,
-        verbose=verbose,
-    )
+    gs = initialise(config, verbose=verbose)
     vehicle = vehicle or load_vehicle(config.model)
     with translated_errors():
         scene = gs.Scene(
             show_viewer=False,
-            sim_options=gs.options.SimOptions(
-                dt=config.dt, substeps=config.substeps, requires_grad=differentiable
-            ),
-            rigid_options=_rigid_options(config, vehicle),
+            sim_options=_sim_options(config, differentiable),
+            rigid_options=_rigid_options(config, max_contacts=vehicle.max_contacts),
         )
         scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction))
         # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg a free wheel.
@@ -123,16 +116,22 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
         )
 
 
-def _rigid_options(config: SceneConfig, vehicle: Vehicle) -> Any:  # noqa: ANN401
-    """Return solver options that fit the car and the precision."""
+def _sim_options(config: EngineConfig, differentiable: bool) -> Any:  # noqa: ANN401
+    """Return the options of time and gradients."""
     import genesis as gs
 
-    # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15 to
-    # 25 % faster with room for what the model's geometries can make.
-    options: dict[str, Any] = {
-        "enable_self_collision": False,
-        "max_contacts": vehicle.max_contacts,
-    }
+    return gs.options.SimOptions(
+        dt=config.dt, substeps=config.substeps, requires_grad=differentiable
+    )
+
+
+def _rigid_options(config: EngineConfig, **overrides: object) -> Any:  # noqa: ANN401
+    """Return rigid solver options that fit the precision."""
+    import genesis as gs
+
+    # max_contacts: the default sizes every constraint array for 20 contacts a pair; the backward
+    # pass is 15 to 25 % faster with room for what the model's geometries can make.
+    options: dict[str, Any] = {"enable_self_collision": False, **overrides}
     if config.precision == 64:
         # The gradient is that of the converged solution, so differences need a converged one, too.
         options |= {"iterations": 50, "tolerance": 1e-10}

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from diffcar.gradcheck import check_directions, taylor_rate
+from diffcar.gradcheck import (
+    check_directions,
+    check_environments,
+    random_directions,
+    taylor_rate,
+)
 
 
 def leaf(*values: float) -> torch.Tensor:
@@ -63,3 +68,36 @@ def test_taylor_remainder_tells_right_from_wrong() -> None:
     assert taylor_rate(lambda: x.exp().sum(), [x]) == pytest.approx(2.0, abs=0.05)
     detached = taylor_rate(lambda: (x * x.detach().exp()).sum() + x.exp().sum(), [x])
     assert detached == pytest.approx(1.0, abs=0.2)
+
+
+def test_independent_environments_are_checked_at_once() -> None:
+    """One row a direction: right rows pass, the one with a tampered gradient is found."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    y = torch.randn(5, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
+    before = x.detach().clone()
+
+    def function() -> torch.Tensor:
+        return x.sin().sum(1) * y.square().sum((1, 2))
+
+    directions = [random_directions(x, generator), random_directions(y, generator, scale=3.0)]
+    assert directions[1].flatten(1).norm(dim=1) == pytest.approx([3.0] * 5)
+    checks = check_environments(function, [x, y], directions)
+    assert max(check.relative_error for check in checks) < 1e-8
+    assert torch.equal(x.detach(), before)
+    gradients = list(torch.autograd.grad(function().sum(), [x, y]))
+    gradients[0][3] *= 1.01
+    wrong = check_environments(function, [x, y], directions, gradients=gradients)
+    assert [check.relative_error > 1e-4 for check in wrong] == [False, False, False, True, False]
+
+
+def test_jump_is_reported_as_a_kink() -> None:
+    """A value that jumps within every step has no difference quotient that repeats itself."""
+    x = torch.tensor([[1.0], [0.0]], dtype=torch.float64, requires_grad=True)
+
+    def function() -> torch.Tensor:
+        return (x.square() + torch.where(x > 0, 1.0, 0.0)).sum(1)
+
+    smooth, jump = check_environments(function, [x], [torch.ones_like(x)])
+    assert not smooth.is_kink
+    assert jump.is_kink

@@ -110,6 +110,6 @@ def test_second_initialisation_with_other_settings_is_refused(
     scene_config: SceneConfig, plain_car: GenesisCar
 ) -> None:
     """Genesis cannot be restarted in a process; that is said, not discovered."""
-    initialise(precision=scene_config.precision)
+    initialise(scene_config)
     with pytest.raises(ConfigError, match="cannot be restarted"):
-        initialise(precision=32)
+        initialise(scene_config.model_copy(update={"precision": 32}))
