@@ -21,12 +21,12 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
     import torch
 
     from diffcar.config import ControllerConfig, LossConfig, PathConfig, SceneConfig
+    from diffcar.controllers import build_tracking_mlp
     from diffcar.losses import tracking_loss_terms
     from diffcar.path import load_path
     from diffcar.rollout import rollout
     from diffcar.sim.scene import build_scene
     from diffcar.tracking import starts_on_path
-    from diffcar.training.checkpoint import build_tracking_mlp
 
     config = SceneConfig(compiled_fields=compiled_fields)
     began = time.perf_counter()

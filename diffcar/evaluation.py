@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffcar.reaching import ReachTrajectory
 from diffcar.rollout import Trajectory
 
-__all__ = ["TrackingMetrics", "tracking_metrics"]
+__all__ = ["ReachMetrics", "TrackingMetrics", "reach_metrics", "tracking_metrics"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,35 @@ _NAN = float("nan")
 def _rms(values: Tensor) -> float:
     """Return the root mean square, NaN of nothing."""
     return float(values.square().mean().sqrt())
+
+
+@dataclass(frozen=True)
+class ReachMetrics:
+    """How near the hands were to targets never trained on, at the end of a reach."""
+
+    num_targets: int
+    """Targets."""
+    mean_m: float
+    """Mean distance [m]."""
+    p95_m: float
+    """What 95 of 100 distances are below [m]."""
+    max_m: float
+    """The largest [m]."""
+
+
+def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
+    """Return how far the hands are from their targets after the last step.
+
+    Args:
+        trajectory: The reach.
+
+    Returns:
+        The metrics.
+    """
+    distance = trajectory.distance[-1].double()
+    return ReachMetrics(
+        num_targets=len(distance),
+        mean_m=float(distance.mean()),
+        p95_m=float(distance.quantile(0.95)),
+        max_m=float(distance.max()),
+    )

@@ -3,12 +3,20 @@
 import torch
 from torch import Tensor
 
-from diffcar.config import LossConfig
+from diffcar.config import LossConfig, ReachLossConfig
 from diffcar.path import ReferencePath
+from diffcar.reaching import ReachTrajectory
 from diffcar.rollout import Trajectory
 from diffcar.sim.vehicle import Vehicle
 
-__all__ = ["advance_reference", "normalised_action", "pseudo_huber", "tracking_loss_terms"]
+__all__ = [
+    "advance_reference",
+    "normalised_action",
+    "pseudo_huber",
+    "reach_loss_terms",
+    "tracking_costs",
+    "tracking_loss_terms",
+]
 
 
 def tracking_loss_terms(
@@ -28,32 +36,76 @@ def tracking_loss_terms(
             time-indexed term (see `advance_reference`).
 
     Returns:
-        Scalars by the names of `LossConfig`.
+        Scalars by the names of `LossConfig`, means over the cars of `tracking_costs`.
 
     Raises:
         ValueError: If the time-indexed term has a weight but no `timed_position`.
     """
-    terms = {}
+    costs = tracking_costs(trajectory, weights, vehicle, timed_position=timed_position)
+    return {name: cost.mean() for name, cost in costs.items()}
+
+
+def tracking_costs(
+    trajectory: Trajectory,
+    weights: LossConfig,
+    vehicle: Vehicle,
+    *,
+    timed_position: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Return what each car contributes to the terms of the path-tracking loss, shape (B,) each.
+
+    Arguments and errors are those of `tracking_loss_terms`.
+    """
+    costs = {}
     if weights.cross_track:
         cost = pseudo_huber(trajectory.cross_track_error, weights.cross_track_scale)
-        terms["cross_track"] = weights.cross_track * cost.mean()
+        costs["cross_track"] = weights.cross_track * cost.mean(0)
     if weights.heading:
-        terms["heading"] = weights.heading * trajectory.heading_error.square().mean()
+        costs["heading"] = weights.heading * trajectory.heading_error.square().mean(0)
     if weights.speed:
-        terms["speed"] = weights.speed * trajectory.speed_error.square().mean()
+        costs["speed"] = weights.speed * trajectory.speed_error.square().mean(0)
     action = normalised_action(trajectory, vehicle)
     if weights.effort:
-        terms["effort"] = weights.effort * action.square().sum(-1).mean()
+        costs["effort"] = weights.effort * action.square().sum(-1).mean(0)
     if weights.smoothness:
         # A single step has no change, and no cost.
         change = action[1:] - action[:-1]
-        num_changes = max(change[..., 0].numel(), 1)
-        terms["smoothness"] = weights.smoothness * change.square().sum() / num_changes
+        num_changes = max(len(change), 1)
+        costs["smoothness"] = weights.smoothness * change.square().sum((0, 2)) / num_changes
     if weights.time_indexed:
         if timed_position is None:
             raise ValueError("the time-indexed term needs `timed_position`")
         gap = trajectory.position - timed_position
-        terms["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean()
+        costs["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean(0)
+    return costs
+
+
+def reach_loss_terms(trajectory: ReachTrajectory, weights: ReachLossConfig) -> dict[str, Tensor]:
+    """Return the weighted terms of the reaching loss; their sum is the loss.
+
+    Args:
+        trajectory: The reach.
+        weights: Weight of each term; terms of weight zero are left out.
+
+    Returns:
+        Scalars `distance`, `velocity` and `smoothness`, each a mean over steps and arms.
+    """
+    # Squared, so that no root stands in the way where the hand is at its target.
+    gap = (trajectory.hand_position - trajectory.target).square().sum(-1)
+    num_steps = gap.shape[0]
+    lateness = torch.arange(1, num_steps + 1, dtype=gap.dtype, device=gap.device) / num_steps
+    lateness = (lateness**weights.late_power)[:, None]
+    lateness = lateness / lateness.mean()
+    scale = weights.distance_scale
+    cost = 2 * scale**2 * (torch.sqrt(1 + gap / scale**2) - 1)
+    terms = {"distance": weights.distance * (lateness * cost).mean()}
+    if weights.velocity:
+        squared_speed = trajectory.joint_velocities.square().sum(-1)
+        terms["velocity"] = weights.velocity * (lateness * squared_speed).mean()
+    if weights.smoothness:
+        change = trajectory.action[1:] - trajectory.action[:-1]
+        num_changes = max(change[..., 0].numel(), 1)
+        terms["smoothness"] = weights.smoothness * change.square().sum() / num_changes
     return terms
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from diffcar.config import PathConfig, SceneConfig
+from diffcar.config import PathConfig, SceneConfig, SoftBodyConfig
 from diffcar.path import ReferencePath, load_path
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
-from diffcar.sim.scene import build_scene
+from diffcar.sim.scene import build_scene, build_soft_body_scene
+from diffcar.sim.soft_body import GenesisSoftBody
 
 _PROCESS_PRECISION = 64
 
@@ -30,6 +31,13 @@ def differentiable_car(scene_config: SceneConfig) -> GenesisCar:
 def plain_car(scene_config: SceneConfig) -> GenesisCar:
     """Four plain cars."""
     return build_scene(scene_config, num_envs=4, differentiable=False)
+
+
+@pytest.fixture(scope="session")
+def soft_body() -> GenesisSoftBody:
+    """Four differentiable soft bodies with muscles; relaxed, they are the elastic ones."""
+    config = SoftBodyConfig(precision=_PROCESS_PRECISION, material="muscle")
+    return build_soft_body_scene(config, num_envs=4, differentiable=True)
 
 
 @pytest.fixture

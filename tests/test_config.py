@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from diffcar.config import SimulateConfig, TrainE2EConfig, dump_config, load_config
+from diffcar.config import (
+    FrankaTestConfig,
+    SimulateConfig,
+    TrainE2EConfig,
+    dump_config,
+    load_config,
+)
 from diffcar.errors import ConfigError
 from diffcar.resources import resource_path
 
@@ -31,7 +37,12 @@ def test_resolved_configuration_reads_back_equal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "schema"), [("train_e2e", TrainE2EConfig), ("simulate", SimulateConfig)]
+    ("name", "schema"),
+    [
+        ("train_e2e", TrainE2EConfig),
+        ("simulate", SimulateConfig),
+        ("franka_test", FrankaTestConfig),
+    ],
 )
 def test_shipped_file_holds_the_defaults(name: str, schema: type[TrainE2EConfig]) -> None:
     """The documentation in configs/ cannot drift from the code."""
@@ -87,6 +98,21 @@ def test_a_loss_without_terms_is_refused() -> None:
     zeros = [f"loss.{n}=0" for n in ("cross_track", "heading", "speed", "smoothness")]
     with pytest.raises(ConfigError, match="every weight is zero"):
         load_config(TrainE2EConfig, overrides=zeros)
+
+
+BAD_FRANKA = {
+    "precision=32": "32 bits cannot tell gradients apart",
+    "reach.target_low=[0.7,0,0]": "target_low must be below",
+    "reach.target_high=[0.7,0.1]": "reach.target_high",
+    "loss.distance=0": "without the distance nothing would be reached",
+}
+
+
+@pytest.mark.parametrize("override", BAD_FRANKA)
+def test_bad_settings_of_the_arm_are_explained(override: str) -> None:
+    """An empty box, a point of two coordinates, a loss that asks for nothing, too few bits."""
+    with pytest.raises(ConfigError, match=BAD_FRANKA[override]):
+        load_config(FrankaTestConfig, overrides=[override])
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "\x00"])

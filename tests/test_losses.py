@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.config import LossConfig, PathConfig
-from diffcar.evaluation import tracking_metrics
-from diffcar.losses import advance_reference, pseudo_huber, tracking_loss_terms
+from diffcar.config import LossConfig, PathConfig, ReachLossConfig
+from diffcar.evaluation import reach_metrics, tracking_metrics
+from diffcar.losses import advance_reference, pseudo_huber, reach_loss_terms, tracking_loss_terms
 from diffcar.path import load_path
+from diffcar.reaching import ReachTrajectory
 from diffcar.rollout import Trajectory
 from diffcar.sim.vehicle import Vehicle
 from tests.test_tracking import car_at
@@ -118,3 +119,61 @@ def test_metrics_of_a_car_that_never_left_are_not_numbers() -> None:
     metrics = tracking_metrics(trajectory, goal_distance=10.0, skip_distance=2.0)
     assert math.isnan(metrics.cross_track_rmse_m)
     assert metrics.completion == 0.0
+
+
+def reach_of(*distances: float) -> ReachTrajectory:
+    """Return one arm's record: the hand off along x, joints at 1 rad/s, actions 0, 1, 0, ..."""
+    num_steps = len(distances)
+    hand = torch.zeros(num_steps, 1, 3, dtype=torch.float64)
+    hand[:, 0, 0] = torch.tensor(distances)
+    action = torch.zeros(num_steps, 1, 7, dtype=torch.float64)
+    action[1::2] = 1.0
+    return ReachTrajectory(
+        hand_position=hand,
+        joint_velocities=torch.ones(num_steps, 1, 7, dtype=torch.float64),
+        action=action,
+        target=torch.zeros(1, 3, dtype=torch.float64),
+    )
+
+
+def test_late_steps_of_a_reach_count_more() -> None:
+    """Weights 1/2 and 1 over their mean 3/4: 2/3 of the first step and 4/3 of the second."""
+    weights = ReachLossConfig(
+        distance=1, distance_scale=1e3, late_power=1, velocity=0, smoothness=0
+    )
+    terms = reach_loss_terms(reach_of(3.0, 0.0), weights)
+    assert terms.keys() == {"distance"}
+    assert float(terms["distance"]) == pytest.approx(9 * (2 / 3) / 2, rel=1e-5)
+    terms = reach_loss_terms(reach_of(0.0, 3.0), weights)
+    assert float(terms["distance"]) == pytest.approx(9 * (4 / 3) / 2, rel=1e-5)
+
+
+def test_terms_of_a_reach_are_weighted_means() -> None:
+    """Seven joints at 1 rad/s cost 7, seven outputs that change by one cost 7 a change."""
+    weights = ReachLossConfig(distance=1, velocity=2, smoothness=3)
+    terms = reach_loss_terms(reach_of(0.0, 0.0, 0.0), weights)
+    assert float(terms["distance"]) == 0
+    assert float(terms["velocity"]) == pytest.approx(14)
+    assert float(terms["smoothness"]) == pytest.approx(21)
+
+
+def test_distance_far_away_costs_linearly_and_its_gradient_is_finite_at_the_target() -> None:
+    """About 2 s d beyond the scale; exactly at the target the derivative is zero, not NaN."""
+    weights = ReachLossConfig(distance=1, distance_scale=0.02, velocity=0, smoothness=0)
+    far = reach_loss_terms(reach_of(2.0), weights)["distance"]
+    assert float(far) == pytest.approx(2 * 0.02 * 2.0, rel=2e-2)
+    there = reach_of(0.0)
+    there.hand_position.requires_grad_()
+    reach_loss_terms(there, weights)["distance"].backward()
+    assert torch.equal(there.hand_position.grad, torch.zeros(1, 1, 3, dtype=torch.float64))
+
+
+def test_reach_metrics_are_those_of_the_last_step() -> None:
+    """What came before does not count."""
+    metrics = reach_metrics(reach_of(9.0, 0.25))
+    assert (metrics.num_targets, metrics.mean_m, metrics.p95_m, metrics.max_m) == (
+        1,
+        0.25,
+        0.25,
+        0.25,
+    )

@@ -20,7 +20,7 @@ LAYERS = (
     ("sim.contract", "sim.vehicle", "sim.backend", "sim.repairs"),
     ("tracking", "sim"),
     ("controllers",),
-    ("rollout",),
+    ("rollout", "reaching"),
     ("losses", "evaluation", "drive"),
     ("gradcheck", "plots"),
     ("training",),

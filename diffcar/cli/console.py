@@ -15,8 +15,17 @@ from rich.markup import escape
 from diffcar.errors import DiffcarError
 from diffcar.files import write_atomically
 
-__all__ = ["EXIT_INTERRUPTED", "EXIT_USAGE", "JsonSink", "errors", "note", "results"]
+__all__ = [
+    "EXIT_INTERRUPTED",
+    "EXIT_NEGATIVE",
+    "EXIT_USAGE",
+    "JsonSink",
+    "errors",
+    "note",
+    "results",
+]
 
+EXIT_NEGATIVE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 _PIPED_WIDTH = 100

@@ -26,6 +26,7 @@ __all__ = [
     "Start",
     "Verbose",
     "config_flags",
+    "engine_flags",
 ]
 
 
@@ -115,6 +116,15 @@ def config_flags(
         "path.scale": path_scale,
         "path.closed": closed,
         "actuation": actuation and actuation.value,
+        **engine_flags(seed=seed, backend=backend, precision=precision),
+    }
+
+
+def engine_flags(
+    *, seed: int | None, backend: Backend | None, precision: Precision | None
+) -> dict[str, object]:
+    """Return the flags of every command that simulates; None is "not given"."""
+    return {
         "seed": seed,
         "backend": backend and backend.value,
         "precision": precision and int(precision.value),

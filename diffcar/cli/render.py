@@ -16,10 +16,21 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from diffcar.commands.simulate import SimulateResult
-    from diffcar.commands.train_e2e import Event, TrainE2EResult
+    from diffcar.commands.train_e2e import Event, Stage, TrainE2EResult
     from diffcar.evaluation import TrackingMetrics
+    from diffcar.gradcheck import Hop
 
-__all__ = ["DriveDisplay", "TrainingDisplay", "show_simulation", "show_training"]
+__all__ = [
+    "DriveDisplay",
+    "StageDisplay",
+    "TrainingDisplay",
+    "loss_curve",
+    "number",
+    "show_hops",
+    "show_simulation",
+    "show_training",
+    "titled",
+]
 
 _PLAIN_LINE_INTERVAL = 5
 
@@ -139,9 +150,17 @@ class DriveDisplay(_Display):
             self._progress.update(self._task, completed=min(fraction, 1.0))
 
 
+class StageDisplay(_Display):
+    """Shows what is being done, a line each."""
+
+    def show(self, stage: "Stage") -> None:
+        """Show that something long has begun."""
+        self.say(f"{stage.description} ...")
+
+
 def show_simulation(result: "SimulateResult", console: Console) -> None:
     """Print the figures of a drive."""
-    table = _titled(
+    table = titled(
         f"{result.controller} on {result.path} ({result.path_length_m:.1f} m), "
         f"{result.start} start, errors after the first {result.skip_distance_m:g} m",
         console,
@@ -150,18 +169,18 @@ def show_simulation(result: "SimulateResult", console: Console) -> None:
     table.add_column("value", justify="right")
     table.add_column("unit")
     for name, (label, unit, factor) in _METRIC_ROWS.items():
-        table.add_row(label, _number(factor * getattr(result.metrics, name)), unit)
+        table.add_row(label, number(factor * getattr(result.metrics, name)), unit)
     table.add_row("steps", str(result.num_steps), "")
-    table.add_row("simulated time", _number(result.sim_seconds), "s")
-    table.add_row("wall time of the drive", _number(result.wall_seconds), "s")
+    table.add_row("simulated time", number(result.sim_seconds), "s")
+    table.add_row("wall time of the drive", number(result.wall_seconds), "s")
     console.print(table)
 
 
 def show_training(result: "TrainE2EResult", console: Console) -> None:
     """Print gradient status, loss curve, metrics and where the run lies."""
-    _show_hops(result, console)
+    show_hops(result.hops, console)
     if sum(math.isfinite(loss) and loss > 0 for loss in result.losses) > 1:
-        console.print(Text.from_ansi(_loss_curve(result.losses, min(console.width, 100))))
+        console.print(Text.from_ansi(loss_curve(result.losses, min(console.width, 100))))
     if result.before is not None and result.after is not None:
         _show_before_after(result.before, result.after, console)
     if result.scores:
@@ -175,22 +194,24 @@ def show_training(result: "TrainE2EResult", console: Console) -> None:
     console.print(f"run folder: {result.run_folder}", highlight=False, soft_wrap=True)
 
 
-def _show_hops(result: "TrainE2EResult", console: Console) -> None:
+def show_hops(hops: Sequence["Hop"], console: Console) -> None:
     """Print where the gradient went, hop by hop."""
-    table = _titled("gradient status, from the MLP's output to the loss", console)
+    table = titled("gradient status, from the MLP's output to the loss", console)
     table.add_column("hop", overflow="fold")
+    table.add_column("type", overflow="fold")
     table.add_column("shape")
     table.add_column("requires_grad")
     table.add_column("grad_fn", overflow="fold")
     table.add_column("|gradient|", justify="right")
-    for hop in result.hops:
+    for hop in hops:
         arrived = hop.gradient_norm is not None and hop.gradient_norm > 0
         table.add_row(
             hop.name,
+            f"{hop.kind} {hop.dtype}",
             "x".join(map(str, hop.shape)) or "scalar",
             Text("True", "green") if hop.requires_grad else Text("False: chain broken", "red"),
             hop.grad_fn,
-            _number(hop.gradient_norm) if arrived else Text("none arrived", "red"),
+            number(hop.gradient_norm) if arrived else Text("none arrived", "red"),
         )
     console.print(table)
 
@@ -199,7 +220,7 @@ def _show_before_after(
     before: "TrackingMetrics", after: "TrackingMetrics", console: Console
 ) -> None:
     """Print the training path's metrics before the first update and with the best weights."""
-    table = _titled("training path in plain physics, half of the cars from rest", console)
+    table = titled("training path in plain physics, half of the cars from rest", console)
     table.add_column("metric")
     for heading in ("before", "after"):
         table.add_column(heading, justify="right")
@@ -209,13 +230,13 @@ def _show_before_after(
             continue
         label, unit, factor = _METRIC_ROWS[field.name]
         values = (getattr(before, field.name), getattr(after, field.name))
-        table.add_row(label, *(_number(factor * value) for value in values), unit)
+        table.add_row(label, *(number(factor * value) for value in values), unit)
     console.print(table)
 
 
 def _show_scores(result: "TrainE2EResult", console: Console) -> None:
     """Print how the trained controller does path by path."""
-    table = _titled("paths never trained on, plain physics, errors after the first 2 m", console)
+    table = titled("paths never trained on, plain physics, errors after the first 2 m", console)
     table.add_column("path")
     table.add_column("start")
     for heading in ("RMSE [mm]", "p95 [mm]", "max [mm]", "speed RMSE [m/s]", "driven [%]"):
@@ -225,22 +246,22 @@ def _show_scores(result: "TrainE2EResult", console: Console) -> None:
         table.add_row(
             score.path,
             score.start,
-            _number(1e3 * metrics.cross_track_rmse_m),
-            _number(1e3 * metrics.cross_track_p95_m),
-            _number(1e3 * metrics.cross_track_max_m),
-            _number(metrics.speed_rmse_mps),
-            _number(100 * metrics.completion),
+            number(1e3 * metrics.cross_track_rmse_m),
+            number(1e3 * metrics.cross_track_p95_m),
+            number(1e3 * metrics.cross_track_max_m),
+            number(metrics.speed_rmse_mps),
+            number(100 * metrics.completion),
         )
     console.print(table)
 
 
-def _titled(title: str, console: Console) -> Table:
+def titled(title: str, console: Console) -> Table:
     """Print a title, which a table would wrap to its own width, and return the table below it."""
     console.print(f"\n{escape(title)}", style="italic", highlight=False, soft_wrap=True)
     return Table()
 
 
-def _loss_curve(losses: Sequence[float], width: int) -> str:
+def loss_curve(losses: Sequence[float], width: int) -> str:
     """Draw the loss over the updates, logarithmically."""
     import plotext
 
@@ -255,7 +276,7 @@ def _loss_curve(losses: Sequence[float], width: int) -> str:
     return str(plotext.build())
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """Return three to four significant digits."""
     if value is None or not math.isfinite(value):
         return "-"

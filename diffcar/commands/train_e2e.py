@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from diffcar.config import TrainE2EConfig
-from diffcar.controllers import TrackingMLP
+from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.drive import Drive, drive
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.gradcheck import Hop, trace_hops
@@ -21,7 +21,6 @@ from diffcar.sim.scene import build_scene
 from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.tracking import PathObserver
 from diffcar.training.checkpoint import (
-    build_tracking_mlp,
     load_checkpoint,
     restore_tracking_mlp,
 )

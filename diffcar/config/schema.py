@@ -25,7 +25,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """Base of all sections: unknown keys are refused, values are not coerced between kinds."""
 
     model_config = ConfigDict(
@@ -33,7 +33,7 @@ class _Section(BaseModel):
     )
 
 
-class PathConfig(_Section):
+class PathConfig(Section):
     """The reference path and the speed to drive it with."""
 
     source: str = "random"
@@ -52,7 +52,7 @@ class PathConfig(_Section):
     """Limit on speeding up and braking along the path [m/s²]."""
 
 
-class EngineConfig(_Section):
+class EngineConfig(Section):
     """How Genesis runs, whatever is simulated."""
 
     seed: Seed = 0
@@ -86,7 +86,7 @@ class SceneConfig(EngineConfig):
     path: PathConfig = PathConfig()
 
 
-class StartConfig(_Section):
+class StartConfig(Section):
     """How far from the path training rollouts start, at the most; most start much nearer."""
 
     cross_track: NonNegative = 0.15
@@ -99,7 +99,7 @@ class StartConfig(_Section):
     """Fraction of the environments that start at rest."""
 
 
-class ControllerConfig(_Section):
+class ControllerConfig(Section):
     """The network and what it observes."""
 
     hidden_sizes: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
@@ -117,7 +117,7 @@ class ControllerConfig(_Section):
     """Distances ahead at which the reference speed is observed [m]."""
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """Weights of the loss terms; a weight of zero leaves a term out."""
 
     cross_track: NonNegative = 100.0
@@ -142,7 +142,7 @@ class LossConfig(_Section):
         return self
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """The optimisation."""
 
     num_updates: Count = 50
@@ -168,7 +168,7 @@ class TrainConfig(_Section):
     """Updates between saves of the last checkpoint."""
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """How training is judged, always in a plain scene."""
 
     interval: Count = 20

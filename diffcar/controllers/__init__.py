@@ -4,7 +4,15 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
-from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.controllers.zero import Zero
 
-__all__ = ["Controller", "MLPController", "PurePursuit", "Stanley", "TrackingMLP", "Zero"]
+__all__ = [
+    "Controller",
+    "MLPController",
+    "PurePursuit",
+    "Stanley",
+    "TrackingMLP",
+    "Zero",
+    "build_tracking_mlp",
+]

@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor
 
+from diffcar.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
+from diffcar.path import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.vehicle import Vehicle
 from diffcar.tracking import ErrorState, PathObserver
 
-__all__ = ["TrackingMLP"]
+__all__ = ["TrackingMLP", "build_tracking_mlp"]
 
 
 class TrackingMLP:
@@ -51,3 +53,33 @@ class TrackingMLP:
         steering = output[:, 0] * self.vehicle.max_steering
         speed = state.speed + output[:, 1] * self.vehicle.speed_increment
         return torch.stack([steering, speed], dim=-1)
+
+
+def build_tracking_mlp(
+    config: ControllerConfig,
+    path: ReferencePath,
+    vehicle: Vehicle,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    name: str = "mlp",
+) -> TrackingMLP:
+    """Return an untrained controller; its weights depend on the seed alone.
+
+    Args:
+        config: Sizes and previews.
+        path: What it observes.
+        vehicle: Limits of its commands.
+        dtype: Precision of the weights.
+        device: Where they lie.
+        seed: Of the weights.
+        name: What to call it in tables.
+    """
+    network = MLPController(
+        PathObserver.size(config),
+        2,
+        config.hidden_sizes,
+        generator=torch.Generator().manual_seed(seed),
+    ).to(dtype=dtype, device=device)
+    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)

@@ -1,5 +1,6 @@
 """Analytic against numeric directional derivatives of any function of tensors."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,17 +9,25 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "FLOOR_RATIO",
     "DirectionalCheck",
     "check_directions",
     "check_environments",
     "random_directions",
+    "slopes_of_rows",
     "taylor_rate",
 ]
 
 _SMALLEST_SCALE = 1e-12
-_FLOOR_RATIO = 1e-3
+FLOOR_RATIO = 1e-3
+# Slopes to both sides that differ by more than this are a kink at any step size; ones that differ
+# less, if the difference does not shrink with the step as that of a curved function does.
 _KINK_RATIO = 0.1
+_FAINT_KINK_RATIO = 1e-4
+_SMOOTH_DECAY = 0.6
 _PLATEAU_RATIO = 1e-2
+# A difference known to some uncertainty only cannot refute a gradient that is this much closer.
+_UNRESOLVED_MARGIN = 3.0
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,21 @@ class DirectionalCheck:
     step_size: float
     """Step size of the numeric gradient."""
     uncertainty: float
-    """Relative change of the difference from the neighbouring step size to the best one."""
+    """Relative change of the numeric gradient from the neighbouring step size to the best one."""
     is_kink: bool
     """Whether no derivative exists here: the one-sided slopes disagree, or no two step sizes give
     the same difference."""
+
+    def is_resolved(self, tolerance: float) -> bool:
+        """Return whether the difference is known well enough to judge by a tolerance."""
+        return not self.is_kink and self.uncertainty <= tolerance
+
+    def agrees(self, tolerance: float) -> bool:
+        """Return whether the gradient is right to a tolerance, or to what the difference tells."""
+        limit = tolerance
+        if not self.is_resolved(tolerance):
+            limit = _UNRESOLVED_MARGIN * self.uncertainty
+        return not self.is_kink and self.relative_error <= limit
 
 
 def check_directions(
@@ -51,8 +71,9 @@ def check_directions(
 ) -> list[DirectionalCheck]:
     """Compare g·v with (f(x + h v) - f(x - h v)) / 2h along random unit directions v.
 
-    The step size is swept and the one at which two neighbouring differences agree best is taken:
-    the plateau between truncation and rounding. It is chosen without regard to the analytic value.
+    The step size is swept, and of the differences and their extrapolations to a vanishing step the
+    one is taken that agrees best with its neighbour: the plateau between truncation and rounding.
+    It is chosen without regard to the analytic value.
     A direction that happens to lie almost across the gradient is measured against a floor, a
     thousandth of what a random direction gives on average: only rounding would be compared there.
 
@@ -89,7 +110,7 @@ def check_directions(
         for group in groups:
             direction = _unit_direction(base, group, generator)
             analytic = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
-            floor = _FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
+            floor = FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
             ahead = [value(direction, step) for step in step_sizes]
             behind = [value(direction, -step) for step in step_sizes]
             checks.append(_judge(ahead, behind, centre, analytic, floor, step_sizes))
@@ -127,7 +148,12 @@ def check_environments(
     """
     base = [parameter.detach().clone() for parameter in parameters]
     if gradients is None:
-        gradients = torch.autograd.grad(function().sum(), list(parameters))
+        outputs = function()
+        gradients = torch.autograd.grad(outputs.sum(), list(parameters))
+    else:
+        with torch.no_grad():
+            outputs = function()
+    centre = [float(value) for value in outputs.detach()]
 
     def values(step: float) -> list[float]:
         with torch.no_grad():
@@ -136,21 +162,20 @@ def check_environments(
             return [float(value) for value in function()]
 
     try:
-        centre = values(0.0)
         ahead = [values(step) for step in step_sizes]
         behind = [values(-step) for step in step_sizes]
     finally:
         with torch.no_grad():
             for parameter, origin in zip(parameters, base, strict=True):
                 parameter.copy_(origin)
-    slopes, floors = _slopes_of_rows(gradients, directions)
+    slopes, floors = slopes_of_rows(gradients, directions)
     return [
         _judge(
             [step[row] for step in ahead],
             [step[row] for step in behind],
             centre[row],
             slopes[row],
-            _FLOOR_RATIO * floors[row],
+            FLOOR_RATIO * floors[row],
             step_sizes,
         )
         for row in range(len(centre))
@@ -233,7 +258,7 @@ def _typical_slope(gradients: Sequence[Tensor]) -> float:
     return max(norm / math.sqrt(size), _SMALLEST_SCALE)
 
 
-def _slopes_of_rows(
+def slopes_of_rows(
     gradients: Sequence[Tensor], directions: Sequence[Tensor]
 ) -> tuple[list[float], list[float]]:
     """Return gradient · direction of each row, and its typical size over random directions."""
@@ -248,6 +273,17 @@ def _slopes_of_rows(
     return slope.tolist(), typical.tolist()
 
 
+def _extrapolated(differences: Sequence[float], step_sizes: Sequence[float]) -> list[float]:
+    """Return what neighbouring central differences tend to, their error being of second order.
+
+    Source:
+        L. F. Richardson, "The approximate arithmetical solution by finite differences of physical
+        problems", Philosophical Transactions of the Royal Society A 210, 1911.
+    """
+    pairs = zip(itertools.pairwise(differences), itertools.pairwise(step_sizes), strict=True)
+    return [fine + (fine - coarse) / ((h / k) ** 2 - 1) for (coarse, fine), (h, k) in pairs]
+
+
 def _judge(
     ahead: Sequence[float],
     behind: Sequence[float],
@@ -258,19 +294,26 @@ def _judge(
 ) -> DirectionalCheck:
     """Find the plateau of the differences along one direction and compare it."""
     differences = [(a - b) / (2 * h) for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
-    changes = [abs(a - b) for a, b in zip(differences[1:], differences, strict=False)]
-    best = min(range(len(changes)), key=changes.__getitem__) + 1
-    numeric, step = differences[best], step_sizes[best]
-    right, left = (ahead[best] - centre) / step, (centre - behind[best]) / step
+    change, best, numeric = min(
+        (abs(b - a), index + 1 + skipped, b)
+        for skipped, sequence in enumerate((differences, _extrapolated(differences, step_sizes)))
+        for index, (a, b) in enumerate(itertools.pairwise(sequence))
+    )
     larger = max(abs(analytic), abs(numeric), floor)
-    uncertainty = changes[best - 1] / max(abs(numeric), floor)
-    # Comparisons are written so that a difference that is not a number is a kink.
-    is_smooth = abs(right - left) <= _KINK_RATIO * max(abs(right), abs(left), floor)
+    uncertainty = change / max(abs(numeric), floor)
+    # Slopes to the right less slopes to the left: of first order in the step where f is smooth.
+    bends = [abs(a - 2 * centre + b) / h for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
+    bend = bends[best] / max(abs(numeric), floor)
+    is_bent = bend > _KINK_RATIO or (
+        bend > _FAINT_KINK_RATIO and bends[best] > _SMOOTH_DECAY * bends[best - 1]
+    )
+    # A comparison with what is not a number is false: such a difference is a kink, too.
+    is_smooth = uncertainty <= _PLATEAU_RATIO and not is_bent
     return DirectionalCheck(
         analytic_gradient=analytic,
         numeric_gradient=numeric,
         relative_error=abs(analytic - numeric) / larger,
-        step_size=step,
+        step_size=step_sizes[best],
         uncertainty=uncertainty,
-        is_kink=not (is_smooth and uncertainty <= _PLATEAU_RATIO),
+        is_kink=not is_smooth,
     )

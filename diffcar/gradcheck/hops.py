@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffcar.controllers import TrackingMLP
+from diffcar.controllers.reaching_mlp import ReachingMLP
 from diffcar.path import ReferencePath
+from diffcar.reaching import ReachTrajectory, reach
 from diffcar.rollout import Trajectory, rollout
+from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, StartState
 from diffcar.tracking import ErrorState
 
-__all__ = ["Hop", "trace_hops"]
+__all__ = ["Hop", "HopRecorder", "trace_hops", "trace_reach_hops"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,45 @@ class Hop:
     """The operation that made it; `leaf` for weights, `none` where the chain is broken."""
     gradient_norm: float | None
     """Norm of the loss's gradient by it; None where no gradient arrived."""
+
+
+class HopRecorder:
+    """Watches tensors on their way, and reports them after backward.
+
+    Args:
+        network: Whose weights end the report; its gradients are cleared.
+        output_name: What to call its output.
+    """
+
+    def __init__(self, network: nn.Module, output_name: str) -> None:
+        self._network = network
+        self._watched: dict[str, Tensor] = {}
+        self._hook = network.register_forward_hook(
+            lambda module, inputs, output: self.watch(output_name, output)
+        )
+        network.zero_grad(set_to_none=True)
+
+    def watch(self, name: str, tensor: Tensor) -> None:
+        """Remember the first tensor of this name."""
+        if name not in self._watched:
+            self._watched[name] = tensor
+            if tensor.requires_grad:
+                tensor.retain_grad()
+
+    def stop(self) -> None:
+        """Watch the network's output no longer."""
+        self._hook.remove()
+
+    def report(self) -> list[Hop]:
+        """Return the tensors in the order in which they were watched, then the weights."""
+        hops = [_describe(name, tensor) for name, tensor in self._watched.items()]
+        hops += [
+            _describe(f"weights: {name}", parameter)
+            for name, parameter in self._network.named_parameters()
+            if name.endswith("weight")
+        ]
+        self._network.zero_grad(set_to_none=True)
+        return hops
 
 
 def trace_hops(
@@ -59,13 +101,8 @@ def trace_hops(
     Returns:
         The hops in forward order, then the network's weights.
     """
-    watched: dict[str, Tensor] = {}
-
-    def watch(name: str, tensor: Tensor) -> None:
-        if name not in watched:
-            watched[name] = tensor
-            if tensor.requires_grad:
-                tensor.retain_grad()
+    recorder = HopRecorder(controller.network, "MLP output (and mirror image)")
+    watch = recorder.watch
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         # The command is what the entity was handed: the last tensors before Genesis.
@@ -77,29 +114,59 @@ def trace_hops(
         watch("error state: cross_track_error", errors.cross_track_error)
         watch("error state: heading_error", errors.heading_error)
 
-    handle = controller.network.register_forward_hook(
-        lambda module, inputs, output: watch("MLP output (and mirror image)", output)
-    )
     try:
         scene.reset(start)
         trajectory = rollout(
             scene, controller, path, num_steps, arc_length_hint=arc_length, on_step=after_step
         )
     finally:
-        handle.remove()
+        recorder.stop()
     loss = loss_of(trajectory)
     watch("loss", loss)
-    controller.network.zero_grad(set_to_none=True)
     if loss.requires_grad:
         scene.backward(loss)
-    hops = [_describe(name, tensor) for name, tensor in watched.items()]
-    hops += [
-        _describe(f"weights: {name}", parameter)
-        for name, parameter in controller.network.named_parameters()
-        if name.endswith("weight")
-    ]
-    controller.network.zero_grad(set_to_none=True)
-    return hops
+    return recorder.report()
+
+
+def trace_reach_hops(
+    arm: GenesisArm,
+    controller: ReachingMLP,
+    target: Tensor,
+    *,
+    loss_of: Callable[[ReachTrajectory], Tensor],
+    num_steps: int = 8,
+) -> list[Hop]:
+    """Reach, backpropagate, and report what was found at each hop of the first step.
+
+    Args:
+        arm: A differentiable scene; left rewound.
+        controller: The network; its gradients are cleared.
+        target: Where the hands should be [m], shape (B, 3).
+        loss_of: Returns the scalar loss of the reach.
+        num_steps: Length of the reach.
+
+    Returns:
+        The hops in forward order, then the network's weights.
+    """
+    recorder = HopRecorder(controller.network, "MLP output")
+
+    def after_step(state: ArmState) -> None:
+        # The command is what the entity was handed: the last tensor before Genesis.
+        for name, tensor in arm.last_command.items():
+            recorder.watch(name, tensor)
+        recorder.watch("state: qpos", state.qpos)
+        recorder.watch("state: dofs_velocity", state.dofs_velocity)
+        recorder.watch("hand position", state.hand_position)
+
+    try:
+        trajectory = reach(arm, controller, target, num_steps, on_step=after_step)
+    finally:
+        recorder.stop()
+    loss = loss_of(trajectory)
+    recorder.watch("loss", loss)
+    if loss.requires_grad:
+        arm.backward(loss)
+    return recorder.report()
 
 
 def _describe(name: str, tensor: Tensor) -> Hop:

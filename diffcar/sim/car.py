@@ -54,13 +54,15 @@ class GenesisCar:
         self.device: torch.device = gs.device
         self.differentiable = bool(scene.requires_grad)
         self.rest_height = vehicle.base_height
-        self._steering_dofs = self._dofs(vehicle.steering_joints)
-        self._wheel_dofs = self._dofs(vehicle.wheel_joints)
-        self._driven_dofs = self._dofs(vehicle.driven_joints)
-        self._servo_dofs = self._steering_dofs + self._driven_dofs
+        self.steering_dofs = self._dofs(vehicle.steering_joints)
+        self.wheel_dofs = self._dofs(vehicle.wheel_joints)
+        self.driven_dofs = self._dofs(vehicle.driven_joints)
+        self._servo_dofs = self.steering_dofs + self.driven_dofs
         self._state: CarState | None = None
         self._is_taped = True
         self.last_command: dict[str, Tensor] = {}
+        self.friction_ratio: Tensor | None = None
+        """Factor on the friction of each environment's road and wheels, shape (B,)."""
         self._set_servo_gains()
 
     def reset(self, start: StartState) -> None:
@@ -75,8 +77,32 @@ class GenesisCar:
         velocity[:, 0] = start.speed * torch.cos(start.yaw)
         velocity[:, 1] = start.speed * torch.sin(start.yaw)
         velocity[:, 5] = start.yaw_rate
-        velocity[:, self._wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
+        velocity[:, self.wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
         self._place(qpos, velocity)
+
+    def place(self, pose: Tensor, velocity: Tensor) -> None:
+        """Place the cars anywhere, differentiably; begins a new graph.
+
+        Args:
+            pose: World x, y, z of the base's frame [m] and yaw [rad], shape (B, 4); the joints are
+                in their reference positions.
+            velocity: Generalised velocities as the engine orders them, shape (B, 12).
+        """
+        position, quaternion = pose[:, :3].contiguous(), quaternion_from_yaw(pose[:, 3])
+        joints = torch.zeros(
+            self.num_envs, self.entity.n_qs - 7, dtype=self.dtype, device=self.device
+        )
+        qpos = torch.cat([position, quaternion, joints], -1)
+        self._place(qpos.detach(), velocity.detach())
+        if self.differentiable:
+            # Only these writes have an input gradient; the tape keeps the tensors (see `apply`).
+            with torch.no_grad():
+                self.entity.set_pos(position, zero_velocity=False, relative=False)
+                self.entity.set_quat(quaternion, zero_velocity=False, relative=False)
+                self.entity.set_dofs_velocity(velocity)
+        # Genesis puts its inputs on the graph with the next step, so a read before it would not
+        # depend on them; but what it would say is known.
+        self._state = self.describe(qpos, velocity)
 
     def resume(self, state: CarState) -> None:
         """Continue from the values of a state read earlier; begins a new graph."""
@@ -95,8 +121,8 @@ class GenesisCar:
             # The tape keeps these very tensors, so their gradient flows although nothing is
             # recorded here (see sim/repairs/control_tape.py).
             with torch.no_grad():
-                self.entity.control_dofs_position(targets.steering_angles, self._steering_dofs)
-                self.entity.control_dofs_velocity(targets.wheel_speeds, self._driven_dofs)
+                self.entity.control_dofs_position(targets.steering_angles, self.steering_dofs)
+                self.entity.control_dofs_velocity(targets.wheel_speeds, self.driven_dofs)
             self.last_command = {
                 "command: steering targets": targets.steering_angles,
                 "command: wheel speed targets": targets.wheel_speeds,
@@ -138,6 +164,10 @@ class GenesisCar:
             self.scene.reset()
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
+            if self.friction_ratio is not None:
+                solver = self.scene.sim.rigid_solver
+                ratio = self.friction_ratio[:, None].expand(self.num_envs, solver.n_geoms)
+                solver.set_geoms_friction_ratio(ratio.contiguous())
         self._is_taped = True
         self._state = None
 
@@ -150,6 +180,10 @@ class GenesisCar:
             qpos, velocity = state.qpos, state.dofs_vel
         else:
             qpos, velocity = self.entity.get_qpos(), self.entity.get_dofs_velocity()
+        return self.describe(qpos, velocity)
+
+    def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
+        """Return what generalised positions and velocities mean for a car."""
         yaw = yaw_from_quaternion(qpos[:, 3:7])
         forward, left = rotate_into_body(velocity[:, :2], yaw)
         return CarState(
@@ -158,8 +192,8 @@ class GenesisCar:
             speed=forward,
             lateral_velocity=left,
             yaw_rate=velocity[:, 5],
-            steering_angles=torch.stack([qpos[:, dof + 1] for dof in self._steering_dofs], -1),
-            wheel_speeds=torch.stack([velocity[:, dof] for dof in self._driven_dofs], -1),
+            steering_angles=torch.stack([qpos[:, dof + 1] for dof in self.steering_dofs], -1),
+            wheel_speeds=torch.stack([velocity[:, dof] for dof in self.driven_dofs], -1),
             qpos=qpos,
             dofs_velocity=velocity,
         )

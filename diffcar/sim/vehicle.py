@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffcar.errors import ModelError
 from diffcar.resources import resource_path
@@ -12,10 +12,13 @@ from diffcar.resources import resource_path
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["Vehicle", "load_vehicle"]
+__all__ = ["SPIN_JOINTS", "STEERING_JOINTS", "Vehicle", "load_vehicle"]
 
-_STEERING = ("front_left_steering", "front_right_steering")
-_SPINS = ("front_left_spin", "front_right_spin", "rear_left_spin", "rear_right_spin")
+STEERING_JOINTS = ("front_left_steering", "front_right_steering")
+# Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
+_CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
+_ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
+SPIN_JOINTS = ("front_left_spin", "front_right_spin", "rear_left_spin", "rear_right_spin")
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class Vehicle:
     """Sliding friction coefficient between wheels and road."""
     max_contacts: int
     """Contact points that the model's colliding geometries can make with the road at once."""
-    steering_joints: tuple[str, str] = _STEERING
+    wheel_shape: str = "sphere"
+    """What the wheels collide as: sphere, ellipsoid, cylinder, capsule, box or mesh."""
+    steering_joints: tuple[str, str] = STEERING_JOINTS
     """Names of the steering joints, left and right."""
-    wheel_joints: tuple[str, str, str, str] = _SPINS
+    wheel_joints: tuple[str, str, str, str] = SPIN_JOINTS
     """Names of the wheels' spin joints: front left, front right, rear left, rear right."""
 
     @property
@@ -77,7 +82,7 @@ class Vehicle:
         return self.max_drive_torque / self.drive_gain * self.wheel_radius
 
 
-def load_vehicle(model: str | None = None) -> Vehicle:
+def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> Vehicle:
     """Read a car from an MJCF file.
 
     The joints must be named as in `assets/car.xml`, with a position actuator on each steering joint
@@ -85,6 +90,8 @@ def load_vehicle(model: str | None = None) -> Vehicle:
 
     Args:
         model: File name; None takes the shipped car.
+        lenient: Whether to accept what can be examined but should not be trained on: wheels that
+            are boxes or meshes, and further joints, such as those of a suspension.
 
     Returns:
         The car's parameters.
@@ -101,40 +108,47 @@ def load_vehicle(model: str | None = None) -> Vehicle:
         mj_model = mujoco.MjModel.from_xml_path(str(file))
     except ValueError as error:
         raise ModelError(f"{str(file)!r} is not a valid MJCF model: {error}") from None
-    return _read_vehicle(file, mj_model)
+    return _read_vehicle(file, mj_model, lenient)
 
 
-def _read_vehicle(file: Path, model: "mujoco.MjModel") -> Vehicle:
+def _read_vehicle(file: Path, model: "mujoco.MjModel", lenient: bool) -> Vehicle:
     """Collect the parameters from a compiled model in its reference pose."""
     import mujoco
 
     joint_ids = {}
-    for name in (*_STEERING, *_SPINS):
+    for name in (*STEERING_JOINTS, *SPIN_JOINTS):
         joint_ids[name] = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)
         if joint_ids[name] < 0:
             raise ModelError(
                 f"{str(file)!r} has no joint {name!r}",
-                hint=f"a car needs the joints {', '.join((*_STEERING, *_SPINS))}",
+                hint=f"a car needs the joints {', '.join((*STEERING_JOINTS, *SPIN_JOINTS))}",
             )
     pose = mujoco.MjData(model)
     mujoco.mj_forward(model, pose)
-    base = int(model.body_rootid[model.jnt_bodyid[joint_ids[_STEERING[0]]]])
-    _require_free_base(file, model, base)
+    base = int(model.body_rootid[model.jnt_bodyid[joint_ids[STEERING_JOINTS[0]]]])
+    _require_free_base(file, model, base, lenient)
 
     def centre(joint: str) -> tuple[float, float, float]:
         x, y, z = pose.xanchor[joint_ids[joint]] - pose.xpos[base]
         return float(x), float(y), float(z)
 
-    front, rear_left, rear_right = centre(_SPINS[0]), centre(_SPINS[2]), centre(_SPINS[3])
+    front, _, rear_left, rear_right = map(centre, SPIN_JOINTS)
     if front[0] <= rear_left[0] or rear_left[1] <= rear_right[1]:
         raise ModelError(
             f"{str(file)!r}: the front wheels are not ahead of the rear ones, or left is not left",
             hint="in the model's reference pose the car must face along x, with y to its left",
         )
-    spheres = [_contact_sphere(file, model, joint_ids[name]) for name in _SPINS]
-    steering_servos = [_servo(file, model, joint_ids[name], feedback=1) for name in _STEERING]
-    motors = [_servo(file, model, joint_ids[name], feedback=2) for name in _SPINS[2:]]
-    radius, friction = _same(file, "radius and friction of the wheels", spheres)
+    wheels = [_wheel_contact(file, model, joint_ids[name]) for name in SPIN_JOINTS]
+    steering_servos = [_servo(file, model, joint_ids[name], feedback=1) for name in STEERING_JOINTS]
+    motors = [_servo(file, model, joint_ids[name], feedback=2) for name in SPIN_JOINTS[2:]]
+    shape, radius, friction = _same(file, "shape, radius and friction of the wheels", wheels)
+    if shape not in _ROUND and not lenient:
+        raise ModelError(
+            f"{str(file)!r}: the wheels collide as a {shape}, whose gradient is not right where it "
+            "changes the corner that it stands on",
+            hint="give each wheel a colliding sphere of its radius and a cylinder that only shows "
+            '(contype="0" conaffinity="0"), as in assets/car.xml',
+        )
     steering_gain, steering_limit = _same(file, "the steering servos", steering_servos)
     drive_gain, drive_limit = _same(file, "the motors", motors)
     return Vehicle(
@@ -152,16 +166,18 @@ def _read_vehicle(file: Path, model: "mujoco.MjModel") -> Vehicle:
         max_drive_torque=drive_limit,
         friction=friction,
         max_contacts=_max_contacts(model),
+        wheel_shape=shape,
     )
 
 
-def _require_free_base(file: Path, model: "mujoco.MjModel", base: int) -> None:
+def _require_free_base(file: Path, model: "mujoco.MjModel", base: int, more_joints: bool) -> None:
     """Raise unless the model is one car: a free base, two steering and four wheel joints."""
     import mujoco
 
     first = int(model.body_jntadr[base])
     is_free = first >= 0 and model.jnt_type[first] == mujoco.mjtJoint.mjJNT_FREE
-    if not is_free or model.njnt != 1 + len(_STEERING) + len(_SPINS):
+    num_joints = 1 + len(STEERING_JOINTS) + len(SPIN_JOINTS)
+    if not is_free or (model.njnt != num_joints and not more_joints):
         raise ModelError(
             f"{str(file)!r} has {model.njnt} joints and a base that is "
             f"{'' if is_free else 'not '}free; a car has a free base and six hinges",
@@ -171,7 +187,7 @@ def _require_free_base(file: Path, model: "mujoco.MjModel", base: int) -> None:
 
 def _joint_limit(file: Path, model: "mujoco.MjModel", joint_ids: dict[str, int]) -> float:
     """Return the symmetric limit that both steering joints share [rad]."""
-    ranges = [tuple(float(x) for x in model.jnt_range[joint_ids[name]]) for name in _STEERING]
+    ranges = [tuple(float(x) for x in model.jnt_range[joint_ids[name]]) for name in STEERING_JOINTS]
     low, high = _same(file, "the ranges of the steering joints", ranges)
     if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
         raise ModelError(
@@ -181,40 +197,42 @@ def _joint_limit(file: Path, model: "mujoco.MjModel", joint_ids: dict[str, int])
     return high
 
 
-def _same(file: Path, what: str, values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
-    """Return the first of values that must all be equal."""
+def _same(file: Path, what: str, values: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return the first of values that must all be equal, numbers up to rounding."""
     for other in values[1:]:
-        if not all(math.isclose(a, b) for a, b in zip(values[0], other, strict=True)):
-            raise ModelError(f"{str(file)!r}: {what} must not differ, they are {values}")
+        for a, b in zip(values[0], other, strict=True):
+            if not (a == b if isinstance(a, str) else math.isclose(a, b, rel_tol=1e-6)):
+                raise ModelError(f"{str(file)!r}: {what} must not differ, they are {values}")
     return values[0]
 
 
-def _contact_sphere(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[float, float]:
-    """Return radius and friction of the sphere that a wheel collides as."""
-    import mujoco
-
+def _wheel_contact(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[str, float, float]:
+    """Return shape, radius and friction of what a wheel collides as."""
     body = int(model.jnt_bodyid[joint])
     for geom in range(model.ngeom):
         collides = model.geom_contype[geom] or model.geom_conaffinity[geom]
         if model.geom_bodyid[geom] == body and collides:
-            if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_SPHERE:
-                raise ModelError(
-                    f"{str(file)!r}: the wheel on {model.joint(joint).name!r} does not collide as "
-                    "a sphere, so its gradient through rolling contact would be wrong",
-                    hint="give it a colliding sphere of its radius and a cylinder that only shows "
-                    '(contype="0" conaffinity="0"), as in assets/car.xml',
-                )
-            return float(model.geom_size[geom][0]), float(model.geom_friction[geom][0])
+            shape = _shape(model, geom)
+            # Of round shapes MuJoCo's first size is the radius, of an ellipsoid the semi-axes.
+            size = model.geom_size[geom] if shape != "mesh" else model.geom_aabb[geom][3:]
+            radius = size[0] if shape in ("sphere", "cylinder", "capsule") else max(size)
+            return shape, float(radius), float(model.geom_friction[geom][0])
     raise ModelError(f"{str(file)!r}: the wheel on {model.joint(joint).name!r} does not collide")
 
 
 def _max_contacts(model: "mujoco.MjModel") -> int:
-    """Return room for contacts with a plane: two a sphere, twenty (Genesis's limit) any other."""
+    """Return room for contacts of all colliding geometries with a plane."""
+    collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+    return sum(
+        _CONTACTS.get(_shape(model, geom), 20) for geom in range(model.ngeom) if collides[geom]
+    )
+
+
+def _shape(model: "mujoco.MjModel", geom: int) -> str:
+    """Return the name of a geometry's shape."""
     import mujoco
 
-    collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-    is_sphere = model.geom_type == int(mujoco.mjtGeom.mjGEOM_SPHERE)
-    return int(2 * (collides & is_sphere).sum() + 20 * (collides & ~is_sphere).sum())
+    return mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
 
 
 def _servo(

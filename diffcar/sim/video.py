@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from diffcar.files import write_atomically
 from diffcar.path import ReferencePath
@@ -15,7 +16,7 @@ from diffcar.sim.contract import CarState
 if TYPE_CHECKING:
     from genesis import Scene
 
-__all__ = ["ChaseCamera"]
+__all__ = ["ChaseCamera", "FixedCamera"]
 
 _RESOLUTION = (640, 360)
 _FRAMES_PER_SECOND = 25
@@ -48,14 +49,8 @@ class ChaseCamera:
             OutputError: If the file cannot be written.
         """
         self._unpainted_path = path
-        partial = file.with_name(f".{file.stem}-partial{file.suffix}")
-        try:
-            self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
+        with _recording(self._camera, file):
             yield
-            self._camera.stop_recording()
-            write_atomically(file, partial.replace)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def follow(self, state: CarState) -> None:
         """Point the camera at the first car, for the frames to come."""
@@ -81,3 +76,56 @@ class ChaseCamera:
         dots = np.zeros((len(path.samples[::stride]), 3))
         dots[:, :2] = path.samples[::stride, :2]
         self._scene.draw_debug_spheres(dots, radius=0.012, color=(1.0, 0.8, 0.1, 1.0))
+
+
+class FixedCamera:
+    """A camera that stands in front of an arm, and marks where its hand should go.
+
+    Args:
+        scene: A Genesis scene that is not built yet.
+    """
+
+    def __init__(self, scene: "Scene") -> None:
+        self._scene = scene
+        self._camera: Any = scene.add_camera(
+            res=_RESOLUTION,
+            pos=(1.5, -1.1, 0.9),
+            lookat=(0.3, 0.0, 0.4),
+            fov=40,
+            GUI=False,
+            debug=True,
+        )
+
+    @contextlib.contextmanager
+    def recording(self, file: Path) -> Iterator[None]:
+        """Film every step inside the block; the file appears when it ends well.
+
+        Args:
+            file: The mp4 to write.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        with _recording(self._camera, file):
+            yield
+
+    def mark(self, position: Tensor) -> None:
+        """Paint a ball at a position [m], shape (3,), in place of what was painted before."""
+        self._scene.clear_debug_objects()
+        # Large enough to be seen around the hand whose middle it marks.
+        self._scene.draw_debug_spheres(
+            position[None].cpu().numpy(), radius=0.06, color=(1.0, 0.3, 0.1, 0.6)
+        )
+
+
+@contextlib.contextmanager
+def _recording(camera: Any, file: Path) -> Iterator[None]:  # noqa: ANN401
+    """Let a camera record inside the block; the file appears when it ends well."""
+    partial = file.with_name(f".{file.stem}-partial{file.suffix}")
+    try:
+        camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
+        yield
+        camera.stop_recording()
+        write_atomically(file, partial.replace)
+    finally:
+        partial.unlink(missing_ok=True)

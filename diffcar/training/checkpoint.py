@@ -10,14 +10,12 @@ import pydantic
 import torch
 
 from diffcar.config import ControllerConfig, TrainE2EConfig, dump_config
-from diffcar.controllers import MLPController, TrackingMLP
+from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.errors import CheckpointError
 from diffcar.path import ReferencePath
 from diffcar.sim.vehicle import Vehicle
-from diffcar.tracking import PathObserver
 
 __all__ = [
-    "build_tracking_mlp",
     "checkpoint_content",
     "config_values",
     "load_checkpoint",
@@ -112,36 +110,6 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
     except (yaml.YAMLError, AttributeError, pydantic.ValidationError) as error:
         raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
     return values
-
-
-def build_tracking_mlp(
-    config: ControllerConfig,
-    path: ReferencePath,
-    vehicle: Vehicle,
-    *,
-    dtype: torch.dtype,
-    device: torch.device | str = "cpu",
-    seed: int = 0,
-    name: str = "mlp",
-) -> TrackingMLP:
-    """Return an untrained controller; its weights depend on the seed alone.
-
-    Args:
-        config: Sizes and previews.
-        path: What it observes.
-        vehicle: Limits of its commands.
-        dtype: Precision of the weights.
-        device: Where they lie.
-        seed: Of the weights.
-        name: What to call it in tables.
-    """
-    network = MLPController(
-        PathObserver.size(config),
-        2,
-        config.hidden_sizes,
-        generator=torch.Generator().manual_seed(seed),
-    ).to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
 
 
 def restore_tracking_mlp(

@@ -1,6 +1,5 @@
 """Training by backpropagation of the path loss through the physics."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,39 +10,21 @@ from torch import Tensor
 
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP
-from diffcar.errors import GradientError, SimulationError
+from diffcar.errors import SimulationError
 from diffcar.losses import advance_reference, tracking_loss_terms
 from diffcar.path import ReferencePath
 from diffcar.rollout import Trajectory, rollout
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
 from diffcar.tracking import starts_on_path
+from diffcar.training.updates import (
+    AccumulatedGradient,
+    GuardedOptimizer,
+    TrainStep,
+    cosine_learning_rate,
+)
 
 __all__ = ["E2ETrainer", "TrainStep", "draw_starts"]
-
-
-@dataclass(frozen=True)
-class TrainStep:
-    """What one update did."""
-
-    iteration: int
-    """Number of the update, from 1."""
-    loss: float
-    """Sum of the terms before the update."""
-    terms: dict[str, float]
-    """Weighted loss terms by name."""
-    gradient_norm: float
-    """Norm of the gradient of all weights before clipping."""
-    clipped_gradient_norm: float
-    """Norm after clipping."""
-    learning_rate: float
-    """Adam's step size of this update."""
-    forward_seconds: float
-    """Wall time of the rollouts [s]."""
-    backward_seconds: float
-    """Wall time of the backward passes [s]."""
-    is_skipped: bool
-    """Whether the weights were left alone because loss or gradient was not finite."""
 
 
 @dataclass
@@ -65,12 +46,13 @@ class E2ETrainer:
     path: ReferencePath
     controller: TrackingMLP
     num_updates_done: int = 0
-    num_skipped_in_a_row: int = 0
-    optimizer: torch.optim.Adam = field(init=False)
+    optimizer: GuardedOptimizer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.optimizer = torch.optim.Adam(
-            self.controller.network.parameters(), lr=self.config.train.learning_rate
+        self.optimizer = GuardedOptimizer(
+            self.controller.network,
+            self.config.train,
+            hint="lower train.learning_rate, train.horizon or the start offsets",
         )
 
     def train(self, num_updates: int | None = None) -> Iterator[TrainStep]:
@@ -95,67 +77,38 @@ class E2ETrainer:
         Raises:
             GradientError: If it is one too many in a row to be skipped.
         """
-        train = self.config.train
-        learning_rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        gradient = self._accumulate_gradient()
-        defect = gradient.defect or self._non_finite_gradient()
-        loss, norm = math.nan, math.nan
-        if defect is None:
-            loss = sum(gradient.terms.values())
-            norm = float(
-                torch.nn.utils.clip_grad_norm_(
-                    self.controller.network.parameters(), train.max_gradient_norm
-                )
-            )
-            self.optimizer.step()
-            self.num_skipped_in_a_row = 0
-        else:
-            self.num_skipped_in_a_row += 1
-            if self.num_skipped_in_a_row > train.max_skipped_updates:
-                raise GradientError(
-                    f"update {self.num_updates_done + 1}: {defect}; "
-                    f"{self.num_skipped_in_a_row} updates in a row had to be skipped",
-                    hint="lower train.learning_rate, train.horizon or the start offsets",
-                )
-        self.num_updates_done += 1
-        return TrainStep(
-            iteration=self.num_updates_done,
-            loss=loss,
-            terms=gradient.terms,
-            gradient_norm=norm,
-            clipped_gradient_norm=min(norm, train.max_gradient_norm),
-            learning_rate=learning_rate,
-            forward_seconds=gradient.forward_seconds,
-            backward_seconds=gradient.backward_seconds,
-            is_skipped=defect is not None,
+        self.optimizer.adam.zero_grad(set_to_none=True)
+        step = self.optimizer.update(
+            self._accumulate_gradient(),
+            iteration=self.num_updates_done + 1,
+            learning_rate=self._learning_rate(),
         )
+        self.num_updates_done += 1
+        return step
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on exactly."""
         return {
             "network": self.controller.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.adam.state_dict(),
             "num_updates_done": self.num_updates_done,
-            "num_skipped_in_a_row": self.num_skipped_in_a_row,
+            "num_skipped_in_a_row": self.optimizer.num_skipped_in_a_row,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state saved earlier."""
         self.controller.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.adam.load_state_dict(state["optimizer"])
         self.num_updates_done = state["num_updates_done"]
-        self.num_skipped_in_a_row = state["num_skipped_in_a_row"]
+        self.optimizer.num_skipped_in_a_row = state["num_skipped_in_a_row"]
 
-    def _accumulate_gradient(self) -> "_Gradient":
+    def _accumulate_gradient(self) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
         train = self.config.train
         seed = _seed_of_update(self.config.seed, self.num_updates_done)
         arc_length, start = draw_starts(self.path, self.config, seed, self.scene)
         timed_arc_length = arc_length
-        gradient = _Gradient()
+        gradient = AccumulatedGradient()
         self.scene.reset(start)
         for length in _segments(train.horizon, train.truncation_length):
             began = time.perf_counter()
@@ -202,38 +155,12 @@ class E2ETrainer:
     def _learning_rate(self) -> float:
         """Return the cosine-decayed step size of the next update."""
         train = self.config.train
-        progress = min(self.num_updates_done / train.decay_updates, 1.0)
-        floor = train.final_learning_rate_ratio
-        return train.learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
-
-    def _non_finite_gradient(self) -> str | None:
-        """Name the first parameter whose gradient, or its norm, is not finite."""
-        for name, parameter in self.controller.network.named_parameters():
-            if parameter.grad is not None and not parameter.grad.norm().isfinite():
-                return f"the gradient of {name!r} is not finite"
-        return None
-
-
-@dataclass
-class _Gradient:
-    """What accumulating a gradient gave besides the gradient itself."""
-
-    terms: dict[str, float] = field(default_factory=dict)
-    """Weighted loss terms by name."""
-    forward_seconds: float = 0.0
-    """Wall time of the rollouts [s]."""
-    backward_seconds: float = 0.0
-    """Wall time of the backward passes [s]."""
-    defect: str | None = None
-    """Why the gradient must not be used, if so."""
-
-    def add(self, terms: dict[str, Tensor], share: float) -> None:
-        """Add a segment's terms by its share of the horizon, and note the first bad one."""
-        for name, term in terms.items():
-            value = float(term.detach())
-            self.terms[name] = self.terms.get(name, 0.0) + share * value
-            if self.defect is None and not math.isfinite(value):
-                self.defect = f"the loss term {name!r} is {value}"
+        return cosine_learning_rate(
+            self.num_updates_done,
+            decay_updates=train.decay_updates,
+            highest=train.learning_rate,
+            final_ratio=train.final_learning_rate_ratio,
+        )
 
 
 def draw_starts(

@@ -35,7 +35,13 @@ def diffcar(*arguments: str, cwd: Path, timeout: float = 900) -> subprocess.Comp
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train-e2e", "--help"], ["simulate", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["train-e2e", "--help"],
+        ["simulate", "--help"],
+        ["franka-test", "--help"],
+        ["--version"],
+    ],
 )
 def test_help_needs_neither_torch_nor_genesis(arguments: list[str], tmp_path: Path) -> None:
     """Help answers at once, which it could not if it imported the simulator."""
@@ -67,6 +73,9 @@ USAGE_ERRORS = {
     "not a number": ["simulate", "--set", "start_heading=.nan"],
     "an impossible date": ["simulate", "--set", "seed=2024-13-45"],
     "a text for a number": ["simulate", "--set", "substeps='12'"],
+    "a film with another suffix": ["franka-test", "--video", "film.avi"],
+    "tolerance that 32 bits cannot tell": ["franka-test", "--precision", "32"],
+    "an unknown key of the arm": ["franka-test", "--set", "reach.joint_stp=1"],
     "an endless number": ["train-e2e", "--seed", "9" * 30],
 }
 
@@ -238,3 +247,45 @@ def test_interrupt_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     saved = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
     rows = list(csv.DictReader(metrics.open()))
     assert saved["trainer"]["num_updates_done"] == int(rows[-1]["iteration"]) >= 3
+
+
+SMALL_ARM = [
+    "--set=num_envs=4",
+    "--set=gradients.horizon=5",
+    "--set=train.num_updates=2",
+    "--set=train.horizon=5",
+    "--set=reach.num_unseen_targets=4",
+]
+
+
+@pytest.mark.genesis
+def test_franka_that_misses_its_targets_is_a_negative_verdict(tmp_path: Path) -> None:
+    """Exit code 1 with certified gradients and two updates of training; all figures in JSON."""
+    done = diffcar("franka-test", *SMALL_ARM, "--json", "-", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "NOT reached" in done.stderr
+    result = json.loads(done.stdout)
+    assert (result["is_certified"], result["is_reached"]) == (True, False)
+    assert result["after"]["mean_m"] > result["max_mean_distance_m"] == 0.01
+    assert [row["num_directions"] for row in result["certificates"]] == [4, 4]
+    assert result["certificates"][1]["contact_fraction"] == 1.0
+    assert len(result["losses"]) == 2
+
+
+@pytest.mark.genesis
+def test_franka_that_reaches_its_targets_passes_and_is_drawn_and_filmed(tmp_path: Path) -> None:
+    """Exit code 0 where the target is generous, with the tables and the files asked for."""
+    done = diffcar(
+        "franka-test",
+        *SMALL_ARM,
+        "--set=reach.max_mean_distance=2",
+        "--plot=p.png",
+        "--video=v.mp4",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    for expected in ("no attribute 'get_qvel'", "certified", "reached", "gradient status"):
+        assert expected in " ".join(done.stdout.split()), expected
+    assert "none arrived" in done.stdout  # from get_qpos(), as the report found
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert b"ftyp" in (tmp_path / "v.mp4").read_bytes()[:16]

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from diffcar.config import ControllerConfig, PathConfig
-from diffcar.controllers import MLPController, PurePursuit, Stanley, Zero
+from diffcar.controllers import MLPController, PurePursuit, Stanley, Zero, build_tracking_mlp
 from diffcar.path import load_path
 from diffcar.sim.vehicle import load_vehicle
 from diffcar.tracking import compute_error_state
-from diffcar.training.checkpoint import build_tracking_mlp
 from tests.test_tracking import car_at
 
 VEHICLE = load_vehicle()

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from diffcar.config import ControllerConfig, LossConfig
-from diffcar.controllers import TrackingMLP
+from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.gradcheck import check_directions, taylor_rate
 from diffcar.losses import tracking_loss_terms
 from diffcar.path import ReferencePath
@@ -13,7 +13,6 @@ from diffcar.rollout import rollout
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
 from diffcar.tracking import ErrorState, starts_on_path
-from diffcar.training.checkpoint import build_tracking_mlp
 
 pytestmark = pytest.mark.genesis
 

@@ -82,7 +82,7 @@ BAD = {
     "one cylinder wheel": (
         '<geom name="front_left_contact" class="wheel"/>',
         '<geom name="front_left_contact" class="wheel" type="cylinder" size="0.0508 0.02"/>',
-        "does not collide as a sphere",
+        "shape, radius and friction of the wheels must not differ",
     ),
     "one larger wheel": (
         '<geom name="front_left_contact" class="wheel"/>',
@@ -100,10 +100,29 @@ def test_unusable_model_is_explained(defect: str, tmp_path: Path) -> None:
         load_vehicle(altered(tmp_path, old, new))
 
 
-def test_cylinder_wheels_are_refused_since_their_gradient_is_wrong(tmp_path: Path) -> None:
-    """A wheel must collide as a sphere, and the error says why."""
-    model = altered(
-        tmp_path, '<geom type="sphere" size="0.0508"', '<geom type="cylinder" size="0.0508 0.02"'
-    )
-    with pytest.raises(ModelError, match="does not collide as a sphere"):
+def with_wheels(folder: Path, geom: str) -> str:
+    """Write the shipped model with another collision geometry on every wheel."""
+    return altered(folder, '<geom type="sphere" size="0.0508"', f"<geom {geom}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "geom"),
+    {
+        "cylinder": 'type="cylinder" size="0.0508 0.02"',
+        "capsule": 'type="capsule" size="0.0508 0.02"',
+        "ellipsoid": 'type="ellipsoid" size="0.0508 0.02 0.0508"',
+    }.items(),
+)
+def test_round_wheels_are_read(shape: str, geom: str, tmp_path: Path) -> None:
+    """Any round shape is a wheel, of the radius that it rolls on."""
+    vehicle = load_vehicle(with_wheels(tmp_path, geom))
+    assert vehicle.wheel_shape == shape
+    assert vehicle.wheel_radius == pytest.approx(0.0508)
+
+
+def test_box_wheels_are_refused_except_for_examination(tmp_path: Path) -> None:
+    """A box stands on one corner after another; nobody should train on that."""
+    model = with_wheels(tmp_path, 'type="box" size="0.0508 0.02 0.0508"')
+    with pytest.raises(ModelError, match="collide as a box"):
         load_vehicle(model)
+    assert load_vehicle(model, lenient=True).wheel_shape == "box"

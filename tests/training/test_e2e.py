@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from diffcar.config import TrainE2EConfig, load_config
+from diffcar.controllers import build_tracking_mlp
 from diffcar.errors import GradientError
 from diffcar.path import load_path
 from diffcar.sim.car import GenesisCar
 from diffcar.tracking import compute_error_state
-from diffcar.training.checkpoint import build_tracking_mlp
 from diffcar.training.e2e import E2ETrainer, draw_starts
 
 pytestmark = pytest.mark.genesis

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from diffcar.config import PathConfig, TrainE2EConfig
+from diffcar.controllers import build_tracking_mlp
 from diffcar.errors import CheckpointError, OutputError
 from diffcar.files import check_outputs, write_atomically
 from diffcar.path import load_path
 from diffcar.sim.vehicle import load_vehicle
 from diffcar.training.checkpoint import (
-    build_tracking_mlp,
     checkpoint_content,
     config_values,
     load_checkpoint,

@@ -14,7 +14,8 @@ Two faults of Genesis 1.4.5, both in how a `RigidEntity` tapes its control input
    until the next write the target is held, so what later steps add belongs to the same input.
 
 Both rest on private attributes. `repair_control_tape` therefore refuses an entity that lacks them,
-and `diffcar.sim.scene` proves the result by a finite difference before it is used.
+leaves the targets alone where Genesis treats them otherwise by now, and `diffcar.sim.scene` proves
+the result by a finite difference before it is used.
 """
 
 from types import MethodType
@@ -24,12 +25,15 @@ import torch
 from torch import Tensor
 
 from diffcar.errors import SimulationError
+from diffcar.sim.repairs.upstream import is_as_known
 
 if TYPE_CHECKING:
     from genesis.engine.entities import RigidEntity
 
 __all__ = ["repair_control_tape"]
 
+# Of the entity's process_input_grad in genesis-world 1.4.5.
+_KNOWN_INPUT_GRAD = "32bf1955d0bba321"
 _TARGETS = {
     "control_dofs_position": {"position": "ctrl_pos"},
     "control_dofs_velocity": {"velocity": "ctrl_vel"},
@@ -37,11 +41,12 @@ _TARGETS = {
 }
 
 
-def repair_control_tape(entity: "RigidEntity") -> None:
+def repair_control_tape(entity: "RigidEntity", *, with_targets: bool = True) -> None:
     """Repair the control tape of one entity of a built differentiable scene.
 
     Args:
         entity: The robot; control it afterwards under `torch.no_grad`, or with any tensors.
+        with_targets: Whether to hand out the adjoint of PD targets (fault 2), too.
 
     Raises:
         SimulationError: If this Genesis does not tape control inputs as 1.4.5 does.
@@ -64,7 +69,9 @@ def repair_control_tape(entity: "RigidEntity") -> None:
             hint="install genesis-world 1.4.5",
         )
     entity.process_input = MethodType(_process_input_off_graph, entity)
-    entity.process_input_grad = MethodType(_process_input_grad_with_targets, entity)
+    upstream = type(entity).process_input_grad
+    if with_targets and is_as_known(upstream, _KNOWN_INPUT_GRAD, repair="PD targets"):
+        entity.process_input_grad = MethodType(_process_input_grad_with_targets, entity)
 
 
 def _process_input_off_graph(entity: "RigidEntity", in_backward: bool = False) -> Any:  # noqa: ANN401

@@ -1,0 +1,194 @@
+"""The Franka arm in Genesis, differentiable or plain."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from diffcar.sim.backend import translated_errors
+from diffcar.sim.video import FixedCamera
+
+if TYPE_CHECKING:
+    from genesis import Scene
+    from genesis.engine.entities import RigidEntity
+
+__all__ = ["ARM_MODEL", "HOME", "ON_GROUND", "ArmState", "GenesisArm"]
+
+ARM_MODEL = "xml/franka_emika_panda/panda.xml"
+"""The arm's MJCF file among Genesis's own assets."""
+
+NUM_ARM_JOINTS = 7
+
+HOME = (0.0, -0.3, 0.0, -2.2, 0.0, 2.0, 0.785)
+"""Joint angles with the hand in front of the arm, half a metre high, pointing down [rad]."""
+
+ON_GROUND = (0.0, 0.535, 0.0, -2.342, 0.0, 2.878, 0.785)
+"""Joint angles that would put the fingertips a few millimetres into the ground [rad]."""
+
+_FINGER_GAP = 0.02
+# Stiffness [N m/rad], damping [N m s/rad] and force limits [N m] of the joints, as in Genesis's own
+# Franka examples; fingers in N/m, N s/m and N.
+_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0, 100.0, 100.0)
+_DAMPING = (450.0, 450.0, 350.0, 350.0, 200.0, 200.0, 200.0, 10.0, 10.0)
+_FORCE_LIMITS = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0, 100.0, 100.0)
+
+
+@dataclass(frozen=True)
+class ArmState:
+    """What an arm reports after a step."""
+
+    joint_angles: Tensor
+    """The seven joints of the arm [rad], shape (B, 7)."""
+    joint_velocities: Tensor
+    """Their velocities [rad/s], shape (B, 7)."""
+    hand_position: Tensor
+    """World position of the hand's frame [m], shape (B, 3)."""
+    qpos: Tensor
+    """All generalised positions, fingers last, shape (B, 9)."""
+    dofs_velocity: Tensor
+    """All generalised velocities, shape (B, 9)."""
+
+
+class GenesisArm:
+    """Parallel Franka arms in a built Genesis scene.
+
+    Args:
+        scene: The built scene.
+        entity: The arm in it.
+        num_envs: Number of parallel environments.
+        camera: What films the scene, if anything does.
+    """
+
+    def __init__(
+        self,
+        scene: "Scene",
+        entity: "RigidEntity",
+        *,
+        num_envs: int,
+        camera: FixedCamera | None = None,
+    ) -> None:
+        import genesis as gs
+
+        self.scene = scene
+        self.entity = entity
+        self.num_envs = num_envs
+        self.camera = camera
+        self.dt = float(scene.sim.dt)
+        self.dtype: torch.dtype = gs.tc_float
+        self.device: torch.device = gs.device
+        self.home = self.tensor(HOME)
+        self.differentiable = bool(scene.requires_grad)
+        self.last_command: dict[str, Tensor] = {}
+        self._joints = list(range(NUM_ARM_JOINTS))
+        self._fingers = list(range(NUM_ARM_JOINTS, entity.n_dofs))
+        self._hand = int(entity.get_link("hand").idx)
+        self._state: ArmState | None = None
+        self._is_taped = True
+        entity.set_dofs_kp(_STIFFNESS)
+        entity.set_dofs_kv(_DAMPING)
+        entity.set_dofs_force_range([-limit for limit in _FORCE_LIMITS], _FORCE_LIMITS)
+        low, high = entity.get_dofs_limit()
+        self.joint_limits: tuple[Tensor, Tensor] = (
+            low[..., :NUM_ARM_JOINTS].reshape(-1, NUM_ARM_JOINTS)[0],
+            high[..., :NUM_ARM_JOINTS].reshape(-1, NUM_ARM_JOINTS)[0],
+        )
+        """Lowest and highest angle of each joint [rad], shape (7,) each."""
+
+    def tensor(self, values: object) -> Tensor:
+        """Return values in the scene's number format, on its device."""
+        return torch.as_tensor(values, dtype=self.dtype, device=self.device)
+
+    def reset(self, joint_angles: Tensor) -> None:
+        """Place the arms at rest, fingers a little open; begins a new graph.
+
+        Args:
+            joint_angles: Of the seven joints [rad], shape (7,) or (B, 7).
+        """
+        angles = joint_angles.expand(self.num_envs, NUM_ARM_JOINTS)
+        fingers = torch.full_like(angles[:, :2], _FINGER_GAP)
+        qpos = torch.cat([angles, fingers], dim=-1)
+        self._place(qpos, torch.zeros_like(qpos))
+
+    def resume(self, state: ArmState) -> None:
+        """Continue from the values of a state read earlier; begins a new graph."""
+        self._place(state.qpos.detach(), state.dofs_velocity.detach())
+
+    def read(self) -> ArmState:
+        """Return the present state; repeated reads between steps cost nothing."""
+        if self._state is None:
+            self._state = self._read()
+        return self._state
+
+    def apply_targets(self, joint_angles: Tensor) -> None:
+        """Hand joint angles [rad], shape (B, 7), to Genesis's position servos."""
+        # The tape keeps this very tensor, so its gradient flows although nothing is recorded here
+        # (see sim/repairs/control_tape.py).
+        with torch.no_grad():
+            self.entity.control_dofs_position(joint_angles, self._joints)
+        self.last_command = {"command: joint targets": joint_angles}
+
+    def apply_torques(self, torques: Tensor) -> None:
+        """Command joint torques [N m], shape (B, 7)."""
+        with torch.no_grad():
+            self.entity.control_dofs_force(torques, self._joints)
+        self.last_command = {"command: joint torques": torques}
+
+    def step(self) -> None:
+        """Advance all arms by `dt`."""
+        with translated_errors():
+            self.scene.step()
+        self._is_taped &= torch.is_grad_enabled()
+        self._state = None
+
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate through the steps since the last reset; rewinds the simulator.
+
+        Raises:
+            SimulationError: If Genesis meets a gradient that is not a number.
+        """
+        with translated_errors():
+            loss.backward()
+
+    def servo_torques(self) -> Tensor:
+        """Return what the position servos give at present [N m], shape (B, 7), off the graph."""
+        return self.entity.get_dofs_control_force()[:, : len(self._joints)].clone()
+
+    def is_touching(self) -> Tensor:
+        """Return whether contact pushes on any part of each arm, shape (B,)."""
+        with torch.no_grad():
+            forces = self.entity.get_links_net_contact_force()
+        return (forces.norm(dim=-1) > 0).any(-1)
+
+    def _place(self, qpos: Tensor, velocity: Tensor) -> None:
+        """Set the whole state, forget what was controlled before, hold the fingers still."""
+        with torch.no_grad():
+            self.scene.reset()
+            self.entity.set_qpos(qpos, zero_velocity=False)
+            self.entity.set_dofs_velocity(velocity)
+            self.entity.control_dofs_position(
+                torch.full_like(qpos[:, NUM_ARM_JOINTS:], _FINGER_GAP), self._fingers
+            )
+        self._is_taped = True
+        self._state = None
+
+    def _read(self) -> ArmState:
+        """Read the state from the solver."""
+        if self.differentiable:
+            # After a step that was not taped there is no graph that a read could join.
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self._is_taped):
+                state = self.scene.sim.rigid_solver.get_state()
+            first_q, first_dof = self.entity.q_start, self.entity.dof_start
+            qpos = state.qpos[:, first_q : first_q + self.entity.n_qs]
+            velocity = state.dofs_vel[:, first_dof : first_dof + self.entity.n_dofs]
+            hand = state.links_pos[:, self._hand]
+        else:
+            qpos, velocity = self.entity.get_qpos(), self.entity.get_dofs_velocity()
+            hand = self.entity.get_links_pos()[:, self._hand - self.entity.link_start]
+        return ArmState(
+            joint_angles=qpos[:, :NUM_ARM_JOINTS],
+            joint_velocities=velocity[:, :NUM_ARM_JOINTS],
+            hand_position=hand,
+            qpos=qpos,
+            dofs_velocity=velocity,
+        )

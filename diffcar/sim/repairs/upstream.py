@@ -1,0 +1,42 @@
+"""Tells whether the installed Genesis still is what a repair was written for."""
+
+import hashlib
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["fingerprint", "is_as_known"]
+
+
+def fingerprint(function: Callable[..., Any] | None) -> str:
+    """Return a short hash of a function's source, blanks apart; without source raise TypeError."""
+    if function is None:
+        raise TypeError("no such function")
+    source = "".join(inspect.getsource(function).split())
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str) -> bool:
+    """Return whether a function of Genesis is the one that a repair corrects, else warn.
+
+    A repair of something that has changed would be a guess, so it must step aside.
+
+    Args:
+        function: Genesis's function.
+        known: Its fingerprint when the repair was written.
+        repair: Name of the repair, for the warning.
+    """
+    try:
+        found = fingerprint(function)
+    except (OSError, TypeError):
+        found = "no source"
+    if found == known:
+        return True
+    warnings.warn(
+        f"this Genesis differs from 1.4.5 where diffcar repairs {repair}, so the repair "
+        "steps aside; `diffcar check-grad` tells whether the gradients are right",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return False
