@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 import diffcar
+from diffcar.cli.check_grad import check_grad
+from diffcar.cli.franka_test import franka_test
 from diffcar.cli.simulate import simulate
 from diffcar.cli.train_e2e import train_e2e
 
@@ -19,6 +21,8 @@ app = typer.Typer(
 )
 app.command("train-e2e")(train_e2e)
 app.command("simulate")(simulate)
+app.command("check-grad")(check_grad)
+app.command("franka-test")(franka_test)
 
 
 def _print_version(is_wanted: bool) -> None:

@@ -1,0 +1,172 @@
+"""The results of `diffcar check-grad --entity rigid` as tables and a verdict."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from diffcar.cli.render import number, show_hops, titled
+
+if TYPE_CHECKING:
+    from diffcar.commands.check_grad import CheckGradResult
+
+__all__ = ["show_check_grad", "styled_verdict"]
+
+_REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
+
+
+def show_check_grad(result: "CheckGradResult", console: Console) -> None:
+    """Print the gradient's way, the attempts, the certificate, the wheels and the verdict."""
+    if result.hops:
+        show_hops(result.hops, console)
+    _show_attempts(result, console)
+    _show_certificate(result, console)
+    _show_parity(result, console)
+    if result.wheels:
+        _show_wheels(result, console)
+    _show_verdict(result, console)
+
+
+def styled_verdict(text: str) -> Text:
+    """Colour a verdict by what it says."""
+    if text.startswith("right"):
+        return Text(text, "green")
+    return Text(text, "yellow" if text.startswith(("kinks", "vacuous", "inexact")) else "red")
+
+
+def _show_attempts(result: "CheckGradResult", console: Console) -> None:
+    """Print what became of each way to get a gradient."""
+    table = titled(
+        "ways to get a gradient, tried just now, beside what the first report on it found", console
+    )
+    table.add_column("way", overflow="fold")
+    table.add_column("report")
+    table.add_column("today")
+    table.add_column("relative\nerror", justify="right")
+    table.add_column("error, and what to do instead", overflow="fold")
+    for attempt in result.attempts:
+        told = attempt.error or ""
+        if attempt.outcome != "right" and attempt.advice != "-":
+            told += f"\n-> {attempt.advice}"
+        table.add_row(
+            attempt.name,
+            _REPORTED[attempt.report],
+            styled_verdict(attempt.outcome),
+            number(attempt.relative_error),
+            told,
+        )
+    console.print(table)
+
+
+def _show_certificate(result: "CheckGradResult", console: Console) -> None:
+    """Print analytic against numeric directional derivatives."""
+    from diffcar.gradcheck.certificate import summarise, verdict
+
+    table = titled(
+        f"analytic against numeric directional derivatives, float{result.precision}, "
+        f"{result.actuation} actuation",
+        console,
+    )
+    table.add_column("regime")
+    table.add_column(Text("in it\n[%]"), justify="right")
+    table.add_column("by")
+    for heading in (
+        "steps",
+        "dirs.",
+        "kinks",
+        "median\nerror",
+        "worst\nerror",
+        "1 - cos",
+        "plateau",
+    ):
+        table.add_column(Text(heading), justify="right")
+    if result.reference:
+        table.add_column("worst against\nfloat64", justify="right")
+    table.add_column("verdict")
+    for row in result.rows:
+        summary = summarise(row.checks)
+        judged = row.against(result.reference_of(row)) if result.reference else row
+        cells = [
+            row.regime,
+            f"{100 * row.regime_fraction:.0f}",
+            row.parameter,
+            str(row.horizon),
+            str(summary.num_directions),
+            str(summary.num_kinks),
+            number(summary.median_relative_error),
+            number(summary.worst_relative_error),
+            number(abs(1 - summary.cosine)),
+            number(summary.uncertainty),
+        ]
+        if result.reference:
+            cells.append(number(summarise(judged.checks).worst_relative_error))
+        table.add_row(*cells, styled_verdict(verdict(judged.checks, result.tolerance)))
+    console.print(table)
+    console.print(
+        "In it: how much of the time the cars were in the regime. Plateau: how far differences at "
+        "neighbouring step sizes disagree at the worst; nothing finer can be told.",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _show_parity(result: "CheckGradResult", console: Console) -> None:
+    """Print how far differentiable and plain mode drift apart."""
+    told = ", ".join(f"{number(1e6 * p.position_m)} µm after {p.horizon}" for p in result.parity)
+    console.print(
+        f"\nthe same actions in differentiable and in plain mode, largest distance between two "
+        f"rolling cars: {told} steps",
+        highlight=False,
+    )
+
+
+def _show_wheels(result: "CheckGradResult", console: Console) -> None:
+    """Print which shapes roll differentiably."""
+    first = result.wheels[0]
+    table = titled(
+        f"wheels of six shapes rolling on a plane for {first.horizon} steps, worst of "
+        f"{first.num_directions} directions",
+        console,
+    )
+    table.add_column("shape")
+    table.add_column("Genesis as\nit comes", justify="right")
+    table.add_column("with diffcar's\nrepairs", justify="right")
+    table.add_column("kinks", justify="right")
+    table.add_column("verdict")
+    table.add_column("error", overflow="fold")
+    for wheel in result.wheels:
+        table.add_row(
+            wheel.shape,
+            number(wheel.relative_error_as_it_comes),
+            number(wheel.relative_error),
+            str(wheel.num_kinks),
+            styled_verdict(wheel.verdict),
+            wheel.error or "",
+        )
+    console.print(table)
+
+
+def _show_verdict(result: "CheckGradResult", console: Console) -> None:
+    """Print the sentence that matters."""
+    for failure in result.failures:
+        console.print(Text(f"not checked: {failure}", "red"), soft_wrap=True)
+    worst = number(result.worst_relative_error)
+    repairs = "with diffcar's repairs" if result.with_repairs else "Genesis as it comes"
+    subject = f"{result.model}, {result.wheel_shape} wheels, {repairs}"
+    if result.certified:
+        line = Text.assemble(
+            ("certified", "bold green"),
+            f": {subject}: the gradient of rolling cars is right, worst relative error {worst} "
+            f"over {', '.join(map(str, result.horizons))} steps (tolerance "
+            f"{number(result.tolerance)})",
+        )
+    else:
+        line = Text.assemble(
+            ("not certified", "bold red"),
+            f": {subject}: worst relative error of rolling cars {worst} (tolerance "
+            f"{number(result.tolerance)})",
+        )
+    console.print(line, soft_wrap=True)
+    if result.hint:
+        console.print(Text.assemble(("hint: ", "cyan"), result.hint), soft_wrap=True)
+    console.print(f"{result.wall_seconds:.0f} s in all", highlight=False)

@@ -1,0 +1,348 @@
+"""The certificate: the gradient that training uses against finite differences, many at once.
+
+Every environment of a differentiable scene is a case of its own: a regime, a kind of parameter and
+a random direction. One backward pass and two rollouts a step size therefore check all of them.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from diffcar.config import CertificateConfig, LossConfig
+from diffcar.controllers import MLPController, TrackingMLP
+from diffcar.gradcheck.finite_differences import (
+    FLOOR_RATIO,
+    DirectionalCheck,
+    check_environments,
+    random_directions,
+    slopes_of_rows,
+)
+from diffcar.gradcheck.regimes import Cases, draw_cases
+from diffcar.losses import tracking_costs
+from diffcar.path import ReferencePath
+from diffcar.rollout import Trajectory, rollout
+from diffcar.sim.backend import translated_errors
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import CarState
+from diffcar.tracking import ErrorState
+
+__all__ = [
+    "RIGHT_TO_PLATEAU",
+    "CertificateRow",
+    "Certifier",
+    "Summary",
+    "summarise",
+    "verdict",
+]
+
+OnStep = Callable[[CarState, ErrorState], None]
+
+# Only what the physics carries: terms on the action itself would drown a wrong gradient.
+_LOSS = LossConfig(effort=0.0, smoothness=0.0)
+# Norms of the directions, so that one sweep of step sizes suits all parameters.
+_HEIGHT_SHARE = 1e-3
+# With more kinks than this there is nothing left to judge by; without a slope, nothing at all.
+_MAX_KINK_SHARE = 0.25
+_SMALLEST_SLOPE = 1e-9
+RIGHT_TO_PLATEAU = "right to plateau"
+# A gradient that is off by less than this is inexact, not wrong.
+_INEXACT = 1e-3
+_SCALES = {"actions": 3.0, "initial state": 1.0, "network weights": 10.0}
+
+
+@dataclass(frozen=True)
+class CertificateRow:
+    """The directions of one regime, kind of parameter and horizon."""
+
+    regime: str
+    """`rolling`, `sliding` or `airborne`."""
+    parameter: str
+    """`actions`, `initial state` or `network weights`."""
+    horizon: int
+    """Control steps of the rollout."""
+    checks: tuple[DirectionalCheck, ...]
+    """One a direction."""
+    regime_fraction: float
+    """Fraction of the steps at which the cars were in the regime."""
+
+    def against(self, reference: Sequence[float]) -> "CertificateRow":
+        """Return the row with derivatives computed otherwise in place of the differences."""
+        typical = math.sqrt(statistics.fmean(value**2 for value in reference))
+        checks = []
+        for check, value in zip(self.checks, reference, strict=True):
+            larger = max(abs(check.analytic_gradient), abs(value), FLOOR_RATIO * typical)
+            error = abs(check.analytic_gradient - value) / larger
+            checks.append(
+                replace(
+                    check,
+                    numeric_gradient=value,
+                    relative_error=error,
+                    uncertainty=0.0,
+                    is_kink=False,
+                )
+            )
+        return replace(self, checks=tuple(checks))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What directions come to."""
+
+    num_directions: int
+    """How many there were."""
+    num_kinks: int
+    """Those of them along which no derivative exists."""
+    median_relative_error: float
+    """Over the smooth ones; not a number if there is none."""
+    worst_relative_error: float
+    """Over the smooth ones; not a number if there is none."""
+    cosine: float
+    """Between the analytic and the numeric derivatives as vectors."""
+    uncertainty: float
+    """Largest relative change of a difference between neighbouring step sizes."""
+
+
+def summarise(checks: Sequence[DirectionalCheck]) -> Summary:
+    """Return the figures of directions, kinks left out."""
+    smooth = [check for check in checks if not check.is_kink]
+    errors = [check.relative_error for check in smooth] or [math.nan]
+    analytic = torch.tensor([check.analytic_gradient for check in smooth], dtype=torch.float64)
+    numeric = torch.tensor([check.numeric_gradient for check in smooth], dtype=torch.float64)
+    # An error that is not a number is the worst of all, whatever `max` makes of it.
+    is_broken = any(math.isnan(error) for error in errors)
+    return Summary(
+        num_directions=len(checks),
+        num_kinks=len(checks) - len(smooth),
+        median_relative_error=statistics.median(errors),
+        worst_relative_error=math.nan if is_broken else max(errors),
+        cosine=float(torch.nn.functional.cosine_similarity(analytic, numeric, dim=0, eps=0.0)),
+        uncertainty=max((check.uncertainty for check in smooth), default=math.nan),
+    )
+
+
+def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> str:
+    """Say in words what directions come to.
+
+    Args:
+        checks: At least one.
+        tolerance: Largest relative error that is right.
+
+    Returns:
+        `right`; `right to plateau`, where some difference is known less well than the tolerance
+        and the gradient lies within that; `kinks`, where too many directions have no derivative;
+        `vacuous`, where nothing depends on the parameters; `inexact` up to a thousandth; or
+        `wrong`.
+    """
+    smooth = [check for check in checks if not check.is_kink]
+    if len(checks) - len(smooth) > _MAX_KINK_SHARE * len(checks):
+        return "kinks"
+    if not all(check.agrees(tolerance) for check in smooth):
+        is_near = all(check.relative_error <= _INEXACT for check in smooth)
+        return "inexact" if is_near else "wrong"
+    if max(abs(check.numeric_gradient) for check in smooth) < _SMALLEST_SLOPE:
+        return "vacuous"
+    if not all(check.is_resolved(tolerance) for check in smooth):
+        return RIGHT_TO_PLATEAU
+    return "right"
+
+
+class Certifier:
+    """Checks gradients in one scene.
+
+    Args:
+        scene: Differentiable cars; as many as `config` has cases.
+        controller: A network of the kind that is trained; its weights are the ones perturbed.
+        path: The reference.
+        config: How many directions, and where.
+        seed: Of starts, actions and directions.
+    """
+
+    def __init__(
+        self,
+        scene: GenesisCar,
+        controller: TrackingMLP,
+        path: ReferencePath,
+        config: CertificateConfig,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.scene = scene
+        self.controller = controller
+        self.path = path
+        self.config = config
+        self.seed = seed
+        self.cases: Cases = draw_cases(config, path, scene, seed=seed)
+
+    def certify(self, horizon: int) -> Iterator[CertificateRow]:
+        """Yield the rows of one horizon.
+
+        Raises:
+            SimulationError: If Genesis meets a gradient that is not a number.
+        """
+        parameters = self._parameters(horizon)
+        sliding: list[Tensor] = []
+        airborne: list[Tensor] = []
+
+        def note_regime(state: CarState, errors: ErrorState) -> None:
+            sliding.append(self.cases.is_sliding(state, self.scene))
+            airborne.append(self.cases.is_airborne(state, self.scene))
+
+        def costs() -> Tensor:
+            sliding.clear()
+            airborne.clear()
+            return self._costs(parameters, horizon, note_regime)
+
+        with translated_errors():
+            checks = check_environments(
+                costs,
+                [tensor for group in parameters.values() for tensor in group],
+                self._directions(parameters),
+                step_sizes=self.config.step_sizes or (),
+            )
+        in_air = torch.stack(airborne).double().mean(0)
+        in_slide = torch.stack(sliding).double().mean(0)
+        fractions = {"airborne": in_air, "sliding": in_slide, "rolling": 1 - in_air - in_slide}
+        for regime, parameter, rows in self.cases.groups():
+            yield CertificateRow(
+                regime=regime,
+                parameter=parameter,
+                horizon=horizon,
+                checks=tuple(checks[row] for row in rows),
+                regime_fraction=float(fractions[regime][rows].mean()),
+            )
+
+    def slopes(self, horizon: int) -> list[float]:
+        """Return the analytic derivative of every case along its direction."""
+        parameters = self._parameters(horizon)
+        leaves = [tensor for group in parameters.values() for tensor in group]
+        loss = self._costs(parameters, horizon).sum()
+        with translated_errors():
+            gradients = torch.autograd.grad(loss, leaves)
+        slopes, _ = slopes_of_rows(gradients, self._directions(parameters))
+        return [slopes[row] for _, _, rows in self.cases.groups() for row in rows]
+
+    def positions(self, scene: GenesisCar) -> Tensor:
+        """Return where the cars are after each step in a scene of either mode, shape (T, B, 2)."""
+        horizon = max(self.config.horizons)
+        with torch.no_grad():
+            return self._roll_out(scene, self._parameters(horizon), horizon).position
+
+    def _costs(
+        self, parameters: dict[str, list[Tensor]], horizon: int, on_step: OnStep | None = None
+    ) -> Tensor:
+        """Return the tracking cost of every case, shape (B,)."""
+        trajectory = self._roll_out(self.scene, parameters, horizon, on_step)
+        return torch.stack(
+            list(tracking_costs(trajectory, _LOSS, self.scene.vehicle).values())
+        ).sum(0)
+
+    def _roll_out(
+        self,
+        scene: GenesisCar,
+        parameters: dict[str, list[Tensor]],
+        horizon: int,
+        on_step: OnStep | None = None,
+    ) -> Trajectory:
+        """Let all cases drive from their starts."""
+        actions, state, weights = parameters.values()
+        scene.friction_ratio = self.cases.friction_ratio
+        scene.place(self.cases.pose + state[0], self.cases.velocity + state[1])
+        driver = _CaseController(self.controller, actions[0], weights, self.cases.is_closed_loop)
+        return rollout(
+            scene,
+            driver,
+            self.path,
+            horizon,
+            arc_length_hint=self.cases.arc_length,
+            on_step=on_step,
+        )
+
+    def _parameters(self, horizon: int) -> dict[str, list[Tensor]]:
+        """Return the leaves that are perturbed, one row a case."""
+        like = self.cases.pose
+        num_cases = len(like)
+        network = self.controller.network
+        return {
+            "actions": [self.cases.actions[:, :horizon].clone().requires_grad_()],
+            "initial state": [
+                torch.zeros_like(self.cases.pose, requires_grad=True),
+                torch.zeros_like(self.cases.velocity, requires_grad=True),
+            ],
+            "network weights": [
+                weight.detach().expand(num_cases, *weight.shape).clone().requires_grad_()
+                for weight in network.parameters()
+            ],
+        }
+
+    def _directions(self, parameters: dict[str, list[Tensor]]) -> list[Tensor]:
+        """Draw for each case a direction in the kind of parameter that it is about."""
+        generator = torch.Generator().manual_seed(self.seed)
+        directions = []
+        for name, tensors in parameters.items():
+            sizes = [tensor[0].numel() for tensor in tensors]
+            rows = self.cases.of_parameter(name)
+            for tensor, size in zip(tensors, sizes, strict=True):
+                # Tensors of one kind share its norm by their sizes, as one long vector would.
+                share = _SCALES[name] * math.sqrt(size / sum(sizes))
+                drawn = random_directions(tensor.detach(), generator, scale=share)
+                if tensor.shape[1:] == (4,) and name == "initial state":
+                    # A wheel's contact is stiff: a millimetre of height is worth a metre of way.
+                    drawn[:, 2] *= _HEIGHT_SHARE
+                directions.append(drawn * rows.reshape(-1, *[1] * (tensor.dim() - 1)))
+        return directions
+
+
+class _CaseController:
+    """Plays back actions in some environments and closes the loop in the others.
+
+    Args:
+        controller: The network and what it observes.
+        actions: What is played back, shape (B, T, 2).
+        weights: The network's weights in each environment, in the order of its parameters.
+        is_closed_loop: Which environments the network drives, shape (B,).
+    """
+
+    name = "certificate"
+
+    def __init__(
+        self,
+        controller: TrackingMLP,
+        actions: Tensor,
+        weights: Sequence[Tensor],
+        is_closed_loop: Tensor,
+    ) -> None:
+        names = [name for name, _ in controller.network.named_parameters()]
+        network = _network_of_rows(controller.network, dict(zip(names, weights, strict=True)))
+        self.policy = TrackingMLP(
+            cast(MLPController, network), controller.observer, controller.vehicle
+        )
+        self.actions = actions
+        self.is_closed_loop = is_closed_loop
+        self.step = 0
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return the actions of the next step, shape (B, 2)."""
+        action = self.actions[:, self.step]
+        self.step += 1
+        return torch.where(self.is_closed_loop[:, None], self.policy(state, errors), action)
+
+
+def _network_of_rows(network: nn.Module, weights: dict[str, Tensor]) -> object:
+    """Return a function that applies a network with other weights in every environment."""
+
+    def apply(own: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.func.functional_call(network, own, (inputs,))
+
+    num_envs = len(next(iter(weights.values())))
+
+    def forward(inputs: Tensor) -> Tensor:
+        # The controller stacks what it sees and its mirror image: two rows an environment.
+        rows = inputs.reshape(-1, num_envs, inputs.shape[-1]).transpose(0, 1)
+        return torch.vmap(apply)(weights, rows).transpose(0, 1).flatten(0, 1)
+
+    return forward

@@ -1,0 +1,131 @@
+"""Which shapes of wheels roll differentiably, in Genesis as it comes and with the repairs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffcar.config import CertificateConfig, CheckGradConfig, DirectionsConfig
+from diffcar.controllers import build_tracking_mlp
+from diffcar.errors import SimulationError
+from diffcar.gradcheck.certificate import Certifier, summarise, verdict
+from diffcar.gradcheck.finite_differences import DirectionalCheck
+from diffcar.path import load_path
+from diffcar.sim.scene import apply_repairs, build_scene
+from diffcar.sim.vehicle import Vehicle, load_vehicle
+from diffcar.sim.wheels import WHEEL_SHAPES, with_wheels
+
+__all__ = ["WheelResult", "audit_wheels"]
+
+_HORIZON = 50
+_DIRECTIONS = DirectionsConfig(rolling=6, sliding=0, airborne=0)
+
+
+@dataclass(frozen=True)
+class WheelResult:
+    """One shape's gradients."""
+
+    shape: str
+    """What the wheels collide as."""
+    num_directions: int
+    """Directions compared over actions, initial state and network weights."""
+    horizon: int
+    """Control steps."""
+    relative_error: float | None
+    """Worst smooth direction with diffcar's repairs; None where no number came."""
+    num_kinks: int
+    """Directions without a derivative, with the repairs."""
+    relative_error_as_it_comes: float | None
+    """Worst smooth direction in Genesis as it comes; None where no number came."""
+    error: str | None
+    """What Genesis raised, if it did."""
+    verdict: str
+    """Of `certificate.verdict`, and whether that takes the repair."""
+
+
+def audit_wheels(
+    config: CheckGradConfig,
+    vehicle: Vehicle,
+    folder: Path,
+    on_stage: Callable[[str], None] = lambda text: None,
+) -> list[WheelResult]:
+    """Let the car roll on six shapes of wheels and check each one's gradients.
+
+    Args:
+        config: Precision, actuation and so on; the certificate's settings are not used, its
+            tolerance apart.
+        vehicle: The car whose wheels are replaced.
+        folder: Where the models go.
+        on_stage: Called with what is being done.
+
+    Returns:
+        A row a shape.
+    """
+    results = []
+    for shape in WHEEL_SHAPES:
+        on_stage(f"rolling on wheels of shape {shape}")
+        wheels = load_vehicle(with_wheels(vehicle.file, shape, folder), lenient=True)
+        results.append(_audit(config, wheels))
+    return results
+
+
+def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
+    """Check one car without and with the repairs."""
+    certificate = CertificateConfig(
+        horizons=[_HORIZON],
+        num_directions=_DIRECTIONS,
+        step_sizes=[2e-4, 3e-5, 4e-6],
+    )
+    tolerance = config.certificate.tolerance or 1e-6
+    scene = build_scene(
+        config,
+        num_envs=3 * _DIRECTIONS.rolling,
+        differentiable=True,
+        vehicle=vehicle,
+        with_repairs=False,
+    )
+    path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
+    controller = build_tracking_mlp(
+        config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
+    )
+    certifier = Certifier(scene, controller, path, certificate, seed=config.seed)
+    errors = []
+
+    def check() -> list[DirectionalCheck]:
+        try:
+            return [check for row in certifier.certify(_HORIZON) for check in row.checks]
+        except SimulationError as error:
+            errors.append(str(error))
+            return []
+
+    before = check()
+    apply_repairs(scene)
+    after = check()
+    return WheelResult(
+        shape=vehicle.wheel_shape,
+        num_directions=len(certifier.cases.regime),
+        horizon=_HORIZON,
+        relative_error=_worst(after),
+        num_kinks=sum(check.is_kink for check in after),
+        relative_error_as_it_comes=_worst(before),
+        error=errors[-1] if errors else None,
+        verdict=_verdict(before, after, tolerance),
+    )
+
+
+def _worst(checks: list[DirectionalCheck]) -> float | None:
+    """Return the worst error of the smooth directions, if there are any."""
+    worst = summarise(checks).worst_relative_error
+    return None if math.isnan(worst) else worst
+
+
+def _verdict(
+    before: list[DirectionalCheck], after: list[DirectionalCheck], tolerance: float
+) -> str:
+    """Say in words what the errors mean."""
+    if before and verdict(before, tolerance).startswith("right"):
+        return f"{verdict(before, tolerance)}, as it comes"
+    if not after:
+        return "wrong"
+    told = verdict(after, tolerance)
+    return f"{told}, with the repair" if told.startswith("right") else told
