@@ -1,5 +1,6 @@
 """The results of `diffcar check-grad --entity rigid` as tables and a verdict."""
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show_check_grad", "styled_verdict"]
 
+_SHORT = {"actions": "actions", "initial state": "state", "network weights": "weights"}
 _REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
 
@@ -67,47 +69,58 @@ def _show_certificate(result: "CheckGradResult", console: Console) -> None:
         f"{result.actuation} actuation",
         console,
     )
-    table.add_column("regime")
-    table.add_column(Text("in it\n[%]"), justify="right")
-    table.add_column("by")
-    for heading in (
-        "steps",
-        "dirs.",
-        "kinks",
-        "median\nerror",
-        "worst\nerror",
-        "1 - cos",
-        "plateau",
-    ):
-        table.add_column(Text(heading), justify="right")
+    table.add_column("regime", overflow="fold")
+    table.add_column("by", overflow="fold")
+    headings = ["steps", "dirs.\n/ kinks", "median\nerror", "worst\nerror", "1 - cos", "plateau"]
     if result.reference:
-        table.add_column("worst against\nfloat64", justify="right")
-    table.add_column("verdict")
+        headings.append("worst to\nfloat64")
+    for heading in headings:
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
+    last_of_horizon = (result.rows[-1].regime, result.rows[-1].parameter) if result.rows else ()
     for row in result.rows:
         summary = summarise(row.checks)
         judged = row.against(result.reference_of(row)) if result.reference else row
-        cells = [
-            row.regime,
-            f"{100 * row.regime_fraction:.0f}",
-            row.parameter,
-            str(row.horizon),
-            str(summary.num_directions),
-            str(summary.num_kinks),
-            number(summary.median_relative_error),
-            number(summary.worst_relative_error),
-            number(abs(1 - summary.cosine)),
-            number(summary.uncertainty),
+        errors = [
+            summary.median_relative_error,
+            summary.worst_relative_error,
+            abs(1 - summary.cosine),
+            summary.uncertainty,
         ]
         if result.reference:
-            cells.append(number(summarise(judged.checks).worst_relative_error))
-        table.add_row(*cells, styled_verdict(verdict(judged.checks, result.tolerance)))
+            errors.append(summarise(judged.checks).worst_relative_error)
+        table.add_row(
+            row.regime,
+            _SHORT[row.parameter],
+            str(row.horizon),
+            f"{summary.num_directions} / {summary.num_kinks}",
+            *(_short_number(error) for error in errors),
+            styled_verdict(verdict(judged.checks, result.tolerance)),
+            end_section=(row.regime, row.parameter) == last_of_horizon,
+        )
     console.print(table)
     console.print(
-        "In it: how much of the time the cars were in the regime. Plateau: how far differences at "
-        "neighbouring step sizes disagree at the worst; nothing finer can be told.",
+        "state: initial state; weights: of the network, in closed loop. plateau: how far "
+        f"differences at neighbouring step sizes disagree at the worst. {_time_in_regimes(result)}",
         style="dim",
         highlight=False,
     )
+
+
+def _time_in_regimes(result: "CheckGradResult") -> str:
+    """Say how much of the longest rollouts the cars were in their regimes."""
+    longest = max((row.horizon for row in result.rows), default=0)
+    shares: dict[str, list[float]] = {}
+    for row in result.rows:
+        if row.horizon == longest:
+            shares.setdefault(row.regime, []).append(row.regime_fraction)
+    told = [f"{regime} {100 * sum(own) / len(own):.0f} %" for regime, own in shares.items()]
+    return f"Over {longest} steps the cars were {', '.join(told)} of the time." if told else ""
+
+
+def _short_number(value: float) -> str:
+    """Return two significant digits of an error."""
+    return "-" if not math.isfinite(value) else f"{value:.1e}"
 
 
 def _show_parity(result: "CheckGradResult", console: Console) -> None:

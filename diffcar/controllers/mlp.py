@@ -54,6 +54,26 @@ class MLPController(nn.Module):
         """
         return self.network(observation)
 
+    def forward_with(self, weights: Sequence[Tensor], observation: Tensor) -> Tensor:
+        """Return the actions of many networks at once, each with weights of its own.
+
+        Args:
+            weights: In the order of `parameters()`, each with the network as first dimension.
+            observation: What each network sees, shape (networks, B, num_observations).
+
+        Returns:
+            Actions, shape (networks, B, num_actions).
+        """
+        own = iter(weights)
+        result = observation
+        for layer in self.network:
+            if isinstance(layer, nn.Linear):
+                matrix, bias = next(own), next(own)
+                result = torch.baddbmm(bias[:, None, :], result, matrix.transpose(1, 2))
+            else:
+                result = layer(result)
+        return result
+
 
 def _linear(width_in: int, width_out: int, generator: torch.Generator | None) -> nn.Linear:
     """Return a linear layer with orthogonal weights from `generator` and zero bias."""

@@ -8,10 +8,10 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffcar.config import CertificateConfig, LossConfig
 from diffcar.controllers import MLPController, TrackingMLP
@@ -316,33 +316,31 @@ class _CaseController:
         weights: Sequence[Tensor],
         is_closed_loop: Tensor,
     ) -> None:
-        names = [name for name, _ in controller.network.named_parameters()]
-        network = _network_of_rows(controller.network, dict(zip(names, weights, strict=True)))
+        self.rows = is_closed_loop.nonzero()[:, 0]
+        network, own = controller.network, [weight[self.rows] for weight in weights]
+
+        def forward(inputs: Tensor) -> Tensor:
+            # The controller stacks what it sees and its mirror image: two rows an environment.
+            both = inputs.reshape(2, len(self.rows), -1).transpose(0, 1)
+            return network.forward_with(own, both).transpose(0, 1).flatten(0, 1)
+
         self.policy = TrackingMLP(
-            cast(MLPController, network), controller.observer, controller.vehicle
+            cast(MLPController, forward), controller.observer, controller.vehicle
         )
         self.actions = actions
-        self.is_closed_loop = is_closed_loop
         self.step = 0
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return the actions of the next step, shape (B, 2)."""
         action = self.actions[:, self.step]
         self.step += 1
-        return torch.where(self.is_closed_loop[:, None], self.policy(state, errors), action)
+        own = (_rows_of(state, self.rows), _rows_of(errors, self.rows))
+        return action.index_copy(0, self.rows, self.policy(*own))
 
 
-def _network_of_rows(network: nn.Module, weights: dict[str, Tensor]) -> object:
-    """Return a function that applies a network with other weights in every environment."""
+RecordT = TypeVar("RecordT", CarState, ErrorState)
 
-    def apply(own: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return torch.func.functional_call(network, own, (inputs,))
 
-    num_envs = len(next(iter(weights.values())))
-
-    def forward(inputs: Tensor) -> Tensor:
-        # The controller stacks what it sees and its mirror image: two rows an environment.
-        rows = inputs.reshape(-1, num_envs, inputs.shape[-1]).transpose(0, 1)
-        return torch.vmap(apply)(weights, rows).transpose(0, 1).flatten(0, 1)
-
-    return forward
+def _rows_of(record: RecordT, rows: Tensor) -> RecordT:
+    """Return some environments of a record of tensors."""
+    return replace(record, **{name: value[rows] for name, value in vars(record).items()})
