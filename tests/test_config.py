@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from diffcar.config import (
+    CheckGradConfig,
     FrankaTestConfig,
     SimulateConfig,
     TrainE2EConfig,
@@ -42,6 +43,7 @@ def test_resolved_configuration_reads_back_equal() -> None:
         ("train_e2e", TrainE2EConfig),
         ("simulate", SimulateConfig),
         ("franka_test", FrankaTestConfig),
+        ("check_grad", CheckGradConfig),
     ],
 )
 def test_shipped_file_holds_the_defaults(name: str, schema: type[TrainE2EConfig]) -> None:

@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 _PLAIN_LINE_INTERVAL = 5
+# Differences in float32 are known to a few percent; kinks under the cars make single ones worse.
+_SUSPICIOUS_GRADIENT_ERROR = 0.2
 
 _METRIC_ROWS = {
     "cross_track_rmse_m": ("cross-track RMSE", "mm", 1e3),
@@ -125,6 +127,11 @@ class TrainingDisplay(_Display):
             self._progress.update(
                 self._task, completed=event.iteration, status=f"{status}\n{terms}"
             )
+            if event.gradient_error > _SUSPICIOUS_GRADIENT_ERROR:
+                self.say(
+                    f"update {event.iteration}: the gradient differs from a finite difference by "
+                    f"{event.gradient_error:.2g}"
+                )
             if event.is_skipped:
                 self.say(f"update {event.iteration}: loss or gradient not finite, skipped")
             elif not self._is_live and event.iteration % _PLAIN_LINE_INTERVAL == 0:
@@ -191,7 +198,28 @@ def show_training(result: "TrainE2EResult", console: Console) -> None:
         f"{result.train_seconds:.0f} s of training, {result.wall_seconds:.0f} s in all",
         highlight=False,
     )
+    _show_gradient_health(result, console)
     console.print(f"run folder: {result.run_folder}", highlight=False, soft_wrap=True)
+
+
+def _show_gradient_health(result: "TrainE2EResult", console: Console) -> None:
+    """Print what the checks of the gradient before and during training found."""
+    told = []
+    if (certificate := result.certificate) is not None:
+        told.append(
+            f"before training, {certificate.num_directions} directions over {certificate.horizon} "
+            f"steps: {certificate.verdict}, median error "
+            f"{number(certificate.median_relative_error)}, worst "
+            f"{number(certificate.worst_relative_error)}"
+        )
+    if result.worst_gradient_error is not None:
+        told.append(f"worst spot check during it: {number(result.worst_gradient_error)}")
+    if told:
+        console.print(
+            f"gradient against finite differences: {'; '.join(told)}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def show_hops(hops: Sequence["Hop"], console: Console) -> None:

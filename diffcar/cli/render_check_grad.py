@@ -31,7 +31,7 @@ def show_check_grad(result: "CheckGradResult", console: Console) -> None:
 
 def styled_verdict(text: str) -> Text:
     """Colour a verdict by what it says."""
-    if text.startswith("right"):
+    if text.startswith(("right", "arrives")):
         return Text(text, "green")
     return Text(text, "yellow" if text.startswith(("kinks", "vacuous", "inexact")) else "red")
 

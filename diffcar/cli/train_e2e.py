@@ -25,6 +25,9 @@ def train_e2e(
     stop_after: Annotated[
         int | None, typer.Option(min=1, help="Stop this session after so many updates.")
     ] = None,
+    certify: Annotated[
+        bool, typer.Option(help="Check the gradients against finite differences first.")
+    ] = True,
     config_file: options.ConfigFile = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
@@ -72,6 +75,7 @@ def train_e2e(
                 out=out,
                 resume=resume,
                 stop_after=stop_after,
+                certify=certify,
                 verbose=verbose,
                 on_event=display.show,
             )

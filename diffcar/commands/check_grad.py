@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from diffcar.commands.train_e2e import Stage
-from diffcar.config import CertificateConfig, CheckGradConfig, LossConfig
+from diffcar.config import CheckGradConfig, LossConfig
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.errors import ModelError, SimulationError
 from diffcar.gradcheck import Hop, trace_hops
@@ -24,6 +24,7 @@ from diffcar.gradcheck.certificate import (
     verdict,
 )
 from diffcar.gradcheck.finite_differences import DirectionalCheck
+from diffcar.gradcheck.regimes import labels_of
 from diffcar.gradcheck.wheel_audit import WheelResult, audit_wheels
 from diffcar.losses import tracking_loss_terms
 from diffcar.path import ReferencePath, load_path
@@ -203,7 +204,7 @@ class _Check:
         self.vehicle = vehicle
         self.verbose = verbose
         self.on_stage = on_stage
-        self.certificate = _with_step_sizes(config)
+        self.horizons = config.certificate.horizons
         self.result = CheckGradResult(
             model=config.model or "assets/car.xml",
             wheel_shape=vehicle.wheel_shape,
@@ -216,9 +217,7 @@ class _Check:
         )
         on_stage(Stage("building the differentiable scene (a minute or two the first time)"))
         self.scene, self.path, self.controller = _open(config, vehicle, verbose=verbose)
-        self.certifier = Certifier(
-            self.scene, self.controller, self.path, self.certificate, seed=config.seed
-        )
+        self.certifier = _certifier(config, self.scene, self.controller, self.path)
 
     def probe(self) -> None:
         """Try the ways to a gradient, then follow it along the one that training uses."""
@@ -240,7 +239,7 @@ class _Check:
 
     def certify(self) -> None:
         """Compare with finite differences at every horizon."""
-        for horizon in self.certificate.horizons:
+        for horizon in self.horizons:
             self.on_stage(Stage(f"comparing with finite differences over {horizon} steps"))
             try:
                 self.result.rows += self.certifier.certify(horizon)
@@ -260,8 +259,7 @@ class _Check:
         ends = [self.certifier.positions(scene) for scene in (self.scene, plain)]
         distance = (ends[0] - ends[1]).norm(dim=-1)[:, self.certifier.cases.of_regime("rolling")]
         self.result.parity = [
-            Parity(horizon, float(distance[horizon - 1].max()))
-            for horizon in self.certificate.horizons
+            Parity(horizon, float(distance[horizon - 1].max())) for horizon in self.horizons
         ]
 
     def _attempt(self, attempt: Attempt) -> None:
@@ -301,10 +299,19 @@ def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Ve
     return load_vehicle(adopted.file, lenient=True), list(adopted.notes)
 
 
-def _with_step_sizes(config: CheckGradConfig) -> CertificateConfig:
-    """Fill in step sizes that suit the precision."""
-    sizes = config.certificate.step_sizes or list(_STEP_SIZES[config.precision])
-    return config.certificate.model_copy(update={"step_sizes": sizes})
+def _certifier(
+    config: CheckGradConfig, scene: GenesisCar, controller: TrackingMLP, path: ReferencePath
+) -> Certifier:
+    """Set up the comparison, with step sizes that suit the precision."""
+    return Certifier(
+        scene,
+        controller,
+        path,
+        labels_of(config.certificate),
+        max_horizon=max(config.certificate.horizons),
+        step_sizes=config.certificate.step_sizes or _STEP_SIZES[config.precision],
+        seed=config.seed,
+    )
 
 
 def _open(
@@ -313,7 +320,7 @@ def _open(
     """Build the scene with a car for every direction, still without repairs."""
     scene = build_scene(
         config,
-        num_envs=3 * sum(config.certificate.num_directions.model_dump().values()),
+        num_envs=len(labels_of(config.certificate)),
         differentiable=True,
         vehicle=vehicle,
         with_repairs=False,
@@ -344,7 +351,7 @@ def _slopes_by_horizon(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, l
     scene, path, controller = _open(config, vehicle)
     if config.repairs:
         apply_repairs(scene)
-    certifier = Certifier(scene, controller, path, _with_step_sizes(config), seed=config.seed)
+    certifier = _certifier(config, scene, controller, path)
     return {horizon: certifier.slopes(horizon) for horizon in config.certificate.horizons}
 
 

@@ -1,5 +1,6 @@
 """`diffcar train-e2e`: train an MLP through the physics, judge it in plain physics."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,8 +12,11 @@ from torch import Tensor
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.drive import Drive, drive
+from diffcar.errors import GradientError
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
+from diffcar.files import write_atomically
 from diffcar.gradcheck import Hop, trace_hops
+from diffcar.gradcheck.certificate import certify_scene, summarise, verdict
 from diffcar.path import BUILTIN_PATHS, ReferencePath, load_path
 from diffcar.plots import plot_drive, plot_training
 from diffcar.rollout import Trajectory
@@ -28,10 +32,22 @@ from diffcar.training.e2e import E2ETrainer, TrainStep, draw_starts
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import Evaluated, TrainingSession
 
-__all__ = ["Event", "PathScore", "Stage", "TrainE2EResult", "Warned", "as_json", "run"]
+__all__ = [
+    "Event",
+    "PathScore",
+    "ShortCertificate",
+    "Stage",
+    "TrainE2EResult",
+    "Warned",
+    "as_json",
+    "run",
+]
 
 _SKIP_DISTANCE = 2.0
 _DRAWN_TIME = 10.0
+_CERTIFIED_HORIZON = 32
+# In float32 it is the differences, not the gradient, that are known to a hundredth only.
+_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 2e-2}
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,28 @@ class PathScore:
     """After the first two metres."""
 
 
+@dataclass(frozen=True)
+class ShortCertificate:
+    """What the check of the gradients before training came to."""
+
+    verdict: str
+    """See `gradcheck.certificate.verdict`."""
+    horizon: int
+    """Control steps."""
+    tolerance: float
+    """Largest relative error that is right."""
+    num_directions: int
+    """Directions in actions, initial state and network weights."""
+    num_kinks: int
+    """Those of them along which no derivative exists."""
+    median_relative_error: float
+    """Over the smooth ones."""
+    worst_relative_error: float
+    """Over the smooth ones."""
+    seconds: float
+    """Wall time it took [s]."""
+
+
 @dataclass
 class TrainE2EResult:
     """What a training run came to."""
@@ -82,6 +120,10 @@ class TrainE2EResult:
     """On the training path with the best weights."""
     scores: list[PathScore] = field(default_factory=list)
     """The best weights on paths never trained on."""
+    certificate: ShortCertificate | None = None
+    """The check of the gradients before training; None where it was left out."""
+    worst_gradient_error: float | None = None
+    """Largest error of the spot checks during training; None without any."""
     hops: list[Hop] = field(default_factory=list)
     """Gradient status from the network's output to the loss and its weights."""
     losses: list[float] = field(default_factory=list)
@@ -103,6 +145,7 @@ def run(
     out: Path | None = None,
     resume: Path | None = None,
     stop_after: int | None = None,
+    certify: bool = True,
     verbose: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> TrainE2EResult:
@@ -113,6 +156,7 @@ def run(
         out: The run folder; None names one below `runs/`.
         resume: A run folder to go on with instead.
         stop_after: Updates after which this session stops, as if interrupted.
+        certify: Whether to check the gradients against finite differences first.
         verbose: Whether Genesis may log to the terminal.
         on_event: Called with stages, updates and evaluations as they happen.
 
@@ -121,7 +165,7 @@ def run(
 
     Raises:
         DiffcarError: If configuration, path, model or checkpoint is unusable, the simulator
-            refuses, or the gradient stays non-finite.
+            refuses, the gradient is wrong, or it stays non-finite.
     """
     began = time.perf_counter()
     checkpoint = None
@@ -142,6 +186,7 @@ def run(
     controller = build_tracking_mlp(
         config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
+    certificate = _certify(config, scene, controller, path, on_event) if certify else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-e2e")
     session = TrainingSession(
@@ -150,10 +195,14 @@ def run(
     if checkpoint is not None:
         session.restore(checkpoint)
     folder.write_config(config)
-    result = TrainE2EResult(run_folder=folder.path, warnings=path.warnings)
+    result = TrainE2EResult(run_folder=folder.path, warnings=path.warnings, certificate=certificate)
+    if certificate is not None:
+        text = json.dumps(asdict(certificate), indent=2) + "\n"
+        write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
     outcome = session.train(stop_after)
     result.before, result.losses = outcome.before, outcome.losses
     result.num_skipped, result.train_seconds = outcome.num_skipped, outcome.seconds
+    result.worst_gradient_error = max(outcome.gradient_errors, default=None)
     result.num_updates = session.trainer.num_updates_done
     result.num_env_steps = len(outcome.losses) * config.train.horizon * config.train.num_envs
     result.is_interrupted = result.num_updates < config.train.num_updates
@@ -194,6 +243,43 @@ def _build_scenes(
             )
         )
     return scenes[0], scenes[1]
+
+
+def _certify(
+    config: TrainE2EConfig,
+    scene: GenesisCar,
+    controller: TrackingMLP,
+    path: ReferencePath,
+    on_event: Callable[[Event], None],
+) -> ShortCertificate:
+    """Check the gradients of the scene that is about to be trained in.
+
+    Raises:
+        GradientError: If they are wrong.
+    """
+    began = time.perf_counter()
+    horizon = min(config.train.horizon, _CERTIFIED_HORIZON)
+    tolerance = _CERTIFIED_TOLERANCE[config.precision]
+    on_event(Stage(f"comparing gradients with finite differences over {horizon} steps"))
+    checks = certify_scene(scene, controller, path, horizon=horizon, seed=config.seed)
+    summary = summarise(checks)
+    told = verdict(checks, tolerance)
+    if told in ("wrong", "inexact"):
+        raise GradientError(
+            f"the gradient is {told}: over {horizon} steps it differs from finite differences by "
+            f"{summary.worst_relative_error:.2g}",
+            hint="`diffcar check-grad` tells more; --no-certify trains all the same",
+        )
+    return ShortCertificate(
+        verdict=told,
+        horizon=horizon,
+        tolerance=tolerance,
+        num_directions=summary.num_directions,
+        num_kinks=summary.num_kinks,
+        median_relative_error=summary.median_relative_error,
+        worst_relative_error=summary.worst_relative_error,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _unseen_paths(config: TrainE2EConfig, vehicle: Vehicle) -> list[ReferencePath]:

@@ -164,6 +164,9 @@ class TrainConfig(Section):
     """The gradient of all weights together is scaled down to this norm."""
     max_skipped_updates: Count = 5
     """Updates with a non-finite loss or gradient in a row before the run is given up."""
+    gradient_check_interval: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """Updates between checks of the gradient against a finite difference along one direction, which
+    costs two plain rollouts; 0 for none."""
     checkpoint_interval: Count = 10
     """Updates between saves of the last checkpoint."""
 

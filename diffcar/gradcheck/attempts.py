@@ -10,7 +10,7 @@ from diffcar.sim.car import GenesisCar
 
 __all__ = ["AttemptResult", "run_attempt"]
 
-_STEP_SIZES = {torch.float64: (1e-2, 1e-3, 1e-4, 1e-5), torch.float32: (1e-1, 3e-2, 1e-2)}
+_STEP_SIZES = (1e-2, 1e-3, 1e-4, 1e-5)
 _NUM_DIRECTIONS = 2
 
 
@@ -23,7 +23,8 @@ class AttemptResult:
     report: str
     """What the first report on it found."""
     outcome: str
-    """`right`, `wrong`, `no gradient` or `error`."""
+    """`right`, `wrong`, `arrives` (in float32, where it is not judged), `no gradient` or
+    `error`."""
     error: str | None
     """The exact error, if one was raised."""
     relative_error: float | None
@@ -51,7 +52,7 @@ def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> Attem
             outcome=outcome,
             error=text and text.partition("\n")[0],
             relative_error=relative_error,
-            advice="-" if outcome == "right" else attempt.advice,
+            advice="-" if outcome in ("right", "arrives") else attempt.advice,
         )
 
     # Whatever an attempt raises is its result: that is what it is run for.
@@ -68,13 +69,15 @@ def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> Attem
         return result("error", error)
     if leaf.grad is None:
         return result("no gradient", "backward leaves the input's grad None")
+    if leaf.dtype == torch.float32:
+        return result("arrives", "float32 differences over three steps are rounding: not judged")
     checks = check_directions(
         lambda: attempt.run(car, leaf),
         [leaf],
         num_directions=_NUM_DIRECTIONS,
-        step_sizes=_STEP_SIZES[leaf.dtype],
+        step_sizes=_STEP_SIZES,
         gradients=[leaf.grad.clone()],
     )
     worst = max(checks, key=lambda check: check.relative_error)
-    outcome = "right" if worst.relative_error <= tolerance else "wrong"
+    outcome = "right" if all(check.agrees(tolerance) for check in checks) else "wrong"
     return result(outcome, None, worst.relative_error)

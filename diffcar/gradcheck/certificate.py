@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from diffcar.config import CertificateConfig, LossConfig
+from diffcar.config import LossConfig
 from diffcar.controllers import MLPController, TrackingMLP
 from diffcar.gradcheck.finite_differences import (
     FLOOR_RATIO,
@@ -22,7 +22,7 @@ from diffcar.gradcheck.finite_differences import (
     random_directions,
     slopes_of_rows,
 )
-from diffcar.gradcheck.regimes import Cases, draw_cases
+from diffcar.gradcheck.regimes import PARAMETERS, Cases, draw_cases
 from diffcar.losses import tracking_costs
 from diffcar.path import ReferencePath
 from diffcar.rollout import Trajectory, rollout
@@ -36,6 +36,7 @@ __all__ = [
     "CertificateRow",
     "Certifier",
     "Summary",
+    "certify_scene",
     "summarise",
     "verdict",
 ]
@@ -45,6 +46,7 @@ OnStep = Callable[[CarState, ErrorState], None]
 # Only what the physics carries: terms on the action itself would drown a wrong gradient.
 _LOSS = LossConfig(effort=0.0, smoothness=0.0)
 # Norms of the directions, so that one sweep of step sizes suits all parameters.
+_SHORT_STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
 _HEIGHT_SHARE = 1e-3
 # With more kinks than this there is nothing left to judge by; without a slope, nothing at all.
 _MAX_KINK_SHARE = 0.25
@@ -155,10 +157,12 @@ class Certifier:
     """Checks gradients in one scene.
 
     Args:
-        scene: Differentiable cars; as many as `config` has cases.
+        scene: Differentiable cars.
         controller: A network of the kind that is trained; its weights are the ones perturbed.
         path: The reference.
-        config: How many directions, and where.
+        labels: Regime and kind of parameter of each environment.
+        max_horizon: Longest rollout.
+        step_sizes: Perturbations tried along each direction.
         seed: Of starts, actions and directions.
     """
 
@@ -167,16 +171,19 @@ class Certifier:
         scene: GenesisCar,
         controller: TrackingMLP,
         path: ReferencePath,
-        config: CertificateConfig,
+        labels: Sequence[tuple[str, str]],
         *,
+        max_horizon: int,
+        step_sizes: Sequence[float],
         seed: int = 0,
     ) -> None:
         self.scene = scene
         self.controller = controller
         self.path = path
-        self.config = config
+        self.max_horizon = max_horizon
+        self.step_sizes = step_sizes
         self.seed = seed
-        self.cases: Cases = draw_cases(config, path, scene, seed=seed)
+        self.cases: Cases = draw_cases(labels, path, scene, horizon=max_horizon, seed=seed)
 
     def certify(self, horizon: int) -> Iterator[CertificateRow]:
         """Yield the rows of one horizon.
@@ -202,7 +209,7 @@ class Certifier:
                 costs,
                 [tensor for group in parameters.values() for tensor in group],
                 self._directions(parameters),
-                step_sizes=self.config.step_sizes or (),
+                step_sizes=self.step_sizes,
             )
         in_air = torch.stack(airborne).double().mean(0)
         in_slide = torch.stack(sliding).double().mean(0)
@@ -222,13 +229,13 @@ class Certifier:
         leaves = [tensor for group in parameters.values() for tensor in group]
         loss = self._costs(parameters, horizon).sum()
         with translated_errors():
-            gradients = torch.autograd.grad(loss, leaves)
+            gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
         slopes, _ = slopes_of_rows(gradients, self._directions(parameters))
         return [slopes[row] for _, _, rows in self.cases.groups() for row in rows]
 
     def positions(self, scene: GenesisCar) -> Tensor:
         """Return where the cars are after each step in a scene of either mode, shape (T, B, 2)."""
-        horizon = max(self.config.horizons)
+        horizon = self.max_horizon
         with torch.no_grad():
             return self._roll_out(scene, self._parameters(horizon), horizon).position
 
@@ -297,6 +304,44 @@ class Certifier:
         return directions
 
 
+def certify_scene(
+    scene: GenesisCar,
+    controller: TrackingMLP,
+    path: ReferencePath,
+    *,
+    horizon: int,
+    seed: int = 0,
+) -> list[DirectionalCheck]:
+    """Certify a scene that is about to be trained in, in a few seconds.
+
+    Args:
+        scene: Differentiable cars, one direction each, by turns in actions, initial state and
+            network weights.
+        controller: The network to be trained.
+        path: What it is trained on.
+        horizon: Control steps.
+        seed: Of starts, actions and directions.
+
+    Returns:
+        A record for each car.
+
+    Raises:
+        SimulationError: If Genesis meets a gradient that is not a number.
+    """
+    certifier = Certifier(
+        scene,
+        controller,
+        path,
+        [("rolling", PARAMETERS[number % len(PARAMETERS)]) for number in range(scene.num_envs)],
+        max_horizon=horizon,
+        step_sizes=_SHORT_STEP_SIZES[scene.dtype],
+        seed=seed,
+    )
+    checks = [check for row in certifier.certify(horizon) for check in row.checks]
+    scene.friction_ratio = None
+    return checks
+
+
 class _CaseController:
     """Plays back actions in some environments and closes the loop in the others.
 
@@ -334,6 +379,8 @@ class _CaseController:
         """Return the actions of the next step, shape (B, 2)."""
         action = self.actions[:, self.step]
         self.step += 1
+        if not len(self.rows):
+            return action
         own = (_rows_of(state, self.rows), _rows_of(errors, self.rows))
         return action.index_copy(0, self.rows, self.policy(*own))
 

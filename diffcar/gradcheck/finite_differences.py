@@ -15,17 +15,18 @@ __all__ = [
     "check_environments",
     "random_directions",
     "slopes_of_rows",
+    "spot_check",
     "taylor_rate",
 ]
 
 _SMALLEST_SCALE = 1e-12
 FLOOR_RATIO = 1e-3
-# Slopes to both sides that differ by more than this are a kink at any step size; ones that differ
-# less, if the difference does not shrink with the step as that of a curved function does.
-_KINK_RATIO = 0.1
-_FAINT_KINK_RATIO = 1e-4
+# Slopes to both sides that differ by more than this share are a kink, if they do not come together
+# as the step shrinks, as those of a curved function do.
+_KINK_RATIO = {torch.float64: 1e-4, torch.float32: 3e-2}
 _SMOOTH_DECAY = 0.6
-_PLATEAU_RATIO = 1e-2
+# Differences at neighbouring steps that disagree by more than this show no plateau.
+_PLATEAU_RATIO = {torch.float64: 1e-2, torch.float32: 1e-1}
 # A difference known to some uncertainty only cannot refute a gradient that is this much closer.
 _UNRESOLVED_MARGIN = 3.0
 
@@ -113,7 +114,7 @@ def check_directions(
             floor = FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
             ahead = [value(direction, step) for step in step_sizes]
             behind = [value(direction, -step) for step in step_sizes]
-            checks.append(_judge(ahead, behind, centre, analytic, floor, step_sizes))
+            checks.append(_judge(ahead, behind, centre, analytic, floor, step_sizes, base[0].dtype))
     finally:
         with torch.no_grad():
             for parameter, origin in zip(parameters, base, strict=True):
@@ -149,7 +150,10 @@ def check_environments(
     base = [parameter.detach().clone() for parameter in parameters]
     if gradients is None:
         outputs = function()
-        gradients = torch.autograd.grad(outputs.sum(), list(parameters))
+        # A parameter that no environment depends on has a gradient of zero.
+        gradients = torch.autograd.grad(
+            outputs.sum(), list(parameters), allow_unused=True, materialize_grads=True
+        )
     else:
         with torch.no_grad():
             outputs = function()
@@ -177,6 +181,7 @@ def check_environments(
             slopes[row],
             FLOOR_RATIO * floors[row],
             step_sizes,
+            base[0].dtype,
         )
         for row in range(len(centre))
     ]
@@ -258,6 +263,52 @@ def _typical_slope(gradients: Sequence[Tensor]) -> float:
     return max(norm / math.sqrt(size), _SMALLEST_SCALE)
 
 
+def spot_check(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    *,
+    step_size: float = 2e-3,
+    seed: int = 0,
+) -> float:
+    """Compare a gradient at hand with one finite difference, at the cost of two evaluations.
+
+    The direction lies between the gradient and a random one: along the gradient the difference
+    stands out most from rounding, and the random half finds components that are wrong.
+
+    Args:
+        function: Evaluates the scalar whose gradient it is; called without autograd.
+        parameters: What it depends on; restored afterwards.
+        gradients: One a parameter.
+        step_size: Norm of the change.
+        seed: Of the random half.
+
+    Returns:
+        The relative error; not a number where the gradient vanishes.
+    """
+    base = [parameter.detach().clone() for parameter in parameters]
+    everything = list(range(len(base)))
+    random = _unit_direction(base, everything, torch.Generator().manual_seed(seed))
+    norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+    if not norm > 0:
+        return math.nan
+    direction = [(g / norm + r) / math.sqrt(2) for g, r in zip(gradients, random, strict=True)]
+    analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
+    values = []
+    try:
+        with torch.no_grad():
+            for signed_step in (step_size, -step_size):
+                for parameter, origin, change in zip(parameters, base, direction, strict=True):
+                    parameter.copy_(origin + signed_step * change)
+                values.append(float(function()))
+    finally:
+        with torch.no_grad():
+            for parameter, origin in zip(parameters, base, strict=True):
+                parameter.copy_(origin)
+    numeric = (values[0] - values[1]) / (2 * step_size)
+    return abs(analytic - numeric) / max(abs(analytic), abs(numeric))
+
+
 def slopes_of_rows(
     gradients: Sequence[Tensor], directions: Sequence[Tensor]
 ) -> tuple[list[float], list[float]]:
@@ -291,6 +342,7 @@ def _judge(
     analytic: float,
     floor: float,
     step_sizes: Sequence[float],
+    dtype: torch.dtype,
 ) -> DirectionalCheck:
     """Find the plateau of the differences along one direction and compare it."""
     differences = [(a - b) / (2 * h) for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
@@ -304,11 +356,9 @@ def _judge(
     # Slopes to the right less slopes to the left: of first order in the step where f is smooth.
     bends = [abs(a - 2 * centre + b) / h for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
     bend = bends[best] / max(abs(numeric), floor)
-    is_bent = bend > _KINK_RATIO or (
-        bend > _FAINT_KINK_RATIO and bends[best] > _SMOOTH_DECAY * bends[best - 1]
-    )
+    is_bent = bend > _KINK_RATIO[dtype] and bends[best] > _SMOOTH_DECAY * bends[best - 1]
     # A comparison with what is not a number is false: such a difference is a kink, too.
-    is_smooth = uncertainty <= _PLATEAU_RATIO and not is_bent
+    is_smooth = uncertainty <= _PLATEAU_RATIO[dtype] and not is_bent
     return DirectionalCheck(
         analytic_gradient=analytic,
         numeric_gradient=numeric,

@@ -1,6 +1,6 @@
 """Where gradients are checked: rolling, sliding and airborne cars, and what they do there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from diffcar.path import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
 
-__all__ = ["PARAMETERS", "Cases", "draw_cases"]
+__all__ = ["PARAMETERS", "Cases", "draw_cases", "labels_of"]
 
 PARAMETERS = ("actions", "initial state", "network weights")
 # A wheel's contact point that moves faster than this over the road slides [m/s].
@@ -75,8 +75,23 @@ class Cases:
         return slides.detach() & ~self.is_airborne(state, scene)
 
 
+def labels_of(config: CertificateConfig) -> list[tuple[str, str]]:
+    """Return regime and kind of parameter of each direction that a configuration asks for."""
+    return [
+        (regime, parameter)
+        for regime, count in config.num_directions.model_dump().items()
+        for parameter in PARAMETERS
+        for _ in range(count)
+    ]
+
+
 def draw_cases(
-    config: CertificateConfig, path: ReferencePath, scene: GenesisCar, *, seed: int
+    labels: Sequence[tuple[str, str]],
+    path: ReferencePath,
+    scene: GenesisCar,
+    *,
+    horizon: int,
+    seed: int,
 ) -> Cases:
     """Draw starts beside the path and gentle or violent actions.
 
@@ -85,18 +100,13 @@ def draw_cases(
     airborne ones fall.
 
     Args:
-        config: Directions in each regime, and the longest horizon.
+        labels: Regime and kind of parameter of each environment.
         path: The reference.
         scene: The car, for its limits.
+        horizon: Steps that actions are needed for.
         seed: Of the draw.
     """
-    labels = [
-        (regime, parameter)
-        for regime, count in config.num_directions.model_dump().items()
-        for parameter in PARAMETERS
-        for _ in range(count)
-    ]
-    num_cases, horizon = len(labels), max(config.horizons)
+    num_cases = len(labels)
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:

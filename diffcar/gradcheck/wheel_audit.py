@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffcar.config import CertificateConfig, CheckGradConfig, DirectionsConfig
+from diffcar.config import CheckGradConfig
 from diffcar.controllers import build_tracking_mlp
 from diffcar.errors import SimulationError
 from diffcar.gradcheck.certificate import Certifier, summarise, verdict
 from diffcar.gradcheck.finite_differences import DirectionalCheck
+from diffcar.gradcheck.regimes import PARAMETERS
 from diffcar.path import load_path
 from diffcar.sim.scene import apply_repairs, build_scene
 from diffcar.sim.vehicle import Vehicle, load_vehicle
@@ -18,7 +19,8 @@ from diffcar.sim.wheels import WHEEL_SHAPES, with_wheels
 __all__ = ["WheelResult", "audit_wheels"]
 
 _HORIZON = 50
-_DIRECTIONS = DirectionsConfig(rolling=6, sliding=0, airborne=0)
+_STEP_SIZES = (2e-4, 3e-5, 4e-6)
+_LABELS = [("rolling", parameter) for parameter in PARAMETERS for _ in range(6)]
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,10 @@ def audit_wheels(
 
 def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
     """Check one car without and with the repairs."""
-    certificate = CertificateConfig(
-        horizons=[_HORIZON],
-        num_directions=_DIRECTIONS,
-        step_sizes=[2e-4, 3e-5, 4e-6],
-    )
     tolerance = config.certificate.tolerance or 1e-6
     scene = build_scene(
         config,
-        num_envs=3 * _DIRECTIONS.rolling,
+        num_envs=len(_LABELS),
         differentiable=True,
         vehicle=vehicle,
         with_repairs=False,
@@ -88,7 +85,15 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
     controller = build_tracking_mlp(
         config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
-    certifier = Certifier(scene, controller, path, certificate, seed=config.seed)
+    certifier = Certifier(
+        scene,
+        controller,
+        path,
+        _LABELS,
+        max_horizon=_HORIZON,
+        step_sizes=_STEP_SIZES,
+        seed=config.seed,
+    )
     errors = []
 
     def check() -> list[DirectionalCheck]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -38,6 +39,11 @@ class Attempt:
     """Whether diffcar's repairs are in place while it runs."""
     needs_repairs: bool = False
     """Whether it is there to show a repair, and says nothing without."""
+
+    @property
+    def kind(self) -> Literal["read", "write"]:
+        """Return whether it is about a way to write an input or to read a result."""
+        return "write" if self.name.startswith(("control", "set_", "gs.", "one hand")) else "read"
 
 
 def list_attempts(path: ReferencePath) -> list[Attempt]:

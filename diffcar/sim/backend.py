@@ -1,6 +1,7 @@
 """Starts Genesis once in a process, quietly, and remembers how."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -37,6 +38,8 @@ def initialise(config: EngineConfig, *, verbose: bool = False) -> ModuleType:
 
     settings = (backend, config.precision, config.compiled_fields)
     if _started_with is None:
+        # Says of Genesis's own kernels what its users can do nothing about.
+        warnings.filterwarnings("ignore", message="cannot create weak reference to")
         # The matrices of a policy are small: more threads would only contend with the simulator.
         torch.set_num_threads(1)
         gs.init(

@@ -1,5 +1,6 @@
 """Training by backpropagation of the path loss through the physics."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from torch import Tensor
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP
 from diffcar.errors import SimulationError
+from diffcar.gradcheck.finite_differences import spot_check
 from diffcar.losses import advance_reference, tracking_loss_terms
 from diffcar.path import ReferencePath
 from diffcar.rollout import Trajectory, rollout
@@ -78,8 +80,12 @@ class E2ETrainer:
             GradientError: If it is one too many in a row to be skipped.
         """
         self.optimizer.adam.zero_grad(set_to_none=True)
+        gradient = self._accumulate_gradient()
+        interval = self.config.train.gradient_check_interval
+        if interval and self.num_updates_done % interval == 0 and gradient.defect is None:
+            gradient.error = self._spot_check()
         step = self.optimizer.update(
-            self._accumulate_gradient(),
+            gradient,
             iteration=self.num_updates_done + 1,
             learning_rate=self._learning_rate(),
         )
@@ -101,6 +107,31 @@ class E2ETrainer:
         self.optimizer.adam.load_state_dict(state["optimizer"])
         self.num_updates_done = state["num_updates_done"]
         self.optimizer.num_skipped_in_a_row = state["num_skipped_in_a_row"]
+
+    def _spot_check(self) -> float:
+        """Compare the gradient at hand with a difference of two more rollouts.
+
+        Where the graph is cut the gradient is not that of the whole rollout: it is not checked.
+        """
+        train = self.config.train
+        if train.truncation_length not in (None, train.horizon):
+            return math.nan
+        parameters = list(self.controller.network.parameters())
+        seed = _seed_of_update(self.config.seed, self.num_updates_done)
+
+        def loss() -> Tensor:
+            arc_length, start = draw_starts(self.path, self.config, seed, self.scene)
+            self.scene.reset(start)
+            trajectory = rollout(
+                self.scene, self.controller, self.path, train.horizon, arc_length_hint=arc_length
+            )
+            return torch.stack(list(self.loss_terms(trajectory, arc_length)[0].values())).sum()
+
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        try:
+            return spot_check(loss, parameters, gradients, seed=seed)
+        except SimulationError:
+            return math.nan
 
     def _accumulate_gradient(self) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""

@@ -44,6 +44,8 @@ class SessionOutcome:
     """Loss of each of its updates."""
     num_skipped: int = 0
     """Updates skipped for non-finite numbers."""
+    gradient_errors: list[float] = field(default_factory=list)
+    """What the spot checks of the gradient found."""
     seconds: float = 0.0
     """Wall time of its updates and evaluations [s]."""
 
@@ -116,6 +118,8 @@ class TrainingSession:
             for step in trainer.train(last):
                 outcome.losses.append(step.loss)
                 outcome.num_skipped += step.is_skipped
+                if math.isfinite(step.gradient_error):
+                    outcome.gradient_errors.append(step.gradient_error)
                 self.on_event(step)
                 self._record(step, self._evaluate_if_due())
                 if is_interrupted():
@@ -213,6 +217,7 @@ class TrainingSession:
             "forward_seconds",
             "backward_seconds",
             "is_skipped",
+            "gradient_error",
         ):
             row[name] = "" if step is None else getattr(step, name)
         for name in TrackingMetrics.__dataclass_fields__:

@@ -34,6 +34,9 @@ class TrainStep:
     """Wall time of the backward passes [s]."""
     is_skipped: bool
     """Whether the weights were left alone because loss or gradient was not finite."""
+    gradient_error: float = math.nan
+    """Relative error of the gradient against a finite difference along one direction; not a number
+    in updates that were not checked."""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class AccumulatedGradient:
     """Wall time of the backward passes [s]."""
     defect: str | None = None
     """Why the gradient must not be used, if so."""
+    error: float = math.nan
+    """Relative error against a finite difference; not a number where it was not checked."""
 
     def add(self, terms: dict[str, Tensor], share: float = 1.0) -> None:
         """Add a segment's terms by its share of the horizon, and note the first bad one."""
@@ -131,6 +136,7 @@ class GuardedOptimizer:
             forward_seconds=gradient.forward_seconds,
             backward_seconds=gradient.backward_seconds,
             is_skipped=defect is not None,
+            gradient_error=gradient.error,
         )
 
     def _non_finite_gradient(self) -> str | None:

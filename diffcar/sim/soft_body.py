@@ -1,0 +1,215 @@
+"""An elastic body of MPM particles that falls, contracts and is pushed, in Genesis."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from diffcar.errors import SimulationError
+from diffcar.sim.backend import translated_errors
+from diffcar.sim.repairs.svd_adjoint import repair_svd_adjoint
+from diffcar.sim.repairs.tool_inputs import repair_tool_inputs
+
+if TYPE_CHECKING:
+    from genesis import Scene
+    from genesis.engine.entities import MPMEntity
+    from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
+
+__all__ = ["GenesisSoftBody", "SoftBodyStart", "SoftBodyState"]
+
+
+@dataclass(frozen=True)
+class SoftBodyStart:
+    """Where body and tool begin; the body always begins undeformed where it was built."""
+
+    body_velocity: Tensor
+    """Of the whole body, shape (B, 3), or of each particle, shape (B, N, 3) [m/s]."""
+    tool_position: Tensor
+    """Centre of the tool [m], shape (B, 3); the tool begins upright and at rest."""
+
+
+@dataclass(frozen=True)
+class SoftBodyState:
+    """What body and tool report."""
+
+    particle_positions: Tensor
+    """Of each particle [m], shape (B, N, 3)."""
+    particle_velocities: Tensor
+    """Of each particle [m/s], shape (B, N, 3)."""
+    deformation_gradients: Tensor
+    """Deformation gradient F of each particle, shape (B, N, 3, 3)."""
+    affine_velocities: Tensor
+    """Gradient C of the velocity around each particle [1/s], shape (B, N, 3, 3)."""
+    tool_position: Tensor
+    """Centre of the tool [m], shape (B, 3)."""
+    tool_quaternion: Tensor
+    """Orientation of the tool (w, x, y, z), shape (B, 4)."""
+
+    @property
+    def centroid(self) -> Tensor:
+        """Centre of mass of the body [m], shape (B, 3); all particles weigh the same."""
+        return self.particle_positions.mean(1)
+
+    @property
+    def velocity(self) -> Tensor:
+        """Velocity of the centre of mass [m/s], shape (B, 3)."""
+        return self.particle_velocities.mean(1)
+
+
+class GenesisSoftBody:
+    """Parallel soft bodies on a plane, each with a tool that nothing can stop.
+
+    The tool moves as commanded and pushes; the body does not push back. Contact is resolved at the
+    nodes of the grid, so the gradient is that of a node entering or leaving the tool almost
+    everywhere, and has a kink where one does.
+
+    Args:
+        scene: The built scene.
+        body: The body in it.
+        tool: The tool in it.
+        num_envs: Number of parallel environments.
+        num_muscles: Groups of fibres that can be actuated.
+    """
+
+    def __init__(
+        self,
+        scene: "Scene",
+        body: "MPMEntity",
+        tool: "ToolEntity",
+        *,
+        num_envs: int,
+        num_muscles: int = 0,
+    ) -> None:
+        import genesis as gs
+
+        self.scene = scene
+        self.body = body
+        self.tool = tool
+        self.num_envs = num_envs
+        self.num_muscles = num_muscles
+        self.num_particles = int(body.n_particles)
+        self.dt = float(scene.sim.dt)
+        self.dtype: torch.dtype = gs.tc_float
+        self.device: torch.device = gs.device
+        self.differentiable = bool(scene.requires_grad)
+        self.rest_tool_position = torch.as_tensor(tool.init_pos).to(self.zeros(3))
+        self._start: SoftBodyStart | None = None
+        self._state: SoftBodyState | None = None
+        self._is_taped = True
+
+    def repair(self) -> None:
+        """Make the gradients of a differentiable scene right where Genesis has them wrong.
+
+        Raises:
+            SimulationError: If this Genesis lacks what the repairs rest on.
+        """
+        repair_tool_inputs(self.tool)
+        repair_svd_adjoint(self.scene.sim.mpm_solver)
+
+    def zeros(self, *shape: int) -> Tensor:
+        """Return zeros of the scene's number format on its device."""
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def resting_start(self) -> SoftBodyStart:
+        """Return a start at rest, the tool where it was built."""
+        tool = self.rest_tool_position.expand(self.num_envs, 3)
+        return SoftBodyStart(self.zeros(self.num_envs, 3), tool)
+
+    def reset(self, start: SoftBodyStart) -> None:
+        """Place body and tool; begins a new graph, which a tracked `body_velocity` is part of."""
+        velocity = start.body_velocity
+        if velocity.dim() == 2:
+            velocity = velocity[:, None]
+        velocity = velocity.expand(self.num_envs, self.num_particles, 3).contiguous()
+        self.scene.reset()
+        # Both are inputs of the first step, which alone puts them into the simulator.
+        self.body.set_velocity(velocity)
+        self.move_tool(position=start.tool_position, velocity=self.zeros(self.num_envs, 3))
+        self._start = replace(start, body_velocity=velocity)
+        self._state = None
+        self._is_taped = True
+
+    def read(self) -> SoftBodyState:
+        """Return the present state; repeated reads between steps cost nothing."""
+        if self._state is None:
+            self._state = self._read()
+        return self._state
+
+    def apply(self, action: Tensor) -> None:
+        """Command the tool's velocity [m/s], shape (B, 3), from the next step on."""
+        self.move_tool(velocity=action)
+
+    def move_tool(
+        self,
+        *,
+        velocity: Tensor | None = None,
+        angular_velocity: Tensor | None = None,
+        position: Tensor | None = None,
+        quaternion: Tensor | None = None,
+    ) -> None:
+        """Overwrite what the tool does from the next step on.
+
+        Args:
+            velocity: Of its centre [m/s], shape (B, 3).
+            angular_velocity: About the world's axes [rad/s], shape (B, 3); the gradient by a rate
+                of exactly zero is zero, which is wrong: Genesis does not turn the tool there.
+            position: Of its centre [m], shape (B, 3).
+            quaternion: Its orientation (w, x, y, z) of norm one, shape (B, 4).
+        """
+        if velocity is not None:
+            self.tool.set_velocity(vel=velocity.to(self.dtype).contiguous())
+        if angular_velocity is not None:
+            self.tool.set_velocity(ang=angular_velocity.to(self.dtype).contiguous())
+        if position is not None:
+            self.tool.set_position(position.to(self.dtype).contiguous())
+        if quaternion is not None:
+            self.tool.set_quaternion(quaternion.to(self.dtype).contiguous())
+
+    def actuate(self, activation: Tensor) -> None:
+        """Contract the muscles from the next step on.
+
+        Args:
+            activation: Stress of each group's fibres over the stiffness, shape (B, num_muscles).
+
+        Raises:
+            SimulationError: If the body has no muscles.
+        """
+        if not self.num_muscles:
+            raise SimulationError(
+                "this soft body has no muscles", hint="build it of the material `muscle`"
+            )
+        shape = (self.num_envs, self.num_particles, self.num_muscles)
+        self.body.set_actuation(activation[:, None].expand(shape).contiguous())
+
+    def step(self) -> None:
+        """Advance all bodies by `dt`."""
+        with translated_errors():
+            self.scene.step()
+        self._is_taped &= torch.is_grad_enabled()
+        self._start = None
+        self._state = None
+
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate through the steps since the last reset; rewinds the simulator.
+
+        Raises:
+            SimulationError: If Genesis refuses.
+        """
+        with translated_errors():
+            loss.backward()
+
+    def _read(self) -> SoftBodyState:
+        """Read the state from the entities, or what the first step will begin from."""
+        # After a step that was not taped there is no graph that a read could join.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._is_taped):
+            body = self.body.get_state()
+            tool = self.tool.get_state()
+        state = SoftBodyState(body.pos, body.vel, body.F, body.C, tool.pos, tool.quat)
+        if self._start is not None:
+            state = replace(
+                state,
+                particle_velocities=self._start.body_velocity,
+                tool_position=self._start.tool_position,
+            )
+        return state
