@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffcar.commands.franka_test import FrankaTestResult
 from diffcar.config import FrankaTestConfig, TorqueGradientConfig, load_config
 from diffcar.controllers.reaching_mlp import ReachingMLP, build_reaching_mlp
+from diffcar.evaluation import ReachMetrics
 from diffcar.gradcheck import check_directions
 from diffcar.gradcheck.arm import certify_torques, probe_reads
 from diffcar.gradcheck.hops import trace_reach_hops
@@ -165,3 +167,13 @@ def test_ten_updates_bring_the_hand_much_nearer(arm: GenesisArm) -> None:
     assert [step.iteration for step in steps] == list(range(1, 11))
     assert not any(step.is_skipped for step in steps)
     assert steps[-1].loss < steps[0].loss / 3
+
+
+def test_a_hand_that_stays_away_is_a_negative_verdict() -> None:
+    """The command's exit code hangs on the mean distance, and on the gradients."""
+    result = FrankaTestResult(precision=64, dt=0.02, tolerance=1e-5, max_mean_distance_m=0.01)
+    assert not result.is_reached
+    result.after = ReachMetrics(num_targets=4, mean_m=0.011, p95_m=0.02, max_m=0.03)
+    assert not result.is_reached
+    result.after = ReachMetrics(num_targets=4, mean_m=0.009, p95_m=0.02, max_m=0.03)
+    assert result.is_reached
