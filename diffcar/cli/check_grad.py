@@ -80,6 +80,8 @@ def check_grad(
             },
         )
         check_path_source(config.path.source)
+        if (steering_joints or wheel_joints) and config.model is None:
+            raise typer.BadParameter("joints are named together with --model")
         steering, wheel_names = _names(steering_joints, 2), _names(wheel_joints, 4)
         sink = JsonSink(json_target)
         inputs = (config.path.source, config.model, config_file)

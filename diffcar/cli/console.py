@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from diffcar.errors import DiffcarError
+from diffcar.errors import DiffcarError, GradientError
 from diffcar.files import write_atomically
 
 __all__ = [
@@ -66,7 +66,9 @@ def errors(debug: bool) -> Iterator[None]:
             console.print(
                 f"[cyan]hint:[/cyan] {escape(error.hint)}", highlight=False, soft_wrap=True
             )
-        raise typer.Exit(EXIT_USAGE) from None
+        # That a gradient is wrong is a result, if not the one that was hoped for.
+        is_verdict = isinstance(error, GradientError)
+        raise typer.Exit(EXIT_NEGATIVE if is_verdict else EXIT_USAGE) from None
     except KeyboardInterrupt:
         _messages().print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from diffcar.commands.events import Stage
     from diffcar.commands.simulate import SimulateResult
-    from diffcar.commands.train_e2e import Event, Stage, TrainE2EResult
+    from diffcar.commands.train_e2e import Event, TrainE2EResult
     from diffcar.evaluation import TrackingMetrics
     from diffcar.gradcheck import Hop
 
@@ -100,7 +101,7 @@ class TrainingDisplay(_Display):
 
     def show(self, event: "Event") -> None:
         """Show one event."""
-        from diffcar.commands.train_e2e import Stage, Warned
+        from diffcar.commands.events import Stage, Warned
         from diffcar.training.session import Evaluated
 
         if isinstance(event, Stage):

@@ -9,11 +9,12 @@ from rich.text import Text
 from diffcar.cli.render import number, show_hops, titled
 
 if TYPE_CHECKING:
-    from diffcar.commands.check_grad import CheckGradResult
+    from diffcar.commands.check_grad_result import CheckGradResult
 
 __all__ = ["show_check_grad", "styled_verdict"]
 
 _SHORT = {"actions": "actions", "initial state": "state", "network weights": "weights"}
+_UNDECIDED = ("kinks", "vacuous", "inexact", "unresolved", "refused")
 _REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
 
@@ -31,15 +32,17 @@ def show_check_grad(result: "CheckGradResult", console: Console) -> None:
 
 def styled_verdict(text: str) -> Text:
     """Colour a verdict by what it says."""
-    if text.startswith(("right", "arrives")):
+    if text.startswith(("right", "arrives", "tracks", "accepted")):
         return Text(text, "green")
-    return Text(text, "yellow" if text.startswith(("kinks", "vacuous", "inexact")) else "red")
+    return Text(text, "yellow" if text.startswith(_UNDECIDED) else "red")
 
 
 def _show_attempts(result: "CheckGradResult", console: Console) -> None:
     """Print what became of each way to get a gradient."""
     table = titled(
-        "ways to get a gradient, tried just now, beside what the first report on it found", console
+        "ways to get a gradient, tried just now (controls written under torch.no_grad), beside "
+        "what the first report on it found",
+        console,
     )
     table.add_column("way", overflow="fold")
     table.add_column("report")
@@ -62,7 +65,7 @@ def _show_attempts(result: "CheckGradResult", console: Console) -> None:
 
 def _show_certificate(result: "CheckGradResult", console: Console) -> None:
     """Print analytic against numeric directional derivatives."""
-    from diffcar.gradcheck.certificate import summarise, verdict
+    from diffcar.gradcheck.directional import summarise
 
     table = titled(
         f"analytic against numeric directional derivatives, float{result.precision}, "
@@ -78,9 +81,8 @@ def _show_certificate(result: "CheckGradResult", console: Console) -> None:
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("verdict", overflow="fold")
     last_of_horizon = (result.rows[-1].regime, result.rows[-1].parameter) if result.rows else ()
-    for row in result.rows:
+    for row, judged in zip(result.rows, result.judged, strict=True):
         summary = summarise(row.checks)
-        judged = row.against(result.reference_of(row)) if result.reference else row
         errors = [
             summary.median_relative_error,
             summary.worst_relative_error,
@@ -95,7 +97,7 @@ def _show_certificate(result: "CheckGradResult", console: Console) -> None:
             str(row.horizon),
             f"{summary.num_directions} / {summary.num_kinks}",
             *(_short_number(error) for error in errors),
-            styled_verdict(verdict(judged.checks, result.tolerance)),
+            styled_verdict(result.verdict_of(judged)),
             end_section=(row.regime, row.parameter) == last_of_horizon,
         )
     console.print(table)

@@ -1,15 +1,14 @@
 """`diffcar check-grad --entity mpm`: what of an elastic body of particles can be differentiated."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from diffcar.commands.train_e2e import Stage
+from diffcar.commands.events import Stage
 from diffcar.config import CheckGradConfig, SceneConfig, SoftBodyConfig
-from diffcar.errors import ConfigError
 from diffcar.gradcheck.capability import Capability
 from diffcar.gradcheck.car_table import car_capabilities
+from diffcar.gradcheck.directional import GOOD_VERDICTS, worst_of
 from diffcar.gradcheck.soft_body import SoftBodyCheck, check_soft_body
 from diffcar.gradcheck.soft_body_table import soft_body_capabilities
 
@@ -43,12 +42,14 @@ class CheckSoftBodyResult:
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a decisive check; None without any."""
         errors = [check.worst_relative_error for check in self.decisive]
-        return math.nan if any(map(math.isnan, errors)) else max(errors, default=None)
+        return worst_of(errors) if errors else None
 
     @property
     def certified(self) -> bool:
         """Return whether every decisive gradient is right."""
-        return bool(self.decisive) and all(check.verdict == "right" for check in self.decisive)
+        return bool(self.decisive) and all(
+            check.verdict in GOOD_VERDICTS for check in self.decisive
+        )
 
 
 def run(
@@ -68,14 +69,8 @@ def run(
         What was found.
 
     Raises:
-        ConfigError: If the precision is not 64.
         DiffcarError: If Genesis refuses the scene.
     """
-    if config.precision != 64:
-        raise ConfigError(
-            "--entity mpm compares gradients to 1e-5, which float32 cannot show",
-            hint="use --precision 64",
-        )
     began = time.perf_counter()
     body = SoftBodyConfig(seed=config.seed, backend=config.backend, precision=64)
     result = CheckSoftBodyResult(tolerance=_TOLERANCE)
@@ -101,6 +96,28 @@ def as_json(result: CheckSoftBodyResult) -> dict[str, object]:
         "certified": result.certified,
         "worst_relative_error": result.worst_relative_error,
         "tolerance": result.tolerance,
+        "horizons": [
+            {
+                "horizon": check.horizon,
+                "input": check.input,
+                "material": check.material,
+                "num_directions": check.num_directions,
+                "median_relative_error": check.median_relative_error,
+                "worst_relative_error": check.worst_relative_error,
+            }
+            for check in result.decisive
+        ],
+        "attempts": [
+            {
+                "name": f"{row.entity}: {row.name}",
+                "outcome": row.outcome,
+                "error": row.detail if row.outcome in ("error", "refused") else None,
+                "relative_error": row.figure,
+            }
+            for row in result.capabilities
+            if row.kind != "cost"
+        ],
+        "wheels": [],
         "checks": [asdict(check) for check in result.checks],
         "capabilities": [asdict(capability) for capability in result.capabilities],
         "wall_seconds": result.wall_seconds,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffcar.commands.train_e2e import Stage
+from diffcar.commands.events import Stage
 from diffcar.config import FrankaTestConfig
 from diffcar.controllers.reaching_mlp import ReachingMLP, build_reaching_mlp
 from diffcar.evaluation import ReachMetrics, reach_metrics

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from diffcar.commands.events import Stage, Warned
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.drive import Drive, drive
@@ -16,7 +17,8 @@ from diffcar.errors import GradientError
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.files import write_atomically
 from diffcar.gradcheck import Hop, trace_hops
-from diffcar.gradcheck.certificate import certify_scene, summarise, verdict
+from diffcar.gradcheck.certificate import certify_scene
+from diffcar.gradcheck.directional import GOOD_VERDICTS, summarise, verdict
 from diffcar.path import BUILTIN_PATHS, ReferencePath, load_path
 from diffcar.plots import plot_drive, plot_training
 from diffcar.rollout import Trajectory
@@ -36,9 +38,7 @@ __all__ = [
     "Event",
     "PathScore",
     "ShortCertificate",
-    "Stage",
     "TrainE2EResult",
-    "Warned",
     "as_json",
     "run",
 ]
@@ -47,23 +47,7 @@ _SKIP_DISTANCE = 2.0
 _DRAWN_TIME = 10.0
 _CERTIFIED_HORIZON = 32
 # In float32 it is the differences, not the gradient, that are known to a hundredth only.
-_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 2e-2}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Something long has begun."""
-
-    description: str
-    """What."""
-
-
-@dataclass(frozen=True)
-class Warned:
-    """Something the user should know."""
-
-    text: str
-    """What."""
+_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 1e-2}
 
 
 @dataclass(frozen=True)
@@ -83,7 +67,7 @@ class ShortCertificate:
     """What the check of the gradients before training came to."""
 
     verdict: str
-    """See `gradcheck.certificate.verdict`."""
+    """See `gradcheck.directional.verdict`."""
     horizon: int
     """Control steps."""
     tolerance: float
@@ -186,7 +170,9 @@ def run(
     controller = build_tracking_mlp(
         config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
-    certificate = _certify(config, scene, controller, path, on_event) if certify else None
+    certificate = None
+    if certify and checkpoint is None:
+        certificate = _certify(config, scene, controller, path, on_event)
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-e2e")
     session = TrainingSession(
@@ -194,6 +180,8 @@ def run(
     )
     if checkpoint is not None:
         session.restore(checkpoint)
+        if certify:  # with the weights that training goes on with
+            certificate = _certify(config, scene, controller, path, on_event)
     folder.write_config(config)
     result = TrainE2EResult(run_folder=folder.path, warnings=path.warnings, certificate=certificate)
     if certificate is not None:
@@ -264,12 +252,14 @@ def _certify(
     checks = certify_scene(scene, controller, path, horizon=horizon, seed=config.seed)
     summary = summarise(checks)
     told = verdict(checks, tolerance)
-    if told in ("wrong", "inexact"):
+    if told in ("wrong", "inexact", "not a number"):
         raise GradientError(
             f"the gradient is {told}: over {horizon} steps it differs from finite differences by "
             f"{summary.worst_relative_error:.2g}",
             hint="`diffcar check-grad` tells more; --no-certify trains all the same",
         )
+    if told not in GOOD_VERDICTS:
+        on_event(Warned(f"the comparison of gradients with finite differences says: {told}"))
     return ShortCertificate(
         verdict=told,
         horizon=horizon,

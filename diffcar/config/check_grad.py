@@ -1,5 +1,6 @@
 """The schema of `diffcar check-grad`."""
 
+import itertools
 from typing import Annotated, Literal
 
 import pydantic
@@ -7,7 +8,6 @@ from pydantic import Field
 
 from diffcar.config.schema import (
     ControllerConfig,
-    Count,
     PathConfig,
     Positive,
     SceneConfig,
@@ -16,6 +16,10 @@ from diffcar.config.schema import (
 
 __all__ = ["CertificateConfig", "CheckGradConfig", "DirectionsConfig"]
 
+_SMALLEST_STEP = 1e-12
+_MAX_CAR_STEPS = 2_000_000
+
+Horizon = Annotated[int, Field(ge=1, le=100_000)]
 NumDirections = Annotated[int, Field(ge=0, le=1000)]
 
 
@@ -33,14 +37,40 @@ class DirectionsConfig(Section):
 class CertificateConfig(Section):
     """Where and how closely gradients are compared with finite differences."""
 
-    horizons: Annotated[list[Count], Field(min_length=1)] = Field(default=[1, 10, 100, 500])
+    horizons: Annotated[list[Horizon], Field(min_length=1)] = Field(default=[1, 10, 100, 500])
     """Control steps of the rollouts."""
     num_directions: DirectionsConfig = DirectionsConfig()
     step_sizes: Annotated[list[Positive], Field(min_length=2)] | None = None
-    """Perturbations tried along each direction; null takes some that suit the precision."""
+    """Perturbations tried along each direction, descending; null takes some that suit the
+    precision."""
     tolerance: Positive | None = None
     """Largest relative error of a rolling car that certifies; null takes 1e-6 in float64 and
     1e-2 in float32."""
+
+    @pydantic.field_validator("horizons")
+    @classmethod
+    def _are_different(cls, values: list[int]) -> list[int]:
+        if len(set(values)) != len(values):
+            raise ValueError("each horizon can be asked for once")
+        return values
+
+    @pydantic.field_validator("step_sizes")
+    @classmethod
+    def _descend(cls, values: list[float] | None) -> list[float] | None:
+        pairs = itertools.pairwise(values or [])
+        if any(fine < _SMALLEST_STEP or fine > 0.9 * coarse for coarse, fine in pairs):
+            raise ValueError(f"step sizes must descend, and not below {_SMALLEST_STEP}")
+        return values
+
+    @pydantic.model_validator(mode="after")
+    def _is_affordable(self) -> "CertificateConfig":
+        num_cars = 3 * sum(self.num_directions.model_dump().values())
+        if num_cars * max(self.horizons) > _MAX_CAR_STEPS:
+            raise ValueError(
+                f"{num_cars} cars (three kinds of directions) over {max(self.horizons)} steps are "
+                f"more than {_MAX_CAR_STEPS} car steps a rollout"
+            )
+        return self
 
 
 class CheckGradConfig(SceneConfig):
@@ -60,6 +90,17 @@ class CheckGradConfig(SceneConfig):
 
     @pydantic.model_validator(mode="after")
     def _fits_the_entity(self) -> "CheckGradConfig":
-        if self.entity == "mpm" and (self.wheels or self.model):
-            raise ValueError("wheels and model belong to the entity rigid")
+        if self.wheels and self.precision != 64:
+            raise ValueError("wheels are compared in float64 only: precision must be 64")
+        if self.entity == "mpm":
+            if self.precision != 64:
+                raise ValueError("the entity mpm is compared in float64 only: precision must be 64")
+            own = ("entity", "seed", "backend", "precision")
+            changed = [
+                name
+                for name, field in type(self).model_fields.items()
+                if name not in own and getattr(self, name) != field.get_default()
+            ]
+            if changed:
+                raise ValueError(f"{', '.join(changed)} belong to the entity rigid")
         return self

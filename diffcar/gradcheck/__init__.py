@@ -1,7 +1,7 @@
 """Proofs of gradients: finite differences on any callable, and where a graph ends."""
 
+from diffcar.gradcheck.directional import DirectionalCheck
 from diffcar.gradcheck.finite_differences import (
-    DirectionalCheck,
     check_directions,
     check_environments,
     random_directions,

@@ -1,7 +1,6 @@
 """What of an arm's gradients works: ways to read a state, and exactness by joint torques."""
 
 import math
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,8 +8,8 @@ import torch
 from torch import Tensor
 
 from diffcar.config import TorqueGradientConfig
+from diffcar.gradcheck.directional import GOOD_VERDICTS, DirectionalCheck, summarise, verdict
 from diffcar.gradcheck.finite_differences import (
-    DirectionalCheck,
     check_environments,
     random_directions,
 )
@@ -174,26 +173,18 @@ def certify_torques(
     checks = check_environments(
         final_values, [torques], [direction], step_sizes=_STEP_SIZES[arm.dtype]
     )
-    smooth = [
-        check.relative_error
-        for check in checks
-        # A difference that is itself uncertain by more than the tolerance can judge nothing.
-        if not check.is_kink and check.uncertainty <= settings.tolerance
-    ]
-    num_kinks = len(checks) - len(smooth)
-    # `max` would pass over an error that is not a number, and that is the worst of all.
-    worst = max(smooth) if smooth and all(map(math.isfinite, smooth)) else math.nan
+    summary = summarise(checks)
     return TorqueCertificate(
         case=case,
         horizon=settings.horizon,
         num_directions=len(checks),
-        median_error=statistics.median(smooth) if smooth else math.nan,
-        worst_error=worst,
-        num_kinks=num_kinks,
+        median_error=summary.median_relative_error,
+        worst_error=summary.worst_relative_error,
+        num_kinks=summary.num_kinks,
         contact_fraction=contact_fraction,
         is_repeatable=is_repeatable,
-        is_certified=worst <= settings.tolerance
-        and num_kinks <= settings.max_kink_fraction * len(checks)
+        is_certified=verdict(checks, settings.tolerance) in GOOD_VERDICTS
+        and summary.num_kinks <= settings.max_kink_fraction * len(checks)
         and contact_fraction >= min_contact_fraction
         and is_repeatable,
         checks=checks,

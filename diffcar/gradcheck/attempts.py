@@ -71,13 +71,16 @@ def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> Attem
         return result("no gradient", "backward leaves the input's grad None")
     if leaf.dtype == torch.float32:
         return result("arrives", "float32 differences over three steps are rounding: not judged")
-    checks = check_directions(
-        lambda: attempt.run(car, leaf),
-        [leaf],
-        num_directions=_NUM_DIRECTIONS,
-        step_sizes=_STEP_SIZES,
-        gradients=[leaf.grad.clone()],
-    )
+    try:
+        checks = check_directions(
+            lambda: attempt.run(car, leaf),
+            [leaf],
+            num_directions=_NUM_DIRECTIONS,
+            step_sizes=_STEP_SIZES,
+            gradients=[leaf.grad.clone()],
+        )
+    except Exception as error:
+        return result("error", error)
     worst = max(checks, key=lambda check: check.relative_error)
     outcome = "right" if all(check.agrees(tolerance) for check in checks) else "wrong"
     return result(outcome, None, worst.relative_error)

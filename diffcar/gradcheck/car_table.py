@@ -10,7 +10,8 @@ from diffcar.config import ControllerConfig, PathConfig, SceneConfig
 from diffcar.controllers import build_tracking_mlp
 from diffcar.gradcheck.attempts import run_attempt
 from diffcar.gradcheck.capability import Capability
-from diffcar.gradcheck.certificate import Certifier, summarise, verdict
+from diffcar.gradcheck.certificate import Certifier
+from diffcar.gradcheck.directional import STEP_SIZES, summarise, verdict
 from diffcar.path import ReferencePath, load_path
 from diffcar.sim.attempts import list_attempts
 from diffcar.sim.car import GenesisCar
@@ -46,7 +47,7 @@ def car_capabilities(config: SceneConfig) -> Iterator[Capability]:
         SimulationError: If Genesis refuses the scene.
     """
     car = build_scene(config, num_envs=_NUM_ENVS, differentiable=True, with_repairs=False)
-    path = load_path(PathConfig(source="line"))
+    path = load_path(PathConfig(source="line")).to(car.dtype, car.device)
     attempts = list_attempts(path)
     for attempt in attempts:
         if attempt.with_repairs:
@@ -68,14 +69,16 @@ def car_capabilities(config: SceneConfig) -> Iterator[Capability]:
 
 def _contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
     """Differentiate through each regime of contact."""
-    controller = build_tracking_mlp(ControllerConfig(), path, car.vehicle, dtype=car.dtype)
+    controller = build_tracking_mlp(
+        ControllerConfig(), path, car.vehicle, dtype=car.dtype, device=car.device
+    )
     certifier = Certifier(
         car,
         controller,
         path,
         [(regime, "actions") for regime in _REGIMES for _ in range(_NUM_ENVS // len(_REGIMES))],
         max_horizon=_CONTACT_STEPS,
-        step_sizes=(2e-4, 3e-5, 4e-6),
+        step_sizes=STEP_SIZES[car.dtype],
     )
     for row in certifier.certify(_CONTACT_STEPS):
         yield Capability(
@@ -91,8 +94,8 @@ def _contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
 
 def _costs(car: GenesisCar, path: ReferencePath, mode: str) -> Iterator[Capability]:
     """Time the steps of a drive."""
-    start = starts_on_path(path, torch.ones(car.num_envs, dtype=car.dtype))
-    action = torch.tensor([0.05, 2.0]).to(car.dtype).expand(car.num_envs, 2)
+    start = starts_on_path(path, torch.ones(car.num_envs, dtype=car.dtype, device=car.device))
+    action = torch.tensor([0.05, 2.0], dtype=car.dtype, device=car.device).expand(car.num_envs, 2)
     forward, backward = [], []
     for _ in range(_COST_REPEATS + 1):
         leaf = action.clone().requires_grad_(car.differentiable)

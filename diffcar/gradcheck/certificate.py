@@ -15,12 +15,10 @@ from torch import Tensor
 
 from diffcar.config import LossConfig
 from diffcar.controllers import MLPController, TrackingMLP
+from diffcar.gradcheck.directional import FLOOR_RATIO, STEP_SIZES, DirectionalCheck
 from diffcar.gradcheck.finite_differences import (
-    FLOOR_RATIO,
-    DirectionalCheck,
     check_environments,
     random_directions,
-    slopes_of_rows,
 )
 from diffcar.gradcheck.regimes import PARAMETERS, Cases, draw_cases
 from diffcar.losses import tracking_costs
@@ -31,29 +29,14 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
 from diffcar.tracking import ErrorState
 
-__all__ = [
-    "RIGHT_TO_PLATEAU",
-    "CertificateRow",
-    "Certifier",
-    "Summary",
-    "certify_scene",
-    "summarise",
-    "verdict",
-]
+__all__ = ["CertificateRow", "Certifier", "certify_scene"]
 
 OnStep = Callable[[CarState, ErrorState], None]
 
 # Only what the physics carries: terms on the action itself would drown a wrong gradient.
 _LOSS = LossConfig(effort=0.0, smoothness=0.0)
 # Norms of the directions, so that one sweep of step sizes suits all parameters.
-_SHORT_STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
 _HEIGHT_SHARE = 1e-3
-# With more kinks than this there is nothing left to judge by; without a slope, nothing at all.
-_MAX_KINK_SHARE = 0.25
-_SMALLEST_SLOPE = 1e-9
-RIGHT_TO_PLATEAU = "right to plateau"
-# A gradient that is off by less than this is inexact, not wrong.
-_INEXACT = 1e-3
 _SCALES = {"actions": 3.0, "initial state": 1.0, "network weights": 10.0}
 
 
@@ -72,11 +55,12 @@ class CertificateRow:
     regime_fraction: float
     """Fraction of the steps at which the cars were in the regime."""
 
-    def against(self, reference: Sequence[float]) -> "CertificateRow":
-        """Return the row with derivatives computed otherwise in place of the differences."""
-        typical = math.sqrt(statistics.fmean(value**2 for value in reference))
+    def against(self, reference: "CertificateRow") -> "CertificateRow":
+        """Return the row with another row's gradients in place of the differences."""
+        values = [check.analytic_gradient for check in reference.checks]
+        typical = math.sqrt(statistics.fmean(value**2 for value in values))
         checks = []
-        for check, value in zip(self.checks, reference, strict=True):
+        for check, value in zip(self.checks, values, strict=True):
             larger = max(abs(check.analytic_gradient), abs(value), FLOOR_RATIO * typical)
             error = abs(check.analytic_gradient - value) / larger
             checks.append(
@@ -89,68 +73,6 @@ class CertificateRow:
                 )
             )
         return replace(self, checks=tuple(checks))
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What directions come to."""
-
-    num_directions: int
-    """How many there were."""
-    num_kinks: int
-    """Those of them along which no derivative exists."""
-    median_relative_error: float
-    """Over the smooth ones; not a number if there is none."""
-    worst_relative_error: float
-    """Over the smooth ones; not a number if there is none."""
-    cosine: float
-    """Between the analytic and the numeric derivatives as vectors."""
-    uncertainty: float
-    """Largest relative change of a difference between neighbouring step sizes."""
-
-
-def summarise(checks: Sequence[DirectionalCheck]) -> Summary:
-    """Return the figures of directions, kinks left out."""
-    smooth = [check for check in checks if not check.is_kink]
-    errors = [check.relative_error for check in smooth] or [math.nan]
-    analytic = torch.tensor([check.analytic_gradient for check in smooth], dtype=torch.float64)
-    numeric = torch.tensor([check.numeric_gradient for check in smooth], dtype=torch.float64)
-    # An error that is not a number is the worst of all, whatever `max` makes of it.
-    is_broken = any(math.isnan(error) for error in errors)
-    return Summary(
-        num_directions=len(checks),
-        num_kinks=len(checks) - len(smooth),
-        median_relative_error=statistics.median(errors),
-        worst_relative_error=math.nan if is_broken else max(errors),
-        cosine=float(torch.nn.functional.cosine_similarity(analytic, numeric, dim=0, eps=0.0)),
-        uncertainty=max((check.uncertainty for check in smooth), default=math.nan),
-    )
-
-
-def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> str:
-    """Say in words what directions come to.
-
-    Args:
-        checks: At least one.
-        tolerance: Largest relative error that is right.
-
-    Returns:
-        `right`; `right to plateau`, where some difference is known less well than the tolerance
-        and the gradient lies within that; `kinks`, where too many directions have no derivative;
-        `vacuous`, where nothing depends on the parameters; `inexact` up to a thousandth; or
-        `wrong`.
-    """
-    smooth = [check for check in checks if not check.is_kink]
-    if len(checks) - len(smooth) > _MAX_KINK_SHARE * len(checks):
-        return "kinks"
-    if not all(check.agrees(tolerance) for check in smooth):
-        is_near = all(check.relative_error <= _INEXACT for check in smooth)
-        return "inexact" if is_near else "wrong"
-    if max(abs(check.numeric_gradient) for check in smooth) < _SMALLEST_SLOPE:
-        return "vacuous"
-    if not all(check.is_resolved(tolerance) for check in smooth):
-        return RIGHT_TO_PLATEAU
-    return "right"
 
 
 class Certifier:
@@ -183,7 +105,7 @@ class Certifier:
         self.max_horizon = max_horizon
         self.step_sizes = step_sizes
         self.seed = seed
-        self.cases: Cases = draw_cases(labels, path, scene, horizon=max_horizon, seed=seed)
+        self.cases: Cases = draw_cases(labels, path, scene, horizon=max_horizon + 1, seed=seed)
 
     def certify(self, horizon: int) -> Iterator[CertificateRow]:
         """Yield the rows of one horizon.
@@ -223,15 +145,35 @@ class Certifier:
                 regime_fraction=float(fractions[regime][rows].mean()),
             )
 
-    def slopes(self, horizon: int) -> list[float]:
-        """Return the analytic derivative of every case along its direction."""
+    def guards(self, horizon: int) -> list[str]:
+        """Return which of the conditions fail without which a comparison proves nothing.
+
+        Args:
+            horizon: Control steps.
+
+        Raises:
+            SimulationError: If Genesis meets a gradient that is not a number.
+        """
         parameters = self._parameters(horizon)
+        # One action more than is driven: what is commanded after the last scored state.
+        parameters["actions"] = [self.cases.actions[:, : horizon + 1].clone().requires_grad_()]
         leaves = [tensor for group in parameters.values() for tensor in group]
-        loss = self._costs(parameters, horizon).sum()
+        passes = []
         with translated_errors():
-            gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
-        slopes, _ = slopes_of_rows(gradients, self._directions(parameters))
-        return [slopes[row] for _, _, rows in self.cases.groups() for row in rows]
+            for _ in range(2):
+                costs = self._costs(parameters, horizon)
+                gradients = torch.autograd.grad(costs.sum(), leaves, materialize_grads=True)
+                passes.append((costs.detach(), *gradients))
+        with torch.no_grad():
+            plain = self._costs(parameters, horizon)
+        failures = []
+        if not torch.equal(plain, passes[0][0]):
+            failures.append("a rollout without gradients ends elsewhere than one with them")
+        if not all(torch.equal(a, b) for a, b in zip(*passes, strict=True)):
+            failures.append("two backward passes from the same start do not agree bit for bit")
+        if torch.count_nonzero(passes[0][1][:, horizon:]):
+            failures.append("an action after the last scored state has a gradient")
+        return failures
 
     def positions(self, scene: GenesisCar) -> Tensor:
         """Return where the cars are after each step in a scene of either mode, shape (T, B, 2)."""
@@ -332,9 +274,10 @@ def certify_scene(
         scene,
         controller,
         path,
-        [("rolling", PARAMETERS[number % len(PARAMETERS)]) for number in range(scene.num_envs)],
+        # The weights come first: they are what training changes, however few cars there are.
+        [("rolling", PARAMETERS[-1 - car % len(PARAMETERS)]) for car in range(scene.num_envs)],
         max_horizon=horizon,
-        step_sizes=_SHORT_STEP_SIZES[scene.dtype],
+        step_sizes=STEP_SIZES[scene.dtype],
         seed=seed,
     )
     checks = [check for row in certifier.certify(horizon) for check in row.checks]

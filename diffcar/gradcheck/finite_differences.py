@@ -1,16 +1,15 @@
 """Analytic against numeric directional derivatives of any function of tensors."""
 
-import itertools
+import contextlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from diffcar.gradcheck.directional import FLOOR_RATIO, DirectionalCheck, judge
+
 __all__ = [
-    "FLOOR_RATIO",
-    "DirectionalCheck",
     "check_directions",
     "check_environments",
     "random_directions",
@@ -20,45 +19,11 @@ __all__ = [
 ]
 
 _SMALLEST_SCALE = 1e-12
-FLOOR_RATIO = 1e-3
-# Slopes to both sides that differ by more than this share are a kink, if they do not come together
-# as the step shrinks, as those of a curved function do.
-_KINK_RATIO = {torch.float64: 1e-4, torch.float32: 3e-2}
-_SMOOTH_DECAY = 0.6
-# Differences at neighbouring steps that disagree by more than this show no plateau.
-_PLATEAU_RATIO = {torch.float64: 1e-2, torch.float32: 1e-1}
-# A difference known to some uncertainty only cannot refute a gradient that is this much closer.
-_UNRESOLVED_MARGIN = 3.0
+# Steps of a spot check, along the gradient and within one tensor, where f bends less.
+_SPOT_STEPS = (2e-3, 3e-2)
+_SPOT_FLOOR_RATIO = 0.3
 
-
-@dataclass(frozen=True)
-class DirectionalCheck:
-    """One direction's comparison."""
-
-    analytic_gradient: float
-    """Gradient times direction."""
-    numeric_gradient: float
-    """Central difference at the best step size."""
-    relative_error: float
-    """Their difference over the larger of them, or over the floor if that is larger still."""
-    step_size: float
-    """Step size of the numeric gradient."""
-    uncertainty: float
-    """Relative change of the numeric gradient from the neighbouring step size to the best one."""
-    is_kink: bool
-    """Whether no derivative exists here: the one-sided slopes disagree, or no two step sizes give
-    the same difference."""
-
-    def is_resolved(self, tolerance: float) -> bool:
-        """Return whether the difference is known well enough to judge by a tolerance."""
-        return not self.is_kink and self.uncertainty <= tolerance
-
-    def agrees(self, tolerance: float) -> bool:
-        """Return whether the gradient is right to a tolerance, or to what the difference tells."""
-        limit = tolerance
-        if not self.is_resolved(tolerance):
-            limit = _UNRESOLVED_MARGIN * self.uncertainty
-        return not self.is_kink and self.relative_error <= limit
+Shift = Callable[[Sequence[Tensor], float], None]
 
 
 def check_directions(
@@ -81,44 +46,38 @@ def check_directions(
     Args:
         function: Evaluates a scalar from the parameters' present values; called with and without
             autograd, so it must repeat itself exactly.
-        parameters: Leaf tensors in float64 that `function` reads; restored afterwards.
+        parameters: Leaf tensors that `function` reads; restored afterwards.
         num_directions: Directions drawn over all parameters together; on top of them one each that
             changes a single parameter, if there are several.
-        step_sizes: Step sizes to sweep, at least two.
+        step_sizes: Step sizes to sweep, descending, at least two.
         seed: Of the directions.
         gradients: Gradients to check in place of autograd's, one a parameter.
 
     Returns:
         A record for each direction.
     """
-    base = [parameter.detach().clone() for parameter in parameters]
     if gradients is None:
         gradients = torch.autograd.grad(function(), list(parameters))
     generator = torch.Generator().manual_seed(seed)
     groups = [list(range(len(parameters)))] * num_directions
     if len(parameters) > 1:
         groups += [[index] for index in range(len(parameters))]
+    checks = []
+    with _shiftable(parameters) as shift:
 
-    def value(direction: Sequence[Tensor], step: float) -> float:
-        with torch.no_grad():
-            for parameter, origin, change in zip(parameters, base, direction, strict=True):
-                parameter.copy_(origin + step * change)
+        def value(direction: Sequence[Tensor], step: float) -> float:
+            shift(direction, step)
             return float(function())
 
-    checks = []
-    try:
-        centre = value([torch.zeros_like(origin) for origin in base], 0.0)
+        centre = float(function())
         for group in groups:
-            direction = _unit_direction(base, group, generator)
+            direction = _unit_direction(parameters, group, generator)
             analytic = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
             floor = FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
             ahead = [value(direction, step) for step in step_sizes]
             behind = [value(direction, -step) for step in step_sizes]
-            checks.append(_judge(ahead, behind, centre, analytic, floor, step_sizes, base[0].dtype))
-    finally:
-        with torch.no_grad():
-            for parameter, origin in zip(parameters, base, strict=True):
-                parameter.copy_(origin)
+            dtype = parameters[0].dtype
+            checks.append(judge(ahead, behind, centre, analytic, floor, step_sizes, dtype))
     return checks
 
 
@@ -141,13 +100,12 @@ def check_environments(
         parameters: Leaf tensors whose first dimension is the environment; restored afterwards.
         directions: Change of each parameter for a step size of one; rows of zeros leave a parameter
             of an environment alone (see `random_directions`).
-        step_sizes: Step sizes to sweep, at least two.
+        step_sizes: Step sizes to sweep, descending, at least two.
         gradients: Gradients of the values' sum to check in place of autograd's.
 
     Returns:
         A record for each environment.
     """
-    base = [parameter.detach().clone() for parameter in parameters]
     if gradients is None:
         outputs = function()
         # A parameter that no environment depends on has a gradient of zero.
@@ -157,31 +115,30 @@ def check_environments(
     else:
         with torch.no_grad():
             outputs = function()
-    centre = [float(value) for value in outputs.detach()]
+    centre = outputs.detach().tolist()
+    with _shiftable(parameters) as shift:
 
-    def values(step: float) -> list[float]:
-        with torch.no_grad():
-            for parameter, origin, change in zip(parameters, base, directions, strict=True):
-                parameter.copy_(origin + step * change)
-            return [float(value) for value in function()]
+        def values(step: float) -> list[float]:
+            shift(directions, step)
+            return function().tolist()
 
-    try:
         ahead = [values(step) for step in step_sizes]
         behind = [values(-step) for step in step_sizes]
-    finally:
-        with torch.no_grad():
-            for parameter, origin in zip(parameters, base, strict=True):
-                parameter.copy_(origin)
-    slopes, floors = slopes_of_rows(gradients, directions)
+    slopes, typical = slopes_of_rows(gradients, directions)
+    # A gradient that is far too large must not raise the floor that it is measured against.
+    numeric = [
+        abs(a - b) / (2 * step_sizes[-1]) for a, b in zip(ahead[-1], behind[-1], strict=True)
+    ]
+    usual = sorted(numeric)[len(numeric) // 2]
     return [
-        _judge(
+        judge(
             [step[row] for step in ahead],
             [step[row] for step in behind],
             centre[row],
             slopes[row],
-            FLOOR_RATIO * floors[row],
+            FLOOR_RATIO * max(min(typical[row], usual), _SMALLEST_SCALE),
             step_sizes,
-            base[0].dtype,
+            parameters[0].dtype,
         )
         for row in range(len(centre))
     ]
@@ -222,24 +179,98 @@ def taylor_rate(
     Returns:
         The slope of the remainder over the step size, both on logarithmic axes.
     """
-    base = [parameter.detach().clone() for parameter in parameters]
     gradients = torch.autograd.grad(function(), list(parameters))
-    direction = _unit_direction(base, list(range(len(base))), torch.Generator().manual_seed(seed))
+    everything = list(range(len(parameters)))
+    direction = _unit_direction(parameters, everything, torch.Generator().manual_seed(seed))
     slope = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
     steps = [step_size / 2**halving for halving in range(num_halvings + 1)]
     remainders = []
-    with torch.no_grad():
+    with _shiftable(parameters) as shift:
         centre = float(function())
         for step in steps:
-            for parameter, origin, change in zip(parameters, base, direction, strict=True):
-                parameter.copy_(origin + step * change)
+            shift(direction, step)
             remainders.append(abs(float(function()) - centre - step * slope))
-        for parameter, origin in zip(parameters, base, strict=True):
-            parameter.copy_(origin)
     log_steps = torch.log(torch.tensor(steps, dtype=torch.float64))
     log_remainders = torch.log(torch.tensor(remainders, dtype=torch.float64).clamp_min(1e-300))
     x, y = log_steps - log_steps.mean(), log_remainders - log_remainders.mean()
     return float((x * y).sum() / x.square().sum())
+
+
+def spot_check(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    *,
+    number: int = 0,
+) -> float:
+    """Compare a gradient at hand with one finite difference, at the cost of two evaluations.
+
+    Checks take turns: one along the gradient, where the difference stands out most from rounding;
+    then one along a random direction within each tensor, which finds a tensor whose gradient is
+    wrong or missing.
+
+    Args:
+        function: Evaluates the scalar whose gradient it is; called without autograd.
+        parameters: What it depends on; restored afterwards.
+        gradients: One a parameter.
+        number: Which check it is; also the seed.
+
+    Returns:
+        The relative error, within a tensor at least over a part of the typical slope there; not a
+        number where everything vanishes.
+    """
+    turn = number % (len(parameters) + 1)
+    if turn == 0:
+        norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+        direction = [g / max(norm, _SMALLEST_SCALE) for g in gradients]
+        floor, step = 0.0, _SPOT_STEPS[0]
+    else:
+        generator = torch.Generator().manual_seed(number)
+        direction = _unit_direction(parameters, [turn - 1], generator)
+        floor, step = _SPOT_FLOOR_RATIO * _typical_slope([gradients[turn - 1]]), _SPOT_STEPS[1]
+    analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
+    values = []
+    with _shiftable(parameters) as shift:
+        for signed_step in (step, -step):
+            shift(direction, signed_step)
+            values.append(float(function()))
+    numeric = (values[0] - values[1]) / (2 * step)
+    larger = max(abs(analytic), abs(numeric), floor)
+    return abs(analytic - numeric) / larger if larger > 0 else math.nan
+
+
+def slopes_of_rows(
+    gradients: Sequence[Tensor], directions: Sequence[Tensor]
+) -> tuple[list[float], list[float]]:
+    """Return gradient · direction of each row, and its typical size over random signs.
+
+    Args:
+        gradients: First dimension the row, one a parameter.
+        directions: Of the same shapes.
+    """
+    slope, squares = (torch.zeros(len(gradients[0]), dtype=torch.float64) for _ in range(2))
+    for gradient, direction in zip(gradients, directions, strict=True):
+        products = gradient.flatten(1).double().cpu() * direction.flatten(1).double().cpu()
+        slope = slope + products.sum(1)
+        squares = squares + products.square().sum(1)
+    return slope.tolist(), squares.sqrt().tolist()
+
+
+@contextlib.contextmanager
+def _shiftable(parameters: Sequence[Tensor]) -> Iterator[Shift]:
+    """Yield what moves parameters along a direction, without autograd; restore them at the end."""
+    base = [parameter.detach().clone() for parameter in parameters]
+
+    def shift(direction: Sequence[Tensor], step: float) -> None:
+        for parameter, origin, change in zip(parameters, base, direction, strict=True):
+            parameter.copy_(origin + step * change)
+
+    with torch.no_grad():
+        try:
+            yield shift
+        finally:
+            for parameter, origin in zip(parameters, base, strict=True):
+                parameter.copy_(origin)
 
 
 def _unit_direction(
@@ -253,7 +284,7 @@ def _unit_direction(
         for index, tensor in enumerate(like)
     ]
     norm = math.sqrt(sum(float(part.square().sum()) for part in parts))
-    return [part / norm for part in parts]
+    return [part.detach() / norm for part in parts]
 
 
 def _typical_slope(gradients: Sequence[Tensor]) -> float:
@@ -261,109 +292,3 @@ def _typical_slope(gradients: Sequence[Tensor]) -> float:
     norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
     size = sum(gradient.numel() for gradient in gradients)
     return max(norm / math.sqrt(size), _SMALLEST_SCALE)
-
-
-def spot_check(
-    function: Callable[[], Tensor],
-    parameters: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    *,
-    step_size: float = 2e-3,
-    seed: int = 0,
-) -> float:
-    """Compare a gradient at hand with one finite difference, at the cost of two evaluations.
-
-    The direction lies between the gradient and a random one: along the gradient the difference
-    stands out most from rounding, and the random half finds components that are wrong.
-
-    Args:
-        function: Evaluates the scalar whose gradient it is; called without autograd.
-        parameters: What it depends on; restored afterwards.
-        gradients: One a parameter.
-        step_size: Norm of the change.
-        seed: Of the random half.
-
-    Returns:
-        The relative error; not a number where the gradient vanishes.
-    """
-    base = [parameter.detach().clone() for parameter in parameters]
-    everything = list(range(len(base)))
-    random = _unit_direction(base, everything, torch.Generator().manual_seed(seed))
-    norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
-    if not norm > 0:
-        return math.nan
-    direction = [(g / norm + r) / math.sqrt(2) for g, r in zip(gradients, random, strict=True)]
-    analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
-    values = []
-    try:
-        with torch.no_grad():
-            for signed_step in (step_size, -step_size):
-                for parameter, origin, change in zip(parameters, base, direction, strict=True):
-                    parameter.copy_(origin + signed_step * change)
-                values.append(float(function()))
-    finally:
-        with torch.no_grad():
-            for parameter, origin in zip(parameters, base, strict=True):
-                parameter.copy_(origin)
-    numeric = (values[0] - values[1]) / (2 * step_size)
-    return abs(analytic - numeric) / max(abs(analytic), abs(numeric))
-
-
-def slopes_of_rows(
-    gradients: Sequence[Tensor], directions: Sequence[Tensor]
-) -> tuple[list[float], list[float]]:
-    """Return gradient · direction of each row, and its typical size over random directions."""
-    slope, squares, length, size = (torch.zeros(len(gradients[0]), dtype=torch.float64),) * 4
-    for gradient, direction in zip(gradients, directions, strict=True):
-        g, v = gradient.flatten(1).double().cpu(), direction.flatten(1).double().cpu()
-        slope = slope + (g * v).sum(1)
-        squares = squares + (g * (v != 0)).square().sum(1)
-        length = length + v.square().sum(1)
-        size = size + (v != 0).sum(1)
-    typical = (squares * length / size).sqrt().clamp_min(_SMALLEST_SCALE)
-    return slope.tolist(), typical.tolist()
-
-
-def _extrapolated(differences: Sequence[float], step_sizes: Sequence[float]) -> list[float]:
-    """Return what neighbouring central differences tend to, their error being of second order.
-
-    Source:
-        L. F. Richardson, "The approximate arithmetical solution by finite differences of physical
-        problems", Philosophical Transactions of the Royal Society A 210, 1911.
-    """
-    pairs = zip(itertools.pairwise(differences), itertools.pairwise(step_sizes), strict=True)
-    return [fine + (fine - coarse) / ((h / k) ** 2 - 1) for (coarse, fine), (h, k) in pairs]
-
-
-def _judge(
-    ahead: Sequence[float],
-    behind: Sequence[float],
-    centre: float,
-    analytic: float,
-    floor: float,
-    step_sizes: Sequence[float],
-    dtype: torch.dtype,
-) -> DirectionalCheck:
-    """Find the plateau of the differences along one direction and compare it."""
-    differences = [(a - b) / (2 * h) for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
-    change, best, numeric = min(
-        (abs(b - a), index + 1 + skipped, b)
-        for skipped, sequence in enumerate((differences, _extrapolated(differences, step_sizes)))
-        for index, (a, b) in enumerate(itertools.pairwise(sequence))
-    )
-    larger = max(abs(analytic), abs(numeric), floor)
-    uncertainty = change / max(abs(numeric), floor)
-    # Slopes to the right less slopes to the left: of first order in the step where f is smooth.
-    bends = [abs(a - 2 * centre + b) / h for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
-    bend = bends[best] / max(abs(numeric), floor)
-    is_bent = bend > _KINK_RATIO[dtype] and bends[best] > _SMOOTH_DECAY * bends[best - 1]
-    # A comparison with what is not a number is false: such a difference is a kink, too.
-    is_smooth = uncertainty <= _PLATEAU_RATIO[dtype] and not is_bent
-    return DirectionalCheck(
-        analytic_gradient=analytic,
-        numeric_gradient=numeric,
-        relative_error=abs(analytic - numeric) / larger,
-        step_size=step_sizes[best],
-        uncertainty=uncertainty,
-        is_kink=not is_smooth,
-    )

@@ -63,8 +63,8 @@ class Cases:
             yield *label, [row for row, own in enumerate(labels) if own == label]
 
     def is_airborne(self, state: CarState, scene: GenesisCar) -> Tensor:
-        """Return which cars have left the road, shape (B,)."""
-        return state.qpos[:, 2].detach() > scene.rest_height + _AIRBORNE_HEIGHT
+        """Return which cars have left the road, to either side, shape (B,)."""
+        return (state.qpos[:, 2].detach() - scene.rest_height).abs() > _AIRBORNE_HEIGHT
 
     def is_sliding(self, state: CarState, scene: GenesisCar) -> Tensor:
         """Return which cars have a rear wheel that slides over the road, shape (B,)."""

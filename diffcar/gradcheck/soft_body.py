@@ -1,7 +1,6 @@
 """Certifies the gradients of a soft body against central differences, input by input."""
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,8 +9,8 @@ from torch import Tensor
 
 from diffcar.config import SoftBodyConfig
 from diffcar.errors import DiffcarError
+from diffcar.gradcheck.directional import DirectionalCheck, summarise, verdict
 from diffcar.gradcheck.finite_differences import (
-    DirectionalCheck,
     check_environments,
     random_directions,
 )
@@ -45,7 +44,6 @@ _STEP_SIZES = {
 _COROTATED_STEP_SIZES = (3e-1, 1e-1, 3e-2)
 _COROTATED_HORIZON = 5
 _COROTATED_TOLERANCE = 1e-3
-_SMALLEST_SLOPE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,7 @@ class SoftBodyCheck:
     worst_relative_error: float
     """Of the directions without a kink; not a number where none was compared."""
     verdict: str
-    """`right`, `wrong`, `no gradient`, `not a number`, `kinks only`, `vacuous`, `does not repeat`
-    or `refused`."""
+    """Of `directional.verdict`, or `no gradient`, `does not repeat` or `refused`."""
     detail: str = ""
     """The text of the error where the attempt raised one."""
 
@@ -201,22 +198,14 @@ def _judge(
     record: SoftBodyCheck, checks: Sequence[DirectionalCheck], tolerance: float
 ) -> SoftBodyCheck:
     """Fill in the figures and the verdict."""
-    smooth = [check for check in checks if not check.is_kink]
-    record = replace(record, num_kinks=len(checks) - len(smooth))
-    if not all(math.isfinite(check.analytic_gradient) for check in checks):
-        return replace(record, verdict="not a number")
-    if not smooth:
-        return replace(record, verdict="kinks only")
-    errors = [check.relative_error for check in smooth]
-    record = replace(
-        record, median_relative_error=statistics.median(errors), worst_relative_error=max(errors)
+    summary = summarise(checks)
+    return replace(
+        record,
+        num_kinks=summary.num_kinks,
+        median_relative_error=summary.median_relative_error,
+        worst_relative_error=summary.worst_relative_error,
+        verdict=verdict(checks, tolerance),
     )
-    if all(
-        max(abs(check.numeric_gradient), abs(check.analytic_gradient)) < _SMALLEST_SLOPE
-        for check in smooth
-    ):
-        return replace(record, verdict="vacuous")
-    return replace(record, verdict="right" if max(errors) <= tolerance else "wrong")
 
 
 def _analytic_gradient(

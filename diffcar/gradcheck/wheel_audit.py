@@ -8,8 +8,15 @@ from pathlib import Path
 from diffcar.config import CheckGradConfig
 from diffcar.controllers import build_tracking_mlp
 from diffcar.errors import SimulationError
-from diffcar.gradcheck.certificate import Certifier, summarise, verdict
-from diffcar.gradcheck.finite_differences import DirectionalCheck
+from diffcar.gradcheck.certificate import Certifier
+from diffcar.gradcheck.directional import (
+    GOOD_VERDICTS,
+    STEP_SIZES,
+    TOLERANCES,
+    DirectionalCheck,
+    summarise,
+    verdict,
+)
 from diffcar.gradcheck.regimes import PARAMETERS
 from diffcar.path import load_path
 from diffcar.sim.scene import apply_repairs, build_scene
@@ -19,7 +26,6 @@ from diffcar.sim.wheels import WHEEL_SHAPES, with_wheels
 __all__ = ["WheelResult", "audit_wheels"]
 
 _HORIZON = 50
-_STEP_SIZES = (2e-4, 3e-5, 4e-6)
 _LABELS = [("rolling", parameter) for parameter in PARAMETERS for _ in range(6)]
 
 
@@ -42,7 +48,7 @@ class WheelResult:
     error: str | None
     """What Genesis raised, if it did."""
     verdict: str
-    """Of `certificate.verdict`, and whether that takes the repair."""
+    """Of `directional.verdict` and whether that takes the repair, or `refused`."""
 
 
 def audit_wheels(
@@ -66,14 +72,13 @@ def audit_wheels(
     results = []
     for shape in WHEEL_SHAPES:
         on_stage(f"rolling on wheels of shape {shape}")
-        wheels = load_vehicle(with_wheels(vehicle.file, shape, folder), lenient=True)
+        wheels = load_vehicle(with_wheels(vehicle, shape, folder), lenient=True)
         results.append(_audit(config, wheels))
     return results
 
 
 def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
     """Check one car without and with the repairs."""
-    tolerance = config.certificate.tolerance or 1e-6
     scene = build_scene(
         config,
         num_envs=len(_LABELS),
@@ -81,6 +86,7 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
         vehicle=vehicle,
         with_repairs=False,
     )
+    tolerance = config.certificate.tolerance or TOLERANCES[scene.dtype]
     path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
     controller = build_tracking_mlp(
         config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
@@ -91,7 +97,7 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
         path,
         _LABELS,
         max_horizon=_HORIZON,
-        step_sizes=_STEP_SIZES,
+        step_sizes=STEP_SIZES[scene.dtype],
         seed=config.seed,
     )
     errors = []
@@ -128,9 +134,9 @@ def _verdict(
     before: list[DirectionalCheck], after: list[DirectionalCheck], tolerance: float
 ) -> str:
     """Say in words what the errors mean."""
-    if before and verdict(before, tolerance).startswith("right"):
+    if before and verdict(before, tolerance) in GOOD_VERDICTS:
         return f"{verdict(before, tolerance)}, as it comes"
     if not after:
-        return "wrong"
+        return "refused"
     told = verdict(after, tolerance)
-    return f"{told}, with the repair" if told.startswith("right") else told
+    return f"{told}, with the repair" if told in GOOD_VERDICTS else told

@@ -5,19 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from diffcar.errors import ModelError
-from diffcar.sim.vehicle import SPIN_JOINTS, STEERING_JOINTS
+from diffcar.sim.model_file import explain_errors, open_model
+from diffcar.sim.servos import ensure_servos
+from diffcar.sim.vehicle import SPIN_JOINTS, STEERING_JOINTS, Vehicle, load_vehicle
 
 __all__ = ["AdoptedModel", "adopt_model"]
 
 _STEERING_WORDS = ("steer", "knuckle", "ackermann")
 _WHEEL_WORDS = ("wheel", "spin", "roll", "tire", "tyre")
-# Servos of a model that has none: steering settles in about a tenth of a second, the motors reach
-# the commanded speed in about a third and give at most half of what the tyres hold.
-_STEERING_FREQUENCY = 30.0
-_MOTOR_TIME = 0.3
-_MOTOR_SHARE = 0.5
-_STEERING_TORQUE_PER_GAIN = 0.5
-_GRAVITY = 9.81
 _ALIGNED = 0.9
 
 
@@ -25,8 +20,8 @@ _ALIGNED = 0.9
 class AdoptedModel:
     """A model rewritten."""
 
-    file: Path
-    """MJCF with a free base, diffcar's names of joints and a servo on each."""
+    vehicle: Vehicle
+    """The car, its file an MJCF with a free base, diffcar's names of joints and servos."""
     notes: tuple[str, ...]
     """What had to be found or assumed."""
 
@@ -47,21 +42,18 @@ def adopt_model(
         wheel_joints: Names of the four wheel joints, in any order; empty looks for names.
 
     Returns:
-        The rewritten model.
+        The rewritten car, read leniently: its wheels may be boxes or meshes.
 
     Raises:
-        ModelError: If the file cannot be read or the joints are not to be found.
+        ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
+            something that is not made up for; the error names the user's file.
     """
-    import mujoco
-
     if not file.is_file():
         raise ModelError(f"the vehicle model {str(file)!r} does not exist")
-    try:
-        spec = mujoco.MjSpec.from_file(str(file))
-        notes = _free_the_base(spec)
-        # Paths in the model are relative to it, and the copy lies elsewhere.
-        for folder_name in ("meshdir", "texturedir"):
-            setattr(spec, folder_name, str((file.parent / getattr(spec, folder_name)).resolve()))
+    adopted = folder / f"{file.stem}-adopted.xml"
+    with explain_errors(file, "cannot be read as a car"):
+        spec = open_model(file)
+        notes = [*_free_the_base(spec), *_clear_the_world(spec)]
         model = spec.compile()
         steering = _find(file, model, "steering", steering_joints, _STEERING_WORDS, 2)
         wheels = _find(file, model, "wheel", wheel_joints, _WHEEL_WORDS, 4, without=steering)
@@ -70,25 +62,28 @@ def adopt_model(
         steering, wheels = _in_order(model, steering), _in_order(model, wheels)
         _point_axes(spec, model, steering, 2)
         _point_axes(spec, model, wheels, 1)
-        notes += _add_servos(spec, model, steering, wheels[2:])
+        notes += ensure_servos(file, spec, model, steering, wheels[2:])
         for old, new in zip((*steering, *wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True):
             _rename(spec, old, new)
         spec.compile()
-        text = spec.to_xml()
-    except (ValueError, RuntimeError, mujoco.FatalError) as error:
-        raise ModelError(f"{str(file)!r} cannot be read as a car: {error}") from None
-    adopted = folder / f"{file.stem}.xml"
-    adopted.write_text(text)
-    return AdoptedModel(adopted, tuple(notes))
+        adopted.write_text(spec.to_xml())
+        try:
+            vehicle = load_vehicle(adopted, lenient=True)
+        except ModelError as error:
+            told = error.message.replace(str(adopted), str(file))
+            raise ModelError(told, error.hint) from None
+    return AdoptedModel(vehicle, tuple(notes))
 
 
 def _free_the_base(spec: Any) -> list[str]:  # noqa: ANN401
     """Give the one body of the world a free joint where it has none."""
     import mujoco
 
-    bodies = [body for body in spec.worldbody.bodies if list(body.find_all("joint")) or body.bodies]
+    bodies = [body for body in spec.worldbody.bodies if list(body.find_all("joint"))]
     if len(bodies) != 1:
-        raise ValueError(f"a car is one body with parts; the world holds {len(bodies)} such bodies")
+        raise ValueError(
+            f"a car is one body with moving parts; the world holds {len(bodies)} such bodies"
+        )
     joints = list(bodies[0].joints)
     if not joints:
         bodies[0].add_freejoint()
@@ -96,6 +91,26 @@ def _free_the_base(spec: Any) -> list[str]:  # noqa: ANN401
     if joints[0].type != mujoco.mjtJoint.mjJNT_FREE:
         raise ValueError(f"the base moves on the joint {joints[0].name!r}, not freely")
     return []
+
+
+def _clear_the_world(spec: Any) -> list[str]:  # noqa: ANN401
+    """Remove what stands beside the car, such as a floor: diffcar lays the road itself."""
+    beside = [body for body in spec.worldbody.bodies if not list(body.find_all("joint"))]
+    geoms = [*spec.worldbody.geoms, *(geom for body in beside for geom in body.find_all("geom"))]
+    told = [repr(geom.name) if geom.name else f"a {_shape(geom)}" for geom in geoms]
+    names = {geom.name for geom in geoms if geom.name}
+    # These refer to what is removed here or renamed later, and diffcar has no use for them.
+    pairs = [pair for pair in spec.pairs if names & {pair.geomname1, pair.geomname2}]
+    for element in (*geoms, *pairs, *spec.sensors, *spec.keys):
+        spec.delete(element)
+    if not told:
+        return []
+    return [f"removed from the world beside the car: {', '.join(told)}; diffcar lays the road"]
+
+
+def _shape(geom: Any) -> str:  # noqa: ANN401
+    """Return the name of a geometry's shape."""
+    return str(geom.type.name).removeprefix("mjGEOM_").lower()
 
 
 def _find(
@@ -168,89 +183,6 @@ def _point_axes(
             joint = spec.joint(name)
             low, high = joint.range
             joint.axis, joint.range = -joint.axis, [-high, -low]
-
-
-def _add_servos(
-    spec: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
-    steering: tuple[str, ...],
-    driven: tuple[str, ...],
-) -> list[str]:
-    """Put servos on steering and driven joints, unless every one of them has an actuator."""
-    names = (*steering, *driven)
-    targets = {actuator.target: actuator for actuator in spec.actuators}
-    if all(name in targets for name in names):
-        return []
-    for name in names:
-        if name in targets:
-            spec.delete(targets[name])
-    inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in steering)
-    stiffness = inertia * _STEERING_FREQUENCY**2
-    for name in steering:
-        joint = spec.joint(name)
-        if not joint.range[1] > joint.range[0]:
-            raise ValueError(f"the steering joint {name!r} has no range")
-        limit = min(abs(value) for value in joint.range)
-        joint.range = [-limit, limit]
-        _damp(joint, 2 * inertia * _STEERING_FREQUENCY)
-        _servo(spec, name, 1, stiffness, _STEERING_TORQUE_PER_GAIN * stiffness)
-    mass, radius = float(model.body_subtreemass[0]), _wheel_radius(model, driven[0])
-    torque = _MOTOR_SHARE * mass * _GRAVITY / 4 * radius
-    gain = mass * radius**2 / 2 / _MOTOR_TIME
-    for name in driven:
-        _servo(spec, name, 2, gain, torque)
-    return [
-        f"no servos on all steering and rear wheel joints: assumed {stiffness:.3g} N m/rad with "
-        f"{2 * inertia * _STEERING_FREQUENCY:.3g} N m s/rad, and {gain:.3g} N m s/rad up to "
-        f"{torque:.3g} N m"
-    ]
-
-
-def _servo(
-    spec: Any,  # noqa: ANN401
-    name: str,
-    feedback: int,
-    gain: float,
-    limit: float,
-) -> None:
-    """Add an actuator with proportional feedback of position (1) or speed (2)."""
-    import mujoco
-
-    bias = [0.0] * 10
-    bias[feedback] = -gain
-    spec.add_actuator(
-        name=f"{name}_servo",
-        target=name,
-        trntype=mujoco.mjtTrn.mjTRN_JOINT,
-        gaintype=mujoco.mjtGain.mjGAIN_FIXED,
-        biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-        gainprm=[gain] + [0.0] * 9,
-        biasprm=bias,
-        forcelimited=True,
-        forcerange=[-limit, limit],
-    )
-
-
-def _damp(joint: Any, least: float) -> None:  # noqa: ANN401
-    """Raise a joint's damping, which MuJoCo's later releases keep as a polynomial of the speed."""
-    import numpy as np
-
-    damping = np.array(joint.damping, dtype=np.float64)
-    damping.flat[0] = max(float(damping.flat[0]), least)
-    joint.damping = damping if damping.ndim else float(damping)
-
-
-def _wheel_radius(model: Any, joint: str) -> float:  # noqa: ANN401
-    """Return the height of a wheel's axle over the lowest point of what it collides as."""
-    body = int(model.jnt_bodyid[model.joint(joint).id])
-    sizes = [
-        float(max(model.geom_aabb[geom][3:]))
-        for geom in range(model.ngeom)
-        if model.geom_bodyid[geom] == body and model.geom_contype[geom]
-    ]
-    if not sizes:
-        raise ValueError(f"the wheel on the joint {joint!r} does not collide")
-    return max(sizes)
 
 
 def _rename(spec: Any, old: str, new: str) -> None:  # noqa: ANN401

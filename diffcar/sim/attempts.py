@@ -120,7 +120,7 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
         Attempt("control_dofs_force", "-", "-", _torque, torques(_velocity)),
         Attempt("entity.get_state().pos", "-", "-", _torque, torques(_entity_position)),
         Attempt("get_state().links_pos", "-", "-", _torque, torques(_link_positions)),
-        Attempt("set_pos", "-", "-", lambda car: _pose(car)[:, :3], _place_position),
+        Attempt("set_pos", "-", "-", lambda car: 0 * _pose(car)[:, :3], _place_position),
         Attempt("set_quat (by yaw)", "-", "-", lambda car: _pose(car)[:, 3:], _place_yaw),
         Attempt("set_dofs_velocity", "-", "-", _rolling, _place_velocity),
     ]
@@ -163,8 +163,10 @@ def _step_and_weigh(car: GenesisCar, read: Read) -> Tensor:
 
 
 def _place_position(car: GenesisCar, leaf: Tensor) -> Tensor:
-    """Start from a position."""
-    car.place(torch.cat([leaf, _pose(car)[:, 3:]], -1), _rolling(car))
+    """Start from a position: x and y in metres, and the height, which is stiff, in millimetres."""
+    scale = torch.tensor([1.0, 1.0, 1e-3, 0.0]).to(leaf)
+    change = torch.cat([leaf, torch.zeros_like(leaf[:, :1])], -1)
+    car.place(_pose(car) + scale * change, _rolling(car))
     return _step_and_weigh(car, _qpos)
 
 

@@ -12,7 +12,7 @@ from diffcar.resources import resource_path
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["SPIN_JOINTS", "STEERING_JOINTS", "Vehicle", "load_vehicle"]
+__all__ = ["SPIN_JOINTS", "STEERING_JOINTS", "Vehicle", "load_vehicle", "read_servo", "read_wheel"]
 
 STEERING_JOINTS = ("front_left_steering", "front_right_steering")
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
@@ -106,7 +106,7 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
         raise ModelError(f"the vehicle model {str(file)!r} does not exist")
     try:
         mj_model = mujoco.MjModel.from_xml_path(str(file))
-    except ValueError as error:
+    except (ValueError, RuntimeError, mujoco.FatalError) as error:
         raise ModelError(f"{str(file)!r} is not a valid MJCF model: {error}") from None
     return _read_vehicle(file, mj_model, lenient)
 
@@ -138,9 +138,9 @@ def _read_vehicle(file: Path, model: "mujoco.MjModel", lenient: bool) -> Vehicle
             f"{str(file)!r}: the front wheels are not ahead of the rear ones, or left is not left",
             hint="in the model's reference pose the car must face along x, with y to its left",
         )
-    wheels = [_wheel_contact(file, model, joint_ids[name]) for name in SPIN_JOINTS]
-    steering_servos = [_servo(file, model, joint_ids[name], feedback=1) for name in STEERING_JOINTS]
-    motors = [_servo(file, model, joint_ids[name], feedback=2) for name in SPIN_JOINTS[2:]]
+    wheels = [read_wheel(file, model, joint_ids[name]) for name in SPIN_JOINTS]
+    servos = [read_servo(file, model, joint_ids[name], feedback=1) for name in STEERING_JOINTS]
+    motors = [read_servo(file, model, joint_ids[name], feedback=2) for name in SPIN_JOINTS[2:]]
     shape, radius, friction = _same(file, "shape, radius and friction of the wheels", wheels)
     if shape not in _ROUND and not lenient:
         raise ModelError(
@@ -149,7 +149,7 @@ def _read_vehicle(file: Path, model: "mujoco.MjModel", lenient: bool) -> Vehicle
             hint="give each wheel a colliding sphere of its radius and a cylinder that only shows "
             '(contype="0" conaffinity="0"), as in assets/car.xml',
         )
-    steering_gain, steering_limit = _same(file, "the steering servos", steering_servos)
+    steering_gain, steering_limit = _same(file, "the steering servos", servos)
     drive_gain, drive_limit = _same(file, "the motors", motors)
     return Vehicle(
         file=file,
@@ -165,7 +165,7 @@ def _read_vehicle(file: Path, model: "mujoco.MjModel", lenient: bool) -> Vehicle
         drive_gain=drive_gain,
         max_drive_torque=drive_limit,
         friction=friction,
-        max_contacts=_max_contacts(model),
+        max_contacts=sum(_CONTACTS.get(kind, 20) for kind in _colliding(model).values()),
         wheel_shape=shape,
     )
 
@@ -182,6 +182,11 @@ def _require_free_base(file: Path, model: "mujoco.MjModel", base: int, more_join
             f"{str(file)!r} has {model.njnt} joints and a base that is "
             f"{'' if is_free else 'not '}free; a car has a free base and six hinges",
             hint="compare it with assets/car.xml",
+        )
+    if any(model.body_weldid[model.geom_bodyid[geom]] == 0 for geom in _colliding(model)):
+        raise ModelError(
+            f"{str(file)!r} has colliding geometries besides the car, such as a floor",
+            hint="remove them: diffcar lays the road itself",
         )
 
 
@@ -206,13 +211,22 @@ def _same(file: Path, what: str, values: Sequence[tuple[Any, ...]]) -> tuple[Any
     return values[0]
 
 
-def _wheel_contact(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[str, float, float]:
-    """Return shape, radius and friction of what a wheel collides as."""
-    body = int(model.jnt_bodyid[joint])
-    for geom in range(model.ngeom):
-        collides = model.geom_contype[geom] or model.geom_conaffinity[geom]
-        if model.geom_bodyid[geom] == body and collides:
-            shape = _shape(model, geom)
+def read_wheel(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[str, float, float]:
+    """Find what a wheel collides as.
+
+    Args:
+        file: Named in errors.
+        model: The compiled model.
+        joint: Index of the wheel's joint.
+
+    Returns:
+        Shape, radius [m] and friction coefficient of its first colliding geometry.
+
+    Raises:
+        ModelError: If nothing of the wheel collides.
+    """
+    for geom, shape in _colliding(model).items():
+        if model.geom_bodyid[geom] == model.jnt_bodyid[joint]:
             # Of round shapes MuJoCo's first size is the radius, of an ellipsoid the semi-axes.
             size = model.geom_size[geom] if shape != "mesh" else model.geom_aabb[geom][3:]
             radius = size[0] if shape in ("sphere", "cylinder", "capsule") else max(size)
@@ -220,43 +234,47 @@ def _wheel_contact(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[str
     raise ModelError(f"{str(file)!r}: the wheel on {model.joint(joint).name!r} does not collide")
 
 
-def _max_contacts(model: "mujoco.MjModel") -> int:
-    """Return room for contacts of all colliding geometries with a plane."""
-    collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-    return sum(
-        _CONTACTS.get(_shape(model, geom), 20) for geom in range(model.ngeom) if collides[geom]
-    )
-
-
-def _shape(model: "mujoco.MjModel", geom: int) -> str:
-    """Return the name of a geometry's shape."""
+def _colliding(model: "mujoco.MjModel") -> dict[int, str]:
+    """Return the shapes of all geometries that can touch something, by index."""
     import mujoco
 
-    return mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
+    collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+    kinds = {int(geom): mujoco.mjtGeom(model.geom_type[geom]) for geom in collides.nonzero()[0]}
+    return {geom: kind.name.removeprefix("mjGEOM_").lower() for geom, kind in kinds.items()}
 
 
-def _servo(
+def read_servo(
     file: Path, model: "mujoco.MjModel", joint: int, *, feedback: int
 ) -> tuple[float, float]:
-    """Return gain and torque limit of the servo on a joint.
+    """Find the one servo on a joint.
 
     A position servo feeds back the position (index 1 of MuJoCo's bias), a speed servo the speed
-    (index 2), each with minus the gain; a plain motor feeds back nothing and is no servo.
+    (index 2), each with minus the gain; a plain motor feeds back nothing.
+
+    Args:
+        file: Named in errors.
+        model: The compiled model.
+        joint: Index of the joint.
+        feedback: 1 for position, 2 for speed.
+
+    Returns:
+        Gain [N m/rad or N m s/rad] and torque limit [N m].
+
+    Raises:
+        ModelError: If there is no such servo, or something else acts on the joint too.
     """
     name = model.joint(joint).name
-    for actuator in range(model.nu):
-        if int(model.actuator_trnid[actuator][0]) == joint:
-            gain = float(model.actuator_gainprm[actuator][0])
-            limit = float(model.actuator_forcerange[actuator][1])
-            if not (gain > 0 and math.isclose(model.actuator_biasprm[actuator][feedback], -gain)):
-                kind = ("position", "velocity")[feedback - 1]
-                raise ModelError(f"{str(file)!r}: the actuator on {name!r} is no <{kind}> servo")
-            if not limit > 0:
-                raise ModelError(
-                    f"{str(file)!r}: the actuator on {name!r} needs a positive forcerange"
-                )
-            return gain, limit
-    raise ModelError(
-        f"{str(file)!r} has no actuator on the joint {name!r}",
-        hint="add <position> servos to the steering and <velocity> servos to the rear wheels",
-    )
+    acts_on_joint = model.actuator_trntype <= 1  # mjTRN_JOINT or mjTRN_JOINTINPARENT
+    actuators = (acts_on_joint & (model.actuator_trnid[:, 0] == joint)).nonzero()[0]
+    if len(actuators) != 1:
+        raise ModelError(
+            f"{str(file)!r} has {len(actuators) or 'no'} actuators on the joint {name!r}",
+            hint="give each steering joint one <position>, each rear wheel one <velocity> servo",
+        )
+    gain = float(model.actuator_gainprm[actuators[0]][0])
+    limit = float(model.actuator_forcerange[actuators[0]][1])
+    bias = float(model.actuator_biasprm[actuators[0]][feedback])
+    if not (gain > 0 and limit > 0 and math.isclose(bias, -gain)):
+        kind = f"<{('position', 'velocity')[feedback - 1]}> servo with a positive forcerange"
+        raise ModelError(f"{str(file)!r}: the actuator on {name!r} is no {kind}")
+    return gain, limit

@@ -129,9 +129,10 @@ class E2ETrainer:
 
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         try:
-            return spot_check(loss, parameters, gradients, seed=seed)
+            number = self.num_updates_done // train.gradient_check_interval
+            return spot_check(loss, parameters, gradients, number=number)
         except SimulationError:
-            return math.nan
+            return math.inf
 
     def _accumulate_gradient(self) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""

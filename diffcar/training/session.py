@@ -118,7 +118,7 @@ class TrainingSession:
             for step in trainer.train(last):
                 outcome.losses.append(step.loss)
                 outcome.num_skipped += step.is_skipped
-                if math.isfinite(step.gradient_error):
+                if not math.isnan(step.gradient_error):
                     outcome.gradient_errors.append(step.gradient_error)
                 self.on_event(step)
                 self._record(step, self._evaluate_if_due())

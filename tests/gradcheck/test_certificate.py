@@ -6,24 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffcar.commands.check_grad_result import CheckGradResult
 from diffcar.config import CertificateConfig, ControllerConfig, DirectionsConfig, PathConfig
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.gradcheck import DirectionalCheck
 from diffcar.gradcheck.attempts import run_attempt
-from diffcar.gradcheck.certificate import (
-    CertificateRow,
-    Certifier,
-    certify_scene,
-    summarise,
-    verdict,
-)
+from diffcar.gradcheck.certificate import CertificateRow, Certifier, certify_scene
+from diffcar.gradcheck.directional import STEP_SIZES, summarise, verdict
 from diffcar.gradcheck.regimes import PARAMETERS, labels_of
 from diffcar.path import ReferencePath, load_path
 from diffcar.sim.attempts import list_attempts
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
 
-STEP_SIZES = (2e-4, 3e-5, 4e-6)
 RIGHT = DirectionalCheck(
     analytic_gradient=2.0,
     numeric_gradient=2.0,
@@ -41,14 +36,17 @@ RIGHT = DirectionalCheck(
         ({"relative_error": 3e-6, "uncertainty": 2e-6}, "right to plateau"),
         ({"relative_error": 3e-6}, "inexact"),
         ({"relative_error": 0.2}, "wrong"),
-        ({"relative_error": float("nan")}, "wrong"),
+        ({"relative_error": 5e-5, "uncertainty": 3e-5}, "unresolved"),
+        ({"relative_error": 3e-2, "uncertainty": 9e-3}, "wrong"),
+        ({"analytic_gradient": float("nan")}, "not a number"),
+        ({"analytic_gradient": float("nan"), "is_kink": True}, "not a number"),
         ({"is_kink": True}, "kinks"),
         ({"numeric_gradient": 1e-12}, "vacuous"),
     ],
 )
 def test_verdict_says_what_the_figures_mean(changes: dict[str, float], expected: str) -> None:
-    """Every word, from one direction, to a tolerance of a millionth."""
-    assert verdict([replace(RIGHT, **changes)], 1e-6) == expected
+    """Every word, from one odd direction in three, to a tolerance of a millionth."""
+    assert verdict([RIGHT, RIGHT, replace(RIGHT, **changes)], 1e-6) == expected
 
 
 def test_one_wrong_direction_among_many_is_enough() -> None:
@@ -61,9 +59,69 @@ def test_one_wrong_direction_among_many_is_enough() -> None:
 def test_derivatives_of_another_precision_take_the_place_of_differences() -> None:
     """A row against a reference: 2.0 where 2.1 is right is off by 0.1 in 2.1."""
     row = CertificateRow("rolling", "actions", 10, (RIGHT, RIGHT), 1.0)
-    judged = row.against([2.0, 2.1])
+    exact = replace(row, checks=(RIGHT, replace(RIGHT, analytic_gradient=2.1)))
+    judged = row.against(exact)
     errors = [check.relative_error for check in judged.checks]
     assert errors == pytest.approx([0.0, 0.1 / 2.1])
+
+
+def result_of(rows: list[CertificateRow], **changes: object) -> CheckGradResult:
+    return CheckGradResult(
+        model="car.xml",
+        wheel_shape="sphere",
+        precision=64,
+        actuation="torque",
+        with_repairs=True,
+        tolerance=1e-6,
+        horizons=sorted({row.horizon for row in rows}),
+        rows=rows,
+        **changes,
+    )
+
+
+ROW = CertificateRow("rolling", "actions", 10, (RIGHT,) * 4, 1.0)
+WRONG = replace(RIGHT, analytic_gradient=2.2, relative_error=0.1)
+REFUSED_CERTIFICATES = {
+    "one wrong direction": [replace(ROW, checks=(RIGHT, RIGHT, RIGHT, WRONG))],
+    "a kind that is dead": [
+        ROW,
+        replace(ROW, parameter="network weights", checks=(replace(RIGHT, numeric_gradient=0.0),)),
+    ],
+    "cars that did not roll": [replace(ROW, regime_fraction=0.2)],
+    "a loss that is not a number": [
+        replace(ROW, checks=(RIGHT, RIGHT, RIGHT, replace(RIGHT, numeric_gradient=float("nan"))))
+    ],
+}
+
+
+def test_right_rows_are_certified() -> None:
+    """What the refusals below differ from; sliding cars have no say."""
+    sliding = replace(ROW, regime="sliding", checks=(WRONG,))
+    assert result_of([ROW, sliding]).certified
+
+
+@pytest.mark.parametrize("case", REFUSED_CERTIFICATES)
+def test_certificate_is_refused(case: str) -> None:
+    """One defect is enough, and there is a hint."""
+    result = result_of(REFUSED_CERTIFICATES[case])
+    assert not result.certified
+    assert result.hint
+
+
+def test_missing_horizons_and_failures_refuse() -> None:
+    """What was not checked is not certified."""
+    assert not result_of([ROW], failures=["100 steps: Genesis"]).certified
+    short = result_of([ROW])
+    short.horizons = [10, 100]
+    assert not short.certified
+
+
+def test_two_precisions_that_agree_on_a_wrong_gradient_are_refused() -> None:
+    """In float32 the gradient in float64 must be right by differences, too."""
+    wrong = replace(ROW, checks=(WRONG,) * 4)
+    assert not result_of([wrong], reference=[wrong]).certified
+    noisy = replace(ROW, checks=(replace(RIGHT, relative_error=0.5, uncertainty=0.5),) * 4)
+    assert result_of([noisy], reference=[ROW]).certified
 
 
 def test_labels_repeat_every_kind_of_parameter() -> None:
@@ -80,7 +138,13 @@ def line() -> ReferencePath:
 
 def certifier(car: GenesisCar, path: ReferencePath, *labels: tuple[str, str]) -> Certifier:
     return Certifier(
-        car, network(car, path), path, labels, max_horizon=20, step_sizes=STEP_SIZES, seed=1
+        car,
+        network(car, path),
+        path,
+        labels,
+        max_horizon=20,
+        step_sizes=STEP_SIZES[car.dtype],
+        seed=1,
     )
 
 
@@ -107,6 +171,7 @@ def test_certificate_is_right(
     assert all(row.regime_fraction > 0.5 for row in rows)
     for row in rows:
         assert verdict(row.checks, 1e-5).startswith("right"), row
+        assert summarise(row.checks).worst_relative_error <= 1e-5
 
 
 @pytest.mark.genesis
@@ -126,7 +191,8 @@ def test_corrupted_gradient_is_caught(
     rows = list(certifier(differentiable_car, line, *labels).certify(10))
     differentiable_car.friction_ratio = None
     checks = [check for row in rows for check in row.checks]
-    assert verdict(checks, 1e-6) in ("inexact", "wrong")
+    assert any(verdict(row.checks, 1e-6) in ("inexact", "wrong") for row in rows)
+    assert not result_of(rows).certified
     assert 1e-5 < summarise(checks).worst_relative_error < 1e-2
 
 
@@ -140,6 +206,15 @@ class _Scaled(torch.autograd.Function):
     @staticmethod
     def backward(context: object, gradient: Tensor) -> Tensor:
         return 1.001 * gradient
+
+
+@pytest.mark.genesis
+def test_guards_hold(differentiable_car: GenesisCar, line: ReferencePath) -> None:
+    """Rollouts repeat themselves, gradients too, and the future has no say."""
+    differentiable_car.actuation = "torque"
+    labels = [("rolling", parameter) for parameter in (*PARAMETERS, "actions")]
+    assert certifier(differentiable_car, line, *labels).guards(5) == []
+    differentiable_car.friction_ratio = None
 
 
 @pytest.mark.genesis

@@ -9,6 +9,7 @@ from diffcar.gradcheck import (
     random_directions,
     taylor_rate,
 )
+from diffcar.gradcheck.finite_differences import spot_check
 
 
 def leaf(*values: float) -> torch.Tensor:
@@ -101,3 +102,32 @@ def test_jump_is_reported_as_a_kink() -> None:
     smooth, jump = check_environments(function, [x], [torch.ones_like(x)])
     assert not smooth.is_kink
     assert jump.is_kink
+
+
+def test_value_that_is_not_a_number_is_no_kink() -> None:
+    """It must not be left out of the verdict as a kink would be."""
+    x = torch.tensor([[1.0], [-1.0]], dtype=torch.float64, requires_grad=True)
+    fine, broken = check_environments(lambda: x.sqrt().sum(1), [x], [torch.ones_like(x)])
+    assert fine.is_finite
+    assert not broken.is_finite
+    assert not broken.is_kink
+
+
+@pytest.mark.parametrize("defect", ["right", "missing", "scaled"])
+def test_spot_checks_take_turns_and_find_a_bad_tensor(defect: str) -> None:
+    """One along the gradient, one in each tensor: a missing or scaled tensor shows up in turn."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = [
+        torch.randn(30, 30, generator=generator, dtype=torch.float64).requires_grad_()
+        for _ in range(2)
+    ]
+
+    def function() -> torch.Tensor:
+        return sum((tensor.sin() * (1 + index)).sum() for index, tensor in enumerate(tensors))
+
+    gradients = list(torch.autograd.grad(function(), tensors))
+    gradients[1] = gradients[1] * {"right": 1.0, "missing": 0.0, "scaled": 2.0}[defect]
+    errors = [spot_check(function, tensors, gradients, number=number) for number in range(3)]
+    assert (max(errors) > 0.2) == (defect != "right")
+    assert errors[2] > 0.2 or defect == "right"
+    assert errors[1] < 1e-2

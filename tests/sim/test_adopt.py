@@ -1,15 +1,18 @@
 """Somebody else's car: found by name or by flag, freed, given servos, or refused with a reason."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diffcar.errors import ModelError
 from diffcar.resources import resource_path
 from diffcar.sim.adopt import adopt_model
-from diffcar.sim.vehicle import load_vehicle
+from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.sim.wheels import WHEEL_SHAPES, with_wheels
 
+SHIPPED = resource_path("assets/car.xml").read_text()
 _LINK = """<link name="{name}"><inertial><mass value="{mass}"/>
 <inertia ixx="2e-4" iyy="2e-4" izz="2e-4" ixy="0" ixz="0" iyz="0"/></inertial>{collision}</link>"""
 _TYRE = """<collision><geometry><cylinder radius="0.05" length="0.045"/></geometry></collision>"""
@@ -63,7 +66,8 @@ def write(folder: Path, text: str, name: str = "racer.urdf") -> Path:
 def test_urdf_becomes_a_car(tmp_path: Path) -> None:
     """Joints by name, a free base, servos that are said to be assumed, axes all one way."""
     adopted = adopt_model(write(tmp_path, urdf()), tmp_path)
-    vehicle = load_vehicle(adopted.file)
+    vehicle = adopted.vehicle
+    assert vehicle == load_vehicle(vehicle.file)
     assert vehicle.wheelbase == pytest.approx(0.32)
     assert vehicle.track == pytest.approx(0.2)
     assert vehicle.wheel_shape == "cylinder"
@@ -77,7 +81,8 @@ def test_wheels_turn_forward_on_either_side(tmp_path: Path) -> None:
     """Axes that point outward on both sides are turned to the left."""
     import mujoco
 
-    model = mujoco.MjModel.from_xml_path(str(adopt_model(write(tmp_path, urdf()), tmp_path).file))
+    adopted = adopt_model(write(tmp_path, urdf()), tmp_path)
+    model = mujoco.MjModel.from_xml_path(str(adopted.vehicle.file))
     pose = mujoco.MjData(model)
     mujoco.mj_forward(model, pose)
     for name in ("rear_left_spin", "rear_right_spin"):
@@ -92,26 +97,116 @@ def test_joints_can_be_named(tmp_path: Path) -> None:
     assert "j_left_front" in (caught.value.hint or "")
     names = ("j_right_rear", "j_left_rear", "j_left_front", "j_right_front")
     adopted = adopt_model(file, tmp_path, wheel_joints=names)
-    assert load_vehicle(adopted.file).wheelbase == pytest.approx(0.32)
+    assert adopted.vehicle.wheelbase == pytest.approx(0.32)
+
+
+_MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("name", "text", "message", "hint"),
     [
-        ("<robot", "cannot be read as a car"),
-        ("<mujoco><worldbody/></mujoco>", "world holds 0"),
-        (urdf().replace("steering_hinge", "turning"), "0 steering joints"),
-        (urdf().replace("<axis xyz='0 0 1'/>", ""), ""),
+        ("a.urdf", "<robot", "cannot be read as a car: XML", ""),
+        ("a.xml", "<mujoco><worldbody/></mujoco>", "world holds 0", ""),
+        ("a.urdf", urdf().replace("steering_hinge", "turning"), "0 steering joints", "left_front"),
+        (
+            "a.urdf",
+            urdf().replace('<axis xyz="0 0 -1"/>', '<axis xyz="1 0 0"/>'),
+            "axis of the joint 'left_front_wheel_joint' is not along y",
+            "",
+        ),
+        (
+            "a.urdf",
+            urdf().replace('<cylinder radius="0.05" length="0.045"/>', _MESH, 1),
+            "tyre.stl",
+            "replace package:// by paths relative to the model",
+        ),
+        ("car", SHIPPED, "cannot be read as a car", "name the file .xml"),
+        ("car.txt", SHIPPED, "cannot be read as a car", "name the file .xml"),
+        (
+            "a.xml",
+            SHIPPED.replace('geom name="front_left_contact"', 'geom size="0.06"'),
+            "radius and friction of the wheels must not differ",
+            "",
+        ),
     ],
 )
-def test_what_is_no_car_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    """With the reason; the last row is the car itself, which is accepted."""
-    file = write(tmp_path, text, "model.xml" if text.startswith("<mujoco") else "model.urdf")
-    if not message:
-        adopt_model(file, tmp_path)
-        return
-    with pytest.raises(ModelError, match=message):
-        adopt_model(file, tmp_path)
+def test_what_is_no_car_is_refused(
+    name: str, text: str, message: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason and the user's file, and without a log file of MuJoCo's."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    file = write(here, text, name)
+    with pytest.raises(ModelError, match=message) as caught:
+        adopt_model(file, there)
+    assert repr(str(file)) in caught.value.message
+    assert str(there) not in caught.value.message
+    assert hint in (caught.value.hint or "")
+    assert [path.name for path in here.iterdir()] == [name]
+
+
+def adopt_shipped(folder: Path, *changes: tuple[str, str]) -> tuple[Vehicle, str]:
+    """Adopt the shipped model with pieces replaced; return the car and the notes."""
+    text = SHIPPED
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    adopted = adopt_model(write(folder, text, "car.xml"), folder)
+    return adopted.vehicle, " ".join(adopted.notes)
+
+
+def test_good_servos_and_an_empty_world_stay(tmp_path: Path) -> None:
+    """The shipped car comes back as it was, and the user's file is not written over."""
+    vehicle, notes = adopt_shipped(tmp_path)
+    assert replace(vehicle, file=load_vehicle().file) == load_vehicle()
+    assert "servos" not in notes
+    assert "removed" not in notes
+    assert (tmp_path / "car.xml").read_text() == SHIPPED
+
+
+def test_what_stands_beside_the_car_is_removed(tmp_path: Path) -> None:
+    """A floor would lie on diffcar's own; what refers to it, or to joints by name, goes too."""
+    import mujoco
+
+    floor = """<worldbody><geom name="floor" type="plane" size="5 5 1"/>
+        <body name="ramp"><body><geom type="box" size="1 1 1" pos="9 0 0"/></body></body>"""
+    others = """<contact><pair geom1="floor" geom2="front_left_contact"/></contact>
+        <sensor><jointpos joint="front_left_steering"/></sensor></mujoco>"""
+    changes = (("<worldbody>", floor), ("</mujoco>", others))
+    vehicle, notes = adopt_shipped(tmp_path, *changes)
+    assert "'floor', a box" in notes
+    model = mujoco.MjModel.from_xml_path(str(vehicle.file))
+    assert model.ngeom == mujoco.MjModel.from_xml_path(str(load_vehicle().file)).ngeom
+    assert vehicle.max_contacts == load_vehicle().max_contacts
+
+
+_MOTOR = '<velocity name="rear_left_motor" joint="rear_left_spin" kv="0.05"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "num_replaced"),
+    [
+        (_MOTOR, f'<motor joint="rear_left_spin"/>{_MOTOR}', 5),
+        (_MOTOR, '<motor name="rear_left_motor" joint="rear_left_spin"', 4),
+        (' forcerange="-0.55 0.55"', "", 4),
+    ],
+    ids=["two on one joint", "a plain motor", "no force range"],
+)
+def test_unfit_actuators_are_replaced(
+    old: str, new: str, num_replaced: int, tmp_path: Path
+) -> None:
+    """All of them, so that four servos are left, and the note says where it was lacking."""
+    import mujoco
+
+    vehicle, notes = adopt_shipped(tmp_path, (old, new))
+    assert "rear_left_spin" in notes
+    assert f"instead of {num_replaced} given" in notes
+    assert mujoco.MjModel.from_xml_path(str(vehicle.file)).nu == 4
+    mass, radius = vehicle.mass, vehicle.wheel_radius
+    assert vehicle.max_drive_torque == pytest.approx(0.5 * mass * 9.81 / 4 * radius, rel=1e-5)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
@@ -120,11 +215,54 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         adopt_model(tmp_path / "nowhere.urdf", tmp_path)
 
 
+_WHEELS = {
+    "sphere": 'type="sphere" size="0.06"',
+    "cylinder by its ends": 'type="cylinder" size="0.06" fromto="0 -0.02 0 0 0.02 0"',
+    "turned cylinder": 'type="cylinder" size="0.06 0.02" euler="1.5707963 0 0"',
+    "mesh": 'type="mesh" mesh="wheel_prism" euler="1.5707963 0 0"',
+}
+
+
+def car_on(wheel: str, folder: Path) -> Vehicle:
+    """Return the shipped car on larger wheels, with a mesh of the name that diffcar would take."""
+    angles = 2 * np.pi * np.arange(48) / 48
+    rings = [
+        0.06 * np.array([np.cos(angles), np.sin(angles), side + 0 * angles]) for side in (0, 1)
+    ]
+    corners = " ".join(f"{value:.6f}" for ring in rings for value in ring.T.flatten())
+    mesh = f'<asset><mesh name="wheel_prism" vertex="{corners}"/></asset><worldbody>'
+    geom = f"<geom {_WHEELS[wheel]}"
+    text = SHIPPED.replace("<worldbody>", mesh)
+    for joint in ("front_left", "front_right", "rear_left", "rear_right"):
+        text = text.replace(f'<geom name="{joint}_contact" class="wheel"/>', f"{geom} mass='0.1'/>")
+    return load_vehicle(write(folder, text, "car.xml"), lenient=True)
+
+
+@pytest.mark.parametrize("wheel", _WHEELS)
 @pytest.mark.parametrize("shape", WHEEL_SHAPES)
-def test_the_car_gets_other_wheels(shape: str, tmp_path: Path) -> None:
-    """Same radius, other shape, everything else as it was."""
-    file = with_wheels(resource_path("assets/car.xml"), shape, tmp_path)
-    vehicle, shipped = load_vehicle(file, lenient=True), load_vehicle()
-    assert vehicle.wheel_shape == shape
-    assert vehicle.wheel_radius == pytest.approx(shipped.wheel_radius, rel=0.03)
-    assert (vehicle.mass, vehicle.drive_gain) == pytest.approx((shipped.mass, shipped.drive_gain))
+def test_the_car_gets_other_wheels(shape: str, wheel: str, tmp_path: Path) -> None:
+    """Same radius, other shape lying along the axle, everything else as it was."""
+    import mujoco
+
+    before = car_on(wheel, tmp_path)
+    file = with_wheels(before, shape, tmp_path)
+    after = load_vehicle(file, lenient=True)
+    assert after.wheel_shape == shape
+    assert after.wheel_radius == pytest.approx(before.wheel_radius, rel=0.03)
+    assert (after.mass, after.friction) == pytest.approx((before.mass, before.friction))
+    model = mujoco.MjModel.from_xml_path(str(file))
+    pose = mujoco.MjData(model)
+    mujoco.mj_forward(model, pose)
+    wheels = [geom for geom in range(model.ngeom) if model.geom_contype[geom]]
+    assert len(wheels) == 4
+    for geom in wheels:
+        if shape not in ("sphere", "mesh"):  # a mesh's frame is that of its own inertia
+            assert abs(pose.geom_xmat[geom].reshape(3, 3)[1, 2]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_model_that_cannot_get_other_wheels_is_an_error(tmp_path: Path) -> None:
+    """Named, with a hint; MuJoCo loads a model of any suffix and parses but two."""
+    vehicle = load_vehicle(write(tmp_path, SHIPPED, "car.txt"))
+    with pytest.raises(ModelError, match=r"car.txt' cannot get wheels of shape box") as caught:
+        with_wheels(vehicle, "box", tmp_path)
+    assert "name the file .xml" in (caught.value.hint or "")

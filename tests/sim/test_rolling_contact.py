@@ -9,7 +9,6 @@ from torch import Tensor
 from diffcar.config import SceneConfig
 from diffcar.errors import SimulationError
 from diffcar.gradcheck import check_environments, random_directions
-from diffcar.resources import resource_path
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
 from diffcar.sim.repairs import rolling_contact
@@ -29,9 +28,7 @@ def car(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> GenesisCar:
     """Six differentiable cars on wheels of another shape, without repairs."""
-    file = with_wheels(
-        resource_path("assets/car.xml"), request.param, tmp_path_factory.mktemp("wheels")
-    )
+    file = with_wheels(load_vehicle(), request.param, tmp_path_factory.mktemp("wheels"))
     return build_scene(
         scene_config,
         num_envs=6,

@@ -63,7 +63,7 @@ BAD = {
     "no actuator": (
         '<position name="front_left_servo" joint="front_left_steering"',
         '<position name="front_left_servo" joint="rear_right_spin"',
-        "no actuator on the joint 'front_left_steering'",
+        "no actuators on the joint 'front_left_steering'",
     ),
     "no torque limit": (' forcerange="-0.55 0.55"', "", "forcerange"),
     "one stronger motor": (
@@ -71,7 +71,21 @@ BAD = {
         'joint="rear_left_spin" kv="0.5"',
         "motors must not differ",
     ),
-    "a motor for a servo": ('<position name="front_left_servo"', '<motor name="m"', "."),
+    "a motor for a servo": (
+        '<velocity name="rear_left_motor" joint="rear_left_spin" kv="0.05"',
+        '<motor name="rear_left_motor" joint="rear_left_spin"',
+        "'rear_left_spin' is no <velocity> servo",
+    ),
+    "a motor beside the servo": (
+        "<actuator>",
+        '<actuator><motor name="m" joint="rear_left_spin"/>',
+        "2 actuators on the joint 'rear_left_spin'",
+    ),
+    "a floor of its own": (
+        "<worldbody>",
+        '<worldbody><geom type="plane" size="5 5 1"/>',
+        "such as a floor",
+    ),
     "no free base": ('<freejoint name="base"/>', "", "not free"),
     "no steering range": ('range="-0.4882 0.4882" damping', "damping", "ranges|range"),
     "backwards": (
