@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from diffcar.sim.backend import translated_errors
+from diffcar.sim.backend import reset_scene, translated_errors
 from diffcar.sim.video import FixedCamera
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class GenesisArm:
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state, forget what was controlled before, hold the fingers still."""
         with torch.no_grad():
-            self.scene.reset()
+            reset_scene(self.scene)
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
             self.entity.control_dofs_position(

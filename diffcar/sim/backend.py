@@ -4,13 +4,17 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 
 from diffcar.config import EngineConfig
 from diffcar.errors import ConfigError, SimulationError
 
-__all__ = ["initialise", "translated_errors"]
+__all__ = ["initialise", "reset_scene", "translated_errors"]
+
+if TYPE_CHECKING:
+    from genesis import Scene
 
 _started_with: tuple[str, int, bool] | None = None
 
@@ -56,6 +60,17 @@ def initialise(config: EngineConfig, *, verbose: bool = False) -> ModuleType:
             hint="use one process for each",
         )
     return gs
+
+
+def reset_scene(scene: "Scene") -> None:
+    """Rewind a scene to its first state, also after a backward pass that failed.
+
+    A backward pass that meets a gradient that is not a number raises between switching the rigid
+    solver to reverse and back. Genesis's own reset leaves it there: until a later backward pass
+    succeeds, steps would move nothing, and gradients would be of that.
+    """
+    scene.sim.rigid_solver._is_backward = False
+    scene.reset()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diffcar.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.actuation import joint_targets, servo_torques
-from diffcar.sim.backend import translated_errors
+from diffcar.sim.backend import reset_scene, translated_errors
 from diffcar.sim.contract import CarState, StartState
 from diffcar.sim.vehicle import Vehicle
 from diffcar.sim.video import ChaseCamera
@@ -161,7 +161,7 @@ class GenesisCar:
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state and forget what was controlled before."""
         with torch.no_grad():
-            self.scene.reset()
+            reset_scene(self.scene)
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
             if self.friction_ratio is not None:

@@ -1,11 +1,14 @@
 """Gradients through the physics agree with finite differences, for both actuations."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from diffcar.config import ControllerConfig, LossConfig
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
+from diffcar.errors import SimulationError
 from diffcar.gradcheck import check_directions, taylor_rate
 from diffcar.losses import tracking_loss_terms
 from diffcar.path import ReferencePath
@@ -187,3 +190,21 @@ def test_control_buffers_stay_off_the_graph(car: GenesisCar, figure_eight: Refer
     used = [view for view in views if view is not None]
     assert used, "Genesis no longer caches views of its control buffers: is the repair needed?"
     assert all(view.grad_fn is None for view in used)
+
+
+def test_gradient_that_is_not_a_number_leaves_no_trace(
+    car: GenesisCar, figure_eight: ReferencePath
+) -> None:
+    """Genesis raises in the middle of the reverse pass; the next rollout is as if nothing was."""
+    actions = recorded_actions(car, 10).requires_grad_()
+
+    def value_and_gradient() -> tuple[Tensor, Tensor]:
+        loss = total_loss(car, Recorded(actions), figure_eight, 10)
+        return loss.detach(), torch.autograd.grad(loss, [actions])[0]
+
+    before = value_and_gradient()
+    with pytest.raises(SimulationError, match="Nan"):
+        car.backward(math.nan * total_loss(car, Recorded(actions), figure_eight, 10))
+    after = value_and_gradient()
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
