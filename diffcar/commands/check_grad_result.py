@@ -113,10 +113,36 @@ class CheckGradResult:
         )
 
     @property
+    def certified_horizons(self) -> list[int]:
+        """Return the horizons at which the gradient of rolling cars is right."""
+        rolling = [row for row in self.judged if row.regime == "rolling"]
+        return [
+            horizon
+            for horizon in dict.fromkeys(row.horizon for row in rolling)
+            if all(
+                self.verdict_of(row) in GOOD_VERDICTS for row in rolling if row.horizon == horizon
+            )
+        ]
+
+    @property
     def hint(self) -> str | None:
         """Return what to do about a gradient that is not right."""
         if self.certified:
             return None
+        right = self.certified_horizons
+        if self.with_repairs and right and self.horizons[: len(right)] == right and max(right) > 1:
+            return (
+                f"up to {max(right)} steps it is right: train with train.horizon at most that; "
+                f"{self._remedy[0].lower()}{self._remedy[1:]} for longer ones"
+            )
+        return self._remedy
+
+    @property
+    def _remedy(self) -> str:
+        """Return what makes the gradient right."""
+        exact = [row for row in self.reference if row.regime == "rolling"]
+        if exact and all(verdict(r.checks, _REFERENCE_TOLERANCE) in GOOD_VERDICTS for r in exact):
+            return "use --precision 64, in which the gradient is right"
         rolled = min((r.regime_fraction for r in self.rows if r.regime == "rolling"), default=1.0)
         if rolled < _MIN_REGIME_FRACTION:
             return (
@@ -143,6 +169,7 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
         "certified": result.certified,
         "worst_relative_error": result.worst_relative_error,
         "tolerance": result.tolerance,
+        "certified_horizons": result.certified_horizons,
         **{
             name: getattr(result, name)
             for name in ("model", "wheel_shape", "precision", "actuation", "with_repairs")

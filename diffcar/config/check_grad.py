@@ -44,8 +44,8 @@ class CertificateConfig(Section):
     """Perturbations tried along each direction, descending; null takes some that suit the
     precision."""
     tolerance: Positive | None = None
-    """Largest relative error of a rolling car that certifies; null takes 1e-6 in float64 and
-    1e-2 in float32."""
+    """Largest relative error of a rolling car that certifies; null takes 1e-6 in float64, 1e-4
+    for wheels that are cylinders or capsules, and 1e-2 in float32."""
 
     @pydantic.field_validator("horizons")
     @classmethod

@@ -42,7 +42,7 @@ _MAX_KINK_SHARE = 0.25
 # A pass where most slopes are below this would say nothing.
 _SMALLEST_SLOPE = 1e-9
 _MAX_VACUOUS_SHARE = 0.25
-# A gradient that is off by less than this is inexact, not wrong.
+# A gradient that is off by less than this, or by ten tolerances, is inexact, not wrong.
 _INEXACT = 1e-3
 
 GOOD_VERDICTS = ("right", "right to plateau")
@@ -135,7 +135,7 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> str:
         and the gradient lies within that; `not a number`; `kinks`, where too many directions have
         no derivative; `vacuous`, where too few depend on the parameters; `unresolved`, where a
         gradient disagrees by no more than the differences are uncertain; `inexact` up to a
-        thousandth; or `wrong`.
+        thousandth or ten tolerances; or `wrong`.
     """
     if not all(check.is_finite for check in checks):
         return "not a number"
@@ -147,7 +147,8 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> str:
         return "vacuous"
     odd = [check for check in smooth if not check.agrees(tolerance)]
     if any(check.relative_error > _UNRESOLVED_MARGIN * check.uncertainty for check in odd):
-        is_near = all(check.relative_error <= _INEXACT for check in odd)
+        near = max(_INEXACT, 10 * tolerance)
+        is_near = all(check.relative_error <= near for check in odd)
         return "inexact" if is_near else "wrong"
     median = statistics.median(check.relative_error for check in smooth)
     if odd or median > tolerance:
