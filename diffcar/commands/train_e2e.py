@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from diffcar.commands.events import Stage, Warned
+from diffcar.commands.short_certificate import ShortCertificate, certify_before_training
 from diffcar.config import TrainE2EConfig
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
 from diffcar.drive import Drive, drive
-from diffcar.errors import GradientError
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.files import write_atomically
 from diffcar.gradcheck import Hop, trace_hops
-from diffcar.gradcheck.certificate import certify_scene
-from diffcar.gradcheck.directional import GOOD_VERDICTS, summarise, verdict
 from diffcar.path import BUILTIN_PATHS, ReferencePath, load_path
 from diffcar.plots import plot_drive, plot_training
 from diffcar.rollout import Trajectory
@@ -37,7 +35,6 @@ from diffcar.training.session import Evaluated, TrainingSession
 __all__ = [
     "Event",
     "PathScore",
-    "ShortCertificate",
     "TrainE2EResult",
     "as_json",
     "run",
@@ -45,9 +42,6 @@ __all__ = [
 
 _SKIP_DISTANCE = 2.0
 _DRAWN_TIME = 10.0
-_CERTIFIED_HORIZON = 32
-# In float32 it is the differences, not the gradient, that are known to a hundredth only.
-_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 1e-2}
 
 
 @dataclass(frozen=True)
@@ -60,28 +54,6 @@ class PathScore:
     """`standing` or `flying`."""
     metrics: TrackingMetrics
     """After the first two metres."""
-
-
-@dataclass(frozen=True)
-class ShortCertificate:
-    """What the check of the gradients before training came to."""
-
-    verdict: str
-    """See `gradcheck.directional.verdict`."""
-    horizon: int
-    """Control steps."""
-    tolerance: float
-    """Largest relative error that is right."""
-    num_directions: int
-    """Directions in actions, initial state and network weights."""
-    num_kinks: int
-    """Those of them along which no derivative exists."""
-    median_relative_error: float
-    """Over the smooth ones."""
-    worst_relative_error: float
-    """Over the smooth ones."""
-    seconds: float
-    """Wall time it took [s]."""
 
 
 @dataclass
@@ -172,7 +144,7 @@ def run(
     )
     certificate = None
     if certify and checkpoint is None:
-        certificate = _certify(config, scene, controller, path, on_event)
+        certificate = certify_before_training(config, scene, controller, path, on_event)
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-e2e")
     session = TrainingSession(
@@ -181,7 +153,7 @@ def run(
     if checkpoint is not None:
         session.restore(checkpoint)
         if certify:  # with the weights that training goes on with
-            certificate = _certify(config, scene, controller, path, on_event)
+            certificate = certify_before_training(config, scene, controller, path, on_event)
     folder.write_config(config)
     result = TrainE2EResult(run_folder=folder.path, warnings=path.warnings, certificate=certificate)
     if certificate is not None:
@@ -231,45 +203,6 @@ def _build_scenes(
             )
         )
     return scenes[0], scenes[1]
-
-
-def _certify(
-    config: TrainE2EConfig,
-    scene: GenesisCar,
-    controller: TrackingMLP,
-    path: ReferencePath,
-    on_event: Callable[[Event], None],
-) -> ShortCertificate:
-    """Check the gradients of the scene that is about to be trained in.
-
-    Raises:
-        GradientError: If they are wrong.
-    """
-    began = time.perf_counter()
-    horizon = min(config.train.horizon, _CERTIFIED_HORIZON)
-    tolerance = _CERTIFIED_TOLERANCE[config.precision]
-    on_event(Stage(f"comparing gradients with finite differences over {horizon} steps"))
-    checks = certify_scene(scene, controller, path, horizon=horizon, seed=config.seed)
-    summary = summarise(checks)
-    told = verdict(checks, tolerance)
-    if told in ("wrong", "inexact", "not a number"):
-        raise GradientError(
-            f"the gradient is {told}: over {horizon} steps it differs from finite differences by "
-            f"{summary.worst_relative_error:.2g}",
-            hint="`diffcar check-grad` tells more; --no-certify trains all the same",
-        )
-    if told not in GOOD_VERDICTS:
-        on_event(Warned(f"the comparison of gradients with finite differences says: {told}"))
-    return ShortCertificate(
-        verdict=told,
-        horizon=horizon,
-        tolerance=tolerance,
-        num_directions=summary.num_directions,
-        num_kinks=summary.num_kinks,
-        median_relative_error=summary.median_relative_error,
-        worst_relative_error=summary.worst_relative_error,
-        seconds=time.perf_counter() - began,
-    )
 
 
 def _unseen_paths(config: TrainE2EConfig, vehicle: Vehicle) -> list[ReferencePath]:

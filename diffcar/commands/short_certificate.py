@@ -1,0 +1,89 @@
+"""The check of the gradients that a training run begins with."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from diffcar.commands.events import Stage, Warned
+from diffcar.config import TrainE2EConfig
+from diffcar.controllers import TrackingMLP
+from diffcar.errors import GradientError
+from diffcar.gradcheck.certificate import certify_scene
+from diffcar.gradcheck.directional import GOOD_VERDICTS, summarise, verdict
+from diffcar.path import ReferencePath
+from diffcar.sim.car import GenesisCar
+
+__all__ = ["ShortCertificate", "certify_before_training"]
+
+_CERTIFIED_HORIZON = 32
+# In float32 it is the differences, not the gradient, that are known to a hundredth only.
+_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 1e-2}
+
+
+@dataclass(frozen=True)
+class ShortCertificate:
+    """What the check of the gradients before training came to."""
+
+    verdict: str
+    """See `gradcheck.directional.verdict`."""
+    horizon: int
+    """Control steps."""
+    tolerance: float
+    """Largest relative error that is right."""
+    num_directions: int
+    """Directions in actions, initial state and network weights."""
+    num_kinks: int
+    """Those of them along which no derivative exists."""
+    median_relative_error: float
+    """Over the smooth ones."""
+    worst_relative_error: float
+    """Over the smooth ones."""
+    seconds: float
+    """Wall time it took [s]."""
+
+
+def certify_before_training(
+    config: TrainE2EConfig,
+    scene: GenesisCar,
+    controller: TrackingMLP,
+    path: ReferencePath,
+    on_event: Callable[[Stage | Warned], None],
+) -> ShortCertificate:
+    """Check the gradients of the scene that is about to be trained in.
+
+    Args:
+        config: The run's configuration.
+        scene: Differentiable cars.
+        controller: The network, with the weights that training goes on from.
+        path: What it is trained on.
+        on_event: Called with what is being done, and with a doubtful verdict.
+
+    Raises:
+        GradientError: If they are wrong.
+        SimulationError: If Genesis meets a gradient that is not a number.
+    """
+    began = time.perf_counter()
+    horizon = min(config.train.horizon, _CERTIFIED_HORIZON)
+    tolerance = _CERTIFIED_TOLERANCE[config.precision]
+    on_event(Stage(f"comparing gradients with finite differences over {horizon} steps"))
+    checks = certify_scene(scene, controller, path, horizon=horizon, seed=config.seed)
+    summary = summarise(checks)
+    told = verdict(checks, tolerance)
+    if told in ("wrong", "inexact", "not a number"):
+        raise GradientError(
+            f"the gradient is {told}: over {horizon} steps it differs from finite differences by "
+            f"{summary.worst_relative_error:.2g}",
+            hint="`diffcar check-grad` tells more; --no-certify trains all the same",
+        )
+    if told not in GOOD_VERDICTS:
+        on_event(Warned(f"the comparison of gradients with finite differences says: {told}"))
+    return ShortCertificate(
+        verdict=told,
+        horizon=horizon,
+        tolerance=tolerance,
+        num_directions=summary.num_directions,
+        num_kinks=summary.num_kinks,
+        median_relative_error=summary.median_relative_error,
+        worst_relative_error=summary.worst_relative_error,
+        seconds=time.perf_counter() - began,
+    )
