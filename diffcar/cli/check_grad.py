@@ -24,7 +24,7 @@ class Entity(StrEnum):
 def check_grad(
     entity: Annotated[
         Entity | None,
-        typer.Option("--entity", help="The car, or an elastic body of particles. [default: rigid]"),
+        typer.Option("--entity", help="The car, or an elastic body of particles. (default: rigid)"),
     ] = None,
     model: Annotated[
         str | None,
@@ -53,7 +53,7 @@ def check_grad(
     backend: options.BackendOption = None,
     precision: Annotated[
         options.Precision | None,
-        typer.Option("--precision", help="Bits of a number; 32 shows its cost. [default: 64]"),
+        typer.Option("--precision", help="Bits of a number; 32 shows its cost. (default: 64)"),
     ] = None,
     verbose: options.Verbose = False,
     debug: options.Debug = False,

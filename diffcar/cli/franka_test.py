@@ -28,7 +28,7 @@ def franka_test(
     backend: options.BackendOption = None,
     precision: Annotated[
         options.Precision | None,
-        typer.Option("--precision", help="Bits of a number. [default: 64]"),
+        typer.Option("--precision", help="Bits of a number. (default: 64)"),
     ] = None,
     verbose: options.Verbose = False,
     debug: options.Debug = False,

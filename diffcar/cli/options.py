@@ -66,16 +66,16 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as train.horizon=64."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random. [default: 0]")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random. (default: 0)")]
 BackendOption = Annotated[
-    Backend | None, typer.Option("--backend", help="Where Genesis runs. [default: cpu]")
+    Backend | None, typer.Option("--backend", help="Where Genesis runs. (default: cpu)")
 ]
 PrecisionOption = Annotated[
-    Precision | None, typer.Option("--precision", help="Bits of a number. [default: 32]")
+    Precision | None, typer.Option("--precision", help="Bits of a number. (default: 32)")
 ]
 ActuationOption = Annotated[
     Actuation | None,
-    typer.Option("--actuation", help="Servos in torch, or Genesis's own. [default: torque]"),
+    typer.Option("--actuation", help="Servos in torch, or Genesis's own. (default: torque)"),
 ]
 PathSource = Annotated[
     str | None,
@@ -86,7 +86,7 @@ PathSource = Annotated[
 ]
 PathScale = Annotated[
     float | None,
-    typer.Option("--path-scale", help="Factor on a path's coordinates. [default: 1]"),
+    typer.Option("--path-scale", help="Factor on a path's coordinates. (default: 1)"),
 ]
 Closed = Annotated[
     bool | None,

@@ -64,6 +64,9 @@ class _Display:
             console=self._console,
             transient=True,
             disable=not self._is_live,
+            # Genesis takes a wrapped stdout for a graphical shell, and says so.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     def __enter__(self) -> Self:

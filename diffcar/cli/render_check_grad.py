@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["show_check_grad", "styled_verdict"]
 
+_REFERENCE_LEGEND = (
+    " The verdict is by the last error: that of the float32 gradient to the one in float64, which "
+    "is checked by differences of its own; differences in float32 are known to a percent at best."
+)
 _SHORT = {"actions": "actions", "initial state": "state", "network weights": "weights"}
+_WIDE = 96
 _UNDECIDED = ("kinks", "vacuous", "inexact", "unresolved", "refused")
 _REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
@@ -23,8 +28,9 @@ def show_check_grad(result: "CheckGradResult", console: Console) -> None:
     if result.hops:
         show_hops(result.hops, console)
     _show_attempts(result, console)
-    _show_certificate(result, console)
-    _show_parity(result, console)
+    if result.rows:
+        _show_certificate(result, console)
+        _show_parity(result, console)
     if result.wheels:
         _show_wheels(result, console)
     _show_verdict(result, console)
@@ -74,7 +80,10 @@ def _show_certificate(result: "CheckGradResult", console: Console) -> None:
     )
     table.add_column("regime", overflow="fold")
     table.add_column("by", overflow="fold")
-    headings = ["steps", "dirs.\n/ kinks", "median\nerror", "worst\nerror", "1 - cos", "plateau"]
+    is_wide = console.width >= _WIDE
+    headings = ["steps", "dirs.\n/ kinks", "median\nerror", "worst\nerror", "plateau"]
+    if is_wide:
+        headings.insert(4, "1 - cos")
     if result.reference:
         headings.append("worst to\nfloat64")
     for heading in headings:
@@ -86,7 +95,7 @@ def _show_certificate(result: "CheckGradResult", console: Console) -> None:
         errors = [
             summary.median_relative_error,
             summary.worst_relative_error,
-            abs(1 - summary.cosine),
+            *([abs(1 - summary.cosine)] if is_wide else []),
             summary.uncertainty,
         ]
         if result.reference:
@@ -102,8 +111,10 @@ def _show_certificate(result: "CheckGradResult", console: Console) -> None:
         )
     console.print(table)
     console.print(
-        "state: initial state; weights: of the network, in closed loop. plateau: how far "
-        f"differences at neighbouring step sizes disagree at the worst. {_time_in_regimes(result)}",
+        "Rolling cars decide. state: initial state; weights: of the network, in closed loop. "
+        "Errors: of the directions without a kink; plateau: how far differences at neighbouring "
+        f"step sizes disagree at the worst.{_REFERENCE_LEGEND if result.reference else ''} "
+        f"{_time_in_regimes(result)}",
         style="dim",
         highlight=False,
     )
@@ -127,7 +138,7 @@ def _short_number(value: float) -> str:
 
 def _show_parity(result: "CheckGradResult", console: Console) -> None:
     """Print how far differentiable and plain mode drift apart."""
-    told = ", ".join(f"{number(1e6 * p.position_m)} µm after {p.horizon}" for p in result.parity)
+    told = ", ".join(f"{number(p.position_m)} m after {p.horizon}" for p in result.parity)
     console.print(
         f"\nthe same actions in differentiable and in plain mode, largest distance between two "
         f"rolling cars: {told} steps",
@@ -161,26 +172,47 @@ def _show_wheels(result: "CheckGradResult", console: Console) -> None:
     console.print(table)
 
 
+def _without_repetition(failures: list[str]) -> list[str]:
+    """Put failures of the same reason into one line."""
+    stages: dict[str, list[str]] = {}
+    for failure in failures:
+        stage, _, reason = failure.partition(": ")
+        stages.setdefault(reason, []).append(stage)
+    return [f"{'; '.join(own)}: {reason}" for reason, own in stages.items()]
+
+
 def _show_verdict(result: "CheckGradResult", console: Console) -> None:
     """Print the sentence that matters."""
-    for failure in result.failures:
+    from diffcar.gradcheck.directional import GOOD_VERDICTS
+
+    for failure in _without_repetition(result.failures):
         console.print(Text(f"not checked: {failure}", "red"), soft_wrap=True)
-    worst = number(result.worst_relative_error)
     repairs = "with diffcar's repairs" if result.with_repairs else "Genesis as it comes"
     subject = f"{result.model}, {result.wheel_shape} wheels, {repairs}"
+    found = f"worst relative error of rolling cars {number(result.worst_relative_error)}"
+    if result.reference:
+        found = f"{found} between float32 and float64"
+    limit = f"(tolerance {number(result.tolerance)})"
+    num_kinks = sum(check.is_kink for row in result.judged_rolling for check in row.checks)
+    left_out = f"; {num_kinks} directions at kinks left out" if num_kinks else ""
+    steps = ", ".join(map(str, result.horizons))
     if result.certified:
         line = Text.assemble(
             ("certified", "bold green"),
-            f": {subject}: the gradient of rolling cars is right, worst relative error {worst} "
-            f"over {', '.join(map(str, result.horizons))} steps (tolerance "
-            f"{number(result.tolerance)})",
+            f": {subject}: the gradient is right; {found} over {steps} steps {limit}{left_out}",
         )
-    else:
+    elif result.rows:
+        odd = [
+            f"{row.parameter} over {row.horizon} steps: {result.verdict_of(row)}"
+            for row in result.judged_rolling
+            if result.verdict_of(row) not in GOOD_VERDICTS
+        ]
         line = Text.assemble(
             ("not certified", "bold red"),
-            f": {subject}: worst relative error of rolling cars {worst} (tolerance "
-            f"{number(result.tolerance)})",
+            f": {subject}: {'; '.join(odd)}. {found} {limit}{left_out}",
         )
+    else:
+        line = Text.assemble(("not certified", "bold red"), f": {subject}: no gradient to check")
     console.print(line, soft_wrap=True)
     if result.hint:
         console.print(Text.assemble(("hint: ", "cyan"), result.hint), soft_wrap=True)

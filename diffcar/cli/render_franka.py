@@ -99,7 +99,7 @@ def _show_distances(result: "FrankaTestResult", console: Console) -> None:
     )
     table.add_column("network")
     for heading in ("mean", "p95", "max"):
-        table.add_column(f"{heading} [mm]", justify="right")
+        table.add_column(Text(f"{heading} [mm]"), justify="right")
     for name, metrics in (("untrained", result.before), ("trained", result.after)):
         table.add_row(
             name, *(number(1e3 * value) for value in (metrics.mean_m, metrics.p95_m, metrics.max_m))

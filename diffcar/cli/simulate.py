@@ -19,7 +19,7 @@ def simulate(
         typer.Option(
             metavar="RUN|CHECKPOINT|NAME",
             help="A run folder, a checkpoint, pure-pursuit, stanley or zero. "
-            "[default: the newest run]",
+            "(default: the newest run)",
         ),
     ] = None,
     path: options.PathSource = None,
@@ -27,7 +27,7 @@ def simulate(
     closed: options.Closed = None,
     start: Annotated[
         options.Start | None,
-        typer.Option(help="At rest, or at the reference speed. [default: standing]"),
+        typer.Option(help="At rest, or at the reference speed. (default: standing)"),
     ] = None,
     actuation: options.ActuationOption = None,
     csv_file: Annotated[

@@ -19,7 +19,7 @@ def train_e2e(
     closed: options.Closed = None,
     actuation: options.ActuationOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder to make. [default: one below runs/]")
+        Path | None, typer.Option(help="Run folder to make. (default: one below runs/)")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with.")] = None,
     stop_after: Annotated[

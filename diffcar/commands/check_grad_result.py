@@ -75,13 +75,15 @@ class CheckGradResult:
             return self.rows
         return [row.against(other) for row, other in zip(self.rows, self.reference, strict=True)]
 
+    @property
+    def judged_rolling(self) -> list[CertificateRow]:
+        """Return the judged rows of rolling cars."""
+        return [row for row in self.judged if row.regime == "rolling"]
+
     def rolling(self, horizon: int) -> list[DirectionalCheck]:
         """Return the judged directions of rolling cars at a horizon."""
         return [
-            check
-            for row in self.judged
-            if row.horizon == horizon and row.regime == "rolling"
-            for check in row.checks
+            check for row in self.judged_rolling if row.horizon == horizon for check in row.checks
         ]
 
     def verdict_of(self, row: CertificateRow) -> str:
@@ -104,7 +106,7 @@ class CheckGradResult:
         """
         if self.failures or {row.horizon for row in self.rows} != set(self.horizons):
             return False
-        rolling = [row for row in self.judged if row.regime == "rolling"]
+        rolling = self.judged_rolling
         exact = [row for row in self.reference if row.regime == "rolling"]
         return (
             all(self.verdict_of(row) in GOOD_VERDICTS for row in rolling)
@@ -115,7 +117,7 @@ class CheckGradResult:
     @property
     def certified_horizons(self) -> list[int]:
         """Return the horizons at which the gradient of rolling cars is right."""
-        rolling = [row for row in self.judged if row.regime == "rolling"]
+        rolling = self.judged_rolling
         return [
             horizon
             for horizon in dict.fromkeys(row.horizon for row in rolling)
@@ -152,7 +154,8 @@ class CheckGradResult:
         if self.wheel_shape != "sphere":
             remedies = [
                 "give each wheel a colliding sphere of its radius and let the "
-                f"{self.wheel_shape} only show (contype 0, conaffinity 0)"
+                f"{self.wheel_shape} only show (URDF: a sphere as <collision>; MJCF: contype 0, "
+                "conaffinity 0 on the rest)"
             ]
             if not self.with_repairs and self.wheel_shape not in ("box", "mesh"):
                 remedies.insert(0, "leave diffcar's repairs on (drop --no-repairs)")
@@ -180,8 +183,8 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
                 **asdict(summarise(result.rolling(horizon))),
                 "verdicts": {
                     row.parameter: result.verdict_of(row)
-                    for row in result.judged
-                    if row.horizon == horizon and row.regime == "rolling"
+                    for row in result.judged_rolling
+                    if row.horizon == horizon
                 },
             }
             for horizon in result.horizons

@@ -102,5 +102,5 @@ class CheckGradConfig(SceneConfig):
                 if name not in own and getattr(self, name) != field.get_default()
             ]
             if changed:
-                raise ValueError(f"{', '.join(changed)} belong to the entity rigid")
+                raise ValueError(f"only for the entity rigid: {', '.join(changed)}")
         return self

@@ -49,7 +49,8 @@ def adopt_model(
             something that is not made up for; the error names the user's file.
     """
     if not file.is_file():
-        raise ModelError(f"the vehicle model {str(file)!r} does not exist")
+        told = "is not a file" if file.exists() else "does not exist"
+        raise ModelError(f"the vehicle model {str(file)!r} {told}")
     adopted = folder / f"{file.stem}-adopted.xml"
     with explain_errors(file, "cannot be read as a car"):
         spec = open_model(file)

@@ -142,7 +142,7 @@ def test_bad_input_is_explained(case: str, tmp_path: Path) -> None:
 
 BAD_MODELS = {
     "missing": ("nowhere.urdf", "does not exist"),
-    "a folder": (".", "does not exist"),
+    "a folder": (".", "is not a file"),
     "empty": ("empty.urdf", "cannot be read as a car"),
     "a car without wheels": ("box.xml", "0 steering joints"),
 }
