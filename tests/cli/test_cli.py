@@ -182,7 +182,9 @@ def test_shipped_car_is_certified(tmp_path: Path) -> None:
     assert 0 < figures["worst_relative_error"] <= 1e-6
     assert [row["horizon"] for row in figures["horizons"]] == [1, 10]
     assert all(row["num_directions"] == 9 for row in figures["horizons"])
-    assert {row["verdict"] for row in figures["horizons"]} == {"right"}
+    told = {kind: word for row in figures["horizons"] for kind, word in row["verdicts"].items()}
+    assert set(told) == {"actions", "initial state", "network weights"}
+    assert all(word.startswith("right") for word in told.values())
     outcomes = {attempt["name"]: attempt["outcome"] for attempt in figures["attempts"]}
     assert outcomes["rigid_solver.get_state().qpos"] == "right"
     assert outcomes["control_dofs_position, Genesis as it comes"] == "error"
