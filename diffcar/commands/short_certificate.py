@@ -16,8 +16,8 @@ from diffcar.sim.car import GenesisCar
 __all__ = ["ShortCertificate", "certify_before_training"]
 
 _CERTIFIED_HORIZON = 32
-# In float32 it is the differences, not the gradient, that are known to a few hundredths only.
-_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 5e-2}
+# In float32 it is the differences, not the gradient, the worst of which are known to a tenth only.
+_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 1e-1}
 
 
 @dataclass(frozen=True)
