@@ -3,6 +3,7 @@
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DemonstrationError",
     "DiffcarError",
     "GradientError",
     "ModelError",
@@ -40,6 +41,10 @@ class ModelError(DiffcarError):
 
 class CheckpointError(DiffcarError):
     """A run folder or a checkpoint is missing, damaged or of another kind."""
+
+
+class DemonstrationError(DiffcarError):
+    """A file of demonstrations cannot be read, or lacks what cloning needs."""
 
 
 class OutputError(DiffcarError):

@@ -1,0 +1,97 @@
+"""From a name, a run folder or a checkpoint to a controller, and to the physics that it knows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from diffcar.config import CLASSICAL_CONTROLLERS, SceneConfig, check_controller
+from diffcar.controllers import Controller, PurePursuit, Stanley, Zero
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarScene
+from diffcar.training.checkpoint import config_values, load_checkpoint, restore_tracking_mlp
+from diffcar.training.run_folder import newest_run
+
+__all__ = ["ControllerChoice", "choose_controller", "newest_or_classical"]
+
+ConfigT = TypeVar("ConfigT", bound=SceneConfig)
+
+_PHYSICS = ("dt", "substeps", "actuation", "model")
+
+
+@dataclass(frozen=True)
+class ControllerChoice:
+    """A controller before there is a car for it."""
+
+    spec: str
+    """What the user calls it."""
+    checkpoint: dict[str, Any] | None
+    """What is loaded of a trained one."""
+
+    def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
+        """Take from a controller's training what the user has not set.
+
+        Args:
+            config: The resolved configuration.
+
+        Returns:
+            The configuration to drive with, and notes on what differs from the training.
+        """
+        if self.checkpoint is None:
+            return config, []
+        trained = config_values(self.checkpoint)
+        adopted = {key: trained[key] for key in _PHYSICS if key not in config.model_fields_set}
+        config = config.model_copy(update=adopted)
+        return config, [
+            f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
+            for key in _PHYSICS
+            if (value := getattr(config, key)) != trained[key]
+        ]
+
+    def build(self, path: ReferencePath, scene: CarScene) -> Controller:
+        """Return the controller of the cars of a scene.
+
+        Args:
+            path: What it follows.
+            scene: Whose cars it drives.
+        """
+        if self.checkpoint is not None:
+            return restore_tracking_mlp(
+                self.checkpoint,
+                path,
+                scene.vehicle,
+                dtype=scene.dtype,
+                device=scene.device,
+                name=self.spec,
+            )
+        if self.spec == "zero":
+            return Zero()
+        kind = PurePursuit if self.spec == "pure-pursuit" else Stanley
+        return kind(path, scene.vehicle)
+
+
+def choose_controller(spec: str) -> ControllerChoice:
+    """Find what a user means by a controller.
+
+    Args:
+        spec: A run folder, a checkpoint, pure-pursuit, stanley or zero.
+
+    Returns:
+        The choice, with the checkpoint loaded.
+
+    Raises:
+        CheckpointError: If there is no such controller, or its checkpoint is not usable.
+    """
+    check_controller(spec)
+    is_classical = spec in CLASSICAL_CONTROLLERS
+    return ControllerChoice(spec, None if is_classical else load_checkpoint(Path(spec)))
+
+
+def newest_or_classical() -> tuple[str, str]:
+    """Return the newest run, or pure pursuit where there is none, and what to tell the user."""
+    newest = newest_run()
+    if newest is None:
+        return "pure-pursuit", (
+            "no trained controller below runs/, so pure pursuit drives; "
+            "`diffcar train-e2e` trains one"
+        )
+    return str(newest), f"no --controller given, so the newest run drives: {newest}"

@@ -1,0 +1,168 @@
+"""Demonstrations as CSV files, those of `diffcar record` and those of other tools."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from diffcar.config import ControllerConfig
+from diffcar.demonstrations.sheet import Column, Sheet, read_sheet, split_factor
+from diffcar.demonstrations.table import (
+    ACTION_COLUMNS,
+    STATE_COLUMNS,
+    Demonstrations,
+    DemonstrationTable,
+    observation_columns,
+    to_demonstrations,
+)
+from diffcar.errors import DemonstrationError
+from diffcar.files import write_atomically
+from diffcar.path import ReferencePath
+from diffcar.sim.vehicle import Vehicle
+
+__all__ = ["read_demonstrations", "write_demonstrations"]
+
+_DERIVABLE = ("lateral_velocity_mps", "yaw_rate_radps")
+_OPTIONAL = ("episode", "arc_length_m", *_DERIVABLE)
+# A car never steers so far; a file in degrees does.
+_MAX_PLAUSIBLE_STEERING = 1.6
+
+
+def write_demonstrations(table: DemonstrationTable, file: Path) -> None:
+    """Write a table as CSV; nine digits, which keep a number of 32 bits exactly.
+
+    Args:
+        table: The columns.
+        file: Where to.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    names = list(table)
+    formats = ["%d" if name == "episode" else "%.9g" for name in names]
+    row_format = ",".join(formats) + "\n"
+    rows = torch.stack(list(table.values()), dim=-1).tolist()
+
+    def write(target: Path) -> None:
+        with target.open("w", encoding="utf-8") as stream:
+            stream.write(",".join(names) + "\n")
+            stream.writelines(row_format % tuple(row) for row in rows)
+
+    write_atomically(file, write)
+
+
+def read_demonstrations(
+    files: Sequence[Path],
+    *,
+    controller_config: ControllerConfig,
+    vehicle: Vehicle,
+    path: ReferencePath | None = None,
+    columns: Mapping[str, str] | None = None,
+    skip_incomplete: bool = False,
+) -> Demonstrations:
+    """Read what a network is to learn from CSV files, each with a header of its own.
+
+    A file needs `speed_mps`, `steering_command_rad` and `speed_command_mps`. If it holds all that
+    the network observes, that is taken; otherwise it is derived from the path and `x_m`, `y_m`,
+    `yaw_rad`, `steering_angle_rad`, `yaw_rate_radps` and `lateral_velocity_mps`, of which the last
+    two, if missing, are those of a car whose wheels do not slip; `arc_length_m` tells branches of
+    the path apart, without it the heading does. Without a column `episode` a file is one episode;
+    all other columns are ignored. The order of the rows does not matter.
+
+    Args:
+        files: At least one. Commas, semicolons or tabs; `#` starts a comment line.
+        controller_config: What the network observes.
+        vehicle: Limits of its commands.
+        path: What was driven, for files that lack the observations.
+        columns: What the files call a column, as `NAME` or `NAME*FACTOR`, by the names above.
+        skip_incomplete: Whether rows that lack a number are left out, and counted.
+
+    Returns:
+        The rows of all files; different files are different episodes.
+
+    Raises:
+        DemonstrationError: With file, row and column of what is missing or wrong.
+    """
+    columns = columns or {}
+    sheets = [read_sheet(file) for file in files]
+    _check_names(columns, sheets, controller_config)
+    parts = []
+    for sheet in sheets:
+        table, num_skipped = _read_table(sheet, controller_config, columns, skip_incomplete)
+        notes = _fill_in(table, vehicle) if "x_m" in table else []
+        try:
+            _check_angles(table)
+            part = to_demonstrations(
+                table, controller_config=controller_config, vehicle=vehicle, path=path
+            )
+        except DemonstrationError as error:
+            raise DemonstrationError(f"{str(sheet.file)!r}: {error.message}", error.hint) from None
+        notes = [f"{str(sheet.file)!r}: {note}" for note in notes]
+        parts.append(replace(part, num_skipped=num_skipped, notes=tuple(notes)))
+    return Demonstrations.concatenate(parts)
+
+
+def _check_names(
+    columns: Mapping[str, str], sheets: Sequence[Sheet], config: ControllerConfig
+) -> None:
+    """Refuse a map of columns from names that nobody needs or to names that no file has."""
+    known = (
+        "episode",
+        "arc_length_m",
+        *STATE_COLUMNS,
+        *ACTION_COLUMNS,
+        *observation_columns(config),
+    )
+    present = {name for sheet in sheets for name in sheet.header}
+    for name, given in columns.items():
+        for wanted, names in ((name, known), (split_factor(given)[0], sorted(present))):
+            if wanted not in names:
+                near = difflib.get_close_matches(wanted, names, n=1)
+                where = "is needed" if names is known else "is in any of the files"
+                raise DemonstrationError(
+                    f"--column {name}={given}: no column {wanted!r} {where}",
+                    hint=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}",
+                )
+
+
+def _read_table(
+    sheet: Sheet, config: ControllerConfig, columns: Mapping[str, str], skip_incomplete: bool
+) -> tuple[DemonstrationTable, int]:
+    """Return the columns that are needed of a file, and the number of rows left out."""
+    observed = observation_columns(config)
+    is_observed = all(sheet.find(name, columns) for name in observed)
+    needed = (*(("speed_mps", *observed) if is_observed else STATE_COLUMNS), *ACTION_COLUMNS)
+    found: dict[str, Column] = {}
+    missing = []
+    for name in dict.fromkeys((*needed, *_OPTIONAL)):
+        if (column := sheet.find(name, columns)) is not None:
+            found[name] = column
+        elif name not in _OPTIONAL:
+            missing.append(name)
+    if missing:
+        raise sheet.missing(missing, used=found)
+    return sheet.numbers(found, skip_incomplete=skip_incomplete)
+
+
+def _fill_in(table: DemonstrationTable, vehicle: Vehicle) -> list[str]:
+    """Add the motion that a table lacks, as if no wheel slipped, and say so."""
+    lacking = [name for name in _DERIVABLE if name not in table]
+    if "yaw_rate_radps" in lacking:
+        curvature = torch.tan(table["steering_angle_rad"]) / vehicle.wheelbase
+        table["yaw_rate_radps"] = table["speed_mps"] * curvature
+    if "lateral_velocity_mps" in lacking:
+        table["lateral_velocity_mps"] = -vehicle.rear_axle_x * table["yaw_rate_radps"]
+    return [f"no column {name!r}, taken as if no wheel slipped" for name in lacking]
+
+
+def _check_angles(table: DemonstrationTable) -> None:
+    """Refuse steering angles that can only be degrees."""
+    for name in ("steering_command_rad", "steering_angle_rad"):
+        largest = float(table[name].abs().max()) if name in table else 0.0
+        if largest > _MAX_PLAUSIBLE_STEERING:
+            raise DemonstrationError(
+                f"{name} reaches {largest:.4g} rad, more than a right angle",
+                hint=f"if it is in degrees: --column {name}=NAME*0.0174533",
+            )

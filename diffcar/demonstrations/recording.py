@@ -1,0 +1,236 @@
+"""Records what an expert does in the states that it, or a learner, gets into."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.config import ControllerConfig, DemonstrationConfig, StartConfig
+from diffcar.controllers import Controller
+from diffcar.demonstrations.table import (
+    ACTION_COLUMNS,
+    STATE_COLUMNS,
+    DemonstrationTable,
+    observation_columns,
+)
+from diffcar.drive import LOST_CROSS_TRACK
+from diffcar.errors import SimulationError
+from diffcar.path import ReferencePath
+from diffcar.rollout import Trajectory, rollout
+from diffcar.sim.contract import CarScene, CarState
+from diffcar.starts import draw_starts
+from diffcar.tracking import ErrorState, PathObserver
+
+__all__ = ["Recording", "record_demonstrations"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded, and how the cars got on."""
+
+    table: DemonstrationTable
+    """A row for each state before an action, episode by episode; docs/demonstrations.md lists the
+    columns."""
+    trajectory: Trajectory
+    """The record of the drive, with the disturbed commands."""
+    is_noisy: Tensor
+    """Whether a car's commands were disturbed, shape (B,)."""
+    is_lost: Tensor
+    """Whether a car lost its path, where its episode ends, shape (B,)."""
+
+
+def record_demonstrations(
+    scene: CarScene,
+    expert: Controller,
+    path: ReferencePath,
+    controller_config: ControllerConfig,
+    *,
+    config: DemonstrationConfig,
+    start_config: StartConfig,
+    seed: int,
+    driver: Controller | None = None,
+    on_step: Callable[[float], None] = lambda fraction: None,
+) -> Recording:
+    """Drive every car of a scene and write down what the expert would do in each state.
+
+    An episode ends early where its car loses the path or comes to the end of an open one.
+
+    Args:
+        scene: Plain cars; each drives one episode.
+        expert: Whose actions are recorded.
+        path: What is followed.
+        controller_config: What the network that is to learn observes.
+        config: Duration and disturbances.
+        start_config: How far from the path the cars start.
+        seed: Of the starts and the disturbances.
+        driver: Who drives; None for the expert. A learner that drives while the expert's actions
+            are recorded is what DAgger asks for.
+        on_step: Called after each step with the fraction of the time that is over.
+
+    Returns:
+        The table and the drive.
+
+    Raises:
+        SimulationError: If the state of a car is no longer finite.
+
+    Source:
+        S. Ross, G. Gordon and D. Bagnell, "A Reduction of Imitation Learning and Structured
+        Prediction to No-Regret Online Learning", AISTATS 2011, algorithm 3.1 (DAgger).
+    """
+    num_steps = max(1, round(config.duration / scene.dt))
+    generator = torch.Generator().manual_seed(seed)
+    arc_length, start = draw_starts(
+        path,
+        start_config,
+        num_cars=scene.num_envs,
+        reach=num_steps * scene.dt * float(path.samples[:, 4].max()),
+        generator=generator,
+    )
+    recorder = _Recorder(
+        driver or expert,
+        expert,
+        PathObserver(path, controller_config),
+        _CommandNoise(config, scene, generator),
+        observation_columns(controller_config),
+    )
+
+    def is_over(state: CarState, errors: ErrorState) -> bool:
+        if not bool(torch.isfinite(errors.cross_track_error).all()):
+            raise SimulationError(
+                "the state of a car is no longer finite",
+                hint="use more substeps, a smaller dt, less noise, or --precision 64",
+            )
+        on_step(len(recorder.rows) / num_steps)
+        return not bool(_is_on_path(path, errors.arc_length, errors.cross_track_error).any())
+
+    with torch.no_grad():
+        scene.reset(start)
+        trajectory = rollout(
+            scene, recorder, path, num_steps, arc_length_hint=arc_length, on_step=is_over
+        )
+    return _collect(recorder, trajectory, path)
+
+
+class _CommandNoise:
+    """An Ornstein-Uhlenbeck process on the commands of the first of the cars.
+
+    Args:
+        config: Sizes, share and memory.
+        scene: Number of cars and time step.
+        generator: Source of the noise.
+    """
+
+    def __init__(
+        self, config: DemonstrationConfig, scene: CarScene, generator: torch.Generator
+    ) -> None:
+        num_noisy = round(config.noisy_fraction * scene.num_envs)
+        self.is_noisy = torch.arange(scene.num_envs) < num_noisy
+        size = torch.tensor([config.steering_noise, config.speed_noise], dtype=torch.float64)
+        self._size = size * self.is_noisy[:, None]
+        self._generator = generator
+        self._decay = torch.exp(torch.tensor(-scene.dt / config.noise_time, dtype=torch.float64))
+        self._value = self._draw()
+
+    def next(self) -> Tensor:
+        """Return the disturbance of the next action, shape (B, 2)."""
+        value = self._value
+        # The exact discretisation: the standard deviation is the same at every time step.
+        self._value = self._decay * value + (1 - self._decay**2).sqrt() * self._draw()
+        return value
+
+    def _draw(self) -> Tensor:
+        """Return independent values of the right size, shape (B, 2)."""
+        unit = torch.randn(self._size.shape, generator=self._generator, dtype=torch.float64)
+        return self._size * unit
+
+
+class _Recorder:
+    """Drives as the driver does, disturbed, and keeps what the expert would do undisturbed.
+
+    Unlike other controllers it has a memory: it is for one rollout.
+
+    Args:
+        driver: Who drives.
+        expert: Who is recorded.
+        observer: What the learner sees.
+        noise: Disturbance of the driver.
+        observation_names: Of the columns of an observation.
+    """
+
+    def __init__(
+        self,
+        driver: Controller,
+        expert: Controller,
+        observer: PathObserver,
+        noise: _CommandNoise,
+        observation_names: Sequence[str],
+    ) -> None:
+        self.name = driver.name
+        self.noise = noise
+        self.rows: list[DemonstrationTable] = []
+        self._driver = driver
+        self._expert = expert
+        self._observer = observer
+        self._observation_names = observation_names
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
+        action = self._expert(state, errors)
+        observation = self._observer.observe(state, errors)
+        self.rows.append(
+            {
+                **dict(zip(STATE_COLUMNS, _state_values(state), strict=True)),
+                "arc_length_m": errors.arc_length,
+                "cross_track_m": errors.cross_track_error,
+                "heading_error_rad": errors.heading_error,
+                "speed_error_mps": errors.speed_error,
+                **dict(zip(self._observation_names, observation.unbind(-1), strict=True)),
+                **dict(zip(ACTION_COLUMNS, action.unbind(-1), strict=True)),
+            }
+        )
+        if self._driver is not self._expert:
+            action = self._driver(state, errors)
+        return action + self.noise.next().to(action)
+
+
+def _state_values(state: CarState) -> tuple[Tensor, ...]:
+    """Return the values of `STATE_COLUMNS`, shape (B,) each."""
+    return (
+        *state.position.unbind(-1),
+        state.yaw,
+        state.speed,
+        state.lateral_velocity,
+        state.yaw_rate,
+        state.steering_angles.mean(-1),
+    )
+
+
+def _is_on_path(path: ReferencePath, arc_length: Tensor, cross_track: Tensor) -> Tensor:
+    """Tell which cars have not lost the path nor come to its end."""
+    has_way_left = arc_length < (torch.inf if path.closed else path.length)
+    return has_way_left & (cross_track.abs() <= LOST_CROSS_TRACK)
+
+
+def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -> Recording:
+    """Join the steps to a table, each episode up to where its car leaves the path."""
+    rows = recorder.rows
+    columns = {
+        name: torch.stack([row[name] for row in rows], dim=1).to("cpu", torch.float64)
+        for name in rows[0]
+    }  # (B, T)
+    num_cars, num_steps = columns["x_m"].shape
+    step = torch.arange(num_steps, dtype=torch.float64)
+    is_on_path = _is_on_path(path, columns["arc_length_m"], columns["cross_track_m"])
+    is_kept = is_on_path.cummin(dim=1).values
+    columns = {
+        "episode": torch.arange(num_cars, dtype=torch.float64)[:, None].expand(-1, num_steps),
+        "t_s": (step * trajectory.dt).expand(num_cars, -1),
+        **columns,
+    }
+    return Recording(
+        table={name: column[is_kept] for name, column in columns.items()},
+        trajectory=trajectory,
+        is_noisy=recorder.noise.is_noisy.to(trajectory.speed.device),
+        is_lost=(trajectory.cross_track_error.abs() > LOST_CROSS_TRACK).any(0),
+    )

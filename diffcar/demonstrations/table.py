@@ -1,0 +1,195 @@
+"""Demonstrations as a table with a column a quantity, and as what a network learns from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.config import ControllerConfig
+from diffcar.controllers.tracking_mlp import output_for
+from diffcar.drive import LOST_CROSS_TRACK
+from diffcar.errors import DemonstrationError
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarState
+from diffcar.sim.vehicle import Vehicle
+from diffcar.tracking import PathObserver, compute_error_state
+
+__all__ = [
+    "ACTION_COLUMNS",
+    "STATE_COLUMNS",
+    "DemonstrationTable",
+    "Demonstrations",
+    "observation_columns",
+    "to_demonstrations",
+]
+
+DemonstrationTable = dict[str, Tensor]
+"""Columns by name, float64 on the CPU, shape (N,) each; a row is a state and what to do in it."""
+
+STATE_COLUMNS = (
+    "x_m",
+    "y_m",
+    "yaw_rad",
+    "speed_mps",
+    "lateral_velocity_mps",
+    "yaw_rate_radps",
+    "steering_angle_rad",
+)
+"""What an observation can be derived from, given the path."""
+
+ACTION_COLUMNS = ("steering_command_rad", "speed_command_mps")
+"""What the expert commands in that state."""
+
+# How many metres off the path weigh as much as a heading that is one radian off.
+_METRES_PER_RADIAN = 0.5
+_ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """Pairs of what a network sees and what it should put out, float64 on the CPU."""
+
+    observation: Tensor
+    """As `PathObserver` makes them, shape (N, size)."""
+    output: Tensor
+    """What the network should put out, in [-1, 1], shape (N, 2)."""
+    episode: Tensor
+    """Which drive each row belongs to, int64 from 0, shape (N,)."""
+    num_skipped: int = 0
+    """Incomplete rows that were left out."""
+    notes: tuple[str, ...] = ()
+    """What was assumed in reading them."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.output)
+
+    @staticmethod
+    def concatenate(parts: Sequence["Demonstrations"]) -> "Demonstrations":
+        """Return all rows of several sets of demonstrations; their episodes stay different ones.
+
+        Args:
+            parts: At least one, of the same size of observation.
+        """
+        episodes, first = [], 0
+        for part in parts:
+            episodes.append(part.episode + first)
+            first = int(episodes[-1].max()) + 1 if len(part) else first
+        return Demonstrations(
+            observation=torch.cat([part.observation for part in parts]),
+            output=torch.cat([part.output for part in parts]),
+            episode=torch.cat(episodes),
+            num_skipped=sum(part.num_skipped for part in parts),
+            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        )
+
+
+def observation_columns(config: ControllerConfig) -> tuple[str, ...]:
+    """Return the names of the columns that hold an observation.
+
+    Args:
+        config: The preview distances.
+    """
+    return tuple(f"obs_{name}" for name in PathObserver.names(config))
+
+
+def to_demonstrations(
+    table: DemonstrationTable,
+    *,
+    controller_config: ControllerConfig,
+    vehicle: Vehicle,
+    path: ReferencePath | None = None,
+) -> Demonstrations:
+    """Turn a table into what a network learns from.
+
+    Args:
+        table: With the columns of the action and `speed_mps`, and either those of the observation
+            or those of the state. Without an `episode` it is all one; an `arc_length_m` tells
+            branches of the path apart.
+        controller_config: What the network observes.
+        vehicle: Limits of its commands.
+        path: What was driven, to derive observations that the table does not hold.
+
+    Returns:
+        The pairs.
+
+    Raises:
+        DemonstrationError: If observations are lacking and there is no path to derive them from, or
+            one that cannot be what was driven.
+    """
+    names = observation_columns(controller_config)
+    missing = [name for name in names if name not in table]
+    if not missing:
+        observation = torch.stack([table[name] for name in names], dim=-1)
+    elif path is not None:
+        observation = _derive_observation(table, controller_config, path)
+    else:
+        raise DemonstrationError(
+            f"of the {len(names)} columns that the network observes {len(missing)} are missing, "
+            f"such as {missing[0]!r}, and without the path they cannot be derived",
+            hint="name the path that was driven with --path",
+        )
+    action = torch.stack([table[name] for name in ACTION_COLUMNS], dim=-1)
+    episode = table.get("episode", torch.zeros(len(action), dtype=torch.float64))
+    return Demonstrations(
+        observation=observation,
+        output=output_for(action, table["speed_mps"], vehicle),
+        episode=torch.unique(episode, return_inverse=True)[1],
+    )
+
+
+def _derive_observation(
+    table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
+) -> Tensor:
+    """Return what a network would have observed in the states of a table, shape (N, size)."""
+    observer = PathObserver(path, config)
+    values = torch.stack([table[name] for name in STATE_COLUMNS], dim=-1)
+    state = _car_state(values.to(dtype=path.dtype, device=path.device))
+    known = table.get("arc_length_m")
+    hint = _nearest_branch(path, state) if known is None else known.to(state.yaw)
+    errors = compute_error_state(path, state, hint)
+    offset = float(errors.cross_track_error.abs().median())
+    if offset > LOST_CROSS_TRACK:
+        raise DemonstrationError(
+            f"half of the cars are more than {offset:.3g} m off the path {path.name!r}",
+            hint="name the path that was driven with --path; compare its --path-scale and units",
+        )
+    return observer.observe(state, errors).to("cpu", torch.float64)
+
+
+def _car_state(values: Tensor) -> CarState:
+    """Return cars from the values of `STATE_COLUMNS`, shape (B, 7); the rest is not known."""
+    x, y, yaw, speed, lateral_velocity, yaw_rate, steering_angle = values.unbind(-1)
+    return CarState(
+        position=torch.stack([x, y], dim=-1),
+        yaw=yaw,
+        speed=speed,
+        lateral_velocity=lateral_velocity,
+        yaw_rate=yaw_rate,
+        steering_angles=torch.stack([steering_angle, steering_angle], dim=-1),
+        wheel_speeds=torch.full_like(values[:, :2], torch.nan),
+        qpos=torch.full((len(values), 13), torch.nan).to(values),
+        dofs_velocity=torch.full((len(values), 12), torch.nan).to(values),
+    )
+
+
+def _nearest_branch(path: ReferencePath, state: CarState) -> Tensor:
+    """Return the arc length [m] where the path is nearest and points where the car does, (B,).
+
+    The heading tells the branches of a path that crosses itself apart, in rows of any order.
+    """
+    points = torch.as_tensor(path.samples).to(state.yaw)
+    road = _pose(points[:, :2], points[:, 2])
+    # Some at a time: each is compared with every point of the path.
+    nearest = [
+        torch.cdist(cars, road).argmin(-1)
+        for cars in _pose(state.position, state.yaw).split(_ROWS_AT_ONCE)
+    ]
+    return torch.as_tensor(path.grid).to(state.yaw)[torch.cat(nearest)]
+
+
+def _pose(position: Tensor, heading: Tensor) -> Tensor:
+    """Return points, shape (B, 4), as far apart as positions and headings together are."""
+    direction = torch.stack([torch.cos(heading), torch.sin(heading)], dim=-1)
+    return torch.cat([position, _METRES_PER_RADIAN * direction], dim=-1)
