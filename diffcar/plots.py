@@ -1,7 +1,7 @@
 """Plots as PNG files, drawn without a display."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +10,26 @@ import numpy as np
 from diffcar.drive import Drive
 from diffcar.files import write_atomically
 from diffcar.path import ReferencePath
+from diffcar.pushing import PushTrajectory
 from diffcar.reaching import ReachTrajectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_drive", "plot_reach", "plot_training"]
+__all__ = ["plot_drive", "plot_push", "plot_reach", "plot_training"]
+
+_NUM_DRAWN_PUSHES = 8
 
 
 def plot_drive(
-    driven: Drive, path: ReferencePath, file: Path, *, car: int = 0, title: str | None = None
+    driven: Drive,
+    path: ReferencePath,
+    file: Path,
+    *,
+    car: int = 0,
+    title: str | None = None,
+    beside: Mapping[str, Drive] | None = None,
 ) -> None:
     """Draw the driven path over the reference, the errors and the speed along it.
 
@@ -30,6 +39,7 @@ def plot_drive(
         file: PNG file to write.
         car: Which of the cars to draw.
         title: Heading; None names the path.
+        beside: Other drives along the path, by what to call them.
     """
     trajectory = driven.trajectory
     figure = _figure(10, 8)
@@ -40,6 +50,9 @@ def plot_drive(
     last = int(np.searchsorted(distance, float(driven.goal_distance[car]))) + 1
     plan.plot(path.samples[:, 0], path.samples[:, 1], color="0.65", linewidth=3, label="reference")
     plan.plot(xy[:last, 0], xy[:last, 1], color="tab:blue", linewidth=1.2, label="driven")
+    for label, other in (beside or {}).items():
+        own = other.trajectory.position[:, car].cpu().numpy()
+        plan.plot(own[:, 0], own[:, 1], "--", color="tab:orange", linewidth=1, label=label)
     plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
     plan.set_aspect("equal", adjustable="datalim")
     plan.set_xlabel("x [m]")
@@ -130,6 +143,39 @@ def plot_reach(
     for axes in (loss, reaches):
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
+    _save(figure, file)
+
+
+def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None:
+    """Draw pushes from above, before and after training: path, centroid and tool of each body.
+
+    Args:
+        before: Pushes by the untrained network.
+        after: The same by the trained one.
+        file: PNG file to write.
+    """
+    num_bodies = min(after.centroid.shape[1], _NUM_DRAWN_PUSHES)
+    figure = _figure(10, 2.4 * ((num_bodies + 1) // 2))
+    drawn = figure.subplots((num_bodies + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
+    task = after.task
+    reference = task.to_world(task.path.sample(task.arc_length + after.target_distance).position)
+    for body, axes in enumerate(drawn.flat[:num_bodies]):
+        for track, style in (
+            (reference, {"color": "0.65", "linewidth": 3, "label": "reference"}),
+            (before.centroid, {"color": "tab:orange", "label": "body, untrained"}),
+            (after.centroid, {"color": "tab:blue", "label": "body, trained"}),
+            (after.tool_position, {"color": "tab:red", "linestyle": ":", "label": "tool, trained"}),
+        ):
+            x, y = track[:, body].double().cpu().numpy().T
+            axes.plot(x, y, **style)
+        axes.set_aspect("equal", adjustable="box")
+        axes.set_title(f"{task.path.name} from {float(task.arc_length[body]):.2f} m", fontsize=9)
+        axes.grid(alpha=0.3)
+    for axes in drawn[-1]:
+        axes.set_xlabel("x [m]")
+    for axes in drawn[:, 0]:
+        axes.set_ylabel("y [m]")
+    figure.legend(*drawn[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     _save(figure, file)
 
 

@@ -30,6 +30,10 @@ def simulate(
         typer.Option(help="At rest, or at the reference speed. (default: standing)"),
     ] = None,
     actuation: options.ActuationOption = None,
+    engine: Annotated[
+        options.Engine | None,
+        typer.Option(help="mujoco drives in Genesis, too, and compares. (default: genesis)"),
+    ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the trajectory.")
     ] = None,
@@ -63,8 +67,15 @@ def simulate(
             SimulateConfig,
             file=config_file,
             overrides=overrides or (),
-            flags={**shared, "controller": controller, "start": start and start.value},
+            flags={
+                **shared,
+                "controller": controller,
+                "engine": engine and engine.value,
+                "start": start and start.value,
+            },
         )
+        if video_file is not None and config.engine != "genesis":
+            raise typer.BadParameter("--video films in Genesis: leave the engine MuJoCo out")
         check_path_source(config.path.source)
         if config.controller is not None:
             check_controller(config.controller)
@@ -72,7 +83,8 @@ def simulate(
         outputs = [file for file in (sink.file, csv_file, plot_file, video_file) if file]
         inputs = (config.path.source, config.controller, config.model, config_file)
         check_outputs(outputs, inputs=[Path(given) for given in inputs if given])
-        from diffcar.cli.render import DriveDisplay, show_simulation
+        from diffcar.cli.progress import DriveDisplay
+        from diffcar.cli.render import show_simulation
         from diffcar.commands import simulate as command
 
         with DriveDisplay() as display:

@@ -1,31 +1,49 @@
 """`diffcar simulate`: drive any controller along any path in plain physics."""
 
 import contextlib
-import csv
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from diffcar.config import CLASSICAL_CONTROLLERS, SimulateConfig, check_controller
-from diffcar.controllers import Controller, PurePursuit, Stanley, Zero
+from diffcar.commands.controller_choice import choose_controller, newest_or_classical
+from diffcar.config import SimulateConfig
+from diffcar.controllers import Controller
 from diffcar.drive import Drive, drive
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
-from diffcar.files import write_atomically
 from diffcar.path import ReferencePath, load_path
 from diffcar.plots import plot_drive
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import CarState
-from diffcar.sim.scene import build_scene
-from diffcar.sim.vehicle import load_vehicle
+from diffcar.sim.contract import CarScene, CarState
+from diffcar.sim.scene import build_mujoco_scene, build_scene
+from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.tracking import ErrorState
-from diffcar.training.checkpoint import config_values, load_checkpoint, restore_tracking_mlp
-from diffcar.training.run_folder import newest_run
+from diffcar.trajectory_files import write_trajectory
 
-__all__ = ["SimulateResult", "run"]
+__all__ = ["EngineFigures", "SimulateResult", "run"]
+
+
+@dataclass(frozen=True)
+class EngineFigures:
+    """The figures of a drive in one engine."""
+
+    metrics: TrackingMetrics
+    """How well the path was tracked."""
+    num_steps: int
+    """Control steps."""
+    sim_seconds: float
+    """Simulated time [s]."""
+    wall_seconds: float
+    """Wall time of the drive, without building the scene [s]."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return flat values for a JSON file."""
+        values = asdict(self)
+        metrics = values.pop("metrics")
+        return {**metrics, **values}
 
 
 @dataclass(frozen=True)
@@ -42,21 +60,32 @@ class SimulateResult:
     """`standing` or `flying`."""
     skip_distance_m: float
     """Metrics count from this far along the path [m]."""
-    metrics: TrackingMetrics
-    """How well the path was tracked."""
-    num_steps: int
-    """Control steps."""
-    sim_seconds: float
-    """Simulated time [s]."""
-    wall_seconds: float
-    """Wall time of the drive, without building the scene [s]."""
+    engine: str
+    """The physics that was asked for."""
+    figures: EngineFigures
+    """The drive in it."""
+    genesis_figures: EngineFigures | None
+    """The same drive in Genesis, where another engine was asked for."""
     notes: tuple[str, ...]
     """What was decided for the user, and warnings about the path."""
 
+    def differences(self) -> dict[str, float]:
+        """Return by how much metrics exceed those of Genesis [%], no number where those are 0."""
+        if self.genesis_figures is None:
+            return {}
+        genesis = asdict(self.genesis_figures.metrics)
+        return {
+            name: 100 * (value / genesis[name] - 1) if genesis[name] else math.nan
+            for name, value in asdict(self.figures.metrics).items()
+        }
+
     def as_json(self) -> dict[str, object]:
-        """Return flat values for a JSON file."""
-        values = asdict(self)
-        values.update(values.pop("metrics"))
+        """Return the drive's values, flat, and below keys of their own what they compare with."""
+        values = {**vars(self), **self.figures.as_json()}
+        del values["figures"], values["genesis_figures"]
+        if self.genesis_figures is not None:
+            values["genesis"] = self.genesis_figures.as_json()
+            values["difference_percent"] = self.differences()
         return values
 
 
@@ -69,7 +98,7 @@ def run(
     verbose: bool = False,
     on_step: Callable[[float], None] = lambda fraction: None,
 ) -> SimulateResult:
-    """Drive one car along a path.
+    """Drive one car along a path; with the engine MuJoCo, in Genesis and then in MuJoCo.
 
     A trained controller drives in the physics it was trained in, unless the configuration sets
     another one explicitly.
@@ -78,9 +107,9 @@ def run(
         config: The resolved configuration.
         csv_file: Where to write the trajectory.
         plot_file: Where to write a PNG of the drive.
-        video_file: Where to write an mp4.
+        video_file: Where to write an mp4; in Genesis alone.
         verbose: Whether Genesis may log to the terminal.
-        on_step: Called after each step with the fraction of the path driven.
+        on_step: Called after each step with the fraction of the drives that is done.
 
     Returns:
         The figures.
@@ -88,101 +117,88 @@ def run(
     Raises:
         DiffcarError: If the controller, the path or the model is unusable.
     """
-    spec, notes = _choose_controller(config.controller)
-    content = None if spec in CLASSICAL_CONTROLLERS else load_checkpoint(Path(spec))
-    if content is not None:
-        config, changes = _in_trained_physics(config, config_values(content))
-        notes += changes
+    spec, notes = config.controller, []
+    if spec is None:
+        spec, reason = newest_or_classical()
+        notes.append(reason)
+    choice = choose_controller(spec)
+    config, changes = choice.in_its_physics(config)
+    notes += changes
     vehicle = load_vehicle(config.model)
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
-    scene = build_scene(
-        config,
-        num_envs=1,
-        differentiable=False,
-        vehicle=vehicle,
-        with_camera=video_file is not None,
-        verbose=verbose,
-    )
-    path.to(scene.dtype, scene.device)
-    controller = _build_controller(spec, content, path, scene)
-    driven, wall_seconds = _drive(config, scene, controller, path, video_file, on_step)
+    scenes = _build_scenes(config, vehicle, with_camera=video_file is not None, verbose=verbose)
+    drives, figures = [], []
+    for index, scene in enumerate(scenes):
+        controller = choice.build(path.to(scene.dtype, scene.device), scene)
+
+        def after_step(fraction: float, drives_done: int = index) -> None:
+            on_step((drives_done + fraction) / len(scenes))
+
+        began = time.perf_counter()
+        driven = _drive(config, scene, controller, path, video_file, after_step)
+        drives.append(driven)
+        figures.append(_figures(config, driven, time.perf_counter() - began))
     if csv_file is not None:
-        _write_csv(driven, csv_file)
+        write_trajectory(drives[-1].trajectory, csv_file)
     if plot_file is not None:
-        plot_drive(driven, path, plot_file, title=f"{controller.name} on {path.name}")
-    num_steps = driven.trajectory.num_steps
-    metrics = tracking_metrics(
-        driven.trajectory,
-        goal_distance=driven.goal_distance,
-        skip_distance=config.skip_distance,
-    )
-    if metrics.completion < 1:
-        notes.append(
-            f"the car drove {metrics.completion:.1%} of the path; the metrics are of that part"
-        )
+        title = f"{controller.name} on {path.name}"
+        beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
+        plot_drive(drives[-1], path, plot_file, title=title, beside=beside)
+    if len(drives) > 1 and (csv_file or plot_file):
+        notes.append("what is written and drawn is the drive in MuJoCo")
+    if (completion := figures[-1].metrics.completion) < 1:
+        notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
     return SimulateResult(
         controller=controller.name,
         path=path.name,
         path_length_m=path.length,
         start=config.start,
         skip_distance_m=config.skip_distance,
-        metrics=metrics,
-        num_steps=num_steps,
-        sim_seconds=round(num_steps * scene.dt, 9),
-        wall_seconds=wall_seconds,
+        engine=config.engine,
+        figures=figures[-1],
+        genesis_figures=figures[0] if len(figures) > 1 else None,
         notes=(*notes, *path.warnings),
     )
 
 
-def _choose_controller(spec: str | None) -> tuple[str, list[str]]:
-    """Return what drives, and what to tell the user if the choice was ours."""
-    if spec is not None:
-        check_controller(spec)
-        return spec, []
-    newest = newest_run()
-    if newest is None:
-        return "pure-pursuit", [
-            "no trained controller below runs/, so pure pursuit drives; "
-            "`diffcar train-e2e` trains one"
-        ]
-    return str(newest), [f"no --controller given, so the newest run drives: {newest}"]
-
-
-def _in_trained_physics(
-    config: SimulateConfig, trained: dict[str, Any]
-) -> tuple[SimulateConfig, list[str]]:
-    """Take from the training what the user has not set, and note what differs all the same."""
-    keys = ("dt", "substeps", "actuation", "model")
-    adopted = {key: trained[key] for key in keys if key not in config.model_fields_set}
-    config = config.model_copy(update=adopted)
-    return config, [
-        f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
-        for key in keys
-        if (value := getattr(config, key)) != trained[key]
-    ]
+def _build_scenes(
+    config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool, verbose: bool
+) -> list[CarScene]:
+    """Return a car in Genesis, and then one in the engine asked for if that is another."""
+    genesis = build_scene(
+        config,
+        num_envs=1,
+        differentiable=False,
+        vehicle=vehicle,
+        with_camera=with_camera,
+        verbose=verbose,
+    )
+    if config.engine == "genesis":
+        return [genesis]
+    return [genesis, build_mujoco_scene(config, num_envs=1, vehicle=vehicle, dtype=genesis.dtype)]
 
 
 def _drive(
     config: SimulateConfig,
-    scene: GenesisCar,
+    scene: CarScene,
     controller: Controller,
     path: ReferencePath,
     video_file: Path | None,
     on_step: Callable[[float], None],
-) -> tuple[Drive, float]:
-    """Drive, filming if asked to; return the drive and its wall time [s]."""
+) -> Drive:
+    """Drive, filming if there is a camera and a file for it."""
+    camera = scene.camera if isinstance(scene, GenesisCar) else None
 
     def after_step(state: CarState, errors: ErrorState) -> None:
-        if scene.camera is not None:
-            scene.camera.follow(state)
-        on_step(float(errors.arc_length[0]) / path.length)
+        if camera is not None:
+            camera.follow(state)
+        on_step(min(float(errors.arc_length[0]) / path.length, 1.0))
 
     filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if scene.camera is not None and video_file is not None:
-        filming = scene.camera.recording(path, video_file)
-    began = time.perf_counter()
+    if camera is not None and video_file is not None:
+        filming = camera.recording(path, video_file)
     with filming:
-        driven = drive(
+        return drive(
             scene,
             controller,
             path,
@@ -192,48 +208,16 @@ def _drive(
             max_time=config.max_time,
             on_step=after_step,
         )
-    return driven, time.perf_counter() - began
 
 
-def _build_controller(
-    spec: str, content: dict[str, Any] | None, path: ReferencePath, scene: GenesisCar
-) -> Controller:
-    """Return the controller that a name or a checkpoint stands for."""
-    if content is not None:
-        return restore_tracking_mlp(
-            content, path, scene.vehicle, dtype=scene.dtype, device=scene.device, name=spec
-        )
-    if spec == "zero":
-        return Zero()
-    kind = PurePursuit if spec == "pure-pursuit" else Stanley
-    return kind(path, scene.vehicle)
-
-
-def _write_csv(driven: Drive, file: Path) -> None:
-    """Write the trajectory, one row a step, units in the column names."""
+def _figures(config: SimulateConfig, driven: Drive, wall_seconds: float) -> EngineFigures:
+    """Return the figures of a drive that took a wall time [s]."""
     trajectory = driven.trajectory
-    columns = {
-        "t_s": torch.arange(1, trajectory.num_steps + 1, dtype=torch.float64) * trajectory.dt,
-        "x_m": trajectory.position[:, 0, 0],
-        "y_m": trajectory.position[:, 0, 1],
-        "yaw_rad": trajectory.yaw[:, 0],
-        "speed_mps": trajectory.speed[:, 0],
-        "cross_track_m": trajectory.cross_track_error[:, 0],
-        "heading_error_rad": trajectory.heading_error[:, 0],
-        "speed_error_mps": trajectory.speed_error[:, 0],
-        "arc_length_m": trajectory.arc_length[:, 0],
-        "lateral_velocity_mps": trajectory.lateral_velocity[:, 0],
-        "yaw_rate_radps": trajectory.yaw_rate[:, 0],
-        "steering_angle_rad": trajectory.steering_angle[:, 0],
-        "steering_command_rad": trajectory.action[:, 0, 0],
-        "speed_command_mps": trajectory.action[:, 0, 1],
-    }
-    rows = torch.stack([column.to("cpu", torch.float64) for column in columns.values()], dim=1)
-
-    def write(target: Path) -> None:
-        with target.open("w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(columns)
-            writer.writerows([f"{value:.9g}" for value in row] for row in rows.tolist())
-
-    write_atomically(file, write)
+    return EngineFigures(
+        metrics=tracking_metrics(
+            trajectory, goal_distance=driven.goal_distance, skip_distance=config.skip_distance
+        ),
+        num_steps=trajectory.num_steps,
+        sim_seconds=round(trajectory.num_steps * trajectory.dt, 9),
+        wall_seconds=wall_seconds,
+    )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from diffcar.errors import SimulationError
 from diffcar.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.backend import reset_scene, translated_errors
@@ -63,22 +64,14 @@ class GenesisCar:
         self.last_command: dict[str, Tensor] = {}
         self.friction_ratio: Tensor | None = None
         """Factor on the friction of each environment's road and wheels, shape (B,)."""
+        self.mass_ratio: Tensor | None = None
+        """Factor on the mass and inertia of each environment's links, shape (B,)."""
+        self._mass_ratio = torch.ones(num_envs, dtype=self.dtype, device=self.device)
         self._set_servo_gains()
 
     def reset(self, start: StartState) -> None:
         """Place the cars on the road with their wheels rolling; begins a new graph."""
-        qpos = torch.zeros(self.num_envs, self.entity.n_qs, dtype=self.dtype, device=self.device)
-        qpos[:, :2] = start.position
-        qpos[:, 2] = self.rest_height
-        qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
-        velocity = torch.zeros(
-            self.num_envs, self.entity.n_dofs, dtype=self.dtype, device=self.device
-        )
-        velocity[:, 0] = start.speed * torch.cos(start.yaw)
-        velocity[:, 1] = start.speed * torch.sin(start.yaw)
-        velocity[:, 5] = start.yaw_rate
-        velocity[:, self.wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
-        self._place(qpos, velocity)
+        self._place(*self._rolling(start))
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
         """Place the cars anywhere, differentiably; begins a new graph.
@@ -103,6 +96,19 @@ class GenesisCar:
         # Genesis puts its inputs on the graph with the next step, so a read before it would not
         # depend on them; but what it would say is known.
         self._state = self.describe(qpos, velocity)
+
+    def restart(self, cars: Tensor, start: StartState) -> None:
+        """Place some of the cars of a plain scene afresh, as `reset` places all.
+
+        Args:
+            cars: Their indices, shape (K,).
+            start: Where they begin, each field with K entries.
+        """
+        qpos, velocity = self._rolling(start)
+        with torch.no_grad():
+            self.entity.set_qpos(qpos, envs_idx=cars, zero_velocity=False)
+            self.entity.set_dofs_velocity(velocity, envs_idx=cars)
+        self._state = None
 
     def resume(self, state: CarState) -> None:
         """Continue from the values of a state read earlier; begins a new graph."""
@@ -133,6 +139,27 @@ class GenesisCar:
                 self.entity.control_dofs_force(torques, self._servo_dofs)
             self.last_command = {"command: joint torques": torques}
 
+    def push(self, force: Tensor) -> None:
+        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step.
+
+        Raises:
+            SimulationError: In a differentiable scene, whose reverse pass would not know of it.
+        """
+        if self.differentiable:
+            raise SimulationError(
+                "a differentiable scene cannot be pushed: its gradient would leave the push out",
+                hint="push the cars of a plain scene",
+            )
+        import genesis as gs
+
+        forces = torch.nn.functional.pad(force.detach().to(self._mass_ratio), (0, 1))
+        # Genesis clears it when all substeps are done.
+        self.scene.sim.rigid_solver.apply_links_external_wrench(
+            force=forces[:, None],
+            links_idx=[self.entity.links[0].idx],
+            ref=gs.link_ref_frame.link_COM,
+        )
+
     def step(self) -> None:
         """Advance all cars by `dt`."""
         with translated_errors():
@@ -158,10 +185,25 @@ class GenesisCar:
                 self.step()
             self.rest_height = float(self.read().qpos[0, 2])
 
+    def _rolling(self, start: StartState) -> tuple[Tensor, Tensor]:
+        """Return positions and velocities of cars on the road whose wheels roll."""
+        num_cars = len(start.speed)
+        qpos = torch.zeros(num_cars, self.entity.n_qs, dtype=self.dtype, device=self.device)
+        qpos[:, :2] = start.position
+        qpos[:, 2] = self.rest_height
+        qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
+        velocity = torch.zeros(num_cars, self.entity.n_dofs, dtype=self.dtype, device=self.device)
+        velocity[:, 0] = start.speed * torch.cos(start.yaw)
+        velocity[:, 1] = start.speed * torch.sin(start.yaw)
+        velocity[:, 5] = start.yaw_rate
+        velocity[:, self.wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
+        return qpos, velocity
+
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state and forget what was controlled before."""
         with torch.no_grad():
             reset_scene(self.scene)
+            self._scale_masses()
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
             if self.friction_ratio is not None:
@@ -170,6 +212,24 @@ class GenesisCar:
                 solver.set_geoms_friction_ratio(ratio.contiguous())
         self._is_taped = True
         self._state = None
+
+    def _scale_masses(self) -> None:
+        """Give the cars the masses asked for, which a reset of the scene does not undo."""
+        ratio = torch.ones_like(self._mass_ratio)
+        if self.mass_ratio is not None:
+            ratio = self.mass_ratio.to(ratio)
+        if torch.equal(ratio, self._mass_ratio):
+            return
+        if self.scene.sim.rigid_solver.is_links_info_batched:
+            self.entity.set_mass(self.vehicle.mass * ratio)
+        elif torch.equal(ratio, ratio[:1].expand_as(ratio)):
+            self.entity.set_mass(self.vehicle.mass * float(ratio[0]))
+        else:
+            raise SimulationError(
+                "this scene was built for cars of one mass",
+                hint="build it with build_scene(..., with_varied_mass=True)",
+            )
+        self._mass_ratio = ratio
 
     def _read(self) -> CarState:
         """Read the state from the solver."""

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+from diffcar.sim.vehicle import Vehicle
 
 __all__ = ["CarScene", "CarState", "StartState"]
 
@@ -53,6 +56,18 @@ class CarScene(Protocol):
     """Number of cars."""
     dt: float
     """Time that `step` advances [s]."""
+    dtype: torch.dtype
+    """Precision of the states."""
+    device: torch.device
+    """Where the states lie."""
+    vehicle: Vehicle
+    """The cars' parameters, before any ratio."""
+    friction_ratio: Tensor | None
+    """Factor on the friction of each car's road and wheels, shape (B,), from the next placement on;
+    None is one."""
+    mass_ratio: Tensor | None
+    """Factor on the mass and inertia of each car's bodies, shape (B,), from the next placement on;
+    None is one."""
 
     def reset(self, start: StartState) -> None:
         """Place the cars; a differentiable scene begins a new graph."""
@@ -65,6 +80,13 @@ class CarScene(Protocol):
 
     def apply(self, action: Tensor) -> None:
         """Command steering angle [rad] and speed [m/s], shape (B, 2), for the next step."""
+
+    def push(self, force: Tensor) -> None:
+        """Push each base at its centre of mass during the next step; several pushes add up.
+
+        Args:
+            force: World x, y components [N], shape (B, 2).
+        """
 
     def step(self) -> None:
         """Advance all cars by `dt`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from diffcar.errors import ModelError
 
-__all__ = ["explain_errors", "open_model"]
+__all__ = ["explain_errors", "open_model", "quiet_mujoco"]
 
 
 def open_model(file: Path) -> Any:  # noqa: ANN401
@@ -40,13 +40,23 @@ def explain_errors(file: Path, claim: str) -> Iterator[None]:
     """
     import mujoco
 
-    # Without a handler MuJoCo appends its warnings to MUJOCO_LOG.TXT in the current directory.
+    try:
+        with quiet_mujoco():
+            yield
+    except (ValueError, RuntimeError, mujoco.FatalError) as error:
+        raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
+
+
+@contextmanager
+def quiet_mujoco() -> Iterator[None]:
+    """Keep MuJoCo's warnings inside from the terminal and from MUJOCO_LOG.TXT."""
+    import mujoco
+
+    # Without a handler MuJoCo prints them and appends them to that file in the current directory.
     handler = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda text: None)
     try:
         yield
-    except (ValueError, RuntimeError, mujoco.FatalError) as error:
-        raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
     finally:
         mujoco.set_mju_user_warning(handler)
 

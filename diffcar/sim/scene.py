@@ -12,6 +12,7 @@ from diffcar.sim.arm import ARM_MODEL, GenesisArm
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
+from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.repairs.rolling_contact import repair_rolling_contact
 from diffcar.sim.soft_body import GenesisSoftBody
@@ -22,6 +23,7 @@ from diffcar.sim.video import ChaseCamera, FixedCamera
 __all__ = [
     "apply_repairs",
     "build_arm_scene",
+    "build_mujoco_scene",
     "build_scene",
     "build_soft_body_scene",
     "verify_actuation_gradient",
@@ -36,6 +38,7 @@ def build_scene(
     vehicle: Vehicle | None = None,
     with_camera: bool = False,
     with_repairs: bool = True,
+    with_varied_mass: bool = False,
     verbose: bool = False,
 ) -> GenesisCar:
     """Build parallel cars on a plane.
@@ -49,6 +52,8 @@ def build_scene(
         with_camera: Whether the scene can be filmed.
         with_repairs: Whether a differentiable scene is repaired and proves its gradient; without,
             it differentiates as Genesis comes, until `apply_repairs`.
+        with_varied_mass: Whether `mass_ratio` may differ between the cars, for which Genesis
+            compiles other kernels.
         verbose: Whether Genesis may log to the terminal.
 
     Returns:
@@ -66,7 +71,9 @@ def build_scene(
         scene = gs.Scene(
             show_viewer=False,
             sim_options=_sim_options(config, differentiable),
-            rigid_options=_rigid_options(config, max_contacts=vehicle.max_contacts),
+            rigid_options=_rigid_options(
+                config, max_contacts=vehicle.max_contacts, batch_links_info=with_varied_mass
+            ),
         )
         scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction))
         # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg a free wheel.
@@ -84,6 +91,37 @@ def build_scene(
         apply_repairs(car)
         verify_actuation_gradient(car)
     return car
+
+
+def build_mujoco_scene(
+    config: SceneConfig,
+    *,
+    num_envs: int,
+    vehicle: Vehicle | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> MuJoCoCar:
+    """Build parallel cars on a plane in MuJoCo, without Genesis and without gradients.
+
+    Args:
+        config: Time step, actuation and model; its backend and precision are Genesis's.
+        num_envs: Number of cars.
+        vehicle: The car, if it was loaded already.
+        dtype: Precision of what the scene reports; it computes in float64.
+
+    Returns:
+        The scene, at rest.
+
+    Raises:
+        ModelError: If the model is not a usable car.
+    """
+    return MuJoCoCar(
+        vehicle or load_vehicle(config.model),
+        num_envs=num_envs,
+        dt=config.dt,
+        substeps=config.substeps,
+        actuation=config.actuation,
+        dtype=dtype,
+    )
 
 
 def apply_repairs(car: GenesisCar) -> None:
