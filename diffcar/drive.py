@@ -13,9 +13,10 @@ from diffcar.rollout import Trajectory, rollout
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.tracking import ErrorState, starts_on_path
 
-__all__ = ["Drive", "drive", "time_limit"]
+__all__ = ["LOST_CROSS_TRACK", "Drive", "drive", "time_limit"]
 
-_LOST_CROSS_TRACK = 1.0
+LOST_CROSS_TRACK = 1.0
+"""A car further than this from its path has lost it [m]."""
 _TYPICAL_ACCELERATION = 2.0
 
 
@@ -87,7 +88,7 @@ def drive(
                 "the state of a car is no longer finite",
                 hint="use more substeps, a smaller dt, or --precision 64",
             )
-        is_lost = errors.cross_track_error.abs() > _LOST_CROSS_TRACK
+        is_lost = errors.cross_track_error.abs() > LOST_CROSS_TRACK
         return bool(((errors.arc_length >= goal_arc_length) | is_lost).all())
 
     with torch.no_grad():

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffcar.pushing import PushTrajectory
 from diffcar.reaching import ReachTrajectory
 from diffcar.rollout import Trajectory
 
-__all__ = ["ReachMetrics", "TrackingMetrics", "reach_metrics", "tracking_metrics"]
+__all__ = [
+    "PushMetrics",
+    "ReachMetrics",
+    "TrackingMetrics",
+    "push_metrics",
+    "reach_metrics",
+    "tracking_metrics",
+]
 
 
 @dataclass(frozen=True)
@@ -102,4 +110,46 @@ def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
         mean_m=float(distance.mean()),
         p95_m=float(distance.quantile(0.95)),
         max_m=float(distance.max()),
+    )
+
+
+@dataclass(frozen=True)
+class PushMetrics:
+    """How well bodies were pushed along their paths; the names are keys of the JSON output."""
+
+    cross_track_rmse_m: float
+    """Root mean square of the centroid's cross-track error [m]."""
+    cross_track_p95_m: float
+    """95th percentile of its absolute value [m]."""
+    cross_track_max_m: float
+    """Largest absolute value [m]."""
+    progress_rmse_m: float
+    """Root mean square of how far the body was behind or ahead of the running target [m]."""
+    distance_m: float
+    """How far the bodies came along their paths, mean [m]."""
+    target_distance_m: float
+    """How far the running targets came, mean [m]."""
+
+
+def push_metrics(trajectory: PushTrajectory, *, skip_distance: float = 0.0) -> PushMetrics:
+    """Return the metrics over all bodies of a push.
+
+    Args:
+        trajectory: The push.
+        skip_distance: Errors count from where the running target has come this far [m]: at the
+            start every body is on its path.
+
+    Returns:
+        The metrics; NaN where no target came past `skip_distance`.
+    """
+    counted = trajectory.target_distance >= skip_distance
+    cross_track = trajectory.cross_track_error.detach()[counted].abs()
+    is_empty = not len(cross_track)
+    return PushMetrics(
+        cross_track_rmse_m=_rms(cross_track),
+        cross_track_p95_m=_NAN if is_empty else float(torch.quantile(cross_track, 0.95)),
+        cross_track_max_m=_NAN if is_empty else float(cross_track.max()),
+        progress_rmse_m=_rms(trajectory.progress_error.detach()[counted]),
+        distance_m=float(trajectory.distance[-1].detach().mean()),
+        target_distance_m=float(trajectory.target_distance[-1].mean()),
     )

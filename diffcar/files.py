@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffcar.errors import OutputError
 
-__all__ = ["check_outputs", "write_atomically"]
+__all__ = ["check_outputs", "make_folder", "write_atomically"]
 
 
 def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
@@ -40,6 +40,18 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
                     )
     except OSError as error:
         raise OutputError(f"an output cannot be written: {error}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        OutputError: If the file system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {str(path)!r} cannot be made: {error.strerror}") from None
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from diffcar.config import LossConfig, ReachLossConfig
+from diffcar.config import LossConfig, PushLossConfig, ReachLossConfig
 from diffcar.path import ReferencePath
+from diffcar.pushing import PushTrajectory
 from diffcar.reaching import ReachTrajectory
 from diffcar.rollout import Trajectory
 from diffcar.sim.vehicle import Vehicle
@@ -13,7 +14,9 @@ __all__ = [
     "advance_reference",
     "normalised_action",
     "pseudo_huber",
+    "push_loss_terms",
     "reach_loss_terms",
+    "state_costs",
     "tracking_costs",
     "tracking_loss_terms",
 ]
@@ -56,15 +59,16 @@ def tracking_costs(
 
     Arguments and errors are those of `tracking_loss_terms`.
     """
-    costs = {}
-    if weights.cross_track:
-        cost = pseudo_huber(trajectory.cross_track_error, weights.cross_track_scale)
-        costs["cross_track"] = weights.cross_track * cost.mean(0)
-    if weights.heading:
-        costs["heading"] = weights.heading * trajectory.heading_error.square().mean(0)
-    if weights.speed:
-        costs["speed"] = weights.speed * trajectory.speed_error.square().mean(0)
-    action = normalised_action(trajectory, vehicle)
+    action = normalised_action(trajectory.action, trajectory.speed_before, vehicle)
+    costs = {
+        name: cost.mean(0)
+        for name, cost in state_costs(
+            trajectory.cross_track_error,
+            trajectory.heading_error,
+            trajectory.speed_error,
+            weights,
+        ).items()
+    }
     if weights.effort:
         costs["effort"] = weights.effort * action.square().sum(-1).mean(0)
     if weights.smoothness:
@@ -77,6 +81,28 @@ def tracking_costs(
             raise ValueError("the time-indexed term needs `timed_position`")
         gap = trajectory.position - timed_position
         costs["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean(0)
+    return costs
+
+
+def state_costs(
+    cross_track_error: Tensor, heading_error: Tensor, speed_error: Tensor, weights: LossConfig
+) -> dict[str, Tensor]:
+    """Return what being off the path costs at single steps, by the names of `LossConfig`.
+
+    Args:
+        cross_track_error: Lateral offsets [m], any shape.
+        heading_error: Heading errors [rad], the same shape.
+        speed_error: Speed errors [m/s], the same shape.
+        weights: Weight of each term; terms of weight zero are left out.
+    """
+    costs = {}
+    if weights.cross_track:
+        cost = pseudo_huber(cross_track_error, weights.cross_track_scale)
+        costs["cross_track"] = weights.cross_track * cost
+    if weights.heading:
+        costs["heading"] = weights.heading * heading_error.square()
+    if weights.speed:
+        costs["speed"] = weights.speed * speed_error.square()
     return costs
 
 
@@ -109,6 +135,29 @@ def reach_loss_terms(trajectory: ReachTrajectory, weights: ReachLossConfig) -> d
     return terms
 
 
+def push_loss_terms(trajectory: PushTrajectory, weights: PushLossConfig) -> dict[str, Tensor]:
+    """Return the weighted terms of the loss of pushing a body along a path; their sum is the loss.
+
+    Args:
+        trajectory: The push.
+        weights: Weight of each term; terms of weight zero are left out.
+
+    Returns:
+        Scalars `cross_track`, `progress` and `smoothness`, each a mean over steps and bodies.
+    """
+    terms = {}
+    if weights.cross_track:
+        cost = pseudo_huber(trajectory.cross_track_error, weights.cross_track_scale)
+        terms["cross_track"] = weights.cross_track * cost.mean()
+    if weights.progress:
+        terms["progress"] = weights.progress * trajectory.progress_error.square().mean()
+    if weights.smoothness:
+        change = trajectory.action[1:] - trajectory.action[:-1]
+        num_changes = max(change[..., 0].numel(), 1)
+        terms["smoothness"] = weights.smoothness * change.square().sum() / num_changes
+    return terms
+
+
 def pseudo_huber(error: Tensor, scale: float) -> Tensor:
     """Return error² for small errors and 2 · scale · |error| for large ones, smoothly in between.
 
@@ -128,19 +177,20 @@ def pseudo_huber(error: Tensor, scale: float) -> Tensor:
     return 2 * scale**2 * (torch.sqrt(1 + (error / scale).square()) - 1)
 
 
-def normalised_action(trajectory: Trajectory, vehicle: Vehicle) -> Tensor:
-    """Return the actions as fractions of their limits.
+def normalised_action(action: Tensor, speed_before: Tensor, vehicle: Vehicle) -> Tensor:
+    """Return actions as fractions of their limits: what the network put out.
 
     Args:
-        trajectory: The rollout.
+        action: Steering angle [rad] and speed [m/s] commanded, shape (..., 2).
+        speed_before: Speed of the car when they were [m/s], shape (...).
         vehicle: The limits.
 
     Returns:
         Steering over its limit, and commanded minus actual speed over that of full torque, shape
-        (T, B, 2).
+        (..., 2).
     """
-    steering = trajectory.action[..., 0] / vehicle.max_steering
-    excess = trajectory.action[..., 1] - trajectory.speed_before
+    steering = action[..., 0] / vehicle.max_steering
+    excess = action[..., 1] - speed_before
     return torch.stack([steering, excess / vehicle.speed_increment], dim=-1)
 
 

@@ -108,6 +108,15 @@ class PathObserver:
     _MIRROR_SIGNS = (-1.0, -1.0, 1.0, 1.0, -1.0, -1.0, -1.0)
     _CURVATURE_SCALE = 0.8
     _SPEED_SCALE = 1.0
+    _STATE_NAMES = (
+        "cross_track",
+        "heading_error",
+        "speed_error",
+        "speed",
+        "yaw_rate",
+        "lateral_velocity",
+        "steering_angle",
+    )
 
     def __init__(self, path: ReferencePath, config: ControllerConfig) -> None:
         self.path = path
@@ -121,6 +130,15 @@ class PathObserver:
         """Return the number of entries of an observation."""
         num_state = len(PathObserver._STATE_SCALES)
         return num_state + len(config.curvature_preview) + len(config.speed_preview)
+
+    @staticmethod
+    def names(config: ControllerConfig) -> tuple[str, ...]:
+        """Return what the entries of an observation are called, previews with their distance."""
+        return (
+            *PathObserver._STATE_NAMES,
+            *(f"curvature_{distance:.10g}m" for distance in config.curvature_preview),
+            *(f"speed_{distance:.10g}m" for distance in config.speed_preview),
+        )
 
     def mirror(self, observation: Tensor) -> Tensor:
         """Return what the car would observe if left and right were exchanged.

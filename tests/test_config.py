@@ -8,8 +8,10 @@ import yaml
 from diffcar.config import (
     CheckGradConfig,
     FrankaTestConfig,
+    RecordConfig,
     SimulateConfig,
     TrainE2EConfig,
+    TrainPushConfig,
     dump_config,
     load_config,
 )
@@ -42,8 +44,10 @@ def test_resolved_configuration_reads_back_equal() -> None:
     [
         ("train_e2e", TrainE2EConfig),
         ("simulate", SimulateConfig),
+        ("record", RecordConfig),
         ("franka_test", FrankaTestConfig),
         ("check_grad", CheckGradConfig),
+        ("train_push", TrainPushConfig),
     ],
 )
 def test_shipped_file_holds_the_defaults(name: str, schema: type[TrainE2EConfig]) -> None:
@@ -126,3 +130,17 @@ def test_bad_yaml_file_is_explained(text: str, tmp_path: Path) -> None:
         load_config(TrainE2EConfig, file=file)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(TrainE2EConfig, file=tmp_path / "missing.yaml")
+
+
+BAD_PUSH = {
+    "loss={cross_track: 0, progress: 0}": "nothing would be trained",
+    "half_width=0.1": "leaves no room",
+    "train.truncation_length=10": "unknown key",
+}
+
+
+@pytest.mark.parametrize("override", BAD_PUSH)
+def test_bad_settings_of_the_push_are_explained(override: str) -> None:
+    """A loss that asks for nothing, a grid too narrow for the body, a key of the car's training."""
+    with pytest.raises(ConfigError, match=BAD_PUSH[override]):
+        load_config(TrainPushConfig, overrides=[override])

@@ -6,9 +6,13 @@ import typer
 
 import diffcar
 from diffcar.cli.check_grad import check_grad
+from diffcar.cli.compare import compare
 from diffcar.cli.franka_test import franka_test
+from diffcar.cli.record import record
 from diffcar.cli.simulate import simulate
+from diffcar.cli.train_bc import train_bc
 from diffcar.cli.train_e2e import train_e2e
+from diffcar.cli.train_ppo import train_ppo
 
 __all__ = ["app", "main"]
 
@@ -20,7 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("train-e2e")(train_e2e)
+app.command("train-bc")(train_bc)
+app.command("train-ppo")(train_ppo)
 app.command("simulate")(simulate)
+app.command("record")(record)
+app.command("compare")(compare)
 app.command("check-grad")(check_grad)
 app.command("franka-test")(franka_test)
 

@@ -103,7 +103,7 @@ def _check_car(
     verbose: bool,
 ) -> bool:
     """Check the car and show what was found; returns whether it is certified."""
-    from diffcar.cli.render import StageDisplay
+    from diffcar.cli.progress import StageDisplay
     from diffcar.cli.render_check_grad import show_check_grad
     from diffcar.commands import check_grad as command
 
@@ -123,7 +123,7 @@ def _check_car(
 
 def _check_soft_body(config: CheckGradConfig, sink: JsonSink, verbose: bool) -> bool:
     """Check an elastic body and show what was found; returns whether it is certified."""
-    from diffcar.cli.render import StageDisplay
+    from diffcar.cli.progress import StageDisplay
     from diffcar.cli.render_soft_body import show_soft_body
     from diffcar.commands import check_grad_mpm as command
 

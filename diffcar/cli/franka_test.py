@@ -52,7 +52,7 @@ def franka_test(
             [file for file in (sink.file, plot_file, video_file) if file],
             inputs=[config_file] if config_file else [],
         )
-        from diffcar.cli.render import TrainingDisplay
+        from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render_franka import show_franka_test
         from diffcar.commands import franka_test as command
 

@@ -16,14 +16,18 @@ __all__ = [
     "Closed",
     "ConfigFile",
     "Debug",
+    "Engine",
     "JsonTarget",
     "Overrides",
     "PathScale",
     "PathSource",
     "Precision",
     "PrecisionOption",
+    "Resume",
+    "RunOut",
     "Seed",
     "Start",
+    "StopAfter",
     "Verbose",
     "config_flags",
     "engine_flags",
@@ -50,6 +54,13 @@ class Start(StrEnum):
 
     standing = "standing"
     flying = "flying"
+
+
+class Engine(StrEnum):
+    """Physics engines."""
+
+    genesis = "genesis"
+    mujoco = "mujoco"
 
 
 class Actuation(StrEnum):
@@ -91,6 +102,14 @@ PathScale = Annotated[
 Closed = Annotated[
     bool | None,
     typer.Option("--closed/--open", help="Whether a file's path is a loop; guessed by default."),
+]
+RunOut = Annotated[
+    Path | None, typer.Option("--out", help="Run folder to make. (default: one below runs/)")
+]
+Resume = Annotated[Path | None, typer.Option("--resume", help="Run folder to go on with.")]
+StopAfter = Annotated[
+    int | None,
+    typer.Option("--stop-after", min=1, help="Stop this session after so many updates."),
 ]
 JsonTarget = Annotated[
     str | None,

@@ -1,30 +1,38 @@
 """`diffcar train-e2e`, as the terminal sees it."""
 
-from pathlib import Path
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, errors, note
-from diffcar.config import TrainE2EConfig, check_path_source, load_config
-from diffcar.files import check_outputs
+from diffcar.cli.console import errors
+from diffcar.cli.train_push import train_push
+from diffcar.cli.training import conclude, training_config, training_sink
+from diffcar.config import TrainE2EConfig
 
 __all__ = ["train_e2e"]
 
 
+class Entity(StrEnum):
+    """What is driven through the physics."""
+
+    rigid = "rigid"
+    mpm = "mpm"
+
+
 def train_e2e(
+    entity: Annotated[
+        Entity,
+        typer.Option(help="A car, or a tool that pushes a soft body along the path."),
+    ] = Entity.rigid,
     path: options.PathSource = None,
     path_scale: options.PathScale = None,
     closed: options.Closed = None,
     actuation: options.ActuationOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder to make. (default: one below runs/)")
-    ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with.")] = None,
-    stop_after: Annotated[
-        int | None, typer.Option(min=1, help="Stop this session after so many updates.")
-    ] = None,
+    out: options.RunOut = None,
+    resume: options.Resume = None,
+    stop_after: options.StopAfter = None,
     certify: Annotated[
         bool, typer.Option(help="Check the gradients against finite differences first.")
     ] = True,
@@ -37,37 +45,42 @@ def train_e2e(
     verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
-    """Train an MLP by the gradient of a path loss through rigid-body physics.
+    """Train an MLP by the gradient of a path loss through the physics.
 
     Without arguments: on a random road, about a minute, with the result in a folder below runs/.
+    With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     with errors(debug):
-        if resume is not None and out is not None:
-            raise typer.BadParameter("--resume goes on in its own folder; drop --out")
-        config = load_config(
+        flags = options.config_flags(
+            path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+        )
+        if entity is Entity.mpm:
+            train_push(
+                flags=flags,
+                out=out,
+                resume=resume,
+                stop_after=stop_after,
+                certify=certify,
+                config_file=config_file,
+                overrides=overrides or (),
+                json_target=json_target,
+                verbose=verbose,
+            )
+            return
+        config = training_config(
             TrainE2EConfig,
-            base=_stored_config(resume),
+            "e2e",
+            out=out,
+            resume=resume,
             file=config_file,
-            overrides=overrides or (),
-            flags=options.config_flags(
-                path,
-                path_scale,
-                closed,
-                actuation,
-                seed=seed,
-                backend=backend,
-                precision=precision,
-            ),
+            overrides=overrides,
+            flags=flags,
         )
-        for source in (config.path.source, *config.evaluation.unseen_paths):
-            check_path_source(source)
-        sink = JsonSink(json_target)
-        inputs = (config.path.source, config.model, config_file, resume)
-        check_outputs(
-            [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
-        )
-        from diffcar.cli.render import TrainingDisplay, show_training
+        sink = training_sink(json_target, config, config_file, resume)
+        from diffcar.cli.progress import TrainingDisplay
+        from diffcar.cli.render import show_gradients, show_training
         from diffcar.commands import train_e2e as command
+        from diffcar.commands.training import as_json
 
         with TrainingDisplay(config.train.num_updates) as display:
             result = command.run(
@@ -79,24 +92,7 @@ def train_e2e(
                 verbose=verbose,
                 on_event=display.show,
             )
+        show_gradients(result, sink.console())
         show_training(result, sink.console())
-        sink.write(command.as_json(result))
-        if result.is_interrupted:
-            note(
-                f"stopped after update {result.num_updates} of {config.train.num_updates}; "
-                f"go on with: diffcar train-e2e --resume {result.run_folder}"
-            )
-            raise typer.Exit(0 if stop_after is not None else EXIT_INTERRUPTED)
-
-
-def _stored_config(resume: Path | None) -> dict[str, object] | None:
-    """Return the configuration of the run that is resumed."""
-    if resume is None:
-        return None
-    from diffcar.training.run_folder import RunFolder
-
-    run = RunFolder.open(resume)
-    # Only a run that exists is worth importing torch for.
-    from diffcar.training.checkpoint import config_values, load_checkpoint
-
-    return config_values(load_checkpoint(run.checkpoints / "last.pt"))
+        sink.write(as_json(result))
+        conclude(result, config, "train-e2e", stop_after)

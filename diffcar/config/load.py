@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from diffcar.errors import ConfigError
 
-__all__ = ["dump_config", "load_config"]
+__all__ = ["dump_config", "load_config", "read_yaml"]
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
@@ -47,7 +47,7 @@ def load_config(
     values: dict[str, Any] = {}
     _merge(values, dict(base or {}))
     if file is not None:
-        _merge(values, _read_yaml(file))
+        _merge(values, read_yaml(file))
     for override in overrides:
         key, value = _parse_override(override)
         _assign(values, key, value)
@@ -81,8 +81,18 @@ def _parse_yaml(text: str) -> Any:  # noqa: ANN401
     return yaml.load(text, _Loader)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file."""
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file.
+
+    Args:
+        file: Its name.
+
+    Returns:
+        The keys and values, empty for an empty file.
+
+    Raises:
+        ConfigError: If it cannot be read, or holds something else.
+    """
     try:
         content = _parse_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -16,6 +16,8 @@ __all__ = [
     "StartConfig",
     "TrainConfig",
     "TrainE2EConfig",
+    "TrainingConfig",
+    "UpdatesConfig",
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -142,8 +144,17 @@ class LossConfig(Section):
         return self
 
 
-class TrainConfig(Section):
-    """The optimisation."""
+class UpdatesConfig(Section):
+    """What the optimisation of every method has."""
+
+    num_updates: Count = 50
+    """Updates of a whole run."""
+    checkpoint_interval: Count = 10
+    """Updates between saves of the last checkpoint."""
+
+
+class TrainConfig(UpdatesConfig):
+    """The optimisation through the physics."""
 
     num_updates: Count = 50
     """Optimiser steps."""
@@ -167,8 +178,6 @@ class TrainConfig(Section):
     gradient_check_interval: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     """Updates between checks of the gradient against a finite difference along one direction, which
     costs two plain rollouts; 0 for none."""
-    checkpoint_interval: Count = 10
-    """Updates between saves of the last checkpoint."""
 
 
 class EvaluationConfig(Section):
@@ -176,22 +185,33 @@ class EvaluationConfig(Section):
 
     interval: Count = 20
     """Updates between evaluations."""
+    also_after: list[Count] = []
+    """Further updates after which training is judged."""
     num_envs: Count = 16
     """Cars spread along the training path in an evaluation."""
     duration: Positive = 4.0
     """Simulated time of an evaluation [s]."""
     unseen_paths: list[str] = ["figure-eight", "slalom", "double-lane-change"]
     """Paths driven after training that training has not seen."""
+    keep_snapshots: bool = False
+    """Whether the weights of every evaluation are kept, as `checkpoints/at-<update>.pt`."""
 
 
-class TrainE2EConfig(SceneConfig):
-    """`diffcar train-e2e`."""
+class TrainingConfig(SceneConfig):
+    """What every way to train a path-tracking controller shares."""
 
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
     loss: LossConfig = LossConfig()
-    train: TrainConfig = TrainConfig()
+    """What is minimised, or by which controllers are judged where nothing else is."""
+    train: UpdatesConfig = UpdatesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+
+class TrainE2EConfig(TrainingConfig):
+    """`diffcar train-e2e`."""
+
+    train: TrainConfig = TrainConfig()
 
     @pydantic.model_validator(mode="after")
     def _segments_fit(self) -> "TrainE2EConfig":
@@ -207,6 +227,8 @@ class SimulateConfig(SceneConfig):
     """`diffcar simulate`."""
 
     path: PathConfig = PathConfig(source="figure-eight")
+    engine: Literal["genesis", "mujoco"] = "genesis"
+    """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
     """A run folder, a checkpoint, or pure-pursuit, stanley, zero; null takes the newest run."""
     start: Literal["standing", "flying"] = "standing"

@@ -10,7 +10,7 @@ from diffcar.sim.contract import CarState
 from diffcar.sim.vehicle import Vehicle
 from diffcar.tracking import ErrorState, PathObserver
 
-__all__ = ["TrackingMLP", "build_tracking_mlp"]
+__all__ = ["TrackingMLP", "build_tracking_mlp", "output_for"]
 
 
 class TrackingMLP:
@@ -41,18 +41,44 @@ class TrackingMLP:
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
-        observation = self.observer.observe(state, errors)
-        both = self.network(torch.cat([observation, self.observer.mirror(observation)]))
+        return self.command(self.output(self.observer.observe(state, errors)), state)
+
+    def output(self, observation: Tensor) -> Tensor:
+        """Return steering and drive in [-1, 1], shape (B, 2), for observations (B, size)."""
+        both = self.network_output(torch.cat([observation, self.observer.mirror(observation)]))
         seen, mirrored = both.chunk(2)
         steering = (seen[:, 0] - mirrored[:, 0]) / 2
         drive = (seen[:, 1] + mirrored[:, 1]) / 2
-        return self.command(torch.stack([steering, drive], dim=-1), state)
+        return torch.stack([steering, drive], dim=-1)
+
+    def network_output(self, observation: Tensor) -> Tensor:
+        """Return what the network puts out for observations of order one, shape (B, 2)."""
+        return self.network(observation)
 
     def command(self, output: Tensor, state: CarState) -> Tensor:
         """Scale outputs in [-1, 1], shape (B, 2), to steering angle [rad] and speed [m/s]."""
         steering = output[:, 0] * self.vehicle.max_steering
         speed = state.speed + output[:, 1] * self.vehicle.speed_increment
         return torch.stack([steering, speed], dim=-1)
+
+
+def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
+    """Return the output that `TrackingMLP.command` would scale to an action.
+
+    Where the action asks for more than the car can give, the output is at its bound, with which
+    the car does the same.
+
+    Args:
+        action: Steering angle [rad] and speed [m/s] commanded, shape (B, 2).
+        speed: The car's present speed [m/s], shape (B,).
+        vehicle: Limits of the commands.
+
+    Returns:
+        The output in [-1, 1], shape (B, 2).
+    """
+    steering = action[:, 0] / vehicle.max_steering
+    drive = (action[:, 1] - speed) / vehicle.speed_increment
+    return torch.stack([steering, drive], dim=-1).clamp(-1.0, 1.0)
 
 
 def build_tracking_mlp(

@@ -71,6 +71,11 @@ class ReferencePath:
         """The precision that samples come in."""
         return self._coefficients.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where samples lie."""
+        return self._coefficients.device
+
     def sample(self, arc_length: Tensor) -> PathPoint:
         """Evaluate the path; twice differentiable except at the ends of an open one.
 

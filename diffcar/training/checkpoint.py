@@ -1,5 +1,6 @@
 """What a checkpoint holds, how it is loaded safely, and the controller it stands for."""
 
+import math
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -9,25 +10,57 @@ from typing import Any
 import pydantic
 import torch
 
-from diffcar.config import ControllerConfig, TrainE2EConfig, dump_config
-from diffcar.controllers import TrackingMLP, build_tracking_mlp
+from diffcar.config import (
+    ControllerConfig,
+    TrainBCConfig,
+    TrainE2EConfig,
+    TrainingConfig,
+    TrainPPOConfig,
+    TrainPushConfig,
+    dump_config,
+)
+from diffcar.controllers import MLPController, TrackingMLP
 from diffcar.errors import CheckpointError
 from diffcar.path import ReferencePath
 from diffcar.sim.vehicle import Vehicle
+from diffcar.tracking import PathObserver
 
 __all__ = [
     "checkpoint_content",
     "config_values",
     "load_checkpoint",
+    "require_method",
+    "restore_network",
     "restore_tracking_mlp",
 ]
 
-_FORMAT = 1
-_KEYS = ("format", "config", "network", "trainer", "best_score")
+_FORMAT = 2
+_KEYS = (
+    "format",
+    "method",
+    "config",
+    "network",
+    "trainer",
+    "best_score",
+    "train_seconds",
+    "num_env_steps",
+)
+_METHODS: dict[str, type[TrainingConfig] | type[TrainPushConfig]] = {
+    "e2e": TrainE2EConfig,
+    "bc": TrainBCConfig,
+    "ppo": TrainPPOConfig,
+    "push": TrainPushConfig,
+}
+_COMMANDS = {"push": "train-e2e --entity mpm"}
 
 
 def checkpoint_content(
-    config: TrainE2EConfig, trainer_state: Mapping[str, Any], best_score: float
+    config: TrainingConfig | TrainPushConfig,
+    trainer_state: Mapping[str, Any],
+    *,
+    best_score: float = math.inf,
+    train_seconds: float = 0.0,
+    num_env_steps: int = 0,
 ) -> dict[str, Any]:
     """Return the content of a checkpoint: tensors, numbers and text only.
 
@@ -35,14 +68,19 @@ def checkpoint_content(
         config: The resolved configuration of the run.
         trainer_state: The trainer's `state_dict`, the network's among it.
         best_score: Smallest score of an evaluation so far.
+        train_seconds: Wall time of the updates so far [s].
+        num_env_steps: Control steps of all cars that they used.
     """
     trainer = dict(trainer_state)
     return {
         "format": _FORMAT,
+        "method": next(name for name, kind in _METHODS.items() if type(config) is kind),
         "config": dump_config(config),
         "network": trainer.pop("network"),
         "trainer": trainer,
         "best_score": best_score,
+        "train_seconds": train_seconds,
+        "num_env_steps": num_env_steps,
     }
 
 
@@ -106,10 +144,27 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(content["config"])
-        TrainE2EConfig.model_validate(values)
-    except (yaml.YAMLError, AttributeError, pydantic.ValidationError) as error:
+        _METHODS[content["method"]].model_validate(values)
+    except (KeyError, TypeError, yaml.YAMLError, AttributeError, pydantic.ValidationError) as error:
         raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
     return values
+
+
+def require_method(content: Mapping[str, Any], method: str) -> None:
+    """Refuse a checkpoint that another command wrote.
+
+    Args:
+        content: A loaded checkpoint.
+        method: `e2e`, `bc`, `ppo` or `push`.
+
+    Raises:
+        CheckpointError: If it is of another method.
+    """
+    if content["method"] != method:
+        command = _COMMANDS.get(content["method"], f"train-{content['method']}")
+        raise CheckpointError(
+            f"this run was trained by `diffcar {command}`, which alone can go on with it"
+        )
 
 
 def restore_tracking_mlp(
@@ -134,11 +189,30 @@ def restore_tracking_mlp(
     Raises:
         CheckpointError: If the weights do not fit the configuration stored with them.
     """
+    if content["method"] == "push":
+        raise CheckpointError(
+            "this controller pushes a soft body and cannot drive a car",
+            hint="give a run of train-e2e, train-bc or train-ppo",
+        )
     config = ControllerConfig.model_validate(config_values(content)["controller"])
-    controller = build_tracking_mlp(config, path, vehicle, dtype=dtype, device=device, name=name)
+    network = restore_network(content, config).to(dtype=dtype, device=device)
+    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
+
+
+def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLPController:
+    """Return the network of a checkpoint.
+
+    Args:
+        content: A loaded checkpoint.
+        config: Its sizes.
+
+    Raises:
+        CheckpointError: If the weights are not of these sizes.
+    """
+    network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
     try:
-        controller.network.load_state_dict(content["network"])
+        network.load_state_dict(content["network"])
     except (RuntimeError, TypeError, AttributeError) as error:
         first_line = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
-    return controller
+    return network

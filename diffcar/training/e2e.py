@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,15 +18,16 @@ from diffcar.path import ReferencePath
 from diffcar.rollout import Trajectory, rollout
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import StartState
-from diffcar.tracking import starts_on_path
+from diffcar.starts import draw_starts
 from diffcar.training.updates import (
     AccumulatedGradient,
     GuardedOptimizer,
+    Step,
     TrainStep,
     cosine_learning_rate,
 )
 
-__all__ = ["E2ETrainer", "TrainStep", "draw_starts"]
+__all__ = ["E2ETrainer", "TrainStep"]
 
 
 @dataclass
@@ -49,6 +50,7 @@ class E2ETrainer:
     controller: TrackingMLP
     num_updates_done: int = 0
     optimizer: GuardedOptimizer = field(init=False)
+    step_type: ClassVar[type[Step]] = TrainStep
 
     def __post_init__(self) -> None:
         self.optimizer = GuardedOptimizer(
@@ -92,6 +94,21 @@ class E2ETrainer:
         self.num_updates_done += 1
         return step
 
+    @property
+    def term_names(self) -> list[str]:
+        """Return the names that terms of the loss can have."""
+        return list(self.config.loss.model_dump(exclude={"cross_track_scale"}))
+
+    @property
+    def num_env_steps(self) -> int:
+        """Return the control steps of all cars that the gradient has seen."""
+        return self.num_updates_done * self.config.train.horizon * self.scene.num_envs
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether there is no update left to do."""
+        return self.num_updates_done >= self.config.train.num_updates
+
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on exactly."""
         return {
@@ -120,7 +137,7 @@ class E2ETrainer:
         seed = _seed_of_update(self.config.seed, self.num_updates_done)
 
         def loss() -> Tensor:
-            arc_length, start = draw_starts(self.path, self.config, seed, self.scene)
+            arc_length, start = self.draw_starts(seed)
             self.scene.reset(start)
             trajectory = rollout(
                 self.scene, self.controller, self.path, train.horizon, arc_length_hint=arc_length
@@ -138,7 +155,7 @@ class E2ETrainer:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
         train = self.config.train
         seed = _seed_of_update(self.config.seed, self.num_updates_done)
-        arc_length, start = draw_starts(self.path, self.config, seed, self.scene)
+        arc_length, start = self.draw_starts(seed)
         timed_arc_length = arc_length
         gradient = AccumulatedGradient()
         self.scene.reset(start)
@@ -184,6 +201,23 @@ class E2ETrainer:
         )
         return terms, timed_arc_length
 
+    def draw_starts(self, seed: int) -> tuple[Tensor, StartState]:
+        """Draw where rollouts begin.
+
+        Args:
+            seed: Of the draw.
+
+        Returns:
+            The arc lengths [m], shape (B,), and the start states.
+        """
+        return draw_starts(
+            self.path,
+            self.config.start,
+            num_cars=self.scene.num_envs,
+            reach=self.config.train.horizon * self.scene.dt * self.config.path.top_speed,
+            generator=torch.Generator().manual_seed(seed),
+        )
+
     def _learning_rate(self) -> float:
         """Return the cosine-decayed step size of the next update."""
         train = self.config.train
@@ -193,46 +227,6 @@ class E2ETrainer:
             highest=train.learning_rate,
             final_ratio=train.final_learning_rate_ratio,
         )
-
-
-def draw_starts(
-    path: ReferencePath, config: TrainE2EConfig, seed: int, scene: GenesisCar
-) -> tuple[Tensor, StartState]:
-    """Draw start states all over the path, with offsets, some of them at rest.
-
-    Args:
-        path: The reference.
-        config: Offsets and horizon.
-        seed: Of the draw.
-        scene: Number of cars, dtype and device.
-
-    Returns:
-        The arc lengths [m], shape (B,), and the start states.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def uniform(low: float, high: float) -> Tensor:
-        draw = torch.rand(scene.num_envs, generator=generator, dtype=torch.float64)
-        return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
-
-    def offset(half_width: float) -> Tensor:
-        # Cubed, so that most cars start near the path, where the last millimetres are learnt.
-        return half_width * uniform(-1.0, 1.0) ** 3
-
-    offsets = config.start
-    # On an open path nobody starts so late that the end comes before the horizon does.
-    reach = config.train.horizon * scene.dt * config.path.top_speed
-    last = path.length if path.closed else max(path.length - reach, 0.1 * path.length)
-    arc_length = uniform(0.0, last)
-    speed = path.sample(arc_length).speed + offset(offsets.speed)
-    is_standing = uniform(0.0, 1.0) < offsets.standing_fraction
-    return arc_length, starts_on_path(
-        path,
-        arc_length,
-        cross_track=offset(offsets.cross_track),
-        heading=offset(offsets.heading),
-        speed=torch.where(is_standing, torch.zeros_like(speed), speed.clamp_min(0.0)),
-    )
 
 
 def _segments(horizon: int, truncation_length: int | None) -> list[int]:

@@ -12,7 +12,7 @@ from diffcar.config import dump_config
 from diffcar.errors import CheckpointError, OutputError
 from diffcar.files import write_atomically
 
-__all__ = ["RunFolder", "newest_run"]
+__all__ = ["RunFolder", "new_name", "newest_run"]
 
 _RUNS = Path("runs")
 
@@ -39,13 +39,7 @@ class RunFolder:
         Raises:
             OutputError: If the name is taken or cannot be made.
         """
-        if path is None:
-            stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-            base = _RUNS / f"{stamp}-{command}"
-            path = base
-            number = 2
-            while path.exists():
-                path, number = Path(f"{base}-{number}"), number + 1
+        path = path or new_name(command)
         cls.require_free(path)
         run = cls(path)
         try:
@@ -150,9 +144,25 @@ class RunFolder:
         write_atomically(self.metrics_file, write)
 
 
+def new_name(command: str) -> Path:
+    """Return a name below `runs/` that is not taken, made of date and command."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    base = _RUNS / f"{stamp}-{command}"
+    path, number = base, 2
+    while path.exists():
+        path, number = Path(f"{base}-{number}"), number + 1
+    return path
+
+
 def newest_run(root: Path = _RUNS) -> Path | None:
-    """Return the run below `root` whose checkpoint was written last, if there is one."""
+    """Return the run below `root` whose checkpoint was written last, if there is one.
+
+    Runs that push a soft body are left out by their usual name: they cannot drive.
+    """
     files: Sequence[Path] = [
-        file for name in ("best.pt", "last.pt") for file in root.glob(f"*/checkpoints/{name}")
+        file
+        for name in ("best.pt", "last.pt")
+        for file in root.glob(f"*/checkpoints/{name}")
+        if not file.parents[1].name.endswith("-train-push")
     ]
     return max(files, key=lambda file: file.stat().st_mtime).parents[1] if files else None

@@ -12,12 +12,13 @@ from diffcar.controllers import TrackingMLP
 from diffcar.errors import CheckpointError
 from diffcar.evaluation import TrackingMetrics, tracking_metrics
 from diffcar.rollout import rollout
-from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import CarScene
 from diffcar.tracking import starts_on_path
 from diffcar.training.checkpoint import checkpoint_content
-from diffcar.training.e2e import E2ETrainer, TrainStep
 from diffcar.training.interrupt import deferred_interrupt
 from diffcar.training.run_folder import RunFolder
+from diffcar.training.trainer import Trainer
+from diffcar.training.updates import Step
 
 __all__ = ["Evaluated", "SessionOutcome", "TrainingSession"]
 
@@ -40,12 +41,8 @@ class SessionOutcome:
 
     before: TrackingMetrics
     """On the training path before its first update."""
-    losses: list[float] = field(default_factory=list)
-    """Loss of each of its updates."""
-    num_skipped: int = 0
-    """Updates skipped for non-finite numbers."""
-    gradient_errors: list[float] = field(default_factory=list)
-    """What the spot checks of the gradient found."""
+    steps: list[Step] = field(default_factory=list)
+    """The record of each of its updates."""
     seconds: float = 0.0
     """Wall time of its updates and evaluations [s]."""
 
@@ -63,10 +60,10 @@ class TrainingSession:
     def __init__(
         self,
         folder: RunFolder,
-        trainer: E2ETrainer,
-        plain: GenesisCar,
+        trainer: Trainer,
+        plain: CarScene,
         *,
-        on_event: Callable[[TrainStep | Evaluated], None],
+        on_event: Callable[[Step | Evaluated], None],
     ) -> None:
         self.config = trainer.config
         self.folder = folder
@@ -74,6 +71,8 @@ class TrainingSession:
         self.plain = plain
         self.on_event = on_event
         self.best_score = math.inf
+        self.train_seconds = 0.0
+        """Wall time of the updates of all sessions of this run, without evaluations [s]."""
         self.writer: Any = None
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
@@ -86,6 +85,7 @@ class TrainingSession:
             trainer_state = dict(checkpoint["trainer"])
             self.trainer.load_state_dict({"network": checkpoint["network"], **trainer_state})
             self.best_score = float(checkpoint["best_score"])
+            self.train_seconds = float(checkpoint["train_seconds"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             first_line = str(error).partition("\n")[0]
             raise CheckpointError(
@@ -115,15 +115,15 @@ class TrainingSession:
         if trainer.num_updates_done == 0:
             self._record(None, outcome.before)
         with deferred_interrupt() as is_interrupted:
+            resumed = time.perf_counter()
             for step in trainer.train(last):
-                outcome.losses.append(step.loss)
-                outcome.num_skipped += step.is_skipped
-                if not math.isnan(step.gradient_error):
-                    outcome.gradient_errors.append(step.gradient_error)
+                self.train_seconds += time.perf_counter() - resumed
+                outcome.steps.append(step)
                 self.on_event(step)
                 self._record(step, self._evaluate_if_due())
                 if is_interrupted():
                     break
+                resumed = time.perf_counter()
         # Only here: after an exception the last periodic checkpoint is the one to trust.
         self._save("last")
         self.writer.close()
@@ -180,12 +180,13 @@ class TrainingSession:
     def _evaluate_if_due(self) -> TrackingMetrics | None:
         """Judge the present weights at intervals and after the last update."""
         iteration = self.trainer.num_updates_done
-        is_due = iteration % self.config.evaluation.interval == 0
-        if is_due or iteration == self.config.train.num_updates:
+        evaluation = self.config.evaluation
+        is_due = iteration % evaluation.interval == 0 or iteration in evaluation.also_after
+        if is_due or self.trainer.is_finished:
             return self.evaluate(self.trainer.controller)
         return None
 
-    def _record(self, step: TrainStep | None, metrics: TrackingMetrics | None) -> None:
+    def _record(self, step: Step | None, metrics: TrackingMetrics | None) -> None:
         """Log an update and an evaluation, and save what they are worth."""
         iteration = self.trainer.num_updates_done
         if metrics is not None:
@@ -195,31 +196,31 @@ class TrainingSession:
             if is_first or score < self.best_score:
                 self.best_score = score
                 self._save("best")
+            if self.config.evaluation.keep_snapshots:
+                self._save(f"at-{iteration:06d}")
         self._log(iteration, step, metrics)
         if iteration % self.config.train.checkpoint_interval == 0:
             self._save("last")
 
     def _save(self, name: str) -> None:
         """Write a checkpoint of the present state."""
-        self.folder.save_checkpoint(
-            name, checkpoint_content(self.config, self.trainer.state_dict(), self.best_score)
+        content = checkpoint_content(
+            self.config,
+            self.trainer.state_dict(),
+            best_score=self.best_score,
+            train_seconds=self.train_seconds,
+            num_env_steps=self.trainer.num_env_steps,
         )
+        self.folder.save_checkpoint(name, content)
 
-    def _log(self, iteration: int, step: TrainStep | None, metrics: TrackingMetrics | None) -> None:
+    def _log(self, iteration: int, step: Step | None, metrics: TrackingMetrics | None) -> None:
         """Append to `metrics.csv` and TensorBoard."""
-        row: dict[str, object] = {"iteration": iteration, "loss": "" if step is None else step.loss}
-        names = self.config.loss.model_dump(exclude={"cross_track_scale"})
-        row |= {f"loss_{n}": "" if step is None else step.terms.get(n, "") for n in names}
-        for name in (
-            "gradient_norm",
-            "clipped_gradient_norm",
-            "learning_rate",
-            "forward_seconds",
-            "backward_seconds",
-            "is_skipped",
-            "gradient_error",
-        ):
-            row[name] = "" if step is None else getattr(step, name)
+        columns = type(self.trainer).step_type.columns(self.trainer.term_names)
+        figures = {} if step is None else step.row()
+        row: dict[str, object] = {"iteration": iteration}
+        row |= {name: figures.get(name, "") for name in columns}
+        row["train_seconds"] = self.train_seconds
+        row["num_env_steps"] = self.trainer.num_env_steps
         for name in TrackingMetrics.__dataclass_fields__:
             row[f"eval_{name}"] = "" if metrics is None else getattr(metrics, name)
         self.folder.append_metrics(row)

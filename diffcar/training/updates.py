@@ -1,39 +1,69 @@
-"""What every training through the physics has in common: guarded updates and their record."""
+"""The record of an update, and what updates through the physics have in common."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from diffcar.errors import GradientError
 
-__all__ = ["AccumulatedGradient", "GuardedOptimizer", "TrainStep", "cosine_learning_rate"]
+__all__ = [
+    "AccumulatedGradient",
+    "GuardedOptimizer",
+    "Step",
+    "TrainStep",
+    "cosine_learning_rate",
+]
 
 
 @dataclass(frozen=True)
-class TrainStep:
-    """What one update did."""
+class Step:
+    """What one update of any method did; methods add fields of their own."""
 
     iteration: int
     """Number of the update, from 1."""
     loss: float
-    """Sum of the terms before the update."""
+    """What is minimised, before the update."""
     terms: dict[str, float]
-    """Weighted loss terms by name."""
+    """Its parts by name."""
+    learning_rate: float
+    """Adam's step size."""
+    is_skipped: bool
+    """Whether the weights were left alone because loss or gradient was not finite."""
+
+    highlights: ClassVar[dict[str, str]] = {}
+    """What is worth showing of each update besides the loss: labels and names of fields."""
+
+    @classmethod
+    def columns(cls, terms: Sequence[str]) -> list[str]:
+        """Return the names of the figures in a table, given those of the terms."""
+        own = [f.name for f in fields(cls) if f.name not in ("iteration", "loss", "terms")]
+        return ["loss", *(f"loss_{term}" for term in terms), *own]
+
+    def row(self) -> dict[str, object]:
+        """Return the figures by the names of `columns`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        del values["iteration"]
+        terms = values.pop("terms")
+        return values | {f"loss_{name}": term for name, term in terms.items()}
+
+
+@dataclass(frozen=True)
+class TrainStep(Step):
+    """What one update through the physics did."""
+
+    highlights: ClassVar[dict[str, str]] = {"|grad|": "gradient_norm"}
     gradient_norm: float
     """Norm of the gradient of all weights before clipping."""
     clipped_gradient_norm: float
     """Norm after clipping."""
-    learning_rate: float
-    """Adam's step size of this update."""
     forward_seconds: float
     """Wall time of the rollouts [s]."""
     backward_seconds: float
     """Wall time of the backward passes [s]."""
-    is_skipped: bool
-    """Whether the weights were left alone because loss or gradient was not finite."""
     gradient_error: float = math.nan
     """Relative error of the gradient against a finite difference along one direction; not a number
     in updates that were not checked."""

@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffcar.config import ControllerConfig, PathConfig
+from diffcar.demonstrations import read_demonstrations
+from diffcar.path import load_path
 from diffcar.resources import resource_path
+from diffcar.sim.vehicle import load_vehicle
+from diffcar.tracking import PathObserver
 
 SMALL = [
     "--set=train.num_envs=4",
@@ -41,6 +46,7 @@ def diffcar(*arguments: str, cwd: Path, timeout: float = 900) -> subprocess.Comp
         ["--help"],
         ["train-e2e", "--help"],
         ["simulate", "--help"],
+        ["record", "--help"],
         ["franka-test", "--help"],
         ["check-grad", "--help"],
         ["--version"],
@@ -67,6 +73,9 @@ USAGE_ERRORS = {
     "plot with another suffix": ["simulate", "--plot", "plot.txt"],
     "resume and out": ["train-e2e", "--resume", "a", "--out", "b"],
     "resume of nothing": ["train-e2e", "--resume", "nowhere"],
+    "a recording over another": ["record", "--out", "track.csv"],
+    "a recording of nobody": ["record", "--expert", "telepathy"],
+    "a recording of no episodes": ["record", "--episodes", "0"],
     "unknown controller": ["simulate", "--controller", "telepathy"],
     "unknown path": ["train-e2e", "--path", "figure-eigth"],
     "a path too long to be a file": ["simulate", "--path", "x" * 5000],
@@ -76,6 +85,7 @@ USAGE_ERRORS = {
     "not a number": ["simulate", "--set", "start_heading=.nan"],
     "an impossible date": ["simulate", "--set", "seed=2024-13-45"],
     "a text for a number": ["simulate", "--set", "substeps='12'"],
+    "a film of MuJoCo": ["simulate", "--engine", "mujoco", "--video", "film.mp4"],
     "a film with another suffix": ["franka-test", "--video", "film.avi"],
     "tolerance that 32 bits cannot tell": ["franka-test", "--precision", "32"],
     "an unknown key of the arm": ["franka-test", "--set", "reach.joint_stp=1"],
@@ -226,15 +236,46 @@ def test_simulate_without_arguments_drives_pure_pursuit_and_says_so(tmp_path: Pa
 
 
 @pytest.mark.genesis
-def test_zero_controller_goes_nowhere_and_nothing_is_invented(tmp_path: Path) -> None:
-    """A car that stays at rest has no errors after two metres: null, not zero."""
-    done = diffcar(
-        "simulate", "--controller", "zero", "--json", "-", "--set", "max_time=0.5", cwd=tmp_path
-    )
+def test_recording_is_written_once_and_reads_back(tmp_path: Path) -> None:
+    """A row a step of every car, with what the network observes; never over an earlier one."""
+    arguments = ["record", "--episodes", "4", "--duration", "0.5", "--json", "-"]
+    done = diffcar(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["completion"] == pytest.approx(0.0, abs=1e-3)
-    assert figures["cross_track_rmse_m"] is None
+    assert (figures["expert"], figures["path"]) == ("pure-pursuit", "random")
+    assert (figures["num_rows"], figures["num_noisy_episodes"]) == (4 * 25, 3)
+    assert figures["noisy_row_share"] == 0.75
+    config, vehicle, file = ControllerConfig(), load_vehicle(), tmp_path / figures["file"]
+    recorded = read_demonstrations([file], controller_config=config, vehicle=vehicle)
+    assert recorded.observation.shape == (100, PathObserver.size(config))
+    assert recorded.episode.bincount().tolist() == [25] * 4
+    assert 0.1 < float(recorded.output.abs().max()) <= 1.0
+    other = ControllerConfig(curvature_preview=config.curvature_preview[:2])
+    derived = read_demonstrations(
+        [file], controller_config=other, vehicle=vehicle, path=load_path(PathConfig())
+    )
+    size = len(PathObserver.names(other)) - len(other.speed_preview)
+    difference = derived.observation[:, :size] - recorded.observation[:, :size]
+    assert float(difference.abs().max()) < 1e-3
+    again = diffcar(*arguments, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "--out" in again.stderr
+
+
+@pytest.mark.genesis
+def test_zero_controller_goes_nowhere_and_nothing_is_invented(tmp_path: Path) -> None:
+    """A car that stays at rest has no errors after two metres: null, not zero, in both engines."""
+    arguments = ["--controller", "zero", "--engine", "mujoco", "--set", "max_time=0.5"]
+    done = diffcar("simulate", *arguments, "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "difference" in done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["engine"] == "mujoco"
+    for engine in (figures, figures["genesis"]):
+        assert engine["num_steps"] == 25
+        assert engine["completion"] == pytest.approx(0.0, abs=1e-3)
+        assert engine["cross_track_rmse_m"] is None
+    assert figures["difference_percent"]["cross_track_rmse_m"] is None
 
 
 @pytest.mark.genesis

@@ -1,0 +1,137 @@
+"""`diffcar compare`, as the terminal sees it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffcar.cli import options
+from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, errors, note
+from diffcar.config import METHODS, CompareConfig, check_path_source, load_config, read_yaml
+from diffcar.errors import CheckpointError
+from diffcar.files import check_outputs
+from diffcar.resources import resource_path
+
+__all__ = ["compare"]
+
+
+def compare(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Little of everything, in five minutes.")
+    ] = False,
+    suite: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="What is driven: paths, conditions, engines."),
+    ] = None,
+    load: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METHOD=RUN", help="Take a run as it is instead of training one."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to make. (default: one below runs/)")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Comparison to go on with; what is trained stays.")
+    ] = None,
+    path: options.PathSource = None,
+    path_scale: options.PathScale = None,
+    closed: options.Closed = None,
+    actuation: options.ActuationOption = None,
+    config_file: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+    backend: options.BackendOption = None,
+    json_target: options.JsonTarget = None,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train every method, drive all over paths none was trained on, and say what each costs.
+
+    Methods: backpropagation through the physics, PPO, behaviour cloning and DAgger, tuned pure
+    pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about an hour;
+    --quick takes five minutes.
+    """
+    with errors(debug):
+        if resume is not None and (out is not None or quick):
+            raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
+        flags = options.config_flags(
+            path, path_scale, closed, actuation, seed=None, backend=backend, precision=None
+        )
+        config = load_config(
+            CompareConfig,
+            base=_base(quick, resume, suite),
+            file=config_file,
+            overrides=overrides or (),
+            flags=flags,
+        )
+        for source in (config.path.source, *(path.source for path in config.suite.paths)):
+            check_path_source(source)
+        runs = dict(_split(given, config) for given in load or ())
+        sink = JsonSink(json_target)
+        inputs = (config.path.source, config.model, config_file, suite, resume, *runs.values())
+        check_outputs(
+            [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
+        )
+        from diffcar.cli.progress import ComparisonDisplay
+        from diffcar.cli.render_compare import show_comparison
+        from diffcar.commands import compare as command
+        from diffcar.commands.compare_files import write_results
+        from diffcar.comparison_files import comparison_as_json
+
+        with ComparisonDisplay() as display:
+            result = command.run(
+                config,
+                out=out,
+                resume=resume,
+                loaded=runs,
+                verbose=verbose,
+                on_event=display.show,
+            )
+        for line in result.notes:
+            note(line)
+        if result.is_interrupted:
+            note(f"stopped; go on with: diffcar compare --resume {result.folder}")
+            raise typer.Exit(EXIT_INTERRUPTED)
+        files = write_results(result, config)
+        show_comparison(result.comparison, sink.console())
+        sink.console().print(
+            f"{result.wall_seconds:.0f} s in all; open {files.report}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sink.write(comparison_as_json(result.comparison))
+
+
+def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
+    """Return what the settings begin with: the quick ones, or those of an earlier session."""
+    base: dict[str, object] = {}
+    if quick:
+        base = read_yaml(resource_path("configs/compare_quick.yaml"))
+    if resume is not None:
+        base = _stored(resume)
+    if suite is not None:
+        base["suite"] = read_yaml(suite)
+    return base
+
+
+def _stored(folder: Path) -> dict[str, object]:
+    """Return the settings of an earlier comparison."""
+    file = folder / "compare.yaml"
+    if not file.is_file():
+        raise CheckpointError(
+            f"{str(folder)!r} is not the folder of a comparison: it has no {file.name}",
+            hint="give the folder that an earlier `diffcar compare` printed",
+        )
+    return read_yaml(file)
+
+
+def _split(given: str, config: CompareConfig) -> tuple[str, Path]:
+    """Split an argument of `--load`."""
+    method, separator, run = given.partition("=")
+    if not separator or method not in METHODS or method in ("stanley", "pure-pursuit"):
+        raise typer.BadParameter(
+            f"--load {given!r} is not METHOD=RUN with a method that is trained: "
+            "e2e, ppo, bc-pure-pursuit, bc-e2e or dagger-e2e"
+        )
+    if method not in config.methods:
+        raise typer.BadParameter(f"--load {given!r}: {method} is not among the methods compared")
+    return method, Path(run)

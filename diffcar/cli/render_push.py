@@ -1,0 +1,84 @@
+"""The result of `diffcar train-e2e --entity mpm` as tables and curves."""
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from diffcar.cli.render import loss_curve, number, titled
+
+if TYPE_CHECKING:
+    from diffcar.commands.train_push import TrainPushResult
+
+__all__ = ["show_push_training"]
+
+
+def show_push_training(result: "TrainPushResult", console: Console) -> None:
+    """Print the loss curve, the figures before and after, and what the gradient checks found."""
+    if sum(math.isfinite(loss) and loss > 0 for loss in result.losses) > 1:
+        console.print(Text.from_ansi(loss_curve(result.losses, min(console.width, 100))))
+    _show_scores(result, console)
+    console.print(
+        f"{result.num_updates} updates, {result.num_skipped} skipped, "
+        f"{result.train_seconds:.0f} s of training, {result.wall_seconds:.0f} s in all",
+        highlight=False,
+    )
+    if len(result.losses) > 1:
+        console.print(
+            f"loss {number(result.losses[0])} at the first update, "
+            f"{number(result.losses[-1])} at the last",
+            highlight=False,
+        )
+    _show_gradient_checks(result, console)
+    console.print(f"run folder: {result.run_folder}", highlight=False, soft_wrap=True)
+
+
+def _show_scores(result: "TrainPushResult", console: Console) -> None:
+    """Print how well each path is followed, before and after."""
+    table = titled(
+        "tracking of the body's centroid, pushed without gradients, from where the target has "
+        f"come {result.skip_distance_m:g} m",
+        console,
+    )
+    table.add_column("path")
+    table.add_column("weights")
+    for heading in ("RMSE [mm]", "p95 [mm]", "max [mm]", "behind RMSE [mm]", "came / target [mm]"):
+        table.add_column(Text(heading), justify="right")
+    for score in result.scores:
+        name = f"{score.path}\n({'never trained on' if score.is_unseen else 'training'})"
+        for weights, metrics in (("before", score.before), ("after", score.after)):
+            figures = (
+                metrics.cross_track_rmse_m,
+                metrics.cross_track_p95_m,
+                metrics.cross_track_max_m,
+                metrics.progress_rmse_m,
+            )
+            came = f"{1e3 * metrics.distance_m:.0f} / {1e3 * metrics.target_distance_m:.0f}"
+            table.add_row(
+                name if weights == "before" else "",
+                weights,
+                *(number(1e3 * figure) for figure in figures),
+                came,
+                end_section=weights == "after",
+            )
+    console.print(table)
+
+
+def _show_gradient_checks(result: "TrainPushResult", console: Console) -> None:
+    """Print how far the gradient by the weights was from finite differences."""
+    told = [
+        f"{name} {', '.join(map(number, errors))}"
+        for name, errors in (
+            ("before training", result.errors_before_training),
+            ("during it", result.errors_in_training),
+        )
+        if errors
+    ]
+    if told:
+        console.print(
+            "relative error of the gradient by the weights against finite differences, "
+            f"a direction each: {'; '.join(told)}",
+            highlight=False,
+            soft_wrap=True,
+        )

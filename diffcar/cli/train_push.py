@@ -1,0 +1,92 @@
+"""`diffcar train-e2e --entity mpm`, as the terminal sees it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
+from diffcar.config import TrainPushConfig, check_path_source, load_config
+from diffcar.files import check_outputs
+
+__all__ = ["train_push"]
+
+
+def train_push(
+    *,
+    flags: Mapping[str, object],
+    out: Path | None,
+    resume: Path | None,
+    stop_after: int | None,
+    certify: bool,
+    config_file: Path | None,
+    overrides: Sequence[str],
+    json_target: str | None,
+    verbose: bool,
+) -> None:
+    """Resolve the settings of pushing a soft body, train, and show what came of it.
+
+    Args:
+        flags: Flags by their configuration keys.
+        out: Run folder to make.
+        resume: Run folder to go on with.
+        stop_after: Updates after which this session stops.
+        certify: Whether to check the gradient first.
+        config_file: YAML file of settings.
+        overrides: `--set` arguments.
+        json_target: The argument of `--json`.
+        verbose: Whether Genesis may log to the terminal.
+    """
+    if resume is not None and out is not None:
+        raise typer.BadParameter("--resume goes on in its own folder; drop --out")
+    if flags.get("actuation") is not None:
+        raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
+    config = load_config(
+        TrainPushConfig,
+        base=_stored_config(resume),
+        file=config_file,
+        overrides=overrides,
+        flags=flags,
+    )
+    for source in (config.path.source, *config.evaluation.unseen_paths):
+        check_path_source(source)
+    sink = JsonSink(json_target)
+    inputs = [Path(given) for given in (config.path.source, config_file, resume) if given]
+    check_outputs([sink.file] if sink.file else [], inputs=inputs)
+    from diffcar.cli.progress import TrainingDisplay
+    from diffcar.cli.render_push import show_push_training
+    from diffcar.commands import train_push as command
+
+    with TrainingDisplay(config.train.num_updates) as display:
+        result = command.run(
+            config,
+            out=out,
+            resume=resume,
+            stop_after=stop_after,
+            certify=certify,
+            verbose=verbose,
+            on_event=display.show,
+        )
+    show_push_training(result, sink.console())
+    sink.write(command.as_json(result))
+    if result.is_interrupted:
+        note(
+            f"stopped after update {result.num_updates} of {config.train.num_updates}; "
+            f"go on with: diffcar train-e2e --entity mpm --resume {result.run_folder}"
+        )
+        raise typer.Exit(0 if stop_after is not None else EXIT_INTERRUPTED)
+
+
+def _stored_config(resume: Path | None) -> dict[str, object] | None:
+    """Return the configuration of the run that is resumed."""
+    if resume is None:
+        return None
+    from diffcar.training.run_folder import RunFolder
+
+    run = RunFolder.open(resume)
+    # Only a run that exists is worth importing torch for.
+    from diffcar.training.checkpoint import config_values, load_checkpoint, require_method
+
+    checkpoint = load_checkpoint(run.checkpoints / "last.pt")
+    require_method(checkpoint, "push")
+    return config_values(checkpoint)

@@ -1,0 +1,268 @@
+"""Trains and tunes what `diffcar compare` compares, each in a run folder of its own."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from diffcar.commands.contestants import Driver, TunedDriver, network_of
+from diffcar.commands.controller_choice import choose_controller
+from diffcar.commands.events import Stage
+from diffcar.commands.train_bc import ExpertCollector
+from diffcar.commands.training import Course, Event
+from diffcar.comparison import Contestant
+from diffcar.config import (
+    CompareConfig,
+    SceneConfig,
+    TrainBCConfig,
+    TrainE2EConfig,
+    TrainingConfig,
+    TrainPPOConfig,
+    UpdatesConfig,
+)
+from diffcar.controllers import TrackingMLP, build_tracking_mlp
+from diffcar.files import write_atomically
+from diffcar.path import load_path
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.scene import build_scene
+from diffcar.sim.vehicle import Vehicle
+from diffcar.suite import CARS_EACH
+from diffcar.training.bc import BCTrainer
+from diffcar.training.checkpoint import load_checkpoint
+from diffcar.training.e2e import E2ETrainer
+from diffcar.training.run_folder import RunFolder
+from diffcar.training.session import TrainingSession
+from diffcar.training.trainer import Trainer
+from diffcar.training.tuning import CLASSICAL, Generation, tune
+
+__all__ = ["Learner", "TrainingStopped", "Workshop", "prepare"]
+
+ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
+
+_NUM_JUDGED_CARS = 16
+_NEVER = 1_000_000
+
+
+class TrainingStopped(Exception):  # noqa: N818 - it is no error
+    """The user has ended a training before its last update."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A contestant, who drives for it in the end, and who drove on the way there."""
+
+    contestant: Contestant
+    driver: Driver
+    history: list[tuple[int, float, int, Driver]] = field(default_factory=list)
+    """Iteration, wall time [s], control steps, and who drove by then."""
+
+
+@dataclass
+class Workshop:
+    """The scenes that trainings share, each built when it is first needed.
+
+    Args:
+        config: The configuration of the comparison.
+        vehicle: The car.
+        verbose: Whether Genesis may log to the terminal.
+        on_event: Told of every scene and everything that trainings tell.
+    """
+
+    config: CompareConfig
+    vehicle: Vehicle
+    verbose: bool
+    on_event: Callable[[Event], None]
+    _scenes: dict[tuple[int, bool], GenesisCar] = field(default_factory=dict)
+
+    def cars(self, num_envs: int, *, differentiable: bool = False) -> GenesisCar:
+        """Return a scene of so many cars."""
+        key = (num_envs, differentiable)
+        if key not in self._scenes:
+            kind = "differentiable" if differentiable else "plain"
+            self.on_event(Stage(f"building a {kind} scene of {num_envs} cars"))
+            self._scenes[key] = build_scene(
+                self.config,
+                num_envs=num_envs,
+                differentiable=differentiable,
+                vehicle=self.vehicle,
+                verbose=self.verbose,
+            )
+        return self._scenes[key]
+
+    def course(self, seed: int) -> Course:
+        """Return the training path of a seed."""
+        path = load_path(self.config.path, seed=seed, max_curvature=self.vehicle.max_curvature)
+        judged = self.cars(_NUM_JUDGED_CARS)
+        return Course(self.vehicle, path.to(judged.dtype, judged.device), [])
+
+
+def prepare(workshop: Workshop, folder: Path, method: str, seed: int) -> Learner:
+    """Train or tune a method, or take up what an earlier session has done of it.
+
+    Args:
+        workshop: Scenes and settings.
+        folder: Of the comparison; the run lies below it.
+        method: One of `METHODS`; those that clone e2e need the run of it beside theirs.
+        seed: Of the training.
+
+    Raises:
+        TrainingStopped: If the user ended it early.
+        DiffcarError: If something in it fails.
+    """
+    home = folder / run_name(method, seed)
+    if method in CLASSICAL:
+        return _tuned(workshop, home, method, seed)
+    session = _session(workshop, home, method, seed)
+    if not session.trainer.is_finished:
+        workshop.on_event(Stage(f"training {method}, seed {seed}"))
+        session.train()
+        if not session.trainer.is_finished:
+            raise TrainingStopped
+    return learner_of(home, method, seed, workshop.cars(_NUM_JUDGED_CARS))
+
+
+def run_name(method: str, seed: int) -> str:
+    """Return the name of a run's folder within that of the comparison."""
+    return f"{method}-{seed}"
+
+
+def learner_of(run: Path, method: str, seed: int, scene: GenesisCar) -> Learner:
+    """Return what a finished run came to.
+
+    Args:
+        run: The run folder.
+        method: One of `METHODS`.
+        seed: Of the training.
+        scene: Whose number format the networks are to have.
+
+    Raises:
+        CheckpointError: If it is none.
+    """
+    last = load_checkpoint(RunFolder.open(run).checkpoints / "last.pt")
+    history: list[tuple[int, float, int, Driver]] = []
+    for file in sorted((run / "checkpoints").glob("at-*.pt")):
+        then = load_checkpoint(file)
+        iteration = int(file.stem.removeprefix("at-"))
+        driver = network_of(then, scene)
+        history.append((iteration, then["train_seconds"], then["num_env_steps"], driver))
+    contestant = Contestant(method, seed, str(run), last["train_seconds"], last["num_env_steps"])
+    return Learner(contestant, network_of(load_checkpoint(run), scene), history)
+
+
+def _session(workshop: Workshop, home: Path, method: str, seed: int) -> TrainingSession:
+    """Set up the training of a network, from where an earlier session left it."""
+    config, course = workshop.config, workshop.course(seed)
+    judged = workshop.cars(_NUM_JUDGED_CARS)
+    controller = build_tracking_mlp(
+        config.controller,
+        course.path,
+        course.vehicle,
+        dtype=judged.dtype,
+        device=judged.device,
+        seed=seed,
+    )
+    is_new = not (home / "checkpoints" / "last.pt").is_file()
+    folder = RunFolder.create(home, method) if is_new else RunFolder.open(home)
+    trainer, seconds = _trainer(workshop, folder, method, seed, course, controller)
+    session = TrainingSession(folder, trainer, judged, on_event=workshop.on_event)
+    session.train_seconds = seconds
+    if is_new:
+        folder.write_config(trainer.config)
+    else:
+        session.restore(load_checkpoint(home / "checkpoints" / "last.pt"))
+    return session
+
+
+def _trainer(
+    workshop: Workshop,
+    folder: RunFolder,
+    method: str,
+    seed: int,
+    course: Course,
+    controller: TrackingMLP,
+) -> tuple[Trainer, float]:
+    """Return a method's optimisation, and the wall time that preparing its data took [s]."""
+    config = workshop.config
+    if method == "e2e":
+        e2e = _settings(config, TrainE2EConfig, seed, config.e2e)
+        cars = workshop.cars(e2e.train.num_envs, differentiable=True)
+        return E2ETrainer(e2e, cars, course.path, controller), 0.0
+    if method == "ppo":
+        from diffcar.training.ppo import PPOTrainer
+
+        ppo = _settings(config, TrainPPOConfig, seed, config.ppo)
+        return PPOTrainer(ppo, workshop.cars(ppo.train.num_envs), course.path, controller), 0.0
+    style, _, expert = method.partition("-")
+    rounds = config.dagger_rounds if style == "dagger" else 0
+    clone = config.bc.model_copy(
+        # Each round has as many passes as a training without DAgger.
+        update={"dagger_rounds": rounds, "num_updates": config.bc.num_updates * (rounds + 1)}
+    )
+    bc = _settings(config, TrainBCConfig, seed, clone).model_copy(
+        update={"expert": expert, "demonstrations": config.demonstrations}
+    )
+    spec = str(folder.path.parent / run_name("e2e", seed)) if expert == "e2e" else expert
+    collect = ExpertCollector(
+        bc,
+        folder,
+        workshop.cars(config.demonstrations.num_episodes),
+        course,
+        choose_controller(spec),
+        controller,
+        workshop.on_event,
+    )
+    began = time.perf_counter()
+    demonstrations = collect(0)
+    return BCTrainer(bc, controller, demonstrations, collect), time.perf_counter() - began
+
+
+def _settings(
+    config: CompareConfig, schema: type[ConfigT], seed: int, train: UpdatesConfig
+) -> ConfigT:
+    """Return a training's configuration: what the comparison shares, and what is its own."""
+    shared = {name: getattr(config, name) for name in SceneConfig.model_fields}
+    shared |= {name: getattr(config, name) for name in ("start", "controller", "loss")}
+    evaluation = schema.model_fields["evaluation"].default.model_copy(
+        update={
+            "interval": _NEVER,
+            "also_after": _snapshots(train.num_updates, config.num_snapshots),
+            "num_envs": _NUM_JUDGED_CARS,
+            "unseen_paths": [],
+            "keep_snapshots": True,
+        }
+    )
+    return schema.model_construct(
+        **shared | {"seed": seed, "train": train, "evaluation": evaluation},
+    )
+
+
+def _snapshots(num_updates: int, num_snapshots: int) -> list[int]:
+    """Return updates that are spread evenly over the logarithm of the cost."""
+    spread = np.geomspace(1, num_updates, num_snapshots)
+    return sorted({int(update) for update in np.rint(spread)})
+
+
+def _tuned(workshop: Workshop, home: Path, method: str, seed: int) -> Learner:
+    """Search a classical controller's parameters, or read those that were found earlier."""
+    file = home / "tuning.json"
+    if not file.is_file():
+        workshop.on_event(Stage(f"tuning {method}, seed {seed}"))
+        path = workshop.course(seed).path
+        scene = workshop.cars(CARS_EACH * workshop.config.tuning.num_candidates)
+        rounds = [asdict(g) for g in tune(method, scene, path, workshop.config.tuning, seed=seed)]
+        home.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(rounds, indent=2) + "\n"
+        write_atomically(file, lambda target: target.write_text(text))
+    generations = [Generation(**values) for values in json.loads(file.read_text())]
+    history: list[tuple[int, float, int, Driver]] = [
+        (g.number, g.seconds, g.num_env_steps, TunedDriver(method, g.parameters))
+        for g in generations
+    ]
+    last = generations[-1]
+    told = ", ".join(f"{name} {value:.4g}" for name, value in last.parameters.items())
+    contestant = Contestant(method, seed, told, last.seconds, last.num_env_steps)
+    return Learner(contestant, TunedDriver(method, last.parameters), history)

@@ -1,0 +1,93 @@
+"""`diffcar train-ppo`: train the same MLP by reinforcement learning, for comparison."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from diffcar.commands.events import Stage
+from diffcar.commands.training import (
+    Event,
+    TrainingResult,
+    build_plain_scene,
+    complete,
+    load_course,
+    open_checkpoint,
+)
+from diffcar.config import TrainPPOConfig
+from diffcar.controllers import build_tracking_mlp
+from diffcar.errors import ConfigError
+from diffcar.sim.scene import build_scene
+from diffcar.training.run_folder import RunFolder
+from diffcar.training.session import TrainingSession
+
+__all__ = ["run"]
+
+
+def run(
+    config: TrainPPOConfig,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    stop_after: int | None = None,
+    verbose: bool = False,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> TrainingResult:
+    """Train a controller and leave a run folder behind.
+
+    Args:
+        config: The resolved configuration.
+        out: The run folder; None names one below `runs/`.
+        resume: A run folder to go on with instead.
+        stop_after: Updates after which this session stops, as if interrupted.
+        verbose: Whether Genesis may log to the terminal.
+        on_event: Called with stages, updates and evaluations as they happen.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        DiffcarError: If rsl-rl-lib is missing, configuration, path, model or checkpoint is
+            unusable, or the simulator refuses.
+    """
+    began = time.perf_counter()
+    try:
+        from diffcar.training.ppo import PPOTrainer
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"PPO needs rsl-rl-lib, and {error.name!r} is not installed",
+            hint="pip install 'rsl-rl-lib>=5,<6', or install diffcar as diffcar[ppo]",
+        ) from None
+    checkpoint = open_checkpoint(resume, "ppo")
+    if resume is None and out is not None:
+        RunFolder.require_free(out)
+    course = load_course(config, on_event)
+    plain = build_plain_scene(
+        config, course, num_envs=config.evaluation.num_envs, verbose=verbose, on_event=on_event
+    )
+    on_event(Stage(f"building the scene of the {config.train.num_envs} cars to train with"))
+    scene = build_scene(
+        config,
+        num_envs=config.train.num_envs,
+        differentiable=False,
+        vehicle=course.vehicle,
+        verbose=verbose,
+    )
+    controller = build_tracking_mlp(
+        config.controller,
+        course.path,
+        course.vehicle,
+        dtype=scene.dtype,
+        device=scene.device,
+        seed=config.seed,
+    )
+    trainer = PPOTrainer(config, scene, course.path, controller)
+    folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-ppo")
+    session = TrainingSession(folder, trainer, plain, on_event=on_event)
+    if checkpoint is not None:
+        session.restore(checkpoint)
+    folder.write_config(config)
+    result = TrainingResult(folder.path, warnings=course.path.warnings)
+    outcome = session.train(stop_after)
+    complete(result, session, outcome, course, on_event)
+    result.wall_seconds = time.perf_counter() - began
+    return result

@@ -1,0 +1,136 @@
+"""The configuration of `diffcar compare`."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from diffcar.config.bc import CloneConfig
+from diffcar.config.disturbance import DisturbanceConfig
+from diffcar.config.ppo import PPOConfig
+from diffcar.config.record import DemonstrationConfig
+from diffcar.config.schema import (
+    ControllerConfig,
+    Count,
+    LossConfig,
+    PathConfig,
+    Positive,
+    SceneConfig,
+    Section,
+    Seed,
+    StartConfig,
+    TrainConfig,
+)
+
+__all__ = ["METHODS", "CompareConfig", "Method", "SuiteConfig", "TuningConfig"]
+
+Method = Literal[
+    "e2e",
+    "ppo",
+    "bc-pure-pursuit",
+    "bc-e2e",
+    "dagger-e2e",
+    "stanley",
+    "pure-pursuit",
+]
+
+METHODS: tuple[Method, ...] = (
+    "e2e",
+    "ppo",
+    "bc-pure-pursuit",
+    "bc-e2e",
+    "dagger-e2e",
+    "stanley",
+    "pure-pursuit",
+)
+"""What can be compared; those that clone e2e need it."""
+
+
+class SuiteConfig(Section):
+    """What every controller drives, and under which conditions."""
+
+    paths: list[PathConfig] = Field(
+        min_length=1,
+        default=[
+            PathConfig(source="figure-eight"),
+            PathConfig(source="slalom"),
+            PathConfig(source="sine"),
+            PathConfig(source="double-lane-change"),
+            PathConfig(source="obstacle-avoidance"),
+            PathConfig(source="random", seed=1001),
+        ],
+    )
+    """Paths that nothing was trained or tuned on."""
+    conditions: dict[str, DisturbanceConfig] = Field(
+        default={
+            "push": DisturbanceConfig(push_force=8.0),
+            "mass +30 %": DisturbanceConfig(mass_ratio=1.3),
+            "mass -30 %": DisturbanceConfig(mass_ratio=0.7),
+            "friction +30 %": DisturbanceConfig(friction_ratio=1.3),
+            "friction -30 %": DisturbanceConfig(friction_ratio=0.7),
+            "delay": DisturbanceConfig(delay_steps=1),
+            "noise": DisturbanceConfig(
+                position_noise=0.005, yaw_noise=0.01, speed_noise=0.05, yaw_rate_noise=0.05
+            ),
+        }
+    )
+    """Disturbances, each alone; the undisturbed drive is always there as `nominal`."""
+    engines: list[Literal["genesis", "mujoco"]] = Field(min_length=1, default=["genesis", "mujoco"])
+    """Physics engines."""
+
+    @pydantic.field_validator("conditions")
+    @classmethod
+    def _leaves_nominal_alone(
+        cls, value: dict[str, DisturbanceConfig]
+    ) -> dict[str, DisturbanceConfig]:
+        if "nominal" in value:
+            raise ValueError("`nominal` is the undisturbed drive; call the condition otherwise")
+        return value
+
+
+class TuningConfig(Section):
+    """The search for the parameters of the classical controllers, on the training path."""
+
+    num_generations: Count = 5
+    """Rounds; each searches nearer around the best of the round before."""
+    num_candidates: Annotated[int, Field(ge=8, le=4096)] = 64
+    """Sets of parameters in a round, each driving two cars of its own."""
+    duration: Positive = 15.0
+    """Simulated time of a drive [s]."""
+
+
+class CompareConfig(SceneConfig):
+    """`diffcar compare`."""
+
+    methods: list[Method] = Field(min_length=1, default=list(METHODS))
+    """What is compared."""
+    seeds: list[Seed] = Field(min_length=1, default=[0, 1, 2])
+    """Every method is trained or tuned once with each."""
+    threshold: Positive = 0.02
+    """Cross-track RMSE on the suite whose cost is told for each method [m]."""
+    num_snapshots: Annotated[int, Field(ge=2, le=200)] = 40
+    """Points on the learning curve of a training."""
+    start: StartConfig = StartConfig()
+    controller: ControllerConfig = ControllerConfig()
+    loss: LossConfig = LossConfig()
+    e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300)
+    """Training through the physics."""
+    ppo: PPOConfig = PPOConfig()
+    """Reinforcement learning."""
+    demonstrations: DemonstrationConfig = DemonstrationConfig()
+    """Recordings of the experts."""
+    bc: CloneConfig = CloneConfig()
+    """Behaviour cloning."""
+    dagger_rounds: Annotated[int, Field(ge=1, le=100)] = 5
+    """Rounds of the methods with DAgger; their first is as `bc` says."""
+    tuning: TuningConfig = TuningConfig()
+    suite: SuiteConfig = SuiteConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _has_its_experts(self) -> "CompareConfig":
+        needs_e2e = [name for name in self.methods if name.endswith("-e2e")]
+        if needs_e2e and "e2e" not in self.methods:
+            raise ValueError(f"{', '.join(needs_e2e)} cannot be had without the method e2e")
+        if len(set(self.methods)) < len(self.methods) or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a method or a seed is named twice")
+        return self

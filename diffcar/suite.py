@@ -1,0 +1,151 @@
+"""Drives many controllers at once over a path, under a disturbance, in any engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.config import DisturbanceConfig
+from diffcar.controllers import Controller, ControllerTeam
+from diffcar.disturbances import DisturbedScene, NoisyController
+from diffcar.drive import LOST_CROSS_TRACK, Drive, drive
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarScene
+
+__all__ = [
+    "CARS_EACH",
+    "CarFigures",
+    "Entrants",
+    "SuiteFigures",
+    "car_figures",
+    "drive_entrants",
+]
+
+CARS_EACH = 2
+"""Cars of a controller: one starts at rest, one at the reference speed."""
+_SKIP_DISTANCE = 2.0
+
+
+@dataclass(frozen=True)
+class SuiteFigures:
+    """How well a controller drove a path, both cars together."""
+
+    cross_track_rmse_m: float
+    """Root mean square of the cross-track error [m]; a car that loses the path counts as one metre
+    off from then on."""
+    cross_track_max_m: float
+    """Largest absolute value [m], at most one metre."""
+    speed_rmse_mps: float
+    """Root mean square of the speed error of what was driven [m/s]."""
+    lost: float
+    """Share of the cars that lost the path or never came past the first metres."""
+
+
+@dataclass(frozen=True)
+class Entrants:
+    """Controllers that are driven together."""
+
+    count: int
+    """How many they are."""
+    build: Callable[[ReferencePath, int], Sequence[tuple[Controller, int]]]
+    """Makes them for a path, given the number of cars of each: controllers with the number of their
+    cars, in the order of the entrants."""
+
+
+def drive_entrants(
+    scene: CarScene,
+    entrants: Entrants,
+    path: ReferencePath,
+    disturbance: DisturbanceConfig,
+    *,
+    seed: int,
+) -> tuple[list[SuiteFigures], Drive]:
+    """Let all entrants drive a path, each from rest and from a flying start.
+
+    Args:
+        scene: Plain cars, `CARS_EACH` for each entrant.
+        entrants: Who drives.
+        path: What they follow, in the scene's number format.
+        disturbance: What they meet; every entrant meets the same.
+        seed: Of the disturbance.
+
+    Returns:
+        The figures of each entrant, and the drive of all cars, entrant by entrant.
+
+    Raises:
+        SimulationError: If the state of a car is no longer finite.
+    """
+    team = ControllerTeam(entrants.build(path, CARS_EACH))
+    plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
+    is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
+    driven = drive(
+        DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH),
+        NoisyController(team, path, disturbance, sensors, cars_alike=CARS_EACH),
+        path,
+        is_standing=is_standing,
+    )
+    return _figures(driven, path), driven
+
+
+@dataclass(frozen=True)
+class CarFigures:
+    """How well single cars drove a path, shape (B,) each."""
+
+    cross_track_rmse: Tensor
+    """As in `SuiteFigures` [m]."""
+    cross_track_max: Tensor
+    """As in `SuiteFigures` [m]."""
+    speed_rmse: Tensor
+    """As in `SuiteFigures` [m/s]; NaN for a car that drove nothing."""
+    is_lost: Tensor
+    """Whether the car lost the path, or never came past the first metres."""
+
+
+def car_figures(driven: Drive, path: ReferencePath) -> CarFigures:
+    """Return how well each car drove.
+
+    Args:
+        driven: A finished drive.
+        path: What was followed.
+    """
+    trajectory = driven.trajectory
+    distance = trajectory.distance
+    error = trajectory.cross_track_error.abs()
+    is_lost = (error > LOST_CROSS_TRACK).cummax(0).values
+    error = torch.where(is_lost, LOST_CROSS_TRACK, error)
+    skip_distance = min(_SKIP_DISTANCE, path.length / 4)
+    is_driven = (distance >= skip_distance) & (distance <= driven.goal_distance)
+    counted = is_driven | is_lost
+    never_moved = ~counted.any(0)
+    largest = torch.where(counted, error, 0.0).amax(0)
+    return CarFigures(
+        cross_track_rmse=torch.where(never_moved, LOST_CROSS_TRACK, _rms(error, counted)),
+        cross_track_max=torch.where(never_moved, LOST_CROSS_TRACK, largest),
+        speed_rmse=_rms(trajectory.speed_error, is_driven & ~is_lost),
+        is_lost=is_lost[-1] | never_moved,
+    )
+
+
+def _figures(driven: Drive, path: ReferencePath) -> list[SuiteFigures]:
+    """Return the figures of each entrant."""
+    cars = car_figures(driven, path)
+    columns = zip(
+        _together(cars.cross_track_rmse.square()).sqrt().tolist(),
+        cars.cross_track_max.reshape(-1, CARS_EACH).amax(-1).tolist(),
+        _together(cars.speed_rmse.square()).sqrt().tolist(),
+        _together(cars.is_lost.to(cars.speed_rmse.dtype)).tolist(),
+        strict=True,
+    )
+    return [SuiteFigures(*values) for values in columns]
+
+
+def _rms(values: Tensor, counted: Tensor) -> Tensor:
+    """Return each car's root mean square of what counts, shape (B,)."""
+    total = torch.where(counted, values.square(), 0.0).sum(0)
+    return (total / counted.sum(0)).sqrt()
+
+
+def _together(values: Tensor) -> Tensor:
+    """Return the mean over the cars of each entrant."""
+    return values.reshape(-1, CARS_EACH).mean(-1)

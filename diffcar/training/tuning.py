@@ -1,0 +1,127 @@
+"""Searches the parameters of the classical controllers on a path, by the cross-entropy method."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.config import TuningConfig
+from diffcar.controllers import Controller, PurePursuit, Stanley
+from diffcar.drive import drive
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarScene
+from diffcar.suite import CARS_EACH, car_figures
+
+__all__ = ["CLASSICAL", "Generation", "tune"]
+
+CLASSICAL: dict[str, tuple[type, dict[str, tuple[float, float]]]] = {
+    "pure-pursuit": (
+        PurePursuit,
+        {"lookahead_time": (0.02, 0.5), "min_lookahead": (0.0, 0.4), "speed_lead": (0.0, 0.3)},
+    ),
+    "stanley": (
+        Stanley,
+        {
+            "gain": (0.2, 8.0),
+            "softening": (0.1, 8.0),
+            "yaw_damping": (0.0, 0.04),
+            "slip_gain": (0.0, 0.01),
+            "speed_lead": (0.0, 0.3),
+        },
+    ),
+}
+"""The controllers by name, with the range of each parameter that is searched."""
+
+_ELITE_SHARE = 1 / 8
+# Keeps the search from narrowing to a point by chance; a share of the whole range.
+_LEAST_SPREAD = 0.005
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a round of the search came to."""
+
+    number: int
+    """From 1."""
+    parameters: dict[str, float]
+    """The best found so far."""
+    cross_track_rmse_m: float
+    """With these, on the path that is searched on [m]."""
+    num_env_steps: int
+    """Control steps of all cars so far."""
+    seconds: float
+    """Wall time so far [s]."""
+
+
+def tune(
+    name: str, scene: CarScene, path: ReferencePath, config: TuningConfig, *, seed: int
+) -> Iterator[Generation]:
+    """Search for the parameters with the smallest cross-track RMSE on a path.
+
+    Each candidate drives two cars, one from rest at the beginning and one flying from half-way.
+    The first candidates are spread evenly over the ranges, the later ones normally around the best
+    eighth of the round before.
+
+    Args:
+        name: A key of `CLASSICAL`.
+        scene: Plain cars, two a candidate.
+        path: What they follow.
+        config: How long to search.
+        seed: Of the candidates.
+
+    Source:
+        R. Rubinstein, "The Cross-Entropy Method for Combinatorial and Continuous Optimization",
+        Methodology and Computing in Applied Probability 1, 1999.
+    """
+    kind, ranges = CLASSICAL[name]
+    low, high = torch.tensor(list(ranges.values()), dtype=torch.float64).T
+    generator = torch.Generator().manual_seed(seed)
+    sobol = torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=seed)
+    num_candidates = scene.num_envs // CARS_EACH
+    unit = sobol.draw(num_candidates, dtype=torch.float64)
+    best, best_rmse = unit[0], torch.tensor(torch.inf, dtype=torch.float64)
+    num_env_steps = 0
+    began = time.perf_counter()
+    for number in range(1, config.num_generations + 1):
+        parameters = dict(zip(ranges, (low + unit * (high - low)).T, strict=True))
+        rmse, num_steps = _rmse_of(kind, parameters, scene, path, config.duration)
+        num_env_steps += num_steps * scene.num_envs
+        order = rmse.argsort()
+        if rmse[order[0]] < best_rmse:
+            best, best_rmse = unit[order[0]], rmse[order[0]]
+        elite = unit[order[: max(2, round(_ELITE_SHARE * num_candidates))]]
+        spread = elite.std(0).clamp_min(_LEAST_SPREAD)
+        draw = torch.randn(unit.shape, generator=generator, dtype=torch.float64)
+        unit = (elite.mean(0) + spread * draw).clamp(0.0, 1.0)
+        yield Generation(
+            number=number,
+            parameters=dict(zip(ranges, (low + best * (high - low)).tolist(), strict=True)),
+            cross_track_rmse_m=float(best_rmse),
+            num_env_steps=num_env_steps,
+            seconds=time.perf_counter() - began,
+        )
+
+
+def _rmse_of(
+    kind: type, parameters: dict[str, Tensor], scene: CarScene, path: ReferencePath, seconds: float
+) -> tuple[Tensor, int]:
+    """Return each candidate's RMSE on the path [m], and the control steps it took."""
+    own = {
+        name: value.repeat_interleave(CARS_EACH).to(dtype=scene.dtype, device=scene.device)
+        for name, value in parameters.items()
+    }
+    controller: Controller = kind(path, scene.vehicle, **own)
+    is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
+    half_way = torch.full_like(is_standing, path.length / 2, dtype=path.dtype)
+    driven = drive(
+        scene,
+        controller,
+        path,
+        is_standing=is_standing,
+        arc_length=torch.where(is_standing, 0.0, half_way),
+        max_time=seconds,
+    )
+    rmse = car_figures(driven, path).cross_track_rmse.reshape(-1, CARS_EACH)
+    return rmse.square().mean(-1).sqrt().to("cpu", torch.float64), driven.trajectory.num_steps
