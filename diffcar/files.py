@@ -1,5 +1,6 @@
 """Writes results so that a crash never leaves half a file behind."""
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from diffcar.errors import OutputError
 
-__all__ = ["check_outputs", "make_folder", "write_atomically"]
+__all__ = ["check_outputs", "finite_json", "make_folder", "write_atomically"]
 
 
 def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
@@ -83,3 +84,16 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         # torch reports a full disk as a RuntimeError.
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
+
+
+def finite_json(value: object) -> object:
+    """Replace numbers that JSON cannot hold by None, at any depth.
+
+    Args:
+        value: Dictionaries and sequences of plain values.
+    """
+    if isinstance(value, dict):
+        return {key: finite_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,10 @@ import yaml
 from diffcar.config import (
     CheckGradConfig,
     FrankaTestConfig,
+    CompareConfig,
     RecordConfig,
+    TrainBCConfig,
+    TrainPPOConfig,
     SimulateConfig,
     TrainE2EConfig,
     TrainPushConfig,
@@ -45,6 +48,8 @@ def test_resolved_configuration_reads_back_equal() -> None:
         ("train_e2e", TrainE2EConfig),
         ("simulate", SimulateConfig),
         ("record", RecordConfig),
+        ("train_bc", TrainBCConfig),
+        ("train_ppo", TrainPPOConfig),
         ("franka_test", FrankaTestConfig),
         ("check_grad", CheckGradConfig),
         ("train_push", TrainPushConfig),
@@ -55,6 +60,14 @@ def test_shipped_file_holds_the_defaults(name: str, schema: type[TrainE2EConfig]
     assert load_config(schema, file=resource_path(f"configs/{name}.yaml")) == schema()
     shipped = yaml.safe_load(resource_path(f"configs/{name}.yaml").read_text())
     assert shipped == schema().model_dump(mode="json")
+
+
+def test_shipped_comparison_is_the_default_and_the_quick_one_fits() -> None:
+    """Its suite names what differs from a plain path and from no disturbance alone."""
+    shipped = load_config(CompareConfig, file=resource_path("configs/compare.yaml"))
+    assert shipped == CompareConfig()
+    quick = load_config(CompareConfig, file=resource_path("configs/compare_quick.yaml"))
+    assert quick.seeds == [0]
 
 
 BAD = {

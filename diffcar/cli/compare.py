@@ -1,5 +1,6 @@
 """`diffcar compare`, as the terminal sees it."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -91,7 +92,7 @@ def compare(
         if result.is_interrupted:
             note(f"stopped; go on with: diffcar compare --resume {result.folder}")
             raise typer.Exit(EXIT_INTERRUPTED)
-        files = write_results(result, config)
+        files = write_results(result, config, " ".join(["diffcar", *sys.argv[1:]]))
         show_comparison(result.comparison, sink.console())
         sink.console().print(
             f"{result.wall_seconds:.0f} s in all; open {files.report}",

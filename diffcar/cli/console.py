@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from diffcar.errors import DiffcarError, GradientError
-from diffcar.files import write_atomically
+from diffcar.files import finite_json, write_atomically
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -95,18 +94,9 @@ class JsonSink:
 
     def write(self, content: object) -> None:
         """Write the result as JSON, what is not a number as null."""
-        text = json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
+        text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
         if self._takes_stdout:
             sys.stdout.write(text)
             sys.stdout.flush()
         elif self.file is not None:
             write_atomically(self.file, lambda file: file.write_text(text))
-
-
-def _finite(value: object) -> object:
-    """Replace numbers that JSON cannot hold by None, at any depth."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

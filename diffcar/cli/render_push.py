@@ -24,12 +24,6 @@ def show_push_training(result: "TrainPushResult", console: Console) -> None:
         f"{result.train_seconds:.0f} s of training, {result.wall_seconds:.0f} s in all",
         highlight=False,
     )
-    if len(result.losses) > 1:
-        console.print(
-            f"loss {number(result.losses[0])} at the first update, "
-            f"{number(result.losses[-1])} at the last",
-            highlight=False,
-        )
     _show_gradient_checks(result, console)
     console.print(f"run folder: {result.run_folder}", highlight=False, soft_wrap=True)
 
@@ -37,29 +31,35 @@ def show_push_training(result: "TrainPushResult", console: Console) -> None:
 def _show_scores(result: "TrainPushResult", console: Console) -> None:
     """Print how well each path is followed, before and after."""
     table = titled(
-        "tracking of the body's centroid, pushed without gradients, from where the target has "
-        f"come {result.skip_distance_m:g} m",
+        "tracking of the body's centroid in plain physics: across the path, along it against the "
+        f"running\ntarget, from where the target has come {result.skip_distance_m:g} m; loss over "
+        "the whole push",
         console,
     )
     table.add_column("path")
     table.add_column("weights")
-    for heading in ("RMSE [mm]", "p95 [mm]", "max [mm]", "behind RMSE [mm]", "came / target [mm]"):
-        table.add_column(Text(heading), justify="right")
+    for heading in ("RMSE", "p95", "max", "RMSE along", "came", "target"):
+        table.add_column(Text(f"{heading}\n[mm]"), justify="right")
+    table.add_column("loss", justify="right")
     for score in result.scores:
-        name = f"{score.path}\n({'never trained on' if score.is_unseen else 'training'})"
-        for weights, metrics in (("before", score.before), ("after", score.after)):
+        name = f"{score.path}, {'unseen' if score.is_unseen else 'training'}"
+        for weights, metrics, loss in (
+            ("before", score.before, score.loss_before),
+            ("after", score.after, score.loss_after),
+        ):
             figures = (
                 metrics.cross_track_rmse_m,
                 metrics.cross_track_p95_m,
                 metrics.cross_track_max_m,
                 metrics.progress_rmse_m,
+                metrics.distance_m,
+                metrics.target_distance_m,
             )
-            came = f"{1e3 * metrics.distance_m:.0f} / {1e3 * metrics.target_distance_m:.0f}"
             table.add_row(
                 name if weights == "before" else "",
                 weights,
                 *(number(1e3 * figure) for figure in figures),
-                came,
+                number(loss),
                 end_section=weights == "after",
             )
     console.print(table)

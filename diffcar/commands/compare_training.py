@@ -197,7 +197,7 @@ def _trainer(
         ppo = _settings(config, TrainPPOConfig, seed, config.ppo)
         return PPOTrainer(ppo, workshop.cars(ppo.train.num_envs), course.path, controller), 0.0
     style, _, expert = method.partition("-")
-    rounds = config.dagger_rounds if style == "dagger" else 0
+    rounds = config.bc.dagger_rounds if style == "dagger" else 0
     clone = config.bc.model_copy(
         # Each round has as many passes as a training without DAgger.
         update={"dagger_rounds": rounds, "num_updates": config.bc.num_updates * (rounds + 1)}

@@ -48,6 +48,10 @@ class PushScore:
     """With the weights that this session began with."""
     after: PushMetrics
     """With those that it ended with."""
+    loss_before: float
+    """What is minimised, of the same pushes as `before`."""
+    loss_after: float
+    """Of the same pushes as `after`."""
 
 
 @dataclass
@@ -173,7 +177,14 @@ def _train_and_judge(
     for number, (path, first) in enumerate(zip(paths, before, strict=True)):
         last = session.judge(path)
         result.scores.append(
-            PushScore(path.name, number > 0, session.metrics(first), session.metrics(last))
+            PushScore(
+                path.name,
+                is_unseen=number > 0,
+                before=session.metrics(first),
+                after=session.metrics(last),
+                loss_before=session.loss(first),
+                loss_after=session.loss(last),
+            )
         )
         plot_push(first, last, folder.plots / f"push-{number}-{path.name}.png")
     plot_training(folder.metrics_file, folder.plots / "training.png")

@@ -63,7 +63,7 @@ class SuiteConfig(Section):
     """Paths that nothing was trained or tuned on."""
     conditions: dict[str, DisturbanceConfig] = Field(
         default={
-            "push": DisturbanceConfig(push_force=8.0),
+            "push": DisturbanceConfig(push_force=30.0),
             "mass +30 %": DisturbanceConfig(mass_ratio=1.3),
             "mass -30 %": DisturbanceConfig(mass_ratio=0.7),
             "friction +30 %": DisturbanceConfig(friction_ratio=1.3),
@@ -113,16 +113,14 @@ class CompareConfig(SceneConfig):
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
     loss: LossConfig = LossConfig()
-    e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300)
+    e2e: TrainConfig = TrainConfig(num_updates=400, decay_updates=400)
     """Training through the physics."""
-    ppo: PPOConfig = PPOConfig()
+    ppo: PPOConfig = PPOConfig(num_updates=1200)
     """Reinforcement learning."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     """Recordings of the experts."""
-    bc: CloneConfig = CloneConfig()
-    """Behaviour cloning."""
-    dagger_rounds: Annotated[int, Field(ge=1, le=100)] = 5
-    """Rounds of the methods with DAgger; their first is as `bc` says."""
+    bc: CloneConfig = CloneConfig(num_updates=100, dagger_rounds=3)
+    """Behaviour cloning; passes are those of each round, and the rounds those of `dagger-e2e`."""
     tuning: TuningConfig = TuningConfig()
     suite: SuiteConfig = SuiteConfig()
 

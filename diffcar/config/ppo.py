@@ -25,9 +25,9 @@ class PPOConfig(UpdatesConfig):
     """Rounds of driving and learning."""
     checkpoint_interval: Count = 25
     """Updates between saves of the last checkpoint."""
-    num_envs: Count = 512
+    num_envs: Count = 128
     """Cars simulated in parallel."""
-    num_steps: Count = 32
+    num_steps: Count = 16
     """Control steps of each car in an update."""
     episode_duration: Positive = 4.0
     """Simulated time after which a car starts afresh elsewhere [s]."""

@@ -70,7 +70,7 @@ class PushTrainConfig(Section):
     """Bodies simulated in parallel, in training and in evaluations."""
     horizon: Count = 70
     """Control steps in a push."""
-    learning_rate: Positive = 0.01
+    learning_rate: Positive = 0.005
     """Adam's step size at its highest."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.05
     """The step size at the end over that at the start."""
@@ -105,10 +105,10 @@ class TrainPushConfig(SoftBodyConfig):
     """Physics steps in a control interval."""
     ground_friction: NonNegative = 0.2
     """Coefficient of friction between ground and body."""
-    half_width: Positive = 0.4
+    half_width: Positive = 0.35
     """The grid reaches this far to each side of the x axis [m], three cells of which are margin;
     along the axis it reaches as far as a push does."""
-    path: PathConfig = PathConfig(source="random", scale=0.5, top_speed=0.3)
+    path: PathConfig = PathConfig(source="random", scale=0.8, top_speed=0.3)
     start: PushStartConfig = PushStartConfig()
     controller: PushControllerConfig = PushControllerConfig()
     loss: PushLossConfig = PushLossConfig()

@@ -1,6 +1,7 @@
 """What disturbances do: the error of every method under every condition, in every engine."""
 
 import math
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,9 @@ def _draw_condition(ax: "Axes", comparison: Comparison, condition: str) -> None:
         )
     calm(ax, grid="x")
     ax.spines["left"].set_visible(False)
-    ax.set_title(plain(condition), fontsize=10.5, loc="left", color=INK, fontweight="bold")
+    ax.set_title(
+        plain(textwrap.fill(condition, 28)), fontsize=10.5, loc="left", color=INK, fontweight="bold"
+    )
 
 
 def _mark(ax: "Axes", value: float, row: int, style: MethodStyle, *, is_first: bool) -> None:

@@ -45,7 +45,8 @@ def draw_plans(comparison: Comparison, path: str) -> str:
     plain = _plan(comparison, path, tracks, 1.0, (x, y, extent, band))
     figures = [
         f"<figure>{plain}<figcaption>{html.escape(path)} to scale: driven lines on a band "
-        f"{number(band)} m wide around the reference.</figcaption></figure>"
+        f"{number(band)} m wide around the reference; a cross ends one that lost it."
+        "</figcaption></figure>"
     ]
     factor = _factor(comparison, path, tracks, extent)
     if factor > 1:

@@ -10,6 +10,7 @@ import torch
 
 from diffcar.errors import CheckpointError
 from diffcar.evaluation import PushMetrics, push_metrics
+from diffcar.losses import push_loss_terms
 from diffcar.path import ReferencePath
 from diffcar.pushing import PushTrajectory, push
 from diffcar.training.checkpoint import checkpoint_content
@@ -118,6 +119,10 @@ class PushSession:
     def metrics(self, trajectory: PushTrajectory) -> PushMetrics:
         """Return the figures of a judgement."""
         return push_metrics(trajectory, skip_distance=self.config.evaluation.skip_distance)
+
+    def loss(self, trajectory: PushTrajectory) -> float:
+        """Return the loss of a judgement, which unlike training's is always of the same pushes."""
+        return sum(map(float, push_loss_terms(trajectory, self.config.loss).values()))
 
     def _save(self) -> None:
         """Write a checkpoint of the present state."""
