@@ -119,10 +119,10 @@ def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]
 
 
 def _learners(workshop: Workshop, folder: Path, loaded: Mapping[str, Path]) -> list[Learner]:
-    """Train, tune or load everything that is compared, e2e first since others clone it."""
+    """Train, tune or load everything that is compared, clones last since they need an expert."""
     config = workshop.config
     learners = []
-    for method in sorted(config.methods, key=lambda name: name != "e2e"):
+    for method in sorted(config.methods, key=lambda name: "-e2e" in name or name.startswith("bc")):
         if method in loaded:
             scene = workshop.cars(16)
             learners.append(learner_of(loaded[method], method, config.seeds[0], scene))

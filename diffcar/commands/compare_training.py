@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from diffcar.commands.contestants import Driver, TunedDriver, network_of
-from diffcar.commands.controller_choice import choose_controller
+from diffcar.commands.controller_choice import ControllerChoice, choose_controller
 from diffcar.commands.events import Stage
 from diffcar.commands.train_bc import ExpertCollector
 from diffcar.commands.training import Course, Event
@@ -45,6 +45,7 @@ ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
 
 _NUM_JUDGED_CARS = 16
 _NEVER = 1_000_000
+_TUNING_FILE = "tuning.json"
 
 
 class TrainingStopped(Exception):  # noqa: N818 - it is no error
@@ -205,19 +206,28 @@ def _trainer(
     bc = _settings(config, TrainBCConfig, seed, clone).model_copy(
         update={"expert": expert, "demonstrations": config.demonstrations}
     )
-    spec = str(folder.path.parent / run_name("e2e", seed)) if expert == "e2e" else expert
     collect = ExpertCollector(
         bc,
         folder,
         workshop.cars(config.demonstrations.num_episodes),
         course,
-        choose_controller(spec),
+        _expert(folder.path.parent, expert, seed),
         controller,
         workshop.on_event,
     )
     began = time.perf_counter()
     demonstrations = collect(0)
     return BCTrainer(bc, controller, demonstrations, collect), time.perf_counter() - began
+
+
+def _expert(folder: Path, name: str, seed: int) -> ControllerChoice:
+    """Return the expert that was trained or tuned with the same seed."""
+    home = folder / run_name(name, seed)
+    if name not in CLASSICAL:
+        return choose_controller(str(home))
+    if not (home / _TUNING_FILE).is_file():
+        return choose_controller(name)
+    return ControllerChoice(name, parameters=_generations(home)[-1].parameters)
 
 
 def _settings(
@@ -248,7 +258,7 @@ def _snapshots(num_updates: int, num_snapshots: int) -> list[int]:
 
 def _tuned(workshop: Workshop, home: Path, method: str, seed: int) -> Learner:
     """Search a classical controller's parameters, or read those that were found earlier."""
-    file = home / "tuning.json"
+    file = home / _TUNING_FILE
     if not file.is_file():
         workshop.on_event(Stage(f"tuning {method}, seed {seed}"))
         path = workshop.course(seed).path
@@ -257,7 +267,7 @@ def _tuned(workshop: Workshop, home: Path, method: str, seed: int) -> Learner:
         home.mkdir(parents=True, exist_ok=True)
         text = json.dumps(rounds, indent=2) + "\n"
         write_atomically(file, lambda target: target.write_text(text))
-    generations = [Generation(**values) for values in json.loads(file.read_text())]
+    generations = _generations(home)
     history: list[tuple[int, float, int, Driver]] = [
         (g.number, g.seconds, g.num_env_steps, TunedDriver(method, g.parameters))
         for g in generations
@@ -266,3 +276,8 @@ def _tuned(workshop: Workshop, home: Path, method: str, seed: int) -> Learner:
     told = ", ".join(f"{name} {value:.4g}" for name, value in last.parameters.items())
     contestant = Contestant(method, seed, told, last.seconds, last.num_env_steps)
     return Learner(contestant, TunedDriver(method, last.parameters), history)
+
+
+def _generations(home: Path) -> list[Generation]:
+    """Read what an earlier search has found."""
+    return [Generation(**values) for values in json.loads((home / _TUNING_FILE).read_text())]

@@ -1,6 +1,7 @@
 """From a name, a run folder or a checkpoint to a controller, and to the physics that it knows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +25,10 @@ class ControllerChoice:
 
     spec: str
     """What the user calls it."""
-    checkpoint: dict[str, Any] | None
+    checkpoint: dict[str, Any] | None = None
     """What is loaded of a trained one."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """Those of a classical one that are not its defaults."""
 
     def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
         """Take from a controller's training what the user has not set.
@@ -66,7 +69,7 @@ class ControllerChoice:
         if self.spec == "zero":
             return Zero()
         kind = PurePursuit if self.spec == "pure-pursuit" else Stanley
-        return kind(path, scene.vehicle)
+        return kind(path, scene.vehicle, **self.parameters)
 
 
 def choose_controller(spec: str) -> ControllerChoice:

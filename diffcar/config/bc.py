@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import pydantic
 from pydantic import Field
 
 from diffcar.config.record import DemonstrationConfig
@@ -53,3 +54,13 @@ class TrainBCConfig(TrainingConfig):
     """How the expert is recorded, and the network in DAgger rounds."""
     train: CloneConfig = CloneConfig()
     evaluation: CloneEvaluationConfig = CloneEvaluationConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _every_round_has_a_pass(self) -> "TrainBCConfig":
+        passes, rounds = self.train.num_updates, self.train.dagger_rounds
+        if passes <= rounds:
+            raise ValueError(
+                f"train.num_updates {passes} is too few for one pass in each of the {rounds + 1} "
+                f"rounds that train.dagger_rounds {rounds} makes"
+            )
+        return self

@@ -108,18 +108,18 @@ class CompareConfig(SceneConfig):
     """Every method is trained or tuned once with each."""
     threshold: Positive = 0.02
     """Cross-track RMSE on the suite whose cost is told for each method [m]."""
-    num_snapshots: Annotated[int, Field(ge=2, le=200)] = 40
+    num_snapshots: Annotated[int, Field(ge=2, le=200)] = 30
     """Points on the learning curve of a training."""
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
     loss: LossConfig = LossConfig()
-    e2e: TrainConfig = TrainConfig(num_updates=400, decay_updates=400)
+    e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300)
     """Training through the physics."""
-    ppo: PPOConfig = PPOConfig(num_updates=1200)
+    ppo: PPOConfig = PPOConfig(num_updates=800)
     """Reinforcement learning."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     """Recordings of the experts."""
-    bc: CloneConfig = CloneConfig(num_updates=100, dagger_rounds=3)
+    bc: CloneConfig = CloneConfig(num_updates=80, dagger_rounds=3)
     """Behaviour cloning; passes are those of each round, and the rounds those of `dagger-e2e`."""
     tuning: TuningConfig = TuningConfig()
     suite: SuiteConfig = SuiteConfig()

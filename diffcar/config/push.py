@@ -88,7 +88,7 @@ class PushTrainConfig(Section):
 class PushEvaluationConfig(Section):
     """How training is judged, always without gradients."""
 
-    unseen_paths: list[str] = Field(default=["slalom", "circle"])
+    unseen_paths: list[str] = Field(default=["slalom", "figure-eight"])
     """Paths pushed along before and after training that training has not seen."""
     interval: Count = 10
     """Updates between judgements on the training path."""

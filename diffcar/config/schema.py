@@ -122,9 +122,9 @@ class ControllerConfig(Section):
 class LossConfig(Section):
     """Weights of the loss terms; a weight of zero leaves a term out."""
 
-    cross_track: NonNegative = 100.0
+    cross_track: NonNegative = 700.0
     """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
-    cross_track_scale: Positive = 0.02
+    cross_track_scale: Positive = 0.003
     """Offset beyond which the cross-track cost grows linearly [m]."""
     heading: NonNegative = 0.005
     """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
@@ -156,17 +156,19 @@ class UpdatesConfig(Section):
 class TrainConfig(UpdatesConfig):
     """The optimisation through the physics."""
 
-    num_updates: Count = 50
+    num_updates: Count = 100
     """Optimiser steps."""
     num_envs: Count = 24
     """Cars simulated in parallel."""
-    horizon: Count = 56
+    horizon: Count = 24
     """Control steps in a rollout."""
+    episode_updates: Count = 8
+    """Updates in a row in which a car drives on from where it was before it starts afresh."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     learning_rate: Positive = 0.01
     """Adam's step size at its highest."""
-    decay_updates: Count = 50
+    decay_updates: Count = 100
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
     Not tied to `num_updates`, so that a run can be extended exactly."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02

@@ -71,7 +71,7 @@ class GenesisCar:
 
     def reset(self, start: StartState) -> None:
         """Place the cars on the road with their wheels rolling; begins a new graph."""
-        self._place(*self._rolling(start))
+        self._place(*self.rolling(start))
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
         """Place the cars anywhere, differentiably; begins a new graph.
@@ -104,7 +104,7 @@ class GenesisCar:
             cars: Their indices, shape (K,).
             start: Where they begin, each field with K entries.
         """
-        qpos, velocity = self._rolling(start)
+        qpos, velocity = self.rolling(start)
         with torch.no_grad():
             self.entity.set_qpos(qpos, envs_idx=cars, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity, envs_idx=cars)
@@ -185,8 +185,15 @@ class GenesisCar:
                 self.step()
             self.rest_height = float(self.read().qpos[0, 2])
 
-    def _rolling(self, start: StartState) -> tuple[Tensor, Tensor]:
-        """Return positions and velocities of cars on the road whose wheels roll."""
+    def rolling(self, start: StartState) -> tuple[Tensor, Tensor]:
+        """Return the generalised positions and velocities with which `reset` places cars.
+
+        Args:
+            start: Where they begin, each field with K entries.
+
+        Returns:
+            As the engine orders them, shapes (K, 13) and (K, 12).
+        """
         num_cars = len(start.speed)
         qpos = torch.zeros(num_cars, self.entity.n_qs, dtype=self.dtype, device=self.device)
         qpos[:, :2] = start.position

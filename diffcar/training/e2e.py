@@ -17,7 +17,7 @@ from diffcar.losses import advance_reference, tracking_loss_terms
 from diffcar.path import ReferencePath
 from diffcar.rollout import Trajectory, rollout
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import CarState, StartState
 from diffcar.starts import draw_starts
 from diffcar.training.updates import (
     AccumulatedGradient,
@@ -29,13 +29,16 @@ from diffcar.training.updates import (
 
 __all__ = ["E2ETrainer", "TrainStep"]
 
+# Further off the path there is nothing to learn that a fresh start would not teach better [m].
+_LOST_CROSS_TRACK = 0.5
+
 
 @dataclass
 class E2ETrainer:
     """An optimisation in progress: everything that an exact continuation needs.
 
-    Rollouts start afresh in each update, from a distribution seeded by the update's number, so the
-    weights, Adam's moments and the number of updates done are the whole state.
+    Fresh starts are seeded by the update's number, so the weights, Adam's moments, the number of
+    updates done and where the cars are by then are the whole state.
 
     Args:
         config: The run's configuration.
@@ -51,6 +54,7 @@ class E2ETrainer:
     num_updates_done: int = 0
     optimizer: GuardedOptimizer = field(init=False)
     step_type: ClassVar[type[Step]] = TrainStep
+    _reached: "_Reached | None" = None
 
     def __post_init__(self) -> None:
         self.optimizer = GuardedOptimizer(
@@ -116,6 +120,7 @@ class E2ETrainer:
             "optimizer": self.optimizer.adam.state_dict(),
             "num_updates_done": self.num_updates_done,
             "num_skipped_in_a_row": self.optimizer.num_skipped_in_a_row,
+            "reached": None if self._reached is None else vars(self._reached),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -124,6 +129,7 @@ class E2ETrainer:
         self.optimizer.adam.load_state_dict(state["optimizer"])
         self.num_updates_done = state["num_updates_done"]
         self.optimizer.num_skipped_in_a_row = state["num_skipped_in_a_row"]
+        self._reached = None if state["reached"] is None else _Reached(**state["reached"])
 
     def _spot_check(self) -> float:
         """Compare the gradient at hand with a difference of two more rollouts.
@@ -134,11 +140,10 @@ class E2ETrainer:
         if train.truncation_length not in (None, train.horizon):
             return math.nan
         parameters = list(self.controller.network.parameters())
-        seed = _seed_of_update(self.config.seed, self.num_updates_done)
+        arc_length, start = self._starts()
 
         def loss() -> Tensor:
-            arc_length, start = self.draw_starts(seed)
-            self.scene.reset(start)
+            self.scene.resume(start)
             trajectory = rollout(
                 self.scene, self.controller, self.path, train.horizon, arc_length_hint=arc_length
             )
@@ -154,11 +159,10 @@ class E2ETrainer:
     def _accumulate_gradient(self) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
         train = self.config.train
-        seed = _seed_of_update(self.config.seed, self.num_updates_done)
-        arc_length, start = self.draw_starts(seed)
+        arc_length, start = self._starts()
         timed_arc_length = arc_length
         gradient = AccumulatedGradient()
-        self.scene.reset(start)
+        self.scene.resume(start)
         for length in _segments(train.horizon, train.truncation_length):
             began = time.perf_counter()
             try:
@@ -180,7 +184,27 @@ class E2ETrainer:
             # Backward has rewound the simulator: it continues from the values it had reached.
             arc_length = trajectory.arc_length[-1].detach()
             self.scene.resume(trajectory.final_state)
+        self._reached = None if gradient.defect else _Reached.of(trajectory)
         return gradient
+
+    def _starts(self) -> tuple[Tensor, CarState]:
+        """Return where the next update begins: where the last one ended, or afresh.
+
+        Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
+        has lost the path.
+        """
+        seed = _seed_of_update(self.config.seed, self.num_updates_done)
+        arc_length, start = self.draw_starts(seed)
+        qpos, velocity = self.scene.rolling(start)
+        if self._reached is not None:
+            car = torch.arange(self.scene.num_envs, device=qpos.device)
+            is_due = (car + self.num_updates_done) % self.config.train.episode_updates == 0
+            end = math.inf if self.path.closed else self.path.length - self._reach
+            is_fresh = is_due | self._reached.is_lost | (self._reached.arc_length > end)
+            arc_length = torch.where(is_fresh, arc_length, self._reached.arc_length)
+            qpos = torch.where(is_fresh[:, None], qpos, self._reached.qpos)
+            velocity = torch.where(is_fresh[:, None], velocity, self._reached.velocity)
+        return arc_length, self.scene.describe(qpos, velocity)
 
     def loss_terms(
         self, trajectory: Trajectory, timed_arc_length: Tensor
@@ -214,9 +238,14 @@ class E2ETrainer:
             self.path,
             self.config.start,
             num_cars=self.scene.num_envs,
-            reach=self.config.train.horizon * self.scene.dt * self.config.path.top_speed,
+            reach=self._reach,
             generator=torch.Generator().manual_seed(seed),
         )
+
+    @property
+    def _reach(self) -> float:
+        """Return how far a car can come in an update [m]."""
+        return self.config.train.horizon * self.scene.dt * self.config.path.top_speed
 
     def _learning_rate(self) -> float:
         """Return the cosine-decayed step size of the next update."""
@@ -226,6 +255,27 @@ class E2ETrainer:
             decay_updates=train.decay_updates,
             highest=train.learning_rate,
             final_ratio=train.final_learning_rate_ratio,
+        )
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """Where the cars were after an update."""
+
+    qpos: Tensor
+    velocity: Tensor
+    arc_length: Tensor
+    is_lost: Tensor
+
+    @classmethod
+    def of(cls, trajectory: Trajectory) -> "_Reached":
+        """Return the end of a rollout."""
+        state = trajectory.final_state
+        return cls(
+            qpos=state.qpos.detach().clone(),
+            velocity=state.dofs_velocity.detach().clone(),
+            arc_length=trajectory.arc_length[-1].detach(),
+            is_lost=trajectory.cross_track_error[-1].detach().abs() > _LOST_CROSS_TRACK,
         )
 
 

@@ -62,7 +62,7 @@ def test_a_short_run_is_reported_and_leaves_a_folder_to_go_on_with(tmp_path: Pat
     assert len(errors) == 5
     assert sorted(errors)[2] < 0.1
     assert [score["is_unseen"] for score in result["scores"]] == [False, True]
-    assert "never trained on" in done.stdout
+    assert "circle, unseen" in done.stdout
     checkpoint = torch.load(tmp_path / "r" / "checkpoints" / "last.pt", weights_only=True)
     assert checkpoint["trainer"]["num_updates_done"] == 2
     for name in ("training", "push-0-random", "push-1-circle"):

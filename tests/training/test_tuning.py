@@ -1,0 +1,91 @@
+"""The search for the classical controllers' parameters: within ranges, repeatable, and of use."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from diffcar.config import PathConfig, SceneConfig, TuningConfig
+from diffcar.controllers import Stanley
+from diffcar.drive import drive
+from diffcar.path import load_path
+from diffcar.sim.mujoco_car import MuJoCoCar
+from diffcar.sim.scene import build_mujoco_scene
+from diffcar.suite import car_figures
+from diffcar.training.tuning import CLASSICAL, Generation, tune
+
+PATH = load_path(PathConfig(source="double-lane-change"))
+CONFIG = TuningConfig(num_generations=2, num_candidates=8, duration=3.0)
+BAD = {"gain": 0.2, "softening": 8.0, "yaw_damping": 0.0, "slip_gain": 0.01, "speed_lead": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices so small are slower where threads wait for each other on busy cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def cars() -> MuJoCoCar:
+    """Two cars for each of eight candidates."""
+    return build_mujoco_scene(SceneConfig(), num_envs=16, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def found(cars: MuJoCoCar) -> list[Generation]:
+    """What a search for Stanley's parameters comes to."""
+    return list(tune("stanley", cars, PATH, CONFIG, seed=3))
+
+
+def rmse_with(parameters: dict[str, float], cars: MuJoCoCar) -> float:
+    """Return the RMSE of one car from rest and one flying from half-way [m]."""
+    is_standing = torch.arange(cars.num_envs) % 2 == 0
+    half_way = torch.full_like(is_standing, PATH.length / 2, dtype=PATH.dtype)
+    driven = drive(
+        cars,
+        Stanley(PATH, cars.vehicle, **parameters),
+        PATH,
+        is_standing=is_standing,
+        arc_length=torch.where(is_standing, 0.0, half_way),
+        max_time=CONFIG.duration,
+    )
+    return float(car_figures(driven, PATH).cross_track_rmse[:2].square().mean().sqrt())
+
+
+def test_what_is_found_beats_a_bad_choice_and_is_what_it_is_said_to_be(
+    cars: MuJoCoCar, found: list[Generation]
+) -> None:
+    """Driven again, the best parameters have the RMSE that the search names."""
+    best = found[-1]
+    assert rmse_with(best.parameters, cars) == pytest.approx(best.cross_track_rmse_m, rel=1e-9)
+    assert best.cross_track_rmse_m < 0.5 * rmse_with(BAD, cars)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_the_best_never_gets_worse_within_the_ranges(
+    name: str, cars: MuJoCoCar, found: list[Generation]
+) -> None:
+    """For every controller and parameter; costs add up."""
+    ranges = CLASSICAL[name][1]
+    search = found if name == "stanley" else list(tune(name, cars, PATH, CONFIG, seed=0))
+    assert [generation.number for generation in search] == [1, 2]
+    assert search[1].cross_track_rmse_m <= search[0].cross_track_rmse_m < 0.1
+    assert search[1].num_env_steps > search[0].num_env_steps >= 16
+    assert search[0].num_env_steps <= 16 * round(CONFIG.duration / cars.dt)
+    assert search[1].seconds > search[0].seconds
+    for generation in search:
+        assert generation.parameters.keys() == ranges.keys()
+        for parameter, value in generation.parameters.items():
+            assert ranges[parameter][0] <= value <= ranges[parameter][1], parameter
+
+
+def test_the_seed_decides(cars: MuJoCoCar, found: list[Generation]) -> None:
+    """The same one finds the same parameters, another one others."""
+    again = next(tune("stanley", cars, PATH, CONFIG, seed=3))
+    other = next(tune("stanley", cars, PATH, CONFIG, seed=4))
+    assert again.parameters == found[0].parameters
+    assert again.cross_track_rmse_m == found[0].cross_track_rmse_m
+    assert other.parameters != found[0].parameters
