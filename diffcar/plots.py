@@ -77,8 +77,16 @@ def plot_drive(
     _save(figure, file)
 
 
+_TOLD_BY_METHODS = {
+    "gradient_norm": ("gradient norm", "before clipping"),
+    "clipped_gradient_norm": ("gradient norm", "after clipping"),
+    "validation_loss": ("loss", "on held-out episodes"),
+    "action_std": ("of the actions", "standard deviation"),
+}
+
+
 def plot_training(metrics_file: Path, file: Path) -> None:
-    """Draw loss, gradient norm and evaluations of a run from its `metrics.csv`.
+    """Draw loss, evaluations and what else a method tells of a run from its `metrics.csv`.
 
     Args:
         metrics_file: The run's metrics.
@@ -87,7 +95,7 @@ def plot_training(metrics_file: Path, file: Path) -> None:
     with metrics_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     figure = _figure(10, 7)
-    loss, norm, rmse = figure.subplots(3, 1, sharex=True)
+    loss, other, rmse = figure.subplots(3, 1, sharex=True)
     terms = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
     for name in terms:
         label = "total" if name == "loss" else name.removeprefix("loss_")
@@ -95,14 +103,15 @@ def plot_training(metrics_file: Path, file: Path) -> None:
         _curve(loss, rows, name, label=label, **style)
     loss.set_ylabel("loss")
     loss.legend(loc="upper right", ncols=3, fontsize="small")
-    _curve(norm, rows, "gradient_norm", label="before clipping", linewidth=1.2)
-    _curve(norm, rows, "clipped_gradient_norm", label="after clipping", linewidth=1.2)
-    norm.set_ylabel("gradient norm")
-    norm.legend(loc="upper right", fontsize="small")
+    for name, (quantity, label) in _TOLD_BY_METHODS.items():
+        if any(row.get(name) for row in rows):
+            _curve(other, rows, name, label=label, linewidth=1.2)
+            other.set_ylabel(quantity)
+            other.legend(loc="upper right", fontsize="small")
     _curve(rmse, rows, "eval_cross_track_rmse_m", factor=1e3, marker="o", color="tab:red")
     rmse.set_ylabel("cross-track RMSE in\nplain physics [mm]")
     rmse.set_xlabel("update")
-    for axes in (loss, norm, rmse):
+    for axes in (loss, other, rmse):
         if axes.lines:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)

@@ -112,7 +112,9 @@ def car_figures(driven: Drive, path: ReferencePath) -> CarFigures:
     trajectory = driven.trajectory
     distance = trajectory.distance
     error = trajectory.cross_track_error.abs()
-    is_lost = (error > LOST_CROSS_TRACK).cummax(0).values
+    # Who has arrived drives on until the others have, too; what becomes of it does not count.
+    has_arrived = (distance > driven.goal_distance).cummax(0).values
+    is_lost = ((error > LOST_CROSS_TRACK) & ~has_arrived).cummax(0).values
     error = torch.where(is_lost, LOST_CROSS_TRACK, error)
     skip_distance = min(_SKIP_DISTANCE, path.length / 4)
     is_driven = (distance >= skip_distance) & (distance <= driven.goal_distance)

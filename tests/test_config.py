@@ -7,13 +7,13 @@ import yaml
 
 from diffcar.config import (
     CheckGradConfig,
-    FrankaTestConfig,
     CompareConfig,
+    FrankaTestConfig,
     RecordConfig,
-    TrainBCConfig,
-    TrainPPOConfig,
     SimulateConfig,
+    TrainBCConfig,
     TrainE2EConfig,
+    TrainPPOConfig,
     TrainPushConfig,
     dump_config,
     load_config,

@@ -1,4 +1,4 @@
-"""The suite: figures that are those of the metrics, the same trials for everybody, honest losses."""
+"""The suite: figures as those of the metrics, the same trials for everybody, honest losses."""
 
 import dataclasses
 import math

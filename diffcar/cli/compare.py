@@ -135,4 +135,6 @@ def _split(given: str, config: CompareConfig) -> tuple[str, Path]:
         )
     if method not in config.methods:
         raise typer.BadParameter(f"--load {given!r}: {method} is not among the methods compared")
-    return method, Path(run)
+    from diffcar.training.run_folder import RunFolder
+
+    return method, RunFolder.open(Path(run)).path

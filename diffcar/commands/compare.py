@@ -11,11 +11,12 @@ from diffcar.commands.compare_training import (
     Learner,
     TrainingStopped,
     Workshop,
-    learner_of,
+    loaded_learner,
     prepare,
 )
 from diffcar.commands.contestants import Driver, entrants_of
 from diffcar.commands.events import Stage
+from diffcar.commands.train_ppo import load_ppo_trainer
 from diffcar.commands.training import Event
 from diffcar.comparison import Comparison, CurvePoint, DrivenTrack, Score
 from diffcar.config import CompareConfig, DisturbanceConfig, dump_config
@@ -26,6 +27,7 @@ from diffcar.sim.contract import CarScene
 from diffcar.sim.scene import build_mujoco_scene, build_scene
 from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.suite import CARS_EACH, SuiteFigures, drive_entrants
+from diffcar.training.checkpoint import load_checkpoint
 from diffcar.training.run_folder import RunFolder, new_name
 
 __all__ = ["CompareResult", "run"]
@@ -79,6 +81,8 @@ def run(
             is missing, or the simulator refuses.
     """
     began = time.perf_counter()
+    loaded = loaded or {}
+    _check_what_is_needed_later(config, loaded)
     vehicle = load_vehicle(config.model)
     paths = _suite_paths(config, vehicle)
     folder = resume or out or new_name("compare")
@@ -87,11 +91,11 @@ def run(
         make_folder(folder)
     text = dump_config(config)
     write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
-    workshop = Workshop(config, vehicle, verbose, on_event)
+    workshop = Workshop(config, vehicle, verbose, on_event, loaded)
     result = CompareResult(folder, Comparison(config.threshold))
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
     try:
-        learners = _learners(workshop, folder, loaded or {})
+        learners = _learners(workshop, folder)
     except TrainingStopped:
         result.is_interrupted = True
         return result
@@ -107,6 +111,14 @@ def run(
     return result
 
 
+def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
+    """Complain now of what would otherwise be missed after hours of training."""
+    for run in loaded.values():
+        load_checkpoint(RunFolder.open(run).path)
+    if "ppo" in config.methods and "ppo" not in loaded:
+        load_ppo_trainer()
+
+
 def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]:
     """Load the paths of the suite, each under a name of its own."""
     paths: list[ReferencePath] = []
@@ -118,16 +130,15 @@ def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]
     return paths
 
 
-def _learners(workshop: Workshop, folder: Path, loaded: Mapping[str, Path]) -> list[Learner]:
+def _learners(workshop: Workshop, folder: Path) -> list[Learner]:
     """Train, tune or load everything that is compared, clones last since they need an expert."""
     config = workshop.config
     learners = []
     for method in sorted(config.methods, key=lambda name: "-e2e" in name or name.startswith("bc")):
-        if method in loaded:
-            scene = workshop.cars(16)
-            learners.append(learner_of(loaded[method], method, config.seeds[0], scene))
-            continue
-        learners += [prepare(workshop, folder, method, seed) for seed in config.seeds]
+        if method in workshop.loaded:
+            learners.append(loaded_learner(workshop, method))
+        else:
+            learners += [prepare(workshop, folder, method, seed) for seed in config.seeds]
     return learners
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from diffcar.commands.contestants import Driver, TunedDriver, network_of
 from diffcar.commands.controller_choice import ControllerChoice, choose_controller
 from diffcar.commands.events import Stage
 from diffcar.commands.train_bc import ExpertCollector
+from diffcar.commands.train_ppo import load_ppo_trainer
 from diffcar.commands.training import Course, Event
 from diffcar.comparison import Contestant
 from diffcar.config import (
@@ -39,7 +40,7 @@ from diffcar.training.session import TrainingSession
 from diffcar.training.trainer import Trainer
 from diffcar.training.tuning import CLASSICAL, Generation, tune
 
-__all__ = ["Learner", "TrainingStopped", "Workshop", "prepare"]
+__all__ = ["Learner", "TrainingStopped", "Workshop", "loaded_learner", "prepare"]
 
 ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
 
@@ -71,17 +72,25 @@ class Workshop:
         vehicle: The car.
         verbose: Whether Genesis may log to the terminal.
         on_event: Told of every scene and everything that trainings tell.
+        loaded: Runs by method that are taken as they are instead of trained.
     """
 
     config: CompareConfig
     vehicle: Vehicle
     verbose: bool
     on_event: Callable[[Event], None]
-    _scenes: dict[tuple[int, bool], GenesisCar] = field(default_factory=dict)
+    loaded: Mapping[str, Path] = field(default_factory=dict)
+    _scenes: dict[tuple[int, bool, bool], GenesisCar] = field(default_factory=dict)
 
-    def cars(self, num_envs: int, *, differentiable: bool = False) -> GenesisCar:
+    def judged_cars(self) -> GenesisCar:
+        """Return the cars that trainings are judged with, which none has on the road meanwhile."""
+        return self.cars(_NUM_JUDGED_CARS, are_judged=True)
+
+    def cars(
+        self, num_envs: int, *, differentiable: bool = False, are_judged: bool = False
+    ) -> GenesisCar:
         """Return a scene of so many cars."""
-        key = (num_envs, differentiable)
+        key = (num_envs, differentiable, are_judged)
         if key not in self._scenes:
             kind = "differentiable" if differentiable else "plain"
             self.on_event(Stage(f"building a {kind} scene of {num_envs} cars"))
@@ -97,7 +106,7 @@ class Workshop:
     def course(self, seed: int) -> Course:
         """Return the training path of a seed."""
         path = load_path(self.config.path, seed=seed, max_curvature=self.vehicle.max_curvature)
-        judged = self.cars(_NUM_JUDGED_CARS)
+        judged = self.judged_cars()
         return Course(self.vehicle, path.to(judged.dtype, judged.device), [])
 
 
@@ -123,7 +132,7 @@ def prepare(workshop: Workshop, folder: Path, method: str, seed: int) -> Learner
         session.train()
         if not session.trainer.is_finished:
             raise TrainingStopped
-    return learner_of(home, method, seed, workshop.cars(_NUM_JUDGED_CARS))
+    return _learner_of(home, method, seed, workshop.judged_cars())
 
 
 def run_name(method: str, seed: int) -> str:
@@ -131,18 +140,18 @@ def run_name(method: str, seed: int) -> str:
     return f"{method}-{seed}"
 
 
-def learner_of(run: Path, method: str, seed: int, scene: GenesisCar) -> Learner:
-    """Return what a finished run came to.
-
-    Args:
-        run: The run folder.
-        method: One of `METHODS`.
-        seed: Of the training.
-        scene: Whose number format the networks are to have.
+def loaded_learner(workshop: Workshop, method: str) -> Learner:
+    """Return what a run that the user named came to.
 
     Raises:
         CheckpointError: If it is none.
     """
+    scene = workshop.judged_cars()
+    return _learner_of(workshop.loaded[method], method, workshop.config.seeds[0], scene)
+
+
+def _learner_of(run: Path, method: str, seed: int, scene: GenesisCar) -> Learner:
+    """Return what a finished run came to, its networks in a scene's number format."""
     last = load_checkpoint(RunFolder.open(run).checkpoints / "last.pt")
     history: list[tuple[int, float, int, Driver]] = []
     for file in sorted((run / "checkpoints").glob("at-*.pt")):
@@ -157,7 +166,7 @@ def learner_of(run: Path, method: str, seed: int, scene: GenesisCar) -> Learner:
 def _session(workshop: Workshop, home: Path, method: str, seed: int) -> TrainingSession:
     """Set up the training of a network, from where an earlier session left it."""
     config, course = workshop.config, workshop.course(seed)
-    judged = workshop.cars(_NUM_JUDGED_CARS)
+    judged = workshop.judged_cars()
     controller = build_tracking_mlp(
         config.controller,
         course.path,
@@ -167,7 +176,8 @@ def _session(workshop: Workshop, home: Path, method: str, seed: int) -> Training
         seed=seed,
     )
     is_new = not (home / "checkpoints" / "last.pt").is_file()
-    folder = RunFolder.create(home, method) if is_new else RunFolder.open(home)
+    # An earlier session may have been ended between making the folder and its first checkpoint.
+    folder = RunFolder.make(home) if is_new else RunFolder.open(home)
     trainer, seconds = _trainer(workshop, folder, method, seed, course, controller)
     session = TrainingSession(folder, trainer, judged, on_event=workshop.on_event)
     session.train_seconds = seconds
@@ -193,10 +203,9 @@ def _trainer(
         cars = workshop.cars(e2e.train.num_envs, differentiable=True)
         return E2ETrainer(e2e, cars, course.path, controller), 0.0
     if method == "ppo":
-        from diffcar.training.ppo import PPOTrainer
-
         ppo = _settings(config, TrainPPOConfig, seed, config.ppo)
-        return PPOTrainer(ppo, workshop.cars(ppo.train.num_envs), course.path, controller), 0.0
+        cars = workshop.cars(ppo.train.num_envs)
+        return load_ppo_trainer()(ppo, cars, course.path, controller), 0.0
     style, _, expert = method.partition("-")
     rounds = config.bc.dagger_rounds if style == "dagger" else 0
     clone = config.bc.model_copy(
@@ -211,7 +220,7 @@ def _trainer(
         folder,
         workshop.cars(config.demonstrations.num_episodes),
         course,
-        _expert(folder.path.parent, expert, seed),
+        _expert(workshop.loaded, folder.path.parent, expert, seed),
         controller,
         workshop.on_event,
     )
@@ -220,9 +229,9 @@ def _trainer(
     return BCTrainer(bc, controller, demonstrations, collect), time.perf_counter() - began
 
 
-def _expert(folder: Path, name: str, seed: int) -> ControllerChoice:
-    """Return the expert that was trained or tuned with the same seed."""
-    home = folder / run_name(name, seed)
+def _expert(loaded: Mapping[str, Path], folder: Path, name: str, seed: int) -> ControllerChoice:
+    """Return the expert that was loaded, or trained or tuned with the same seed."""
+    home = loaded.get(name, folder / run_name(name, seed))
     if name not in CLASSICAL:
         return choose_controller(str(home))
     if not (home / _TUNING_FILE).is_file():

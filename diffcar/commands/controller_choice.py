@@ -9,7 +9,12 @@ from diffcar.config import CLASSICAL_CONTROLLERS, SceneConfig, check_controller
 from diffcar.controllers import Controller, PurePursuit, Stanley, Zero
 from diffcar.path import ReferencePath
 from diffcar.sim.contract import CarScene
-from diffcar.training.checkpoint import config_values, load_checkpoint, restore_tracking_mlp
+from diffcar.training.checkpoint import (
+    config_values,
+    load_checkpoint,
+    require_car,
+    restore_tracking_mlp,
+)
 from diffcar.training.run_folder import newest_run
 
 __all__ = ["ControllerChoice", "choose_controller", "newest_or_classical"]
@@ -86,7 +91,11 @@ def choose_controller(spec: str) -> ControllerChoice:
     """
     check_controller(spec)
     is_classical = spec in CLASSICAL_CONTROLLERS
-    return ControllerChoice(spec, None if is_classical else load_checkpoint(Path(spec)))
+    if is_classical:
+        return ControllerChoice(spec)
+    checkpoint = load_checkpoint(Path(spec))
+    require_car(checkpoint)
+    return ControllerChoice(spec, checkpoint)
 
 
 def newest_or_classical() -> tuple[str, str]:

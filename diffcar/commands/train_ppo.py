@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diffcar.commands.events import Stage
 from diffcar.commands.training import (
@@ -20,7 +21,27 @@ from diffcar.sim.scene import build_scene
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import TrainingSession
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from diffcar.training.ppo import PPOTrainer
+
+__all__ = ["load_ppo_trainer", "run"]
+
+
+def load_ppo_trainer() -> type["PPOTrainer"]:
+    """Return the trainer, which is imported only where it is needed.
+
+    Raises:
+        ConfigError: If rsl-rl-lib is missing.
+    """
+    try:
+        from diffcar.training.ppo import PPOTrainer
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"PPO needs rsl-rl-lib, and {error.name!r} is not installed",
+            hint="pip install 'rsl-rl-lib>=5,<6', or leave PPO out of a comparison: "
+            "--set 'methods=[e2e, stanley]'",
+        ) from None
+    return PPOTrainer
 
 
 def run(
@@ -50,13 +71,7 @@ def run(
             unusable, or the simulator refuses.
     """
     began = time.perf_counter()
-    try:
-        from diffcar.training.ppo import PPOTrainer
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"PPO needs rsl-rl-lib, and {error.name!r} is not installed",
-            hint="pip install 'rsl-rl-lib>=5,<6', or install diffcar as diffcar[ppo]",
-        ) from None
+    trainer_type = load_ppo_trainer()
     checkpoint = open_checkpoint(resume, "ppo")
     if resume is None and out is not None:
         RunFolder.require_free(out)
@@ -80,7 +95,7 @@ def run(
         device=scene.device,
         seed=config.seed,
     )
-    trainer = PPOTrainer(config, scene, course.path, controller)
+    trainer = trainer_type(config, scene, course.path, controller)
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-ppo")
     session = TrainingSession(folder, trainer, plain, on_event=on_event)
     if checkpoint is not None:

@@ -131,4 +131,6 @@ class CompareConfig(SceneConfig):
             raise ValueError(f"{', '.join(needs_e2e)} cannot be had without the method e2e")
         if len(set(self.methods)) < len(self.methods) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a method or a seed is named twice")
+        if "ppo" in self.methods and self.loss.time_indexed:
+            raise ValueError("PPO has no reward for loss.time_indexed; leave the method ppo out")
         return self

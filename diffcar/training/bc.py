@@ -155,7 +155,8 @@ class BCTrainer:
         self._student.network.load_state_dict(state["student"])
         self._best_weights = state["best_weights"]
         self._adam.load_state_dict(state["optimizer"])
-        self._scaling = _Scaling(**state["scaling"])
+        device = self._data.observation.device  # checkpoints are loaded to the CPU
+        self._scaling = _Scaling(**{k: v.to(device) for k, v in state["scaling"].items()})
         for name in _COUNTERS:
             setattr(self, name, state[name])
 

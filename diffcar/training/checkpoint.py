@@ -29,6 +29,7 @@ __all__ = [
     "checkpoint_content",
     "config_values",
     "load_checkpoint",
+    "require_car",
     "require_method",
     "restore_network",
     "restore_tracking_mlp",
@@ -167,6 +168,22 @@ def require_method(content: Mapping[str, Any], method: str) -> None:
         )
 
 
+def require_car(content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose controller does not drive a car.
+
+    Args:
+        content: A loaded checkpoint.
+
+    Raises:
+        CheckpointError: If it pushes a soft body.
+    """
+    if content["method"] == "push":
+        raise CheckpointError(
+            "this controller pushes a soft body and cannot drive a car",
+            hint="give a run of train-e2e, train-bc or train-ppo",
+        )
+
+
 def restore_tracking_mlp(
     content: Mapping[str, Any],
     path: ReferencePath,
@@ -189,11 +206,6 @@ def restore_tracking_mlp(
     Raises:
         CheckpointError: If the weights do not fit the configuration stored with them.
     """
-    if content["method"] == "push":
-        raise CheckpointError(
-            "this controller pushes a soft body and cannot drive a car",
-            hint="give a run of train-e2e, train-bc or train-ppo",
-        )
     config = ControllerConfig.model_validate(config_values(content)["controller"])
     network = restore_network(content, config).to(dtype=dtype, device=device)
     return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
@@ -211,8 +223,10 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
     """
     network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
     try:
-        network.load_state_dict(content["network"])
-    except (RuntimeError, TypeError, AttributeError) as error:
+        weights = content["network"]
+        # In the precision of the training, or loading would round to 32 bits.
+        network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError, StopIteration) as error:
         first_line = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
     return network

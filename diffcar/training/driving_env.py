@@ -46,6 +46,7 @@ class DrivingEnv(VecEnv):
         self.cfg = config
         self.num_envs = scene.num_envs
         self.device = scene.device
+        self.dtype = scene.dtype
         self.max_episode_length = max(1, round(config.train.episode_duration / scene.dt))
         self.generator = torch.Generator()
         self._scene = scene

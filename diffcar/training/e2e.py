@@ -86,10 +86,11 @@ class E2ETrainer:
             GradientError: If it is one too many in a row to be skipped.
         """
         self.optimizer.adam.zero_grad(set_to_none=True)
-        gradient = self._accumulate_gradient()
+        arc_length, start = self._starts()
+        gradient = self._accumulate_gradient(arc_length, start)
         interval = self.config.train.gradient_check_interval
         if interval and self.num_updates_done % interval == 0 and gradient.defect is None:
-            gradient.error = self._spot_check()
+            gradient.error = self._spot_check(arc_length, start)
         step = self.optimizer.update(
             gradient,
             iteration=self.num_updates_done + 1,
@@ -129,10 +130,13 @@ class E2ETrainer:
         self.optimizer.adam.load_state_dict(state["optimizer"])
         self.num_updates_done = state["num_updates_done"]
         self.optimizer.num_skipped_in_a_row = state["num_skipped_in_a_row"]
-        self._reached = None if state["reached"] is None else _Reached(**state["reached"])
+        self._reached = None
+        if state["reached"] is not None:
+            device = self.scene.device  # checkpoints are loaded to the CPU
+            self._reached = _Reached(**{k: v.to(device) for k, v in state["reached"].items()})
 
-    def _spot_check(self) -> float:
-        """Compare the gradient at hand with a difference of two more rollouts.
+    def _spot_check(self, arc_length: Tensor, start: CarState) -> float:
+        """Compare the gradient at hand with a difference of two more rollouts from its start.
 
         Where the graph is cut the gradient is not that of the whole rollout: it is not checked.
         """
@@ -140,7 +144,6 @@ class E2ETrainer:
         if train.truncation_length not in (None, train.horizon):
             return math.nan
         parameters = list(self.controller.network.parameters())
-        arc_length, start = self._starts()
 
         def loss() -> Tensor:
             self.scene.resume(start)
@@ -156,10 +159,9 @@ class E2ETrainer:
         except SimulationError:
             return math.inf
 
-    def _accumulate_gradient(self) -> AccumulatedGradient:
+    def _accumulate_gradient(self, arc_length: Tensor, start: CarState) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
         train = self.config.train
-        arc_length, start = self._starts()
         timed_arc_length = arc_length
         gradient = AccumulatedGradient()
         self.scene.resume(start)

@@ -184,6 +184,8 @@ def _build_ppo(config: TrainPPOConfig, env: DrivingEnv, controller: TrackingMLP)
     critic = MLPModel(
         observation, _GROUPS, "critic", 1, config.controller.hidden_sizes, activation="elu"
     )
+    # They come in 32 bits, whatever the observations have.
+    actor, critic = actor.to(env.dtype), critic.to(env.dtype)
     storage = RolloutStorage(
         "rl", env.num_envs, train.num_steps, observation, [env.num_actions], str(env.device)
     )

@@ -41,6 +41,15 @@ class RunFolder:
         """
         path = path or new_name(command)
         cls.require_free(path)
+        return cls.make(path)
+
+    @classmethod
+    def make(cls, path: Path) -> "RunFolder":
+        """Make a folder, or what an earlier attempt to make it has left out.
+
+        Raises:
+            OutputError: If it cannot be made.
+        """
         run = cls(path)
         try:
             for folder in (run.checkpoints, run.plots, run.tensorboard):

@@ -49,6 +49,9 @@ def diffcar(*arguments: str, cwd: Path, timeout: float = 900) -> subprocess.Comp
         ["record", "--help"],
         ["franka-test", "--help"],
         ["check-grad", "--help"],
+        ["train-bc", "--help"],
+        ["train-ppo", "--help"],
+        ["compare", "--help"],
         ["--version"],
     ],
 )
@@ -94,6 +97,29 @@ USAGE_ERRORS = {
     "wheels of a soft body": ["check-grad", "--entity", "mpm", "--wheels"],
     "an entity of no kind": ["check-grad", "--entity", "gas"],
     "a rollout of no steps": ["check-grad", "--set", "certificate.horizons=[0]"],
+    "a column of no name": ["train-bc", "--data", "track.csv", "--column", "x_m"],
+    "a column from nothing": ["train-bc", "--data", "track.csv", "--column", "=x"],
+    "an expert that is nobody": ["train-bc", "--expert", "telepathy"],
+    "more rounds than passes": ["train-bc", "--dagger-rounds", "3", "--set", "train.num_updates=3"],
+    "JSON over the demonstrations": ["train-bc", "--data", "track.csv", "--json", "track.csv"],
+    "cloning that goes on with nothing": ["train-bc", "--resume", "nowhere"],
+    "a setting of another method": ["train-ppo", "--set", "train.horizon=64"],
+    "a discount of one": ["train-ppo", "--set", "train.discount=1.0"],
+    "a loss that is no reward": ["train-ppo", "--set", "loss.time_indexed=1"],
+    "reinforcement that goes on with nothing": ["train-ppo", "--resume", "nowhere"],
+    "a suite that is missing": ["compare", "--suite", "nowhere.yaml"],
+    "a suite with an unknown key": ["compare", "--suite", "suite.yaml"],
+    "a suite of an unknown path": ["compare", "--set", "suite.paths=[{source: eight}]"],
+    "a suite that is a table": ["compare", "--suite", "track.csv"],
+    "an unknown method": ["compare", "--set", "methods=[e2e, telepathy]"],
+    "a run of an unknown method": ["compare", "--load", "telepathy=runs/a"],
+    "a run of a method that is tuned": ["compare", "--load", "stanley=runs/a"],
+    "a run of no method": ["compare", "--load", "runs/a"],
+    "a run of a method left out": ["compare", "--set", "methods=[ppo]", "--load", "e2e=runs/a"],
+    "a run that is missing": ["compare", "--load", "e2e=nowhere"],
+    "a comparison that is none": ["compare", "--resume", "."],
+    "a quick one that goes on": ["compare", "--resume", ".", "--quick"],
+    "clones without their expert": ["compare", "--set", "methods=[bc-e2e]"],
 }
 
 
@@ -101,6 +127,7 @@ USAGE_ERRORS = {
 def test_usage_error_is_explained_without_torch(case: str, tmp_path: Path) -> None:
     """Exit code 2, words on stderr, nothing on stdout, no traceback, no heavy import."""
     (tmp_path / "track.csv").write_text("x,y\n0,0\n1,0\n2,0\n3,0\n")
+    (tmp_path / "suite.yaml").write_text("paths: [{source: sine}]\nwind: 3\n")
     done = _with_forbidden_imports(USAGE_ERRORS[case], tmp_path)
     assert done.returncode == 2, done.stderr
     assert "rror" in done.stderr
@@ -328,6 +355,15 @@ def test_training_resumes_bit_for_bit_and_its_run_drives(tmp_path: Path) -> None
     driven = diffcar("simulate", "--json", "-", "--set", "max_time=0.2", cwd=tmp_path)
     assert driven.returncode == 0, driven.stderr
     assert json.loads(driven.stdout)["controller"] == str(Path("runs") / "parts")
+
+
+def test_demonstrations_that_are_missing_are_named(tmp_path: Path) -> None:
+    """Before a simulator starts."""
+    done = diffcar("train-bc", "--data", "nowhere.csv", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "'nowhere.csv' cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.genesis

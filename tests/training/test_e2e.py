@@ -1,5 +1,6 @@
 """The end-to-end trainer: it learns, cuts graphs where told, and survives bad numbers."""
 
+import io
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from diffcar.errors import GradientError
 from diffcar.path import load_path
 from diffcar.sim.car import GenesisCar
 from diffcar.tracking import compute_error_state
-from diffcar.training.e2e import E2ETrainer, draw_starts
+from diffcar.training.e2e import E2ETrainer, _seed_of_update
 
 pytestmark = pytest.mark.genesis
 
@@ -91,6 +92,59 @@ def test_non_finite_updates_are_skipped_counted_and_named(
         differentiable_car.scene.reset()
 
 
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_cars_that_drive_on_are_taken_up_exactly(
+    differentiable_car: GenesisCar, stop_after: int
+) -> None:
+    """Four updates in a row equal some, saved, and the rest in a new trainer, bit for bit."""
+    overrides = ("train.num_updates=4", "train.episode_updates=2")
+    whole = make_trainer(differentiable_car, *overrides)
+    expected = [step.loss for step in whole.train()]
+    stopped = make_trainer(differentiable_car, *overrides)
+    found = [step.loss for step in stopped.train(stop_after)]
+    stream = io.BytesIO()
+    torch.save(stopped.state_dict(), stream)
+    stream.seek(0)
+    resumed = make_trainer(differentiable_car, *overrides, "controller.hidden_sizes=[64, 64]")
+    resumed.load_state_dict(torch.load(stream, weights_only=True))
+    found += [step.loss for step in resumed.train()]
+    assert found == expected
+    for name, weight in whole.controller.network.state_dict().items():
+        assert torch.equal(weight, resumed.controller.network.state_dict()[name]), name
+
+
+def test_cars_drive_on_from_where_they_were(differentiable_car: GenesisCar) -> None:
+    """Half of them in every second update, the others afresh; all afresh where none drives on."""
+    trainer = make_trainer(
+        differentiable_car, "train.episode_updates=2", "train.gradient_check_interval=0"
+    )
+    trainer.update()
+    reached = differentiable_car.read().position.detach().clone()
+    arc_length, start = trainer._starts()
+    drives_on = (start.position - reached).norm(dim=-1) < 1e-9
+    # After one update the odd ones are due.
+    assert drives_on.tolist() == [True, False, True, False]
+    errors = compute_error_state(trainer.path, start, arc_length)
+    assert torch.allclose(errors.arc_length, arc_length, atol=0.05)
+    fresh = make_trainer(differentiable_car, "train.episode_updates=1")
+    fresh.update()
+    _, start = fresh._starts()
+    _, drawn = fresh.draw_starts(_seed_of_update(fresh.config.seed, 1))
+    assert torch.equal(start.position, drawn.position)
+
+
+def test_the_spot_check_is_of_the_rollout_that_gave_the_gradient(
+    differentiable_car: GenesisCar,
+) -> None:
+    """Also where the cars drive on, and stand elsewhere by the time of the check."""
+    trainer = make_trainer(
+        differentiable_car, "train.episode_updates=2", "train.gradient_check_interval=1"
+    )
+    assert max(trainer.update().gradient_error for _ in range(3)) < 0.01
+    # The gradient is still there; from where the cars are now it would be another.
+    assert trainer._spot_check(*trainer._starts()) > 0.1
+
+
 def test_step_size_decays_by_a_half_cosine(differentiable_car: GenesisCar) -> None:
     """From its highest, through the middle, to its lowest, and no further."""
     trainer = make_trainer(differentiable_car, "train.decay_updates=10")
@@ -107,9 +161,9 @@ def test_starts_are_within_their_offsets_and_depend_on_the_seed(
     """Offsets within their limits, standing cars at rest, the draw repeatable."""
     trainer = make_trainer(differentiable_car, "start.standing_fraction=1")
     path, config = trainer.path, trainer.config
-    arc_length, start = draw_starts(path, config, 5, differentiable_car)
-    again, _ = draw_starts(path, config, 5, differentiable_car)
-    other, _ = draw_starts(path, config, 6, differentiable_car)
+    arc_length, start = trainer.draw_starts(5)
+    again, _ = trainer.draw_starts(5)
+    other, _ = trainer.draw_starts(6)
     assert torch.equal(arc_length, again)
     assert not torch.equal(arc_length, other)
     assert torch.count_nonzero(start.speed) == 0

@@ -30,7 +30,9 @@ def content(seed: int = 0, **changes: object) -> dict[str, object]:
     config = TrainE2EConfig(seed=seed)
     driver = build_tracking_mlp(config.controller, PATH, VEHICLE, dtype=torch.float32, seed=seed)
     return {
-        **checkpoint_content(config, {"network": driver.network.state_dict(), "step": 3}, 0.5),
+        **checkpoint_content(
+            config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
+        ),
         **changes,
     }
 
