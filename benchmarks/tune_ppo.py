@@ -2,8 +2,8 @@
 
 The defaults of `diffcar train-ppo` were chosen by it. For each variant: control steps and seconds
 of training until the cross-track RMSE on the training path is first below 20, 5 and 2 mm, and the
-median RMSE of the last evaluations. Run: `python benchmarks/tune_ppo.py [seconds for each]`
-(fifteen variants of 40 s take twelve minutes on two cores).
+median RMSE of the last evaluations. Run: `python benchmarks/tune_ppo.py [control steps for each]`
+(fifteen variants of 250,000 steps take about seven minutes on one core).
 """
 
 import statistics
@@ -44,7 +44,7 @@ THRESHOLDS = (0.02, 0.005, 0.002)
 _EVALUATION_STEPS = 200
 
 
-def main(seconds: float) -> None:
+def main(num_steps: float) -> None:
     """Print a row for each variant."""
     scenes: dict[int, GenesisCar] = {}
     print(
@@ -62,7 +62,7 @@ def main(seconds: float) -> None:
         controller = build_tracking_mlp(config.controller, path, vehicle, dtype=scene.dtype)
         trainer = PPOTrainer(config, scene, path, controller)
         spent, reached, errors = 0.0, {}, []
-        while spent < seconds:
+        while trainer.num_env_steps < num_steps:
             began = time.perf_counter()
             trainer.update()
             spent += time.perf_counter() - began
@@ -97,4 +97,4 @@ def _rmse(scene: GenesisCar, trainer: PPOTrainer) -> float:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 40.0)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 250_000)

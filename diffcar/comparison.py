@@ -93,8 +93,8 @@ class MethodSummary:
     num_seeds: int
     """Trainings."""
     rmse_m: dict[tuple[str, str], float]
-    """Mean cross-track RMSE by engine and condition [m]; a car that loses the path counts as one
-    metre off from then on."""
+    """Mean cross-track RMSE by engine and condition [m]; a car that loses the path, or does
+    not arrive in time, counts as one metre off."""
     rmse_deviation_m: dict[tuple[str, str], float]
     """Standard deviation of that over the seeds [m]."""
     lost: dict[tuple[str, str], float]

@@ -5,9 +5,9 @@ import math
 __all__ = ["count", "millimetres", "number", "times"]
 
 
-def number(value: float) -> str:
-    """Return three significant digits, `-` for what is not finite."""
-    if not math.isfinite(value):
+def number(value: float | None) -> str:
+    """Return three significant digits, `-` for what is missing or not finite."""
+    if value is None or not math.isfinite(value):
         return "-"
     if value == 0 or 1e-3 <= abs(value) < 999.5:
         return f"{value:.3g}"

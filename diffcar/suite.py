@@ -32,14 +32,14 @@ class SuiteFigures:
     """How well a controller drove a path, both cars together."""
 
     cross_track_rmse_m: float
-    """Root mean square of the cross-track error [m]; a car that loses the path counts as one metre
-    off from then on."""
+    """Root mean square of the cross-track error [m]; a car that loses the path, or does not arrive
+    in time, counts as one metre off."""
     cross_track_max_m: float
     """Largest absolute value [m], at most one metre."""
     speed_rmse_mps: float
-    """Root mean square of the speed error of what was driven [m/s]."""
+    """Root mean square of the speed error [m/s]; NaN if a car failed."""
     lost: float
-    """Share of the cars that lost the path or never came past the first metres."""
+    """Share of the cars that lost the path or did not arrive in time."""
 
 
 @dataclass(frozen=True)
@@ -97,35 +97,40 @@ class CarFigures:
     cross_track_max: Tensor
     """As in `SuiteFigures` [m]."""
     speed_rmse: Tensor
-    """As in `SuiteFigures` [m/s]; NaN for a car that drove nothing."""
+    """As in `SuiteFigures` [m/s]; NaN for a car that failed."""
     is_lost: Tensor
-    """Whether the car lost the path, or never came past the first metres."""
+    """Whether the car failed: lost the path, or did not arrive in time."""
 
 
-def car_figures(driven: Drive, path: ReferencePath) -> CarFigures:
+def car_figures(driven: Drive, path: ReferencePath, *, must_arrive: bool = True) -> CarFigures:
     """Return how well each car drove.
+
+    A car that fails counts as one metre off all the way: where it failed, and how long the others
+    were on the road after that, would otherwise decide on its figures.
 
     Args:
         driven: A finished drive.
         path: What was followed.
+        must_arrive: Whether a car that is not at its goal in the end has failed, too; a crawling
+            one tracks very well.
     """
     trajectory = driven.trajectory
     distance = trajectory.distance
     error = trajectory.cross_track_error.abs()
     # Who has arrived drives on until the others have, too; what becomes of it does not count.
     has_arrived = (distance > driven.goal_distance).cummax(0).values
-    is_lost = ((error > LOST_CROSS_TRACK) & ~has_arrived).cummax(0).values
-    error = torch.where(is_lost, LOST_CROSS_TRACK, error)
+    has_lost_path = ((error > LOST_CROSS_TRACK) & ~has_arrived).any(0)
     skip_distance = min(_SKIP_DISTANCE, path.length / 4)
-    is_driven = (distance >= skip_distance) & (distance <= driven.goal_distance)
-    counted = is_driven | is_lost
-    never_moved = ~counted.any(0)
+    counted = (distance >= skip_distance) & (distance <= driven.goal_distance) & ~has_arrived
+    failed = has_lost_path | ~counted.any(0)
+    if must_arrive:
+        failed = failed | ~has_arrived[-1]
     largest = torch.where(counted, error, 0.0).amax(0)
     return CarFigures(
-        cross_track_rmse=torch.where(never_moved, LOST_CROSS_TRACK, _rms(error, counted)),
-        cross_track_max=torch.where(never_moved, LOST_CROSS_TRACK, largest),
-        speed_rmse=_rms(trajectory.speed_error, is_driven & ~is_lost),
-        is_lost=is_lost[-1] | never_moved,
+        cross_track_rmse=torch.where(failed, LOST_CROSS_TRACK, _rms(error, counted)),
+        cross_track_max=torch.where(failed, LOST_CROSS_TRACK, largest),
+        speed_rmse=torch.where(failed, torch.nan, _rms(trajectory.speed_error, counted)),
+        is_lost=failed,
     )
 
 

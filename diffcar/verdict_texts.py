@@ -5,6 +5,7 @@ import math
 from diffcar.comparison import Comparison, MethodSummary
 from diffcar.numerals import count, millimetres, number
 from diffcar.verdicts import (
+    CLASSICAL,
     Verdicts,
     expert_of,
     judge,
@@ -96,7 +97,7 @@ def _tell_classical(comparison: Comparison, verdicts: Verdicts) -> list[str]:
     ratio = verdicts.e2e_over_best_classical
     if not math.isfinite(ratio) or ratio <= 0:
         return []
-    best = next(s.method for s in ranking(comparison) if s.method in ("stanley", "pure-pursuit"))
+    best = next(s.method for s in ranking(comparison) if s.method in CLASSICAL)
     if ratio < 1:
         return [
             f"{best}, the best tuned controller, is off by {number(1 / ratio)} times e2e's RMSE."
@@ -115,6 +116,8 @@ def _tell_clones(comparison: Comparison, verdicts: Verdicts) -> list[str]:
     if math.isfinite(share):
         if share < 0:
             told.append("DAgger is worse than behaviour cloning alone: it widens the gap to e2e.")
+        elif share > 1:
+            told.append("DAgger more than closes the gap between bc-e2e and e2e.")
         else:
             told.append(f"DAgger closes {100 * share:.0f} % of the gap between bc-e2e and e2e.")
     return told

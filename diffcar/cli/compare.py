@@ -1,5 +1,6 @@
 """`diffcar compare`, as the terminal sees it."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -64,11 +65,12 @@ def compare(
             overrides=overrides or (),
             flags=flags,
         )
-        for source in (config.path.source, *(path.source for path in config.suite.paths)):
+        sources = (config.path.source, *(path.source for path in config.suite.paths))
+        for source in sources:
             check_path_source(source)
         runs = dict(_split(given, config) for given in load or ())
         sink = JsonSink(json_target)
-        inputs = (config.path.source, config.model, config_file, suite, resume, *runs.values())
+        inputs = (*sources, config.model, config_file, suite, resume, *runs.values())
         check_outputs(
             [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
         )
@@ -90,9 +92,9 @@ def compare(
         for line in result.notes:
             note(line)
         if result.is_interrupted:
-            note(f"stopped; go on with: diffcar compare --resume {result.folder}")
+            note(f"stopped; go on with: {command.resume_command(result.folder, runs)}")
             raise typer.Exit(EXIT_INTERRUPTED)
-        files = write_results(result, config, " ".join(["diffcar", *sys.argv[1:]]))
+        files = write_results(result, config, shlex.join(["diffcar", *sys.argv[1:]]))
         show_comparison(result.comparison, sink.console())
         sink.console().print(
             f"{result.wall_seconds:.0f} s in all; open {files.report}",

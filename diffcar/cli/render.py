@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from diffcar.numerals import number
+
 if TYPE_CHECKING:
     from diffcar.commands.simulate import SimulateResult
     from diffcar.commands.train_e2e import TrainE2EResult
@@ -185,12 +187,3 @@ def loss_curve(losses: Sequence[float], width: int) -> str:
     plotext.xlabel("update of this session")
     plotext.plot([x for x, _ in finite], [y for _, y in finite], marker="braille")
     return str(plotext.build())
-
-
-def number(value: float | None) -> str:
-    """Return three to four significant digits."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.4g}" if abs(value) >= 1e3 else f"{value:.3g}"
-    return f"{value:.2e}"

@@ -64,7 +64,7 @@ def training_sink(
         inputs: Others.
     """
     sink = JsonSink(target)
-    read = (config.path.source, config.model, *inputs)
+    read = (config.path.source, config.model, *config.evaluation.unseen_paths, *inputs)
     check_outputs([sink.file] if sink.file else [], inputs=[Path(given) for given in read if given])
     return sink
 

@@ -1,5 +1,6 @@
 """`diffcar compare`: is training through the physics worth it?"""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,22 +16,23 @@ from diffcar.commands.compare_training import (
     prepare,
 )
 from diffcar.commands.contestants import Driver, entrants_of
+from diffcar.commands.controller_choice import choose_controller
 from diffcar.commands.events import Stage
 from diffcar.commands.train_ppo import load_ppo_trainer
 from diffcar.commands.training import Event
 from diffcar.comparison import Comparison, CurvePoint, DrivenTrack, Score
 from diffcar.config import CompareConfig, DisturbanceConfig, dump_config
 from diffcar.drive import Drive
+from diffcar.errors import ConfigError
 from diffcar.files import make_folder, write_atomically
 from diffcar.path import ReferencePath, load_path
 from diffcar.sim.contract import CarScene
 from diffcar.sim.scene import build_mujoco_scene, build_scene
 from diffcar.sim.vehicle import Vehicle, load_vehicle
 from diffcar.suite import CARS_EACH, SuiteFigures, drive_entrants
-from diffcar.training.checkpoint import load_checkpoint
 from diffcar.training.run_folder import RunFolder, new_name
 
-__all__ = ["CompareResult", "run"]
+__all__ = ["CompareResult", "resume_command", "run"]
 
 # Drivers on the road at once: enough to share the cost of a step, few enough to build quickly.
 _DRIVERS_AT_ONCE = 32
@@ -91,6 +93,7 @@ def run(
         make_folder(folder)
     text = dump_config(config)
     write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
+    on_event(Stage(f"comparing in {folder}; if interrupted: {resume_command(folder, loaded)}"))
     workshop = Workshop(config, vehicle, verbose, on_event, loaded)
     result = CompareResult(folder, Comparison(config.threshold))
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
@@ -111,10 +114,33 @@ def run(
     return result
 
 
+def resume_command(folder: Path, loaded: Mapping[str, Path]) -> str:
+    """Return what goes on with a comparison, which does not store the runs that it was given.
+
+    Args:
+        folder: Of the comparison.
+        loaded: Runs by method.
+    """
+    runs = [f"--load={method}={run}" for method, run in loaded.items()]
+    return shlex.join(["diffcar", "compare", "--resume", str(folder), *runs])
+
+
 def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
     """Complain now of what would otherwise be missed after hours of training."""
-    for run in loaded.values():
-        load_checkpoint(RunFolder.open(run).path)
+    for method, run in loaded.items():
+        choice = choose_controller(str(RunFolder.open(run).path))
+        wanted = method if method in ("e2e", "ppo") else "bc"
+        trained_by = choice.checkpoint["method"] if choice.checkpoint else wanted
+        if trained_by != wanted:
+            raise ConfigError(
+                f"--load {method}={run}: the run was trained by train-{trained_by}",
+                hint=f"give one of train-{wanted}",
+            )
+        if differences := choice.differences(config):
+            raise ConfigError(
+                f"--load {method}={run}: {'; '.join(differences)}",
+                hint="compare in the physics of that training, by --set",
+            )
     if "ppo" in config.methods and "ppo" not in loaded:
         load_ppo_trainer()
 

@@ -49,7 +49,18 @@ class ControllerChoice:
         trained = config_values(self.checkpoint)
         adopted = {key: trained[key] for key in _PHYSICS if key not in config.model_fields_set}
         config = config.model_copy(update=adopted)
-        return config, [
+        return config, self.differences(config)
+
+    def differences(self, config: SceneConfig) -> list[str]:
+        """Tell in what the physics differs from that of the controller's training.
+
+        Args:
+            config: The physics to drive in.
+        """
+        if self.checkpoint is None:
+            return []
+        trained = config_values(self.checkpoint)
+        return [
             f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
             for key in _PHYSICS
             if (value := getattr(config, key)) != trained[key]

@@ -164,12 +164,18 @@ def run(
         seed=config.seed,
     )
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-bc")
-    folder.write_config(config)
     collect = ExpertCollector(config, folder, scene, course, expert, controller, on_event)
-    trainer = BCTrainer(config, controller, demonstrations or collect(0), collect)
+    recording_began = time.perf_counter()
+    if demonstrations is None:
+        demonstrations = collect(0)
+    recording_seconds = time.perf_counter() - recording_began
+    trainer = BCTrainer(config, controller, demonstrations, collect)
     session = TrainingSession(folder, trainer, plain, on_event=on_event)
+    # Recording is part of what a clone costs; a checkpoint knows it already.
+    session.train_seconds = recording_seconds
     if checkpoint is not None:
         session.restore(checkpoint)
+    folder.write_config(config)
     notes += trainer.demonstrations.notes
     for note in notes:
         on_event(Warned(note))

@@ -210,15 +210,16 @@ def _score(
         plot_drive(driven, path, session.folder.plots / f"drive-{number}-{path.name}.png")
         if not is_training_path:
             for start, selected in (("standing", is_standing), ("flying", ~is_standing)):
-                result.scores.append(PathScore(path.name, start, _metrics_of(driven, selected)))
+                metrics = _metrics_of(driven, path, selected)
+                result.scores.append(PathScore(path.name, start, metrics))
 
 
-def _metrics_of(driven: Drive, selected: torch.Tensor) -> TrackingMetrics:
+def _metrics_of(driven: Drive, path: ReferencePath, selected: torch.Tensor) -> TrackingMetrics:
     """Return the metrics of some of the cars, after the first two metres."""
     return tracking_metrics(
         driven.trajectory.select(selected),
         goal_distance=driven.goal_distance[selected],
-        skip_distance=_SKIP_DISTANCE,
+        skip_distance=min(_SKIP_DISTANCE, path.length / 4),
     )
 
 

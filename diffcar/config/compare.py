@@ -115,7 +115,7 @@ class CompareConfig(SceneConfig):
     loss: LossConfig = LossConfig()
     e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300)
     """Training through the physics."""
-    ppo: PPOConfig = PPOConfig(num_updates=800)
+    ppo: PPOConfig = PPOConfig(num_updates=1200)
     """Reinforcement learning."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     """Recordings of the experts."""
@@ -131,6 +131,11 @@ class CompareConfig(SceneConfig):
             raise ValueError(f"{', '.join(needs_e2e)} cannot be had without the method e2e")
         if len(set(self.methods)) < len(self.methods) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a method or a seed is named twice")
+        cut = self.e2e.truncation_length
+        if cut is not None and cut > self.e2e.horizon:
+            raise ValueError(
+                f"e2e.truncation_length {cut} is longer than e2e.horizon {self.e2e.horizon}"
+            )
         if "ppo" in self.methods and self.loss.time_indexed:
             raise ValueError("PPO has no reward for loss.time_indexed; leave the method ppo out")
         return self

@@ -26,7 +26,7 @@ class PPOConfig(UpdatesConfig):
     """Rounds of driving and learning."""
     checkpoint_interval: Count = 25
     """Updates between saves of the last checkpoint."""
-    num_envs: Count = 128
+    num_envs: Count = 64
     """Cars simulated in parallel."""
     num_steps: Count = 16
     """Control steps of each car in an update."""
@@ -54,6 +54,16 @@ class PPOConfig(UpdatesConfig):
     """Standard deviation of the normalised actions before the first update."""
     max_gradient_norm: Positive = 1.0
     """The gradients of actor and critic are scaled down to this norm."""
+
+    @pydantic.model_validator(mode="after")
+    def _batches_have_rows(self) -> "PPOConfig":
+        num_rows = self.num_envs * self.num_steps
+        if num_rows < max(2, self.num_mini_batches):
+            raise ValueError(
+                f"num_envs {self.num_envs} times num_steps {self.num_steps} is too little for "
+                f"num_mini_batches {self.num_mini_batches}"
+            )
+        return self
 
 
 class PPOEvaluationConfig(EvaluationConfig):

@@ -179,7 +179,7 @@ class TrainConfig(UpdatesConfig):
     """Updates with a non-finite loss or gradient in a row before the run is given up."""
     gradient_check_interval: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     """Updates between checks of the gradient against a finite difference along one direction, which
-    costs two plain rollouts; 0 for none."""
+    costs two to four plain rollouts; 0 for none."""
 
 
 class EvaluationConfig(Section):

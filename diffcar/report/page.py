@@ -20,7 +20,7 @@ __all__ = ["write_report"]
 _DEFINITIONS = {
     "cross-track RMSE": "Root mean square of the distance to the left or right of the path, from "
     "past the first metres to the goal, over two cars: one starts at rest, one at speed. A car "
-    "that is more than a metre off has lost the path and counts as one metre off from then on.",
+    "that is ever more than a metre off, or does not arrive in time, counts as one metre off.",
     "training": "Wall time and control steps of the training itself. Evaluations do not count, nor "
     "does the training of an expert that a clone learns from.",
     "conditions": "Disturbances that no controller was trained or tuned with, each alone; all "

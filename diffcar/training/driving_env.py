@@ -48,7 +48,7 @@ class DrivingEnv(VecEnv):
         self.device = scene.device
         self.dtype = scene.dtype
         self.max_episode_length = max(1, round(config.train.episode_duration / scene.dt))
-        self.generator = torch.Generator()
+        self.generator = torch.Generator().manual_seed(config.seed)
         self._scene = scene
         self._path = path
         self._controller = controller

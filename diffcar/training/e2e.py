@@ -136,7 +136,7 @@ class E2ETrainer:
             self._reached = _Reached(**{k: v.to(device) for k, v in state["reached"].items()})
 
     def _spot_check(self, arc_length: Tensor, start: CarState) -> float:
-        """Compare the gradient at hand with a difference of two more rollouts from its start.
+        """Compare the gradient at hand with differences of further rollouts from its start.
 
         Where the graph is cut the gradient is not that of the whole rollout: it is not checked.
         """

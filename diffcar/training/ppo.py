@@ -1,5 +1,6 @@
 """Training by proximal policy optimisation, for comparison: rsl-rl-lib's, on our cars."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from diffcar.config import TrainPPOConfig
 from diffcar.controllers import TrackingMLP
+from diffcar.errors import SimulationError
 from diffcar.path import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.training.driving_env import DrivingEnv
@@ -89,13 +91,22 @@ class PPOTrainer:
             yield self.update()
 
     def update(self) -> PPOStep:
-        """Drive for a while, then learn from it."""
+        """Drive for a while, then learn from it.
+
+        Raises:
+            SimulationError: If a reward is not finite: what is learnt from it would be lost for good.
+        """
         seed = (self.config.seed * 1_000_003 + self.num_updates_done) % 2**63
         torch.manual_seed(seed)
         self.env.generator.manual_seed(seed)
         began = time.perf_counter()
         mean_reward = self._drive()
         driven = time.perf_counter()
+        if not math.isfinite(mean_reward):
+            raise SimulationError(
+                f"update {self.num_updates_done + 1}: the reward is {mean_reward}",
+                hint="lower train.learning_rate, or use more substeps or --precision 64",
+            )
         terms = self.ppo.update()
         learnt = time.perf_counter()
         self.num_updates_done += 1

@@ -147,7 +147,7 @@ class TrainingSession:
             reach = max(path.length - duration * top_speed, path.length / 4)
         arc_length = index / plain.num_envs * reach
         speed = path.sample(arc_length).speed
-        skip_distance = min(_SKIP_DISTANCE, duration * top_speed / 4)
+        skip_distance = min(_SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         with torch.no_grad():
             plain.reset(
                 starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
@@ -193,7 +193,8 @@ class TrainingSession:
             self.on_event(Evaluated(iteration, metrics))
             score = self._score(metrics)
             is_first = not (self.folder.checkpoints / "best.pt").exists()
-            if is_first or score < self.best_score:
+            # While none has a score, the latest stand for the run, not the untrained ones.
+            if is_first or score <= self.best_score:
                 self.best_score = score
                 self._save("best")
             if self.config.evaluation.keep_snapshots:
