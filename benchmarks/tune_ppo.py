@@ -26,7 +26,7 @@ from diffcar.training.ppo import PPOTrainer
 VARIANTS = (
     "",
     "train.num_envs=32",
-    "train.num_envs=64",
+    "train.num_envs=128",
     "train.num_envs=256",
     "train.num_envs=512",
     "train.num_steps=8",

@@ -33,8 +33,8 @@ __all__ = ["CertificateRow", "Certifier", "certify_scene"]
 
 OnStep = Callable[[CarState, ErrorState], None]
 
-# Only what the physics carries: terms on the action itself would drown a wrong gradient. And squared
-# up to centimetres: training's bend at 3 mm would cost the differences, not the gradient, digits.
+# Only what the physics carries: terms on the action itself would drown a wrong gradient. Squared
+# up to centimetres: training's bend at 3 mm would cost the differences digits, not the gradient.
 _LOSS = LossConfig(cross_track=100.0, cross_track_scale=0.02, effort=0.0, smoothness=0.0)
 # Norms of the directions, so that one sweep of step sizes suits all parameters.
 _HEIGHT_SHARE = 1e-3

@@ -94,7 +94,7 @@ class PPOTrainer:
         """Drive for a while, then learn from it.
 
         Raises:
-            SimulationError: If a reward is not finite: what is learnt from it would be lost for good.
+            SimulationError: If a reward is not finite, before it spoils the weights.
         """
         seed = (self.config.seed * 1_000_003 + self.num_updates_done) % 2**63
         torch.manual_seed(seed)
