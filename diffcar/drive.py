@@ -28,6 +28,8 @@ class Drive:
     """The record."""
     goal_distance: Tensor
     """How far along the path each car was to come [m], shape (B,)."""
+    has_arrived: Tensor
+    """Whether each car had come that far by each step, shape (T, B)."""
 
 
 def drive(
@@ -40,6 +42,7 @@ def drive(
     cross_track: float = 0.0,
     heading: float = 0.0,
     max_time: float | None = None,
+    must_stay_finite: bool = True,
     on_step: Callable[[CarState, ErrorState], None] | None = None,
 ) -> Drive:
     """Drive each car once around a closed path, or to the end of an open one.
@@ -56,13 +59,15 @@ def drive(
         heading: Initial heading offset [rad].
         max_time: Simulated time after which the drive ends [s]; None allows half as long again as
             the reference speed needs.
+        must_stay_finite: Whether a state that is not finite ends everything, or is a car's own
+            affair, which has lost the path then.
         on_step: Called after each step.
 
     Returns:
         The record and the goals.
 
     Raises:
-        SimulationError: If the state of a car is no longer finite.
+        SimulationError: If the state of a car is no longer finite and must be.
     """
     if arc_length is None:
         arc_length = torch.zeros(len(is_standing), dtype=path.dtype, device=is_standing.device)
@@ -83,12 +88,13 @@ def drive(
     def is_over(state: CarState, errors: ErrorState) -> bool:
         if on_step is not None:
             on_step(state, errors)
-        if not bool(torch.isfinite(errors.cross_track_error).all()):
+        is_finite = torch.isfinite(errors.cross_track_error)
+        if must_stay_finite and not bool(is_finite.all()):
             raise SimulationError(
                 "the state of a car is no longer finite",
                 hint="use more substeps, a smaller dt, or --precision 64",
             )
-        is_lost = errors.cross_track_error.abs() > LOST_CROSS_TRACK
+        is_lost = (errors.cross_track_error.abs() > LOST_CROSS_TRACK) | ~is_finite
         return bool(((errors.arc_length >= goal_arc_length) | is_lost).all())
 
     with torch.no_grad():
@@ -101,7 +107,8 @@ def drive(
             arc_length_hint=arc_length,
             on_step=is_over,
         )
-    return Drive(trajectory, goal)
+    has_arrived = (trajectory.arc_length >= goal_arc_length).cummax(0).values
+    return Drive(trajectory, goal, has_arrived)
 
 
 def time_limit(path: ReferencePath) -> float:

@@ -42,15 +42,9 @@ class SuiteFigures:
     """Share of the cars that lost the path or did not arrive in time."""
 
 
-@dataclass(frozen=True)
-class Entrants:
-    """Controllers that are driven together."""
-
-    count: int
-    """How many they are."""
-    build: Callable[[ReferencePath, int], Sequence[tuple[Controller, int]]]
-    """Makes them for a path, given the number of cars of each: controllers with the number of their
-    cars, in the order of the entrants."""
+Entrants = Callable[[ReferencePath, int], Sequence[tuple[Controller, int]]]
+"""Makes the controllers that are driven together, given the path and the number of cars of each: a
+list of controllers with the number of their cars, in the order of the entrants."""
 
 
 def drive_entrants(
@@ -73,10 +67,8 @@ def drive_entrants(
     Returns:
         The figures of each entrant, and the drive of all cars, entrant by entrant.
 
-    Raises:
-        SimulationError: If the state of a car is no longer finite.
     """
-    team = ControllerTeam(entrants.build(path, CARS_EACH))
+    team = ControllerTeam(entrants(path, CARS_EACH))
     plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     driven = drive(
@@ -84,6 +76,7 @@ def drive_entrants(
         NoisyController(team, path, disturbance, sensors, cars_alike=CARS_EACH),
         path,
         is_standing=is_standing,
+        must_stay_finite=False,
     )
     return _figures(driven, path), driven
 
@@ -118,13 +111,14 @@ def car_figures(driven: Drive, path: ReferencePath, *, must_arrive: bool = True)
     distance = trajectory.distance
     error = trajectory.cross_track_error.abs()
     # Who has arrived drives on until the others have, too; what becomes of it does not count.
-    has_arrived = (distance > driven.goal_distance).cummax(0).values
-    has_lost_path = ((error > LOST_CROSS_TRACK) & ~has_arrived).any(0)
+    is_on_its_way = ~driven.has_arrived
+    is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
+    has_lost_path = (is_lost & is_on_its_way).any(0)
     skip_distance = min(_SKIP_DISTANCE, path.length / 4)
-    counted = (distance >= skip_distance) & (distance <= driven.goal_distance) & ~has_arrived
+    counted = (distance >= skip_distance) & is_on_its_way
     failed = has_lost_path | ~counted.any(0)
     if must_arrive:
-        failed = failed | ~has_arrived[-1]
+        failed = failed | is_on_its_way[-1]
     largest = torch.where(counted, error, 0.0).amax(0)
     return CarFigures(
         cross_track_rmse=torch.where(failed, LOST_CROSS_TRACK, _rms(error, counted)),

@@ -33,7 +33,15 @@ def tell(comparison: Comparison) -> list[str]:
         *_tell_clones(comparison, verdicts),
         *_tell_engines(comparison, verdicts),
         *_tell_robustness(comparison),
+        *_tell_seeds(comparison),
     ]
+
+
+def _tell_seeds(comparison: Comparison) -> list[str]:
+    """Warn where chance may have decided."""
+    summaries = comparison.summaries()
+    is_single = bool(summaries) and all(summary.num_seeds == 1 for summary in summaries)
+    return ["One seed decides nothing: trainings differ from seed to seed."] if is_single else []
 
 
 def _tell_best(comparison: Comparison) -> list[str]:
@@ -159,7 +167,7 @@ def _tell_robustness(comparison: Comparison) -> list[str]:
     return [
         f"Of the disturbances, {worst!r} harms {summary.method} the most: "
         f"{millimetres(rmse[worst])} mm, {number(ratio)} times its {_where(condition)} RMSE"
-        + (f", and {100 * lost:.0f} % of the drives lose the path." if lost > 0 else ".")
+        + (f", and {100 * lost:.0f} % of the drives fail." if lost > 0 else ".")
     ]
 
 

@@ -255,8 +255,7 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
         network(small),
     ]
     entrants = entrants_of(drivers, scene)
-    members = entrants.build(path, 2)
-    assert entrants.count == 7
+    members = entrants(path, 2)
     assert [count for _, count in members] == [4, 2, 4, 2, 2]
     kinds = ["ensemble", "ensemble", "stanley", "pure-pursuit", "ensemble"]
     assert [controller.name for controller, _ in members] == kinds

@@ -8,18 +8,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from diffcar.commands.compare_training import (
-    Learner,
-    TrainingStopped,
-    Workshop,
-    loaded_learner,
-    prepare,
-)
+from diffcar.commands.compare_training import TrainingStopped, loaded_learner, prepare
 from diffcar.commands.contestants import Driver, entrants_of
 from diffcar.commands.controller_choice import choose_controller
 from diffcar.commands.events import Stage
 from diffcar.commands.train_ppo import load_ppo_trainer
 from diffcar.commands.training import Event
+from diffcar.commands.workshop import Learner, Workshop
 from diffcar.comparison import Comparison, CurvePoint, DrivenTrack, Score
 from diffcar.config import CompareConfig, DisturbanceConfig, dump_config
 from diffcar.drive import Drive
@@ -97,6 +92,7 @@ def run(
     workshop = Workshop(config, vehicle, verbose, on_event, loaded)
     result = CompareResult(folder, Comparison(config.threshold))
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
+    result.notes += _trained_on(config)
     try:
         learners = _learners(workshop, folder)
     except TrainingStopped:
@@ -154,6 +150,20 @@ def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]
         path.name = f"{path.name} #{same + 1}" if same else path.name
         paths.append(path)
     return paths
+
+
+def _trained_on(config: CompareConfig) -> list[str]:
+    """Tell which paths of the suite are trained on, and therefore say less."""
+    roads = {(config.path.source, config.path.seed)}
+    if config.path.seed is None:
+        roads = {(config.path.source, seed) for seed in config.seeds}
+    if config.path.source != "random":
+        roads = {(config.path.source, None)}
+    return [
+        f"{path.source} is in the suite, and trained on as well"
+        for path in config.suite.paths
+        if (path.source, path.seed if path.source == "random" else None) in roads
+    ]
 
 
 def _learners(workshop: Workshop, folder: Path) -> list[Learner]:

@@ -1,20 +1,20 @@
 """Trains and tunes what `diffcar compare` compares, each in a run folder of its own."""
 
-import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from diffcar.commands.contestants import Driver, TunedDriver, network_of
+from diffcar.commands.compare_tuning import generations_of, is_tuned, tuned
+from diffcar.commands.contestants import Driver, network_of
 from diffcar.commands.controller_choice import ControllerChoice, choose_controller
 from diffcar.commands.events import Stage
 from diffcar.commands.train_bc import ExpertCollector
 from diffcar.commands.train_ppo import load_ppo_trainer
-from diffcar.commands.training import Course, Event
+from diffcar.commands.training import Course
+from diffcar.commands.workshop import NUM_JUDGED_CARS, Learner, Workshop, require_same
 from diffcar.comparison import Contestant
 from diffcar.config import (
     CompareConfig,
@@ -24,90 +24,27 @@ from diffcar.config import (
     TrainingConfig,
     TrainPPOConfig,
     UpdatesConfig,
+    read_yaml,
 )
 from diffcar.controllers import TrackingMLP, build_tracking_mlp
-from diffcar.files import write_atomically
-from diffcar.path import load_path
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.scene import build_scene
-from diffcar.sim.vehicle import Vehicle
-from diffcar.suite import CARS_EACH
 from diffcar.training.bc import BCTrainer
 from diffcar.training.checkpoint import load_checkpoint
 from diffcar.training.e2e import E2ETrainer
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import TrainingSession
 from diffcar.training.trainer import Trainer
-from diffcar.training.tuning import CLASSICAL, Generation, tune
+from diffcar.training.tuning import CLASSICAL
 
-__all__ = ["Learner", "TrainingStopped", "Workshop", "loaded_learner", "prepare"]
+__all__ = ["TrainingStopped", "loaded_learner", "prepare"]
 
 ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
 
-_NUM_JUDGED_CARS = 16
 _NEVER = 1_000_000
-_TUNING_FILE = "tuning.json"
 
 
 class TrainingStopped(Exception):  # noqa: N818 - it is no error
     """The user has ended a training before its last update."""
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A contestant, who drives for it in the end, and who drove on the way there."""
-
-    contestant: Contestant
-    driver: Driver
-    history: list[tuple[int, float, int, Driver]] = field(default_factory=list)
-    """Iteration, wall time [s], control steps, and who drove by then."""
-
-
-@dataclass
-class Workshop:
-    """The scenes that trainings share, each built when it is first needed.
-
-    Args:
-        config: The configuration of the comparison.
-        vehicle: The car.
-        verbose: Whether Genesis may log to the terminal.
-        on_event: Told of every scene and everything that trainings tell.
-        loaded: Runs by method that are taken as they are instead of trained.
-    """
-
-    config: CompareConfig
-    vehicle: Vehicle
-    verbose: bool
-    on_event: Callable[[Event], None]
-    loaded: Mapping[str, Path] = field(default_factory=dict)
-    _scenes: dict[tuple[int, bool, bool], GenesisCar] = field(default_factory=dict)
-
-    def judged_cars(self) -> GenesisCar:
-        """Return the cars that trainings are judged with, which none has on the road meanwhile."""
-        return self.cars(_NUM_JUDGED_CARS, are_judged=True)
-
-    def cars(
-        self, num_envs: int, *, differentiable: bool = False, are_judged: bool = False
-    ) -> GenesisCar:
-        """Return a scene of so many cars."""
-        key = (num_envs, differentiable, are_judged)
-        if key not in self._scenes:
-            kind = "differentiable" if differentiable else "plain"
-            self.on_event(Stage(f"building a {kind} scene of {num_envs} cars"))
-            self._scenes[key] = build_scene(
-                self.config,
-                num_envs=num_envs,
-                differentiable=differentiable,
-                vehicle=self.vehicle,
-                verbose=self.verbose,
-            )
-        return self._scenes[key]
-
-    def course(self, seed: int) -> Course:
-        """Return the training path of a seed."""
-        path = load_path(self.config.path, seed=seed, max_curvature=self.vehicle.max_curvature)
-        judged = self.judged_cars()
-        return Course(self.vehicle, path.to(judged.dtype, judged.device), [])
 
 
 def prepare(workshop: Workshop, folder: Path, method: str, seed: int) -> Learner:
@@ -125,12 +62,12 @@ def prepare(workshop: Workshop, folder: Path, method: str, seed: int) -> Learner
     """
     home = folder / run_name(method, seed)
     if method in CLASSICAL:
-        return _tuned(workshop, home, method, seed)
+        return tuned(workshop, home, method, seed)
     session = _session(workshop, home, method, seed)
     if not session.trainer.is_finished:
         workshop.on_event(Stage(f"training {method}, seed {seed}"))
-        session.train()
-        if not session.trainer.is_finished:
+        outcome = session.train()
+        if outcome.is_interrupted or not session.trainer.is_finished:
             raise TrainingStopped
     return _learner_of(home, method, seed, workshop.judged_cars())
 
@@ -184,6 +121,7 @@ def _session(workshop: Workshop, home: Path, method: str, seed: int) -> Training
     if is_new:
         folder.write_config(trainer.config)
     else:
+        require_same(home, read_yaml(home / "config.yaml"), trainer.config.model_dump(mode="json"))
         session.restore(load_checkpoint(home / "checkpoints" / "last.pt"))
     return session
 
@@ -234,9 +172,9 @@ def _expert(loaded: Mapping[str, Path], folder: Path, name: str, seed: int) -> C
     home = loaded.get(name, folder / run_name(name, seed))
     if name not in CLASSICAL:
         return choose_controller(str(home))
-    if not (home / _TUNING_FILE).is_file():
+    if not is_tuned(home):
         return choose_controller(name)
-    return ControllerChoice(name, parameters=_generations(home)[-1].parameters)
+    return ControllerChoice(name, parameters=generations_of(home)[-1].parameters)
 
 
 def _settings(
@@ -249,7 +187,7 @@ def _settings(
         update={
             "interval": _NEVER,
             "also_after": _snapshots(train.num_updates, config.num_snapshots),
-            "num_envs": _NUM_JUDGED_CARS,
+            "num_envs": NUM_JUDGED_CARS,
             "unseen_paths": [],
             "keep_snapshots": True,
         }
@@ -263,30 +201,3 @@ def _snapshots(num_updates: int, num_snapshots: int) -> list[int]:
     """Return updates that are spread evenly over the logarithm of the cost."""
     spread = np.geomspace(1, num_updates, num_snapshots)
     return sorted({int(update) for update in np.rint(spread)})
-
-
-def _tuned(workshop: Workshop, home: Path, method: str, seed: int) -> Learner:
-    """Search a classical controller's parameters, or read those that were found earlier."""
-    file = home / _TUNING_FILE
-    if not file.is_file():
-        workshop.on_event(Stage(f"tuning {method}, seed {seed}"))
-        path = workshop.course(seed).path
-        scene = workshop.cars(CARS_EACH * workshop.config.tuning.num_candidates)
-        rounds = [asdict(g) for g in tune(method, scene, path, workshop.config.tuning, seed=seed)]
-        home.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(rounds, indent=2) + "\n"
-        write_atomically(file, lambda target: target.write_text(text))
-    generations = _generations(home)
-    history: list[tuple[int, float, int, Driver]] = [
-        (g.number, g.seconds, g.num_env_steps, TunedDriver(method, g.parameters))
-        for g in generations
-    ]
-    last = generations[-1]
-    told = ", ".join(f"{name} {value:.4g}" for name, value in last.parameters.items())
-    contestant = Contestant(method, seed, told, last.seconds, last.num_env_steps)
-    return Learner(contestant, TunedDriver(method, last.parameters), history)
-
-
-def _generations(home: Path) -> list[Generation]:
-    """Read what an earlier search has found."""
-    return [Generation(**values) for values in json.loads((home / _TUNING_FILE).read_text())]

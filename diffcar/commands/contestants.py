@@ -69,7 +69,7 @@ def entrants_of(drivers: Sequence[Driver], scene: CarScene) -> Entrants:
             members.append((controller, len(alike) * cars_each))
         return members
 
-    return Entrants(len(drivers), build)
+    return build
 
 
 def _kind(driver: Driver) -> object:

@@ -29,6 +29,7 @@ from diffcar.sim.scene import build_scene
 from diffcar.training.bc import BCTrainer, CloneStep
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import TrainingSession
+from diffcar.training.updates import seed_of_update
 
 __all__ = ["ExpertCollector", "TrainBCResult", "run"]
 
@@ -104,7 +105,7 @@ class ExpertCollector:
             self.config.controller,
             config=config,
             start_config=self.config.start,
-            seed=self.config.seed * 1_000_003 + number * _ROUND_SEED,
+            seed=seed_of_update(self.config.seed, number * _ROUND_SEED),
             driver=driver,
         )
         write_demonstrations(recording.table, file)

@@ -113,8 +113,8 @@ class CompareConfig(SceneConfig):
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
     loss: LossConfig = LossConfig()
-    e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300)
-    """Training through the physics."""
+    e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300, gradient_check_interval=0)
+    """Training through the physics, without checks of the gradient, which cost further drives."""
     ppo: PPOConfig = PPOConfig(num_updates=1200)
     """Reinforcement learning."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()

@@ -105,7 +105,7 @@ class TrainPushConfig(SoftBodyConfig):
     """Physics steps in a control interval."""
     ground_friction: NonNegative = 0.2
     """Coefficient of friction between ground and body."""
-    half_width: Positive = 0.35
+    half_width: Positive = 0.42
     """The grid reaches this far to each side of the x axis [m], three cells of which are margin;
     along the axis it reaches as far as a push does."""
     path: PathConfig = PathConfig(source="random", scale=0.8, top_speed=0.3)

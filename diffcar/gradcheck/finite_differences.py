@@ -20,7 +20,8 @@ __all__ = [
 
 _SMALLEST_SCALE = 1e-12
 # Steps of a spot check, along the gradient and within one tensor, where f bends less.
-_SPOT_STEPS = ((2e-3,), (3e-2, 1e-2))
+_SPOT_STEPS_ALONG: tuple[float, ...] = (2e-3,)
+_SPOT_STEPS_WITHIN: tuple[float, ...] = (3e-2, 1e-2)
 _SPOT_FLOOR_RATIO = 0.3
 
 Shift = Callable[[Sequence[Tensor], float], None]
@@ -224,11 +225,11 @@ def spot_check(
     if turn == 0:
         norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
         direction = [g / max(norm, _SMALLEST_SCALE) for g in gradients]
-        floor, steps = 0.0, _SPOT_STEPS[0]
+        floor, steps = 0.0, _SPOT_STEPS_ALONG
     else:
         generator = torch.Generator().manual_seed(number)
         direction = _unit_direction(parameters, [turn - 1], generator)
-        floor, steps = _SPOT_FLOOR_RATIO * _typical_slope([gradients[turn - 1]]), _SPOT_STEPS[1]
+        floor, steps = _SPOT_FLOOR_RATIO * _typical_slope([gradients[turn - 1]]), _SPOT_STEPS_WITHIN
     analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
     errors = []
     with _shiftable(parameters) as shift:

@@ -14,7 +14,7 @@ from diffcar.config import TrainBCConfig
 from diffcar.controllers import MLPController, TrackingMLP
 from diffcar.demonstrations import Demonstrations
 from diffcar.errors import DemonstrationError
-from diffcar.training.updates import Step, cosine_learning_rate
+from diffcar.training.updates import Step, cosine_learning_rate, seed_of_update
 
 __all__ = ["BCTrainer", "CloneStep"]
 
@@ -188,7 +188,7 @@ class BCTrainer:
     def _pass_over_data(self) -> Tensor:
         """Do an optimiser step on each batch; return the mean errors of the outputs, shape (2,)."""
         # Seeded by the pass, so that a resumed run shuffles alike.
-        seed = (self.config.seed * 1_000_003 + self.num_updates_done) % 2**63
+        seed = seed_of_update(self.config.seed, self.num_updates_done)
         order = torch.randperm(
             len(self._data.train_rows), generator=torch.Generator().manual_seed(seed)
         )
@@ -282,14 +282,14 @@ class _Data:
         observation = demonstrations.observation.to(weight)
         output = demonstrations.output.to(weight)
         groups = demonstrations.episode
-        num_groups = int(groups.max()) + 1 if len(groups) else 0
+        num_groups = int(groups.max()) + 1 if len(groups) else 1
         if num_groups < 2:
             # Rows next to each other are nearly equal: pieces of an episode, not single rows.
             num_groups = 20
             groups = torch.arange(len(groups)) * num_groups // max(len(groups), 1)
-        num_held_out = max(1, round(config.train.validation_fraction * num_groups))
-        order = torch.randperm(num_groups, generator=torch.Generator().manual_seed(config.seed))
-        is_held_out = torch.isin(groups, order[:num_held_out])
+        # By number, so that an episode stays on its side when later rounds add others.
+        every = min(max(2, round(1 / config.train.validation_fraction)), num_groups)
+        is_held_out = (groups + config.seed) % every == 0
         train_rows, held_out_rows = (~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0]
         if not len(train_rows) or not len(held_out_rows):
             raise DemonstrationError(

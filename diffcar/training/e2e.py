@@ -25,6 +25,7 @@ from diffcar.training.updates import (
     Step,
     TrainStep,
     cosine_learning_rate,
+    seed_of_update,
 )
 
 __all__ = ["E2ETrainer", "TrainStep"]
@@ -195,7 +196,7 @@ class E2ETrainer:
         Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
         has lost the path.
         """
-        seed = _seed_of_update(self.config.seed, self.num_updates_done)
+        seed = seed_of_update(self.config.seed, self.num_updates_done)
         arc_length, start = self.draw_starts(seed)
         qpos, velocity = self.scene.rolling(start)
         if self._reached is not None:
@@ -285,8 +286,3 @@ def _segments(horizon: int, truncation_length: int | None) -> list[int]:
     """Cut the horizon into pieces of at most `truncation_length`."""
     cut = truncation_length or horizon
     return [min(cut, horizon - begun) for begun in range(0, horizon, cut)]
-
-
-def _seed_of_update(seed: int, update: int) -> int:
-    """Return a seed of its own for every update of every run."""
-    return (seed * 1_000_003 + update) % (2**63)

@@ -19,7 +19,7 @@ from diffcar.errors import SimulationError
 from diffcar.path import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.training.driving_env import DrivingEnv
-from diffcar.training.updates import Step
+from diffcar.training.updates import Step, seed_of_update
 
 __all__ = ["PPOStep", "PPOTrainer"]
 
@@ -96,7 +96,7 @@ class PPOTrainer:
         Raises:
             SimulationError: If a reward is not finite, before it spoils the weights.
         """
-        seed = (self.config.seed * 1_000_003 + self.num_updates_done) % 2**63
+        seed = seed_of_update(self.config.seed, self.num_updates_done)
         torch.manual_seed(seed)
         self.env.generator.manual_seed(seed)
         began = time.perf_counter()

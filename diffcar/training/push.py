@@ -22,6 +22,7 @@ from diffcar.training.updates import (
     GuardedOptimizer,
     TrainStep,
     cosine_learning_rate,
+    seed_of_update,
 )
 
 __all__ = ["PushTrainer", "draw_task", "spread_task"]
@@ -78,7 +79,9 @@ class PushTrainer:
             GradientError: If it is one too many in a row to be skipped.
         """
         train, done = self.config.train, self.num_updates_done
-        task = draw_task(self.path, self.config, self.scene, seed=_seed(self.config.seed, done))
+        task = draw_task(
+            self.path, self.config, self.scene, seed=seed_of_update(self.config.seed, done)
+        )
         gradient = self._accumulate_gradient(task)
         interval = train.gradient_check_interval
         if interval and done % interval == 0 and gradient.defect is None:
@@ -106,7 +109,7 @@ class PushTrainer:
         Returns:
             Relative errors; infinite where Genesis refused.
         """
-        seed = _seed(self.config.seed, self.num_updates_done)
+        seed = seed_of_update(self.config.seed, self.num_updates_done)
         task = draw_task(self.path, self.config, self.scene, seed=seed)
         if self._accumulate_gradient(task).defect is not None:
             return [math.inf]
@@ -208,8 +211,3 @@ def spread_task(path: ReferencePath, config: TrainPushConfig, scene: GenesisSoft
 def _last_start(path: ReferencePath, config: TrainPushConfig) -> float:
     """Return where on a path the last push can begin: on an open one, well before the end [m]."""
     return path.length if path.closed else max(path.length - config.reach, 0.0)
-
-
-def _seed(seed: int, update: int) -> int:
-    """Return a seed of its own for every update of every run."""
-    return (seed * 1_000_003 + update) % (2**63)

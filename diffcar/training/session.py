@@ -45,6 +45,8 @@ class SessionOutcome:
     """The record of each of its updates."""
     seconds: float = 0.0
     """Wall time of its updates and evaluations [s]."""
+    is_interrupted: bool = False
+    """Whether the user asked for its end."""
 
 
 class TrainingSession:
@@ -122,6 +124,7 @@ class TrainingSession:
                 self.on_event(step)
                 self._record(step, self._evaluate_if_due())
                 if is_interrupted():
+                    outcome.is_interrupted = True
                     break
                 resumed = time.perf_counter()
         # Only here: after an exception the last periodic checkpoint is the one to trust.

@@ -16,6 +16,7 @@ __all__ = [
     "Step",
     "TrainStep",
     "cosine_learning_rate",
+    "seed_of_update",
 ]
 
 
@@ -175,6 +176,16 @@ class GuardedOptimizer:
             if parameter.grad is not None and not parameter.grad.norm().isfinite():
                 return f"the gradient of {name!r} is not finite"
         return None
+
+
+def seed_of_update(seed: int, number: int) -> int:
+    """Return a seed of its own for every update of every run.
+
+    Args:
+        seed: Of the run.
+        number: Of the update.
+    """
+    return (seed * 1_000_003 + number) % (2**63)
 
 
 def cosine_learning_rate(
