@@ -12,7 +12,8 @@ from diffcar.errors import GradientError
 from diffcar.path import load_path
 from diffcar.sim.car import GenesisCar
 from diffcar.tracking import compute_error_state
-from diffcar.training.e2e import E2ETrainer, _seed_of_update
+from diffcar.training.e2e import E2ETrainer
+from diffcar.training.updates import seed_of_update
 
 pytestmark = pytest.mark.genesis
 
@@ -129,7 +130,7 @@ def test_cars_drive_on_from_where_they_were(differentiable_car: GenesisCar) -> N
     fresh = make_trainer(differentiable_car, "train.episode_updates=1")
     fresh.update()
     _, start = fresh._starts()
-    _, drawn = fresh.draw_starts(_seed_of_update(fresh.config.seed, 1))
+    _, drawn = fresh.draw_starts(seed_of_update(fresh.config.seed, 1))
     assert torch.equal(start.position, drawn.position)
 
 
