@@ -162,6 +162,8 @@ def _tell_robustness(comparison: Comparison) -> list[str]:
     ratio = _quotient(max(rmse.values(), default=math.nan), summary.rmse_m[key])
     if not math.isfinite(ratio):
         return []
+    if ratio <= 1:
+        return [f"None of the disturbances harms {summary.method}."]
     worst = max(rmse, key=lambda name: rmse[name])
     lost = summary.lost.get((engine, worst), math.nan)
     return [

@@ -49,8 +49,8 @@ def compare(
     """Train every method, drive all over paths none was trained on, and say what each costs.
 
     Methods: backpropagation through the physics, PPO, behaviour cloning and DAgger, tuned pure
-    pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about an hour;
-    --quick takes five minutes.
+    pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about half an
+    hour; --quick takes five minutes.
     """
     with errors(debug):
         if resume is not None and (out is not None or quick):

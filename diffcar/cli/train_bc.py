@@ -22,7 +22,7 @@ def train_bc(
         list[str] | None,
         typer.Option(
             metavar="NAME=THEIRS[*FACTOR]",
-            help="What the files call a column, such as steering_command_rad=delta_deg*0.0174533.",
+            help="What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
         ),
     ] = None,
     skip_incomplete: Annotated[
@@ -99,7 +99,7 @@ def train_bc(
             )
         show_training(result, sink.console())
         if result.num_skipped_rows:
-            note(f"{result.num_skipped_rows} incomplete rows were left out")
+            note(f"incomplete rows that were left out: {result.num_skipped_rows}")
         sink.write(as_json(result))
         conclude(result, config, "train-bc", stop_after)
 

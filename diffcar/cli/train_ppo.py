@@ -27,8 +27,7 @@ def train_ppo(
 ) -> None:
     """Train the same MLP by proximal policy optimisation, for comparison with train-e2e.
 
-    The reward is minus the loss of train-e2e. Needs rsl-rl-lib, as `pip install diffcar[ppo]`
-    brings it.
+    The reward is minus the loss of train-e2e. Needs rsl-rl-lib: pip install 'rsl-rl-lib>=5,<6'.
     """
     with errors(debug):
         flags = options.config_flags(

@@ -44,6 +44,8 @@ ACTION_COLUMNS = ("steering_command_rad", "speed_command_mps")
 # How many metres off the path weigh as much as a heading that is one radian off.
 _METRES_PER_RADIAN = 0.5
 _ROWS_AT_ONCE = 1024
+# Drifting cars stay below; headings in other units do not.
+_MAX_PLAUSIBLE_TURN = 0.6
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,12 @@ def _derive_observation(
         raise DemonstrationError(
             f"half of the cars are more than {offset:.3g} m off the path {path.name!r}",
             hint="name the path that was driven with --path; compare its --path-scale and units",
+        )
+    turn = float(errors.heading_error.abs().median())
+    if turn > _MAX_PLAUSIBLE_TURN:
+        raise DemonstrationError(
+            f"half of the cars point more than {turn:.2g} rad away from the path {path.name!r}",
+            hint="if yaw_rad is in degrees: --column yaw_rad=NAME*0.0174533",
         )
     return observer.observe(state, errors).to("cpu", torch.float64)
 

@@ -164,7 +164,8 @@ def require_method(content: Mapping[str, Any], method: str) -> None:
     if content["method"] != method:
         command = _COMMANDS.get(content["method"], f"train-{content['method']}")
         raise CheckpointError(
-            f"this run was trained by `diffcar {command}`, which alone can go on with it"
+            f"this run was trained by `diffcar {command}`, which alone can go on with it",
+            hint=f"diffcar {command} --resume RUN",
         )
 
 

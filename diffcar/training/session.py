@@ -127,6 +127,9 @@ class TrainingSession:
                     outcome.is_interrupted = True
                     break
                 resumed = time.perf_counter()
+        if outcome.steps and not self._is_judged():
+            # So that what is left behind is the best so far, not what an early judgement found.
+            self._keep_if_best(self.evaluate(trainer.controller))
         # Only here: after an exception the last periodic checkpoint is the one to trust.
         self._save("last")
         self.writer.close()
@@ -182,24 +185,29 @@ class TrainingSession:
 
     def _evaluate_if_due(self) -> TrackingMetrics | None:
         """Judge the present weights at intervals and after the last update."""
-        iteration = self.trainer.num_updates_done
-        evaluation = self.config.evaluation
+        return self.evaluate(self.trainer.controller) if self._is_judged() else None
+
+    def _is_judged(self) -> bool:
+        """Tell whether the present weights are among those that are judged."""
+        iteration, evaluation = self.trainer.num_updates_done, self.config.evaluation
         is_due = iteration % evaluation.interval == 0 or iteration in evaluation.also_after
-        if is_due or self.trainer.is_finished:
-            return self.evaluate(self.trainer.controller)
-        return None
+        return is_due or self.trainer.is_finished
+
+    def _keep_if_best(self, metrics: TrackingMetrics) -> None:
+        """Save the present weights if none were better."""
+        score = self._score(metrics)
+        is_first = not (self.folder.checkpoints / "best.pt").exists()
+        # While none has a score, the latest stand for the run, not the untrained ones.
+        if is_first or score <= self.best_score:
+            self.best_score = score
+            self._save("best")
 
     def _record(self, step: Step | None, metrics: TrackingMetrics | None) -> None:
         """Log an update and an evaluation, and save what they are worth."""
         iteration = self.trainer.num_updates_done
         if metrics is not None:
             self.on_event(Evaluated(iteration, metrics))
-            score = self._score(metrics)
-            is_first = not (self.folder.checkpoints / "best.pt").exists()
-            # While none has a score, the latest stand for the run, not the untrained ones.
-            if is_first or score <= self.best_score:
-                self.best_score = score
-                self._save("best")
+            self._keep_if_best(metrics)
             if self.config.evaluation.keep_snapshots:
                 self._save(f"at-{iteration:06d}")
         self._log(iteration, step, metrics)

@@ -76,7 +76,7 @@ def test_a_log_of_another_tool_is_cloned_and_the_clone_drives(tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
     cloned = diffcar(*arguments, "--skip-incomplete", "--json", "bc.json")
     assert cloned.exit_code == 0, cloned.stderr
-    assert "1 incomplete rows were left out" in cloned.stderr
+    assert "incomplete rows that were left out: 1" in cloned.stderr
     assert "no wheel slipped" in cloned.stderr
     result = json.loads((tmp_path / "bc.json").read_text())
     assert (result["num_rows"], result["num_skipped_rows"]) == (299, 1)
