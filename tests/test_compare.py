@@ -65,7 +65,7 @@ def _few_cars(differentiable_car: GenesisCar, plain_car: GenesisCar) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         for module in (compare, compare_training):
             patch.setattr(module, "build_scene", build)
-        patch.setattr(compare, "_DRIVERS_AT_ONCE", 4)
+        patch.setattr(jury, "_DRIVERS_AT_ONCE", 4)
         patch.setattr(compare_training, "_NUM_JUDGED_CARS", 4)
         yield
 

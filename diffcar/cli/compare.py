@@ -92,7 +92,7 @@ def compare(
         for line in result.notes:
             note(line)
         if result.is_interrupted:
-            note(f"stopped; go on with: {command.resume_command(result.folder, runs)}")
+            note(f"stopped; go on with: diffcar compare --resume {result.folder}")
             raise typer.Exit(EXIT_INTERRUPTED)
         files = write_results(result, config, shlex.join(["diffcar", *sys.argv[1:]]))
         show_comparison(result.comparison, sink.console())

@@ -1,0 +1,141 @@
+"""Drives the contestants of a comparison over its suite."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from diffcar.commands.contestants import Driver, entrants_of
+from diffcar.commands.events import Stage
+from diffcar.commands.workshop import Learner, Workshop
+from diffcar.comparison import Comparison, CurvePoint, DrivenTrack, Score
+from diffcar.config import CompareConfig, DisturbanceConfig
+from diffcar.drive import Drive
+from diffcar.path import ReferencePath
+from diffcar.sim.contract import CarScene
+from diffcar.sim.scene import build_mujoco_scene, build_scene
+from diffcar.suite import CARS_EACH, SuiteFigures, drive_entrants
+
+__all__ = ["Jury"]
+
+# Drivers on the road at once: enough to share the cost of a step, few enough to build quickly.
+_DRIVERS_AT_ONCE = 32
+_DRAWN_POINTS = 400
+
+
+class Jury:
+    """Drives everybody over the suite, in both engines.
+
+    Args:
+        config: The configuration of the comparison.
+        paths: Those of the suite.
+        workshop: The car, and who is told.
+        verbose: Whether Genesis may log to the terminal.
+    """
+
+    def __init__(
+        self,
+        config: CompareConfig,
+        paths: Sequence[ReferencePath],
+        workshop: Workshop,
+        verbose: bool,
+    ) -> None:
+        self._config = config
+        self._paths = paths
+        self._tell = workshop.on_event
+        num_envs = CARS_EACH * _DRIVERS_AT_ONCE
+        self._tell(Stage(f"building the scenes of the suite, {num_envs} cars each"))
+        genesis = build_scene(
+            config,
+            num_envs=num_envs,
+            differentiable=False,
+            vehicle=workshop.vehicle,
+            with_varied_mass=True,
+            verbose=verbose,
+        )
+        self._scenes: dict[str, CarScene] = {"genesis": genesis}
+        if "mujoco" in config.suite.engines:
+            self._scenes["mujoco"] = build_mujoco_scene(
+                config, num_envs=num_envs, vehicle=workshop.vehicle, dtype=genesis.dtype
+            )
+        for path in paths:
+            path.to(genesis.dtype, genesis.device)
+
+    def judge(self, learners: Sequence[Learner], comparison: Comparison) -> None:
+        """Write everybody's final scores, and the drives of the first seed, into a comparison."""
+        conditions = {"nominal": DisturbanceConfig(), **self._config.suite.conditions}
+        for engine in self._config.suite.engines:
+            for condition, disturbance in conditions.items():
+                self._tell(Stage(f"driving the suite: {engine}, {condition}"))
+                for path in self._paths:
+                    drives = self._drive([x.driver for x in learners], engine, path, disturbance)
+                    for learner, (figures, driven, car) in zip(learners, drives, strict=True):
+                        who = learner.contestant
+                        comparison.scores.append(
+                            Score(who.method, who.seed, engine, condition, path.name, figures)
+                        )
+                        if condition == "nominal" and who.seed == self._config.seeds[0]:
+                            comparison.tracks.append(_track(who.method, engine, path, driven, car))
+
+    def curves(self, learners: Sequence[Learner]) -> Iterator[CurvePoint]:
+        """Yield how good everybody was at each snapshot of the training."""
+        self._tell(Stage("driving the suite with the snapshots of all trainings"))
+        points = [(learner.contestant, *then) for learner in learners for then in learner.history]
+        drivers = [driver for *_, driver in points]
+        nominal = DisturbanceConfig()
+        columns = [
+            [figures for figures, *_ in self._drive(drivers, "genesis", path, nominal)]
+            for path in self._paths
+        ]
+        for number, (who, iteration, seconds, num_env_steps, _) in enumerate(points):
+            own = [column[number] for column in columns]
+            yield CurvePoint(
+                method=who.method,
+                seed=who.seed,
+                iteration=iteration,
+                train_seconds=seconds,
+                num_env_steps=num_env_steps,
+                cross_track_rmse_m=sum(f.cross_track_rmse_m for f in own) / len(own),
+                lost=sum(f.lost for f in own) / len(own),
+            )
+
+    def _drive(
+        self,
+        drivers: Sequence[Driver],
+        engine: str,
+        path: ReferencePath,
+        disturbance: DisturbanceConfig,
+    ) -> Iterator[tuple[SuiteFigures, Drive, int]]:
+        """Yield each driver's figures, the drive that it was part of, and its car in it."""
+        scene = self._scenes[engine]
+        for first in range(0, len(drivers), _DRIVERS_AT_ONCE):
+            some = drivers[first : first + _DRIVERS_AT_ONCE]
+            # The scene has its number of cars: the last driver takes those that are left over.
+            filled = [*some, *[some[-1]] * (_DRIVERS_AT_ONCE - len(some))]
+            figures, driven = drive_entrants(
+                scene, entrants_of(filled, scene), path, disturbance, seed=self._config.seed
+            )
+            for number, own in enumerate(figures[: len(some)]):
+                yield own, driven, number * CARS_EACH
+
+
+def _track(method: str, engine: str, path: ReferencePath, driven: Drive, car: int) -> DrivenTrack:
+    """Return a drive from rest, thinned for drawing."""
+    trajectory = driven.trajectory
+    distance = trajectory.distance[:, car]
+    is_driven = (distance <= driven.goal_distance[car]) & (
+        trajectory.cross_track_error[:, car].abs() <= 1.0
+    )
+    every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
+
+    def thinned(values: Tensor) -> list[float]:
+        return [round(value, 5) for value in values[is_driven][::every].tolist()]
+
+    return DrivenTrack(
+        method=method,
+        engine=engine,
+        path=path.name,
+        distance=thinned(distance),
+        x=thinned(trajectory.position[:, car, 0]),
+        y=thinned(trajectory.position[:, car, 1]),
+        cross_track=thinned(trajectory.cross_track_error[:, car]),
+    )
