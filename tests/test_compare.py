@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.commands import compare, compare_training
+from diffcar.commands import compare, compare_training, jury, workshop
 from diffcar.commands.compare import CompareResult
 from diffcar.commands.compare_files import write_results
 from diffcar.commands.contestants import NetworkDriver, TunedDriver, entrants_of
@@ -63,10 +63,11 @@ def _few_cars(differentiable_car: GenesisCar, plain_car: GenesisCar) -> Iterator
         return scenes[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (compare, compare_training):
+        for module in (jury, workshop):
             patch.setattr(module, "build_scene", build)
         patch.setattr(jury, "_DRIVERS_AT_ONCE", 4)
-        patch.setattr(compare_training, "_NUM_JUDGED_CARS", 4)
+        for module in (workshop, compare_training):
+            patch.setattr(module, "NUM_JUDGED_CARS", 4)
         yield
 
 
