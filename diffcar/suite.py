@@ -15,6 +15,7 @@ from diffcar.sim.contract import CarScene
 
 __all__ = [
     "CARS_EACH",
+    "FAILED",
     "CarFigures",
     "Entrants",
     "SuiteFigures",
@@ -41,6 +42,9 @@ class SuiteFigures:
     lost: float
     """Share of the cars that lost the path or did not arrive in time."""
 
+
+FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, float("nan"), 1.0)
+"""Of a controller whose cars both fail."""
 
 Entrants = Callable[[ReferencePath, int], Sequence[tuple[Controller, int]]]
 """Makes the controllers that are driven together, given the path and the number of cars of each: a

@@ -10,10 +10,11 @@ from diffcar.commands.workshop import Learner, Workshop
 from diffcar.comparison import Comparison, CurvePoint, DrivenTrack, Score
 from diffcar.config import CompareConfig, DisturbanceConfig
 from diffcar.drive import Drive
+from diffcar.errors import SimulationError
 from diffcar.path import ReferencePath
 from diffcar.sim.contract import CarScene
 from diffcar.sim.scene import build_mujoco_scene, build_scene
-from diffcar.suite import CARS_EACH, SuiteFigures, drive_entrants
+from diffcar.suite import CARS_EACH, FAILED, SuiteFigures, drive_entrants
 
 __all__ = ["Jury"]
 
@@ -73,7 +74,8 @@ class Jury:
                         comparison.scores.append(
                             Score(who.method, who.seed, engine, condition, path.name, figures)
                         )
-                        if condition == "nominal" and who.seed == self._config.seeds[0]:
+                        is_drawn = condition == "nominal" and who.seed == self._config.seeds[0]
+                        if is_drawn and driven is not None:
                             comparison.tracks.append(_track(who.method, engine, path, driven, car))
 
     def curves(self, learners: Sequence[Learner]) -> Iterator[CurvePoint]:
@@ -104,18 +106,39 @@ class Jury:
         engine: str,
         path: ReferencePath,
         disturbance: DisturbanceConfig,
-    ) -> Iterator[tuple[SuiteFigures, Drive, int]]:
+    ) -> Iterator[tuple[SuiteFigures, Drive | None, int]]:
         """Yield each driver's figures, the drive that it was part of, and its car in it."""
-        scene = self._scenes[engine]
         for first in range(0, len(drivers), _DRIVERS_AT_ONCE):
             some = drivers[first : first + _DRIVERS_AT_ONCE]
-            # The scene has its number of cars: the last driver takes those that are left over.
-            filled = [*some, *[some[-1]] * (_DRIVERS_AT_ONCE - len(some))]
+            yield from self._drive_together(some, self._scenes[engine], path, disturbance)
+
+    def _drive_together(
+        self,
+        drivers: Sequence[Driver],
+        scene: CarScene,
+        path: ReferencePath,
+        disturbance: DisturbanceConfig,
+    ) -> list[tuple[SuiteFigures, Drive | None, int]]:
+        """Drive as many as there is room for; who breaks the physics fails alone."""
+        # The scene has its number of cars: the last driver takes those that are left over.
+        filled = [*drivers, *[drivers[-1]] * (_DRIVERS_AT_ONCE - len(drivers))]
+        try:
             figures, driven = drive_entrants(
                 scene, entrants_of(filled, scene), path, disturbance, seed=self._config.seed
             )
-            for number, own in enumerate(figures[: len(some)]):
-                yield own, driven, number * CARS_EACH
+        except SimulationError:
+            # Genesis stops all cars when the state of one is no longer finite, and does not say
+            # whose it is.
+            if len(drivers) == 1:
+                return [(FAILED, None, 0)]
+            half = len(drivers) // 2
+            return [
+                drive
+                for some in (drivers[:half], drivers[half:])
+                for drive in self._drive_together(some, scene, path, disturbance)
+            ]
+        own = figures[: len(drivers)]
+        return [(each, driven, number * CARS_EACH) for number, each in enumerate(own)]
 
 
 def _track(method: str, engine: str, path: ReferencePath, driven: Drive, car: int) -> DrivenTrack:

@@ -57,7 +57,6 @@ class SuiteConfig(Section):
             PathConfig(source="sine"),
             PathConfig(source="double-lane-change"),
             PathConfig(source="obstacle-avoidance"),
-            PathConfig(source="random", seed=1001),
         ],
     )
     """Paths that nothing was trained or tuned on."""
