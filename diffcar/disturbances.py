@@ -107,12 +107,6 @@ class DisturbedScene:
         leftward = torch.stack([-torch.sin(yaw), torch.cos(yaw)], dim=-1)
         return _repeated(size, self.num_envs).to(leftward)[:, None] * leftward
 
-    def _draw(self, num_rows: int) -> Tensor:
-        """Return numbers from [0, 1) for each car, shape (num_rows, B)."""
-        shape = (num_rows, self._cars_alike)
-        draw = torch.rand(shape, generator=self.generator, dtype=torch.float64)
-        return draw.repeat(1, self.num_envs // self._cars_alike)
-
     def _gap(self, draw: Tensor) -> Tensor:
         """Turn draws from [0, 1) into steps from one push to the next."""
         return (0.5 + draw) * self.config.push_interval / self.dt

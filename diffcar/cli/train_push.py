@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
+from diffcar.cli.training import stored_config
 from diffcar.config import TrainPushConfig, check_path_source, load_config
 from diffcar.files import check_outputs
 
@@ -43,7 +44,7 @@ def train_push(
         raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
     config = load_config(
         TrainPushConfig,
-        base=_stored_config(resume),
+        base=stored_config(resume, "push"),
         file=config_file,
         overrides=overrides,
         flags=flags,
@@ -75,18 +76,3 @@ def train_push(
             f"go on with: diffcar train-e2e --entity mpm --resume {result.run_folder}"
         )
         raise typer.Exit(0 if stop_after is not None else EXIT_INTERRUPTED)
-
-
-def _stored_config(resume: Path | None) -> dict[str, object] | None:
-    """Return the configuration of the run that is resumed."""
-    if resume is None:
-        return None
-    from diffcar.training.run_folder import RunFolder
-
-    run = RunFolder.open(resume)
-    # Only a run that exists is worth importing torch for.
-    from diffcar.training.checkpoint import config_values, load_checkpoint, require_method
-
-    checkpoint = load_checkpoint(run.checkpoints / "last.pt")
-    require_method(checkpoint, "push")
-    return config_values(checkpoint)

@@ -13,7 +13,7 @@ from diffcar.files import check_outputs
 if TYPE_CHECKING:
     from diffcar.commands.training import TrainingResult
 
-__all__ = ["conclude", "training_config", "training_sink"]
+__all__ = ["conclude", "stored_config", "training_config", "training_sink"]
 
 ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
 
@@ -43,7 +43,7 @@ def training_config(
         raise typer.BadParameter("--resume goes on in its own folder; drop --out")
     config = load_config(
         schema,
-        base=_stored_config(resume, method),
+        base=stored_config(resume, method),
         file=file,
         overrides=overrides or (),
         flags=dict(flags),
@@ -81,8 +81,16 @@ def conclude(
         raise typer.Exit(0 if stop_after is not None else EXIT_INTERRUPTED)
 
 
-def _stored_config(resume: Path | None, method: str) -> dict[str, object] | None:
-    """Return the configuration of the run that is resumed."""
+def stored_config(resume: Path | None, method: str) -> dict[str, object] | None:
+    """Return the configuration of the run that is resumed, if one is.
+
+    Args:
+        resume: Its folder.
+        method: What it must have been trained by.
+
+    Raises:
+        CheckpointError: If it is no run, or another method's.
+    """
     if resume is None:
         return None
     from diffcar.training.run_folder import RunFolder
