@@ -20,15 +20,18 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
     """Return seconds to build and milliseconds a step, forward, backward and plain."""
     import torch
 
-    from diffcar.config import ControllerConfig, LossConfig, PathConfig, SceneConfig
-    from diffcar.controllers import build_tracking_mlp
+    from diffcar.controllers.config import ControllerConfig
+    from diffcar.controllers.errors import starts_on_path
+    from diffcar.controllers.tracking_mlp import build_tracking_mlp
     from diffcar.losses import tracking_loss_terms
-    from diffcar.path import load_path
-    from diffcar.rollout import rollout
-    from diffcar.sim.scene import build_scene
-    from diffcar.tracking import starts_on_path
+    from diffcar.path.config import PathConfig
+    from diffcar.path.load import load_path
+    from diffcar.sim.build import build_scene
+    from diffcar.sim.config import CarConfig
+    from diffcar.tasks.tracking.config import LossConfig
+    from diffcar.tasks.tracking.rollout import rollout
 
-    config = SceneConfig(compiled_fields=compiled_fields)
+    config = CarConfig(compiled_fields=compiled_fields)
     began = time.perf_counter()
     car = build_scene(config, num_envs=num_envs, differentiable=True)
     plain = build_scene(config, num_envs=num_envs, differentiable=False)

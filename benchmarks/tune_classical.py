@@ -10,12 +10,14 @@ import itertools
 
 import torch
 
-from diffcar.config import PathConfig, SceneConfig
-from diffcar.controllers import PurePursuit, Stanley
-from diffcar.drive import drive
-from diffcar.evaluation import tracking_metrics
-from diffcar.path import load_path
-from diffcar.sim.scene import build_scene
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.build import build_scene
+from diffcar.sim.config import CarConfig
+from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.metrics import tracking_metrics
 
 PATHS = ("figure-eight", "slalom", "sine", "double-lane-change")
 GRIDS = {
@@ -38,7 +40,7 @@ def main() -> None:
     """Print the best five candidates of each controller."""
     for kind, grid in GRIDS.items():
         candidates = list(itertools.product(*grid.values()))
-        car = build_scene(SceneConfig(), num_envs=len(candidates), differentiable=False)
+        car = build_scene(CarConfig(), num_envs=len(candidates), differentiable=False)
         columns = torch.tensor(candidates, dtype=car.dtype).T
         parameters = dict(zip(grid, columns, strict=True))
         total = torch.zeros(len(candidates))

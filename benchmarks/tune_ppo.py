@@ -12,16 +12,17 @@ import time
 
 import torch
 
-from diffcar.config import TrainPPOConfig, load_config
-from diffcar.controllers import build_tracking_mlp
-from diffcar.evaluation import tracking_metrics
-from diffcar.path import load_path
-from diffcar.rollout import rollout
+from diffcar.base.config import load_config
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.path.load import load_path
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.scene import build_scene
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.starts import draw_starts
-from diffcar.training.ppo import PPOTrainer
+from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.tasks.tracking.metrics import tracking_metrics
+from diffcar.tasks.tracking.rollout import rollout
+from diffcar.tasks.tracking.starts import draw_starts
+from diffcar.training.ppo.config import TrainPPOConfig
+from diffcar.training.ppo.trainer import PPOTrainer
 
 VARIANTS = (
     "",

@@ -1,164 +1,212 @@
-"""What training minimises: named terms over a trajectory, each a mean over steps and cars."""
+"""What training minimises: of each term the weight, its meaning and its formula stand together.
 
-import torch
-from torch import Tensor
+A loss is a section of settings. Each `Weight` of it, say `heading`, has a method `heading_cost` that
+takes a record of a rollout and returns what the term costs: a new term is those few lines, and
+whatever names terms (settings, tables, curves, PPO's reward) follows.
+"""
 
-from diffcar.config import LossConfig, PushLossConfig, ReachLossConfig
-from diffcar.path import ReferencePath
-from diffcar.pushing import PushTrajectory
-from diffcar.reaching import ReachTrajectory
-from diffcar.rollout import Trajectory
-from diffcar.sim.vehicle import Vehicle
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-__all__ = [
-    "advance_reference",
-    "normalised_action",
-    "pseudo_huber",
-    "push_loss_terms",
-    "reach_loss_terms",
-    "state_costs",
-    "tracking_costs",
-    "tracking_loss_terms",
-]
+import pydantic
+from pydantic import Field
 
+from diffcar.base.config import NonNegative, Positive, Section
 
-def tracking_loss_terms(
-    trajectory: Trajectory,
-    weights: LossConfig,
-    vehicle: Vehicle,
-    *,
-    timed_position: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Return the weighted terms of the path-tracking loss; their sum is the loss.
+if TYPE_CHECKING:
+    from torch import Tensor
 
-    Args:
-        trajectory: The rollout.
-        weights: Weight of each term; terms of weight zero are left out.
-        vehicle: Scales of the action.
-        timed_position: Where each car should be after each step [m], shape (T, B, 2), for the
-            time-indexed term (see `advance_reference`).
+    from diffcar.tasks.pushing.rollout import PushTrajectory
+    from diffcar.tasks.reaching.task import ReachTrajectory
+    from diffcar.tasks.tracking.rollout import Trajectory
 
-    Returns:
-        Scalars by the names of `LossConfig`, means over the cars of `tracking_costs`.
+__all__ = ["Costs", "Loss", "PushingLoss", "ReachingLoss", "TrackingLoss", "Weight", "pseudo_huber"]
 
-    Raises:
-        ValueError: If the time-indexed term has a weight but no `timed_position`.
-    """
-    costs = tracking_costs(trajectory, weights, vehicle, timed_position=timed_position)
-    return {name: cost.mean() for name, cost in costs.items()}
+_IS_WEIGHT = "the weight of a term"
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), _IS_WEIGHT]
+"""The weight of a term, which has a method of its name and `_cost`."""
 
 
-def tracking_costs(
-    trajectory: Trajectory,
-    weights: LossConfig,
-    vehicle: Vehicle,
-    *,
-    timed_position: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Return what each car contributes to the terms of the path-tracking loss, shape (B,) each.
+class Costs(dict[str, "Tensor"]):
+    """What each term costs, weighted: tensors by name, shape (B,) or scalar."""
 
-    Arguments and errors are those of `tracking_loss_terms`.
-    """
-    action = normalised_action(trajectory.action, trajectory.speed_before, vehicle)
-    costs = {
-        name: cost.mean(0)
-        for name, cost in state_costs(
-            trajectory.cross_track_error,
-            trajectory.heading_error,
-            trajectory.speed_error,
-            weights,
-        ).items()
-    }
-    if weights.effort:
-        costs["effort"] = weights.effort * action.square().sum(-1).mean(0)
-    if weights.smoothness:
-        # A single step has no change, and no cost.
-        change = action[1:] - action[:-1]
-        num_changes = max(len(change), 1)
-        costs["smoothness"] = weights.smoothness * change.square().sum((0, 2)) / num_changes
-    if weights.time_indexed:
-        if timed_position is None:
-            raise ValueError("the time-indexed term needs `timed_position`")
-        gap = trajectory.position - timed_position
-        costs["time_indexed"] = weights.time_indexed * gap.square().sum(-1).mean(0)
-    return costs
+    @property
+    def total(self) -> "Tensor":
+        """Return the loss: the sum of the terms' means, a scalar."""
+        import torch
+
+        return torch.stack([cost.mean() for cost in self.values()]).sum()
+
+    @property
+    def per_environment(self) -> "Tensor":
+        """Return the sum of the terms in each environment, shape (B,)."""
+        return sum(self.values())  # type: ignore[return-value]
+
+    def floats(self) -> dict[str, float]:
+        """Return the terms' means as numbers."""
+        return {name: float(cost.detach().mean()) for name, cost in self.items()}
 
 
-def state_costs(
-    cross_track_error: Tensor, heading_error: Tensor, speed_error: Tensor, weights: LossConfig
-) -> dict[str, Tensor]:
-    """Return what being off the path costs at single steps, by the names of `LossConfig`.
+class Loss(Section):
+    """Weights of the loss terms; a weight of zero leaves a term out."""
 
-    Args:
-        cross_track_error: Lateral offsets [m], any shape.
-        heading_error: Heading errors [rad], the same shape.
-        speed_error: Speed errors [m/s], the same shape.
-        weights: Weight of each term; terms of weight zero are left out.
-    """
-    costs = {}
-    if weights.cross_track:
-        cost = pseudo_huber(cross_track_error, weights.cross_track_scale)
-        costs["cross_track"] = weights.cross_track * cost
-    if weights.heading:
-        costs["heading"] = weights.heading * heading_error.square()
-    if weights.speed:
-        costs["speed"] = weights.speed * speed_error.square()
-    return costs
+    needs_one_of: ClassVar[tuple[str, ...]] = ()
+    """Terms of which one at least must have a weight; empty for any of all."""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
+        """Refuse a weight without its formula."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in cls.term_names():
+            if not callable(getattr(cls, f"{name}_cost", None)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is a weight, so there must be a {name}_cost"
+                )
 
-def reach_loss_terms(trajectory: ReachTrajectory, weights: ReachLossConfig) -> dict[str, Tensor]:
-    """Return the weighted terms of the reaching loss; their sum is the loss.
+    @pydantic.model_validator(mode="after")
+    def _has_an_aim(self) -> "Loss":
+        needed = self.needs_one_of or self.term_names()
+        if not any(getattr(self, name) for name in needed):
+            which = "every weight is" if not self.needs_one_of else f"{' and '.join(needed)} are"
+            raise ValueError(f"{which} zero, so nothing would be trained")
+        return self
 
-    Args:
-        trajectory: The reach.
-        weights: Weight of each term; terms of weight zero are left out.
+    @classmethod
+    def term_names(cls) -> list[str]:
+        """Return the names of the terms, in the order of the fields."""
+        return [name for name, field in cls.model_fields.items() if _IS_WEIGHT in field.metadata]
 
-    Returns:
-        Scalars `distance`, `velocity` and `smoothness`, each a mean over steps and arms.
-    """
-    # Squared, so that no root stands in the way where the hand is at its target.
-    gap = (trajectory.hand_position - trajectory.target).square().sum(-1)
-    num_steps = gap.shape[0]
-    lateness = torch.arange(1, num_steps + 1, dtype=gap.dtype, device=gap.device) / num_steps
-    lateness = (lateness**weights.late_power)[:, None]
-    lateness = lateness / lateness.mean()
-    scale = weights.distance_scale
-    cost = 2 * scale**2 * (torch.sqrt(1 + gap / scale**2) - 1)
-    terms = {"distance": weights.distance * (lateness * cost).mean()}
-    if weights.velocity:
-        squared_speed = trajectory.joint_velocities.square().sum(-1)
-        terms["velocity"] = weights.velocity * (lateness * squared_speed).mean()
-    if weights.smoothness:
-        change = trajectory.action[1:] - trajectory.action[:-1]
-        num_changes = max(change[..., 0].numel(), 1)
-        terms["smoothness"] = weights.smoothness * change.square().sum() / num_changes
-    return terms
+    def costs(self, record: Any) -> Costs:  # noqa: ANN401
+        """Return what the terms with a weight cost, in the order of the fields.
+
+        Args:
+            record: Of a rollout, of the kind that the formulas take.
+        """
+        return Costs(
+            {
+                name: getattr(self, f"{name}_cost")(record)
+                for name in self.term_names()
+                if getattr(self, name)
+            }
+        )
 
 
-def push_loss_terms(trajectory: PushTrajectory, weights: PushLossConfig) -> dict[str, Tensor]:
-    """Return the weighted terms of the loss of pushing a body along a path; their sum is the loss.
+class TrackingLoss(Loss):
+    """Weights of the terms of path tracking; a weight of zero leaves a term out."""
 
-    Args:
-        trajectory: The push.
-        weights: Weight of each term; terms of weight zero are left out.
+    cross_track: Weight = 700.0
+    """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
+    cross_track_scale: Positive = 0.003
+    """Offset beyond which the cross-track cost grows linearly [m]."""
+    heading: Weight = 0.005
+    """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
+    speed: Weight = 0.1
+    """On the squared speed error [s²/m²]."""
+    effort: Weight = 0.0
+    """On the squared normalised action."""
+    smoothness: Weight = 0.02
+    """On the squared change of the normalised action from step to step."""
+    time_indexed: Weight = 0.0
+    """On the squared distance to the point where the car should be by now [1/m²]."""
 
-    Returns:
-        Scalars `cross_track`, `progress` and `smoothness`, each a mean over steps and bodies.
-    """
-    terms = {}
-    if weights.cross_track:
-        cost = pseudo_huber(trajectory.cross_track_error, weights.cross_track_scale)
-        terms["cross_track"] = weights.cross_track * cost.mean()
-    if weights.progress:
-        terms["progress"] = weights.progress * trajectory.progress_error.square().mean()
-    if weights.smoothness:
-        change = trajectory.action[1:] - trajectory.action[:-1]
-        num_changes = max(change[..., 0].numel(), 1)
-        terms["smoothness"] = weights.smoothness * change.square().sum() / num_changes
-    return terms
+    def cross_track_cost(self, driven: "Trajectory") -> "Tensor":
+        """Return the mean over the steps, shape (B,)."""
+        cost = pseudo_huber(driven.cross_track_error, self.cross_track_scale)
+        return (self.cross_track * cost).mean(0)
+
+    def heading_cost(self, driven: "Trajectory") -> "Tensor":
+        """Return the mean over the steps, shape (B,)."""
+        return (self.heading * driven.heading_error.square()).mean(0)
+
+    def speed_cost(self, driven: "Trajectory") -> "Tensor":
+        """Return the mean over the steps, shape (B,)."""
+        return (self.speed * driven.speed_error.square()).mean(0)
+
+    def effort_cost(self, driven: "Trajectory") -> "Tensor":
+        """Return the mean over the steps, shape (B,)."""
+        return self.effort * driven.output.square().sum(-1).mean(0)
+
+    def smoothness_cost(self, driven: "Trajectory") -> "Tensor":
+        """Return the mean over the changes, shape (B,); a single step has none, and no cost."""
+        change = driven.output_change
+        return self.smoothness * change.square().sum((0, 2)) / max(len(change), 1)
+
+    def time_indexed_cost(self, driven: "Trajectory") -> "Tensor":
+        """Return the mean over the steps, shape (B,)."""
+        gap = driven.position - driven.timed_position
+        return self.time_indexed * gap.square().sum(-1).mean(0)
 
 
-def pseudo_huber(error: Tensor, scale: float) -> Tensor:
+class ReachingLoss(Loss):
+    """Weights of the terms of reaching; a weight of zero leaves a term out."""
+
+    needs_one_of = ("distance",)
+
+    distance: Weight = 50.0
+    """On the hand's distance, squared up to `distance_scale` [1/m²]."""
+    distance_scale: Positive = 0.02
+    """Distance beyond which its cost grows linearly [m]."""
+    late_power: NonNegative = 2.0
+    """A step counts by this power of the time since the start: late ones matter most."""
+    velocity: Weight = 0.001
+    """On the squared joint velocities, weighted as the distance is [s²/rad²]."""
+    smoothness: Weight = 0.001
+    """On the squared change of the action from step to step."""
+
+    def distance_cost(self, reached: "ReachTrajectory") -> "Tensor":
+        """Return the mean over steps and arms."""
+        # By the squared distance: no root stands in the way where the hand is at its target.
+        gap = (reached.hand_position - reached.target).square().sum(-1)
+        cost = pseudo_huber(gap, self.distance_scale, is_squared=True)
+        return self.distance * (self._lateness(gap) * cost).mean()
+
+    def velocity_cost(self, reached: "ReachTrajectory") -> "Tensor":
+        """Return the mean over steps and arms."""
+        squared_speed = reached.joint_velocities.square().sum(-1)
+        return self.velocity * (self._lateness(squared_speed) * squared_speed).mean()
+
+    def smoothness_cost(self, reached: "ReachTrajectory") -> "Tensor":
+        """Return the mean over the changes of all arms."""
+        return self.smoothness * _mean_change(reached.action)
+
+    def _lateness(self, like: "Tensor") -> "Tensor":
+        """Return what each step counts, one on average, shape (T, 1)."""
+        import torch
+
+        num_steps = len(like)
+        time = torch.arange(1, num_steps + 1, dtype=like.dtype, device=like.device) / num_steps
+        lateness = (time**self.late_power)[:, None]
+        return lateness / lateness.mean()
+
+
+class PushingLoss(Loss):
+    """Weights of the terms of pushing; a weight of zero leaves a term out."""
+
+    needs_one_of = ("cross_track", "progress")
+
+    cross_track: Weight = 100.0
+    """On the centroid's cross-track error, squared up to `cross_track_scale` [1/m²]."""
+    cross_track_scale: Positive = 0.02
+    """Offset beyond which the cross-track cost grows linearly [m]."""
+    progress: Weight = 10.0
+    """On the squared way that the body is behind or ahead of the running target [1/m²]."""
+    smoothness: Weight = 1.0
+    """On the squared change of the action from step to step."""
+
+    def cross_track_cost(self, pushed: "PushTrajectory") -> "Tensor":
+        """Return the mean over steps and bodies."""
+        cost = pseudo_huber(pushed.cross_track_error, self.cross_track_scale)
+        return self.cross_track * cost.mean()
+
+    def progress_cost(self, pushed: "PushTrajectory") -> "Tensor":
+        """Return the mean over steps and bodies."""
+        return self.progress * pushed.progress_error.square().mean()
+
+    def smoothness_cost(self, pushed: "PushTrajectory") -> "Tensor":
+        """Return the mean over the changes of all bodies."""
+        return self.smoothness * _mean_change(pushed.action)
+
+
+def pseudo_huber(error: "Tensor", scale: float, *, is_squared: bool = False) -> "Tensor":
     """Return error² for small errors and 2 · scale · |error| for large ones, smoothly in between.
 
     Without it the recovery from a start beside the path outweighs the last millimetres by far.
@@ -166,6 +214,7 @@ def pseudo_huber(error: Tensor, scale: float) -> Tensor:
     Args:
         error: Any shape and unit.
         scale: Where the change happens, in the error's unit.
+        is_squared: Whether `error` is the square already.
 
     Returns:
         The cost, in the error's unit squared.
@@ -174,44 +223,11 @@ def pseudo_huber(error: Tensor, scale: float) -> Tensor:
         P. Charbonnier et al., "Deterministic edge-preserving regularization in computed imaging",
         IEEE Transactions on Image Processing 6(2), 1997.
     """
-    return 2 * scale**2 * (torch.sqrt(1 + (error / scale).square()) - 1)
+    ratio = error / scale**2 if is_squared else (error / scale).square()
+    return 2 * scale**2 * ((1 + ratio).sqrt() - 1)
 
 
-def normalised_action(action: Tensor, speed_before: Tensor, vehicle: Vehicle) -> Tensor:
-    """Return actions as fractions of their limits: what the network put out.
-
-    Args:
-        action: Steering angle [rad] and speed [m/s] commanded, shape (..., 2).
-        speed_before: Speed of the car when they were [m/s], shape (...).
-        vehicle: The limits.
-
-    Returns:
-        Steering over its limit, and commanded minus actual speed over that of full torque, shape
-        (..., 2).
-    """
-    steering = action[..., 0] / vehicle.max_steering
-    excess = action[..., 1] - speed_before
-    return torch.stack([steering, excess / vehicle.speed_increment], dim=-1)
-
-
-def advance_reference(
-    path: ReferencePath, arc_length: Tensor, num_steps: int, dt: float
-) -> tuple[Tensor, Tensor]:
-    """Let a point run along the path at the reference speed.
-
-    Args:
-        path: The reference.
-        arc_length: Where it starts for each car [m], shape (B,).
-        num_steps: Steps to take.
-        dt: Their length [s].
-
-    Returns:
-        The positions after each step [m], shape (T, B, 2), and the last arc length [m], shape (B,).
-    """
-    positions = []
-    with torch.no_grad():
-        for _ in range(num_steps):
-            middle = arc_length + dt / 2 * path.sample(arc_length).speed
-            arc_length = arc_length + dt * path.sample(middle).speed
-            positions.append(path.sample(arc_length).position)
-    return torch.stack(positions), arc_length
+def _mean_change(action: "Tensor") -> "Tensor":
+    """Return the mean squared change of actions (T, B, n) from step to step, zero of one step."""
+    change = action[1:] - action[:-1]
+    return change.square().sum() / max(change[..., 0].numel(), 1)

@@ -5,30 +5,32 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from diffcar.config import PathConfig, SceneConfig, SoftBodyConfig
-from diffcar.path import ReferencePath, load_path
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_scene, build_soft_body_scene
 from diffcar.sim.car import GenesisCar
+from diffcar.sim.config import CarConfig, SoftBodyConfig
 from diffcar.sim.contract import StartState
-from diffcar.sim.scene import build_scene, build_soft_body_scene
 from diffcar.sim.soft_body import GenesisSoftBody
 
 _PROCESS_PRECISION = 64
 
 
 @pytest.fixture(scope="session")
-def scene_config() -> SceneConfig:
+def scene_config() -> CarConfig:
     """The configuration of all scenes of this process: float64, for finite differences."""
-    return SceneConfig(precision=_PROCESS_PRECISION)
+    return CarConfig(precision=_PROCESS_PRECISION)
 
 
 @pytest.fixture(scope="session")
-def differentiable_car(scene_config: SceneConfig) -> GenesisCar:
+def differentiable_car(scene_config: CarConfig) -> GenesisCar:
     """Four differentiable cars."""
     return build_scene(scene_config, num_envs=4, differentiable=True)
 
 
 @pytest.fixture(scope="session")
-def plain_car(scene_config: SceneConfig) -> GenesisCar:
+def plain_car(scene_config: CarConfig) -> GenesisCar:
     """Four plain cars."""
     return build_scene(scene_config, num_envs=4, differentiable=False)
 

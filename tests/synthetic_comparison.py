@@ -5,9 +5,9 @@ import random
 
 import numpy as np
 
-from diffcar.comparison import Comparison, Contestant, CurvePoint, DrivenTrack, Score
-from diffcar.config import METHODS
-from diffcar.suite import SuiteFigures
+from diffcar.compare.config import METHODS
+from diffcar.compare.results import Comparison, Contestant, CurvePoint, DrivenTrack, Score
+from diffcar.tasks.tracking.metrics import SuiteFigures
 
 __all__ = ["make_comparison"]
 

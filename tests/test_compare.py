@@ -10,19 +10,25 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.commands import compare, compare_training, jury, workshop
-from diffcar.commands.compare import CompareResult
-from diffcar.commands.compare_files import write_results
-from diffcar.commands.contestants import NetworkDriver, TunedDriver, entrants_of
-from diffcar.commands.training import Event
-from diffcar.config import CompareConfig, ControllerConfig, PathConfig, SceneConfig, load_config
-from diffcar.controllers import MLPController, TrackingEnsemble
-from diffcar.errors import CheckpointError, ConfigError
-from diffcar.path import load_path
+from diffcar.base.config import load_config
+from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.compare import compare, jury, workshop
+from diffcar.compare import training as compare_training
+from diffcar.compare.compare import CompareResult
+from diffcar.compare.config import CompareConfig
+from diffcar.compare.contestants import NetworkDriver, TunedDriver, entrants_of
+from diffcar.compare.files import write_results
+from diffcar.controllers.batch import TrackingEnsemble
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.observation import PathObserver
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.build import build_mujoco_scene, build_scene
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.scene import build_mujoco_scene, build_scene
-from diffcar.tracking import PathObserver
-from diffcar.training.updates import Step
+from diffcar.sim.config import CarConfig
+from diffcar.training.optimiser import Step
+from diffcar.training.run import Event
 
 TINY = """
 precision: 64
@@ -55,7 +61,7 @@ def _few_cars(differentiable_car: GenesisCar, plain_car: GenesisCar) -> Iterator
     """Each scene once in this process, and drives of four drivers at a time."""
     scenes = {(4, True, False): differentiable_car, (4, False, False): plain_car}
 
-    def build(config: SceneConfig, **how: object) -> GenesisCar:
+    def build(config: CarConfig, **how: object) -> GenesisCar:
         key = (how["num_envs"], how["differentiable"], how.get("with_varied_mass", False))
         if key not in scenes:
             scenes[key] = build_scene(config, **how)
@@ -238,7 +244,7 @@ def test_settings_that_make_no_comparison_are_refused(case: str) -> None:
 
 def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     """Networks of one architecture are an ensemble, tuned ones share a controller of vectors."""
-    scene = build_mujoco_scene(SceneConfig(), num_envs=2, dtype=torch.float64)
+    scene = build_mujoco_scene(CarConfig(), num_envs=2, dtype=torch.float64)
     path = load_path(PathConfig(source="circle"))
     small, large = ControllerConfig(hidden_sizes=[4]), ControllerConfig(hidden_sizes=[6])
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from diffcar.comparison import Comparison
-from diffcar.plots_compare import plot_conditions, plot_learning_curves, plot_tracks
-from diffcar.plots_compare.style import styles_of
-from diffcar.report import write_report
+from diffcar.compare.pictures.conditions import plot_conditions
+from diffcar.compare.pictures.learning_curves import plot_learning_curves
+from diffcar.compare.pictures.tracks import plot_tracks
+from diffcar.compare.report.page import write_report
+from diffcar.compare.results import Comparison
+from diffcar.compare.style import styles_of
 from tests.synthetic_comparison import make_comparison
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from diffcar.comparison import Comparison, Contestant, CurvePoint, Score
-from diffcar.comparison_files import comparison_as_json, write_csv, write_curves_csv
-from diffcar.suite import SuiteFigures
-from diffcar.verdict_texts import tell
-from diffcar.verdicts import cost_ratio, judge, judged_key, ranking, thresholds_of
+from diffcar.compare.comparison_files import comparison_as_json, write_csv, write_curves_csv
+from diffcar.compare.findings import tell
+from diffcar.compare.results import Comparison, Contestant, CurvePoint, Score
+from diffcar.compare.verdicts import cost_ratio, judge, judged_key, ranking, thresholds_of
+from diffcar.tasks.tracking.metrics import SuiteFigures
 from tests.synthetic_comparison import make_comparison
 
 

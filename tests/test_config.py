@@ -5,21 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from diffcar.config import (
-    CheckGradConfig,
-    CompareConfig,
-    FrankaTestConfig,
-    RecordConfig,
-    SimulateConfig,
-    TrainBCConfig,
-    TrainE2EConfig,
-    TrainPPOConfig,
-    TrainPushConfig,
-    dump_config,
-    load_config,
-)
-from diffcar.errors import ConfigError
-from diffcar.resources import resource_path
+from diffcar.base.config import dump_config, load_config
+from diffcar.base.errors import ConfigError
+from diffcar.base.files import resource_path
+from diffcar.checks.config import CheckGradConfig
+from diffcar.compare.config import CompareConfig
+from diffcar.demonstrations.config import RecordConfig
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.config import TrainE2EConfig
+from diffcar.training.ppo.config import TrainPPOConfig
 
 
 def test_flag_beats_override_beats_file_beats_default(tmp_path: Path) -> None:

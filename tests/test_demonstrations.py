@@ -12,23 +12,28 @@ import torch
 from hypothesis import strategies
 from torch import Tensor
 
-from diffcar.config import ControllerConfig, DemonstrationConfig, PathConfig, StartConfig
-from diffcar.controllers import PurePursuit, Zero, build_tracking_mlp
-from diffcar.demonstrations import (
+from diffcar.base.errors import DemonstrationError
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import compute_error_state
+from diffcar.controllers.observation import PathObserver
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.controllers.zero import Zero
+from diffcar.demonstrations.config import DemonstrationConfig
+from diffcar.demonstrations.files import read_demonstrations, write_demonstrations
+from diffcar.demonstrations.recording import Recording, record_demonstrations
+from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
     Demonstrations,
     DemonstrationTable,
-    Recording,
-    read_demonstrations,
-    record_demonstrations,
     to_demonstrations,
-    write_demonstrations,
 )
-from diffcar.errors import DemonstrationError
-from diffcar.path import ReferencePath, load_path
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState, StartState
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.tracking import PathObserver, compute_error_state
+from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.tasks.tracking.config import StartConfig
 
 VEHICLE = load_vehicle()
 CONFIG = ControllerConfig()

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffcar.geometry import (
+from diffcar.base.geometry import (
     quaternion_from_yaw,
     rotate_into_body,
     wrap_angle,

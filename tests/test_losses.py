@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.config import LossConfig, PathConfig, ReachLossConfig
-from diffcar.evaluation import reach_metrics, tracking_metrics
 from diffcar.losses import advance_reference, pseudo_huber, reach_loss_terms, tracking_loss_terms
-from diffcar.path import load_path
-from diffcar.reaching import ReachTrajectory
-from diffcar.rollout import Trajectory
-from diffcar.sim.vehicle import Vehicle
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.reaching.config import ReachLossConfig
+from diffcar.tasks.reaching.task import ReachTrajectory, reach_metrics
+from diffcar.tasks.tracking.config import LossConfig
+from diffcar.tasks.tracking.metrics import tracking_metrics
+from diffcar.tasks.tracking.rollout import Trajectory
 from tests.test_tracking import car_at
 
 VEHICLE = Vehicle(

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffcar.config import PathConfig, PushLossConfig, TrainPushConfig
-from diffcar.controllers.pushing_mlp import PushObservation, build_pushing_mlp
-from diffcar.evaluation import push_metrics
 from diffcar.losses import push_loss_terms
-from diffcar.path import load_path
-from diffcar.pushing import PushTask, PushTrajectory
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.tasks.pushing.config import PushLossConfig, TrainPushConfig
+from diffcar.tasks.pushing.controller import PushObservation, build_pushing_mlp
+from diffcar.tasks.pushing.rollout import PushTask, PushTrajectory
+from diffcar.tasks.pushing.task import push_metrics
 
 DOUBLE = torch.float64
 

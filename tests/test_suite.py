@@ -9,14 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.config import DisturbanceConfig, PathConfig, SceneConfig
-from diffcar.controllers import Controller, PurePursuit, Stanley, Zero
-from diffcar.drive import Drive
-from diffcar.evaluation import tracking_metrics
-from diffcar.path import ReferencePath, load_path
+from diffcar.compare.suite import Entrants, drive_entrants
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.controllers.zero import Zero
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.config import CarConfig
 from diffcar.sim.mujoco_car import MuJoCoCar
-from diffcar.sim.scene import build_mujoco_scene
-from diffcar.suite import CARS_EACH, Entrants, SuiteFigures, car_figures, drive_entrants
+from diffcar.tasks.tracking.config import DisturbanceConfig
+from diffcar.tasks.tracking.drive import Drive
+from diffcar.tasks.tracking.metrics import CARS_EACH, SuiteFigures, car_figures, tracking_metrics
 
 CALM = DisturbanceConfig()
 PATH = load_path(PathConfig(source="double-lane-change"))
@@ -25,7 +31,7 @@ PATH = load_path(PathConfig(source="double-lane-change"))
 @pytest.fixture(scope="module")
 def cars() -> MuJoCoCar:
     """Cars for three entrants."""
-    return build_mujoco_scene(SceneConfig(), num_envs=3 * CARS_EACH, dtype=torch.float64)
+    return build_mujoco_scene(CarConfig(), num_envs=3 * CARS_EACH, dtype=torch.float64)
 
 
 def entrants(cars: MuJoCoCar, *kinds: type) -> Entrants:

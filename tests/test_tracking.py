@@ -4,10 +4,12 @@ import math
 
 import torch
 
-from diffcar.config import ControllerConfig, PathConfig
-from diffcar.path import load_path
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import compute_error_state, starts_on_path
+from diffcar.controllers.observation import PathObserver
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
 from diffcar.sim.contract import CarState
-from diffcar.tracking import PathObserver, compute_error_state, starts_on_path
 
 
 def car_at(x: float, y: float, yaw: float, speed: float = 2.0) -> CarState:

@@ -1,1 +1,1 @@
-"""The terminal: the only package that imports Typer and rich."""
+"""The command line: Typer and rich live only here."""

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from diffcar.base.config import load_config
+from diffcar.base.files import check_outputs
+from diffcar.base.registry import check_path_source
+from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE, JsonSink, errors, note
-from diffcar.config import CheckGradConfig, check_path_source, load_config
-from diffcar.files import check_outputs
 
 __all__ = ["check_grad"]
 
@@ -65,7 +67,14 @@ def check_grad(
     """
     with errors(debug):
         shared = options.config_flags(
-            path, None, None, actuation, seed=seed, backend=backend, precision=precision
+            path,
+            None,
+            None,
+            actuation,
+            seed=seed,
+            backend=backend,
+            precision=precision,
+            verbose=verbose,
         )
         config = load_config(
             CheckGradConfig,
@@ -103,16 +112,14 @@ def _check_car(
     verbose: bool,
 ) -> bool:
     """Check the car and show what was found; returns whether it is certified."""
+    from diffcar.checks import car as command
     from diffcar.cli.progress import StageDisplay
     from diffcar.cli.render_check_grad import show_check_grad
-    from diffcar.commands import check_grad as command
 
     with StageDisplay() as display:
         result = command.run(
             config,
             joints=command.JointNames(*joints),
-            verbose=verbose,
-            on_stage=display.show,
         )
     for line in result.notes:
         note(line)
@@ -123,12 +130,14 @@ def _check_car(
 
 def _check_soft_body(config: CheckGradConfig, sink: JsonSink, verbose: bool) -> bool:
     """Check an elastic body and show what was found; returns whether it is certified."""
+    from diffcar.checks import soft_body as command
     from diffcar.cli.progress import StageDisplay
     from diffcar.cli.render_soft_body import show_soft_body
-    from diffcar.commands import check_grad_mpm as command
 
     with StageDisplay() as display:
-        result = command.run(config, verbose=verbose, on_stage=display.show)
+        result = command.run(
+            config,
+        )
     show_soft_body(result, sink.console())
     sink.write(command.as_json(result))
     return result.certified

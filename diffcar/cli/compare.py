@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from diffcar.base.config import load_config, read_yaml
+from diffcar.base.errors import CheckpointError
+from diffcar.base.files import check_outputs, resource_path
+from diffcar.base.registry import check_path_source
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, errors, note
-from diffcar.config import METHODS, CompareConfig, check_path_source, load_config, read_yaml
-from diffcar.errors import CheckpointError
-from diffcar.files import check_outputs
-from diffcar.resources import resource_path
+from diffcar.compare.config import METHODS, CompareConfig
 
 __all__ = ["compare"]
 
@@ -56,7 +57,14 @@ def compare(
         if resume is not None and (out is not None or quick):
             raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
         flags = options.config_flags(
-            path, path_scale, closed, actuation, seed=None, backend=backend, precision=None
+            path,
+            path_scale,
+            closed,
+            actuation,
+            seed=None,
+            backend=backend,
+            precision=None,
+            verbose=verbose,
         )
         config = load_config(
             CompareConfig,
@@ -76,9 +84,9 @@ def compare(
         )
         from diffcar.cli.progress import ComparisonDisplay
         from diffcar.cli.render_compare import show_comparison
-        from diffcar.commands import compare as command
-        from diffcar.commands.compare_files import write_results
-        from diffcar.comparison_files import comparison_as_json
+        from diffcar.compare import compare as command
+        from diffcar.compare.comparison_files import comparison_as_json
+        from diffcar.compare.files import write_results
 
         with ComparisonDisplay() as display:
             result = command.run(
@@ -86,8 +94,7 @@ def compare(
                 out=out,
                 resume=resume,
                 loaded=runs,
-                verbose=verbose,
-                on_event=display.show,
+                on_update=display.show,
             )
         for line in result.notes:
             note(line)

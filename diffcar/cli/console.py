@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from diffcar.errors import DiffcarError, GradientError
-from diffcar.files import finite_json, write_atomically
+from diffcar.base.errors import DiffcarError, GradientError
+from diffcar.base.files import finite_json, write_atomically
 
 __all__ = [
     "EXIT_INTERRUPTED",

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from diffcar.base.config import load_config
+from diffcar.base.files import check_outputs
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE, JsonSink, errors, note
-from diffcar.config import FrankaTestConfig, load_config
-from diffcar.files import check_outputs
+from diffcar.tasks.reaching.config import FrankaTestConfig
 
 __all__ = ["franka_test"]
 
@@ -45,24 +46,25 @@ def franka_test(
             FrankaTestConfig,
             file=config_file,
             overrides=overrides or (),
-            flags=options.engine_flags(seed=seed, backend=backend, precision=precision),
+            flags=options.engine_flags(
+                seed=seed, backend=backend, precision=precision, verbose=verbose
+            ),
         )
         sink = JsonSink(json_target)
         check_outputs(
             [file for file in (sink.file, plot_file, video_file) if file],
             inputs=[config_file] if config_file else [],
         )
+        from diffcar.checks import arm as command
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render_franka import show_franka_test
-        from diffcar.commands import franka_test as command
 
         with TrainingDisplay(config.train.num_updates) as display:
             result = command.run(
                 config,
                 plot_file=plot_file,
                 video_file=video_file,
-                verbose=verbose,
-                on_event=display.show,
+                on_update=display.show,
             )
         show_franka_test(result, sink.console())
         for file in (plot_file, video_file):

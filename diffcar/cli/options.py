@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from diffcar.config import BUILTIN_PATH_NAMES
+from diffcar.base.registry import BUILTIN_PATH_NAMES
 
 __all__ = [
     "Actuation",
@@ -128,6 +128,7 @@ def config_flags(
     seed: int | None,
     backend: Backend | None,
     precision: Precision | None,
+    verbose: bool,
 ) -> dict[str, object]:
     """Return the flags that all scenes share by their configuration keys; None is "not given"."""
     return {
@@ -135,16 +136,17 @@ def config_flags(
         "path.scale": path_scale,
         "path.closed": closed,
         "actuation": actuation and actuation.value,
-        **engine_flags(seed=seed, backend=backend, precision=precision),
+        **engine_flags(seed=seed, backend=backend, precision=precision, verbose=verbose),
     }
 
 
 def engine_flags(
-    *, seed: int | None, backend: Backend | None, precision: Precision | None
+    *, seed: int | None, backend: Backend | None, precision: Precision | None, verbose: bool
 ) -> dict[str, object]:
     """Return the flags of every command that simulates; None is "not given"."""
     return {
         "seed": seed,
         "backend": backend and backend.value,
         "precision": precision and int(precision.value),
+        "verbose": verbose or None,
     }

@@ -1,17 +1,21 @@
 """Progress on stderr, as bars or lines."""
 
+import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from diffcar.base.log import logger
+
 if TYPE_CHECKING:
-    from diffcar.commands.events import Stage
-    from diffcar.commands.training import Event
+    from diffcar.training.optimiser import Step
+    from diffcar.training.session import Evaluated
 
 __all__ = ["ComparisonDisplay", "DriveDisplay", "StageDisplay", "TrainingDisplay"]
 
@@ -20,12 +24,26 @@ _PLAIN_LINE_INTERVAL = 5
 _SUSPICIOUS_GRADIENT_ERROR = 0.2
 
 
+class _Teller(logging.Handler):
+    """Says what is logged: `... ` behind what has begun, `note:` before what to know."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say a record."""
+        text = record.getMessage()
+        self._say(f"note: {text}" if record.levelno >= logging.WARNING else f"{text} ...")
+
+
 class _Display:
     """Progress on stderr: a live bar in a terminal, plain lines elsewhere."""
 
     def __init__(self, *columns: str) -> None:
         self._console = Console(stderr=True)
         self._is_live = sys.stderr.isatty()
+        self._handler = _Teller(self.say)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -42,6 +60,8 @@ class _Display:
 
     def __enter__(self) -> Self:
         self._progress.start()
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self._handler)
         return self
 
     def __exit__(
@@ -50,6 +70,7 @@ class _Display:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        logger.removeHandler(self._handler)
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -73,16 +94,11 @@ class TrainingDisplay(_Display):
         self._began: float | None = None
         self._first = 0
 
-    def show(self, event: "Event") -> None:
+    def show(self, event: "Step | Evaluated") -> None:
         """Show one event."""
-        from diffcar.commands.events import Stage, Warned
         from diffcar.training.session import Evaluated
 
-        if isinstance(event, Stage):
-            self.say(f"{event.description} ...")
-        elif isinstance(event, Warned):
-            self.say(f"note: {event.text}")
-        elif isinstance(event, Evaluated):
+        if isinstance(event, Evaluated):
             self._rmse = 1e3 * event.metrics.cross_track_rmse_m
             self._rmse_iteration = event.iteration
             self.say(
@@ -130,17 +146,11 @@ class ComparisonDisplay(_Display):
         self._task = self._progress.add_task("comparing", total=None, status="")
         self._told = time.perf_counter()
 
-    def show(self, event: "Event") -> None:
+    def show(self, event: "Step | Evaluated") -> None:
         """Show one event."""
-        from diffcar.commands.events import Stage, Warned
         from diffcar.training.session import Evaluated
 
-        if isinstance(event, Stage):
-            self.say(f"{event.description} ...")
-            self._progress.update(self._task, status="")
-        elif isinstance(event, Warned):
-            self.say(f"note: {event.text}")
-        elif not isinstance(event, Evaluated):
+        if not isinstance(event, Evaluated):
             status = f"update {event.iteration}  loss {event.loss:.3g}"
             self._progress.update(self._task, status=status)
             if not self._is_live and time.perf_counter() - self._told > self._PLAIN_SECONDS:
@@ -165,7 +175,3 @@ class DriveDisplay(_Display):
 
 class StageDisplay(_Display):
     """Shows what is being done, a line each."""
-
-    def show(self, stage: "Stage") -> None:
-        """Show that something long has begun."""
-        self.say(f"{stage.description} ...")

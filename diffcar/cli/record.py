@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from diffcar.base.config import load_config
+from diffcar.base.errors import OutputError
+from diffcar.base.files import check_outputs
+from diffcar.base.registry import check_controller, check_path_source
 from diffcar.cli import options
 from diffcar.cli.console import JsonSink, errors, note
-from diffcar.config import RecordConfig, check_controller, check_path_source, load_config
-from diffcar.errors import OutputError
-from diffcar.files import check_outputs
+from diffcar.demonstrations.config import RecordConfig
 
 __all__ = ["record"]
 
@@ -51,7 +53,14 @@ def record(
     """
     with errors(debug):
         shared = options.config_flags(
-            path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+            path,
+            path_scale,
+            closed,
+            actuation,
+            seed=seed,
+            backend=backend,
+            precision=precision,
+            verbose=verbose,
         )
         config = load_config(
             RecordConfig,
@@ -78,7 +87,7 @@ def record(
             )
         from diffcar.cli.progress import DriveDisplay
         from diffcar.cli.render_record import show_recording
-        from diffcar.commands import record as command
+        from diffcar.demonstrations import record as command
 
         with DriveDisplay() as display:
             display.say("building the scene (a minute or two the first time) ...")

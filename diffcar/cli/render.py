@@ -10,18 +10,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from diffcar.numerals import number
+from diffcar.base.table import number
 
 if TYPE_CHECKING:
-    from diffcar.commands.simulate import SimulateResult
-    from diffcar.commands.train_e2e import TrainE2EResult
-    from diffcar.commands.training import TrainingResult
-    from diffcar.evaluation import TrackingMetrics
-    from diffcar.gradcheck import Hop
+    from diffcar.gradients.hops import Hop
+    from diffcar.tasks.tracking.metrics import TrackingMetrics
+    from diffcar.tasks.tracking.simulate import SimulateResult
+    from diffcar.training.run import TrainingResult
+    from diffcar.training.run_e2e import TrainE2EResult
 
 __all__ = [
     "loss_curve",
-    "number",
     "show_gradients",
     "show_hops",
     "show_simulation",

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from diffcar.cli.render import number, show_hops, titled
+from diffcar.base.table import number
+from diffcar.cli.render import show_hops, titled
 
 if TYPE_CHECKING:
-    from diffcar.commands.check_grad_result import CheckGradResult
+    from diffcar.checks.car_result import CheckGradResult
 
 __all__ = ["show_check_grad", "styled_verdict"]
 
@@ -71,7 +72,7 @@ def _show_attempts(result: "CheckGradResult", console: Console) -> None:
 
 def _show_certificate(result: "CheckGradResult", console: Console) -> None:
     """Print analytic against numeric directional derivatives."""
-    from diffcar.gradcheck.directional import summarise
+    from diffcar.gradients.slopes import summarise
 
     table = titled(
         f"analytic against numeric directional derivatives, float{result.precision}, "
@@ -183,7 +184,7 @@ def _without_repetition(failures: list[str]) -> list[str]:
 
 def _show_verdict(result: "CheckGradResult", console: Console) -> None:
     """Print the sentence that matters."""
-    from diffcar.gradcheck.directional import GOOD_VERDICTS
+    from diffcar.gradients.slopes import GOOD_VERDICTS
 
     for failure in _without_repetition(result.failures):
         console.print(Text(f"not checked: {failure}", "red"), soft_wrap=True)

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from diffcar.cli.render import number, titled
+from diffcar.base.table import number
+from diffcar.cli.render import titled
 
 if TYPE_CHECKING:
-    from diffcar.comparison import Comparison, MethodSummary
+    from diffcar.compare.results import Comparison, MethodSummary
 
 __all__ = ["show_comparison"]
 
@@ -25,7 +26,7 @@ def show_comparison(comparison: "Comparison", console: Console) -> None:
         comparison: What was found.
         console: Where to; the tables fit into 80 columns.
     """
-    from diffcar.verdict_texts import ENGINE_NAMES, tell
+    from diffcar.compare.findings import ENGINE_NAMES, tell
 
     summaries = comparison.summaries()
     if comparison.scores:
@@ -69,7 +70,7 @@ def _show_summary(
     comparison: "Comparison", summaries: "Sequence[MethodSummary]", console: Console
 ) -> None:
     """Print each method's error on the suite and what its training took."""
-    from diffcar.verdict_texts import ENGINE_NAMES
+    from diffcar.compare.findings import ENGINE_NAMES
 
     condition = comparison.conditions[0]
     num_seeds = max((summary.num_seeds for summary in summaries), default=0)
@@ -98,7 +99,7 @@ def _show_summary(
 
 def _show_costs(comparison: "Comparison", console: Console) -> None:
     """Print what it costs each method to come below some errors."""
-    from diffcar.verdicts import expert_of, thresholds_of
+    from diffcar.compare.verdicts import expert_of, thresholds_of
 
     thresholds = thresholds_of(comparison)
     methods = [m for m in comparison.methods if any(p.method == m for p in comparison.curves)]
@@ -130,7 +131,7 @@ def _ratios(
     comparison: "Comparison", method: str, thresholds: Sequence[float], part: int
 ) -> list[str]:
     """Return the costs of a method in units of e2e's."""
-    from diffcar.verdicts import cost_ratio
+    from diffcar.compare.verdicts import cost_ratio
 
     ratios = [cost_ratio(comparison, method, threshold)[part] for threshold in thresholds]
     return [f"{number(ratio)}x" if 0 < ratio < math.inf else "-" for ratio in ratios]

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from diffcar.cli.render import loss_curve, number, show_hops, titled
+from diffcar.base.table import number
+from diffcar.cli.render import loss_curve, show_hops, titled
 
 if TYPE_CHECKING:
-    from diffcar.commands.franka_test import FrankaTestResult
+    from diffcar.checks.arm import FrankaTestResult
 
 __all__ = ["show_franka_test"]
 

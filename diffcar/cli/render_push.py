@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from diffcar.cli.render import loss_curve, number, titled
+from diffcar.base.table import number
+from diffcar.cli.render import loss_curve, titled
 
 if TYPE_CHECKING:
-    from diffcar.commands.train_push import TrainPushResult
+    from diffcar.training.run_push import TrainPushResult
 
 __all__ = ["show_push_training"]
 

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from diffcar.cli.render import number, titled
+from diffcar.base.table import number
+from diffcar.cli.render import titled
 
 if TYPE_CHECKING:
-    from diffcar.commands.record import RecordResult
+    from diffcar.demonstrations.record import RecordResult
 
 __all__ = ["show_recording"]
 

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from diffcar.cli.render import number, titled
+from diffcar.base.table import number
+from diffcar.cli.render import titled
 from diffcar.cli.render_check_grad import styled_verdict
 
 if TYPE_CHECKING:
-    from diffcar.commands.check_grad_mpm import CheckSoftBodyResult
-    from diffcar.gradcheck.capability import Capability
+    from diffcar.checks.soft_body import CheckSoftBodyResult
+    from diffcar.gradients.capabilities import Capability
 
 __all__ = ["show_soft_body"]
 

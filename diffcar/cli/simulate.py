@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from diffcar.base.config import load_config
+from diffcar.base.files import check_outputs
+from diffcar.base.registry import check_controller, check_path_source
 from diffcar.cli import options
 from diffcar.cli.console import JsonSink, errors, note
-from diffcar.config import SimulateConfig, check_controller, check_path_source, load_config
-from diffcar.files import check_outputs
+from diffcar.tasks.tracking.config import SimulateConfig
 
 __all__ = ["simulate"]
 
@@ -61,7 +63,14 @@ def simulate(
             if file is not None and file.suffix.lower() != suffix:
                 raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
         shared = options.config_flags(
-            path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+            path,
+            path_scale,
+            closed,
+            actuation,
+            seed=seed,
+            backend=backend,
+            precision=precision,
+            verbose=verbose,
         )
         config = load_config(
             SimulateConfig,
@@ -85,7 +94,7 @@ def simulate(
         check_outputs(outputs, inputs=[Path(given) for given in inputs if given])
         from diffcar.cli.progress import DriveDisplay
         from diffcar.cli.render import show_simulation
-        from diffcar.commands import simulate as command
+        from diffcar.tasks.tracking import simulate as command
 
         with DriveDisplay() as display:
             display.say("building the scene (a minute or two the first time) ...")
@@ -94,7 +103,6 @@ def simulate(
                 csv_file=csv_file,
                 plot_file=plot_file,
                 video_file=video_file,
-                verbose=verbose,
                 on_step=display.show,
             )
         for line in result.notes:

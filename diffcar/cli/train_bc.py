@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.console import errors, note
 from diffcar.cli.training import conclude, training_config, training_sink
-from diffcar.config import TrainBCConfig, check_controller
+from diffcar.training.bc.config import TrainBCConfig
 
 __all__ = ["train_bc"]
 
@@ -62,7 +63,14 @@ def train_bc(
     with errors(debug):
         flags = {
             **options.config_flags(
-                path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+                path,
+                path_scale,
+                closed,
+                actuation,
+                seed=seed,
+                backend=backend,
+                precision=precision,
+                verbose=verbose,
             ),
             "data": [str(file) for file in data] if data else None,
             "columns": dict(_split(given) for given in column) if column else None,
@@ -85,8 +93,8 @@ def train_bc(
         sink = training_sink(json_target, config, *inputs)
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render import show_training
-        from diffcar.commands import train_bc as command
-        from diffcar.commands.training import as_json
+        from diffcar.training.bc import experts as command
+        from diffcar.training.run import as_json
 
         with TrainingDisplay(config.train.num_updates) as display:
             result = command.run(
@@ -94,8 +102,7 @@ def train_bc(
                 out=out,
                 resume=resume,
                 stop_after=stop_after,
-                verbose=verbose,
-                on_event=display.show,
+                on_update=display.show,
             )
         show_training(result, sink.console())
         if result.num_skipped_rows:

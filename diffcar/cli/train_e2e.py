@@ -9,7 +9,7 @@ from diffcar.cli import options
 from diffcar.cli.console import errors
 from diffcar.cli.train_push import train_push
 from diffcar.cli.training import conclude, training_config, training_sink
-from diffcar.config import TrainE2EConfig
+from diffcar.training.config import TrainE2EConfig
 
 __all__ = ["train_e2e"]
 
@@ -52,7 +52,14 @@ def train_e2e(
     """
     with errors(debug):
         flags = options.config_flags(
-            path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+            path,
+            path_scale,
+            closed,
+            actuation,
+            seed=seed,
+            backend=backend,
+            precision=precision,
+            verbose=verbose,
         )
         if entity is Entity.mpm:
             train_push(
@@ -64,7 +71,6 @@ def train_e2e(
                 config_file=config_file,
                 overrides=overrides or (),
                 json_target=json_target,
-                verbose=verbose,
             )
             return
         config = training_config(
@@ -79,8 +85,8 @@ def train_e2e(
         sink = training_sink(json_target, config, config_file, resume)
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render import show_gradients, show_training
-        from diffcar.commands import train_e2e as command
-        from diffcar.commands.training import as_json
+        from diffcar.training import run_e2e as command
+        from diffcar.training.run import as_json
 
         with TrainingDisplay(config.train.num_updates) as display:
             result = command.run(
@@ -89,8 +95,7 @@ def train_e2e(
                 resume=resume,
                 stop_after=stop_after,
                 certify=certify,
-                verbose=verbose,
-                on_event=display.show,
+                on_update=display.show,
             )
         show_gradients(result, sink.console())
         show_training(result, sink.console())

@@ -3,7 +3,7 @@
 from diffcar.cli import options
 from diffcar.cli.console import errors
 from diffcar.cli.training import conclude, training_config, training_sink
-from diffcar.config import TrainPPOConfig
+from diffcar.training.ppo.config import TrainPPOConfig
 
 __all__ = ["train_ppo"]
 
@@ -31,7 +31,14 @@ def train_ppo(
     """
     with errors(debug):
         flags = options.config_flags(
-            path, path_scale, closed, actuation, seed=seed, backend=backend, precision=precision
+            path,
+            path_scale,
+            closed,
+            actuation,
+            seed=seed,
+            backend=backend,
+            precision=precision,
+            verbose=verbose,
         )
         config = training_config(
             TrainPPOConfig,
@@ -45,8 +52,8 @@ def train_ppo(
         sink = training_sink(json_target, config, config_file, resume)
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render import show_training
-        from diffcar.commands import train_ppo as command
-        from diffcar.commands.training import as_json
+        from diffcar.training.ppo import run as command
+        from diffcar.training.run import as_json
 
         with TrainingDisplay(config.train.num_updates) as display:
             result = command.run(
@@ -54,8 +61,7 @@ def train_ppo(
                 out=out,
                 resume=resume,
                 stop_after=stop_after,
-                verbose=verbose,
-                on_event=display.show,
+                on_update=display.show,
             )
         show_training(result, sink.console())
         sink.write(as_json(result))

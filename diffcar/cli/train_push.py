@@ -5,10 +5,12 @@ from pathlib import Path
 
 import typer
 
+from diffcar.base.config import load_config
+from diffcar.base.files import check_outputs
+from diffcar.base.registry import check_path_source
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
 from diffcar.cli.training import stored_config
-from diffcar.config import TrainPushConfig, check_path_source, load_config
-from diffcar.files import check_outputs
+from diffcar.tasks.pushing.config import TrainPushConfig
 
 __all__ = ["train_push"]
 
@@ -56,7 +58,7 @@ def train_push(
     check_outputs([sink.file] if sink.file else [], inputs=inputs)
     from diffcar.cli.progress import TrainingDisplay
     from diffcar.cli.render_push import show_push_training
-    from diffcar.commands import train_push as command
+    from diffcar.training import run_push as command
 
     with TrainingDisplay(config.train.num_updates) as display:
         result = command.run(
@@ -65,8 +67,7 @@ def train_push(
             resume=resume,
             stop_after=stop_after,
             certify=certify,
-            verbose=verbose,
-            on_event=display.show,
+            on_update=display.show,
         )
     show_push_training(result, sink.console())
     sink.write(command.as_json(result))

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from diffcar.base.config import load_config
+from diffcar.base.files import check_outputs
+from diffcar.base.registry import check_path_source
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
-from diffcar.config import TrainingConfig, check_path_source, load_config
-from diffcar.files import check_outputs
+from diffcar.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from diffcar.commands.training import TrainingResult
+    from diffcar.training.run import TrainingResult
 
 __all__ = ["conclude", "stored_config", "training_config", "training_sink"]
 
@@ -97,7 +99,7 @@ def stored_config(resume: Path | None, method: str) -> dict[str, object] | None:
 
     run = RunFolder.open(resume)
     # Only a run that exists is worth importing torch for.
-    from diffcar.training.checkpoint import config_values, load_checkpoint, require_method
+    from diffcar.controllers.checkpoint import config_values, load_checkpoint, require_method
 
     checkpoint = load_checkpoint(run.checkpoints / "last.pt")
     require_method(checkpoint, method)

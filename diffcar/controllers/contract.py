@@ -4,8 +4,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from diffcar.controllers.errors import ErrorState
 from diffcar.sim.contract import CarState
-from diffcar.tracking import ErrorState
 
 __all__ = ["Controller"]
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from diffcar.geometry import wrap_angle
-from diffcar.path import ReferencePath
+from diffcar.base.geometry import wrap_angle
+from diffcar.controllers.errors import ErrorState
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.vehicle import Vehicle
-from diffcar.tracking import ErrorState
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["Stanley"]
 

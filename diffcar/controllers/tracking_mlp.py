@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-from diffcar.config import ControllerConfig
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.mlp import MLPController
-from diffcar.path import ReferencePath
+from diffcar.controllers.observation import PathObserver
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.vehicle import Vehicle
-from diffcar.tracking import ErrorState, PathObserver
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["TrackingMLP", "build_tracking_mlp", "output_for"]
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from diffcar.controllers.errors import ErrorState
 from diffcar.sim.contract import CarState
-from diffcar.tracking import ErrorState
 
 __all__ = ["Zero"]
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 
-from diffcar.config import ControllerConfig
-from diffcar.demonstrations.sheet import Column, Sheet, read_sheet, split_factor
+from diffcar.base.csv_reader import Column, Sheet, read_sheet, split_factor
+from diffcar.base.errors import DemonstrationError
+from diffcar.base.files import write_atomically
+from diffcar.controllers.config import ControllerConfig
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
     STATE_COLUMNS,
@@ -17,10 +19,8 @@ from diffcar.demonstrations.table import (
     observation_columns,
     to_demonstrations,
 )
-from diffcar.errors import DemonstrationError
-from diffcar.files import write_atomically
-from diffcar.path import ReferencePath
-from diffcar.sim.vehicle import Vehicle
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["read_demonstrations", "write_demonstrations"]
 
@@ -143,7 +143,9 @@ def _read_table(
             missing.append(name)
     if missing:
         raise sheet.missing(missing, used=found)
-    return sheet.numbers(found, skip_incomplete=skip_incomplete)
+    numbers, num_skipped = sheet.numbers(found, skip_incomplete=skip_incomplete)
+    table = {name: torch.tensor(column, dtype=torch.float64) for name, column in numbers.items()}
+    return table, num_skipped
 
 
 def _fill_in(table: DemonstrationTable, vehicle: Vehicle) -> list[str]:

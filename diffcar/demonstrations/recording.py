@@ -6,21 +6,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffcar.config import ControllerConfig, DemonstrationConfig, StartConfig
-from diffcar.controllers import Controller
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.errors import ErrorState
+from diffcar.controllers.observation import PathObserver
+from diffcar.demonstrations.config import DemonstrationConfig
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
     STATE_COLUMNS,
     DemonstrationTable,
     observation_columns,
 )
-from diffcar.drive import LOST_CROSS_TRACK
-from diffcar.errors import SimulationError
-from diffcar.path import ReferencePath
-from diffcar.rollout import Trajectory, rollout
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, CarState
-from diffcar.starts import draw_starts
-from diffcar.tracking import ErrorState, PathObserver
+from diffcar.tasks.tracking.config import StartConfig
+from diffcar.tasks.tracking.drive import LOST_CROSS_TRACK
+from diffcar.tasks.tracking.rollout import Trajectory, rollout
+from diffcar.tasks.tracking.starts import draw_starts
 
 __all__ = ["Recording", "record_demonstrations"]
 

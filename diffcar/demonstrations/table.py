@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffcar.config import ControllerConfig
+from diffcar.base.errors import DemonstrationError
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import compute_error_state
+from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import output_for
-from diffcar.drive import LOST_CROSS_TRACK
-from diffcar.errors import DemonstrationError
-from diffcar.path import ReferencePath
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.vehicle import Vehicle
-from diffcar.tracking import PathObserver, compute_error_state
+from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.drive import LOST_CROSS_TRACK
 
 __all__ = [
     "ACTION_COLUMNS",

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from diffcar.config import PathConfig, check_path_source
-from diffcar.errors import PathError
+from diffcar.base.errors import PathError
+from diffcar.base.registry import check_path_source
 from diffcar.path.builtin import BUILTIN_PATHS, Points
-from diffcar.path.files import read_points
+from diffcar.path.config import PathConfig
+from diffcar.path.formats import read_points
 from diffcar.path.reference import ReferencePath
 from diffcar.path.speed import speed_profile
 

@@ -1,1 +1,1 @@
-"""Physics: the only package that imports Genesis or MuJoCo, and only when a scene is built."""
+"""Physics: scenes of cars, an arm and a soft body; the only room that imports an engine."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from diffcar.sim.contract import CarState
-from diffcar.sim.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["JointTargets", "joint_targets", "servo_torques"]
 

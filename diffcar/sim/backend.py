@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from diffcar.config import EngineConfig
-from diffcar.errors import ConfigError, SimulationError
-
-__all__ = ["initialise", "reset_scene", "translated_errors"]
+from diffcar.base.errors import ConfigError, SimulationError
+from diffcar.sim.config import EngineConfig
 
 if TYPE_CHECKING:
     from genesis import Scene
 
+__all__ = ["initialise", "reset_scene", "translated_errors"]
+
 _started_with: tuple[str, int, bool] | None = None
 
 
-def initialise(config: EngineConfig, *, verbose: bool = False) -> ModuleType:
+def initialise(config: EngineConfig) -> ModuleType:
     """Initialise Genesis, or check that it is already initialised in the same way.
 
     Args:
         config: Backend, precision and whether array shapes are compiled into the kernels.
-        verbose: Whether Genesis may log to the terminal.
 
     Returns:
         The `genesis` module.
@@ -49,7 +48,7 @@ def initialise(config: EngineConfig, *, verbose: bool = False) -> ModuleType:
         gs.init(
             backend=gs.cpu if backend == "cpu" else gs.gpu,
             precision=str(config.precision),
-            logging_level="info" if verbose else "error",
+            logging_level="info" if config.verbose else "error",
             performance_mode=config.compiled_fields,
         )
         _started_with = settings

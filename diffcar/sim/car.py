@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from diffcar.errors import SimulationError
-from diffcar.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.base.errors import SimulationError
+from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.backend import reset_scene, translated_errors
 from diffcar.sim.contract import CarState, StartState
-from diffcar.sim.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.video import ChaseCamera
 
 if TYPE_CHECKING:

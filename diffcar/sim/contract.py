@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from diffcar.sim.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["CarScene", "CarState", "StartState"]
 

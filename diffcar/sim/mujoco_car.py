@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.errors import SimulationError
-from diffcar.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.base.errors import SimulationError
+from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.contract import CarState, StartState
-from diffcar.sim.model_file import quiet_mujoco
-from diffcar.sim.vehicle import Vehicle
+from diffcar.sim.model.model_file import quiet_mujoco
+from diffcar.sim.model.vehicle import Vehicle
 
 if TYPE_CHECKING:
     import mujoco

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from diffcar.files import write_atomically
-from diffcar.path import ReferencePath
+from diffcar.base.files import write_atomically
 from diffcar.sim.contract import CarState
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ __all__ = ["ChaseCamera", "FixedCamera"]
 
 _RESOLUTION = (640, 360)
 _FRAMES_PER_SECOND = 25
-_DOT_SPACING = 0.1
 
 
 class ChaseCamera:
@@ -35,29 +33,29 @@ class ChaseCamera:
         # Only a debug camera sees what is painted into the scene.
         self._camera: Any = scene.add_camera(res=_RESOLUTION, fov=45, GUI=False, debug=True)
         self._yaw: float | None = None
-        self._unpainted_path: ReferencePath | None = None
+        self._unpainted: np.ndarray | None = None
 
     @contextlib.contextmanager
-    def recording(self, path: ReferencePath, file: Path) -> Iterator[None]:
+    def recording(self, dots: np.ndarray, file: Path) -> Iterator[None]:
         """Film every step inside the block; the file appears when it ends well.
 
         Args:
-            path: Painted on the road as dots.
+            dots: Painted on the road: world x, y [m], shape (N, 2).
             file: The mp4 to write.
 
         Raises:
             OutputError: If the file cannot be written.
         """
-        self._unpainted_path = path
+        self._unpainted = dots
         with _recording(self._camera, file):
             yield
 
     def follow(self, state: CarState) -> None:
         """Point the camera at the first car, for the frames to come."""
-        if self._unpainted_path is not None:
+        if self._unpainted is not None:
             # Not earlier: the reset at a drive's start wipes what was painted before it.
-            self._paint(self._unpainted_path)
-            self._unpainted_path = None
+            self._paint(self._unpainted)
+            self._unpainted = None
         x, y = (float(value) for value in state.position[0])
         yaw = float(state.yaw[0])
         # The camera's heading lags behind the car's, so that turns are seen.
@@ -70,12 +68,10 @@ class ChaseCamera:
             up=(0.0, 0.0, 1.0),
         )
 
-    def _paint(self, path: ReferencePath) -> None:
-        """Put dots on the road along the path."""
-        stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
-        dots = np.zeros((len(path.samples[::stride]), 3))
-        dots[:, :2] = path.samples[::stride, :2]
-        self._scene.draw_debug_spheres(dots, radius=0.012, color=(1.0, 0.8, 0.1, 1.0))
+    def _paint(self, dots: np.ndarray) -> None:
+        """Put dots on the road."""
+        positions = np.column_stack([dots, np.zeros(len(dots))])
+        self._scene.draw_debug_spheres(positions, radius=0.012, color=(1.0, 0.8, 0.1, 1.0))
 
 
 class FixedCamera:

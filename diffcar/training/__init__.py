@@ -1,1 +1,1 @@
-"""Ways to train a controller, as generators of records."""
+"""From a task to weights."""

@@ -9,26 +9,26 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from diffcar.config import TrainE2EConfig
-from diffcar.controllers import TrackingMLP
-from diffcar.errors import SimulationError
-from diffcar.gradcheck.finite_differences import spot_check
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.gradients.finite_differences import spot_check
 from diffcar.losses import advance_reference, tracking_loss_terms
-from diffcar.path import ReferencePath
-from diffcar.rollout import Trajectory, rollout
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, StartState
-from diffcar.starts import draw_starts
-from diffcar.training.updates import (
+from diffcar.tasks.contract import seed_of_update
+from diffcar.tasks.tracking.rollout import Trajectory, rollout
+from diffcar.tasks.tracking.starts import draw_starts
+from diffcar.training.config import TrainE2EConfig
+from diffcar.training.optimiser import (
     AccumulatedGradient,
     GuardedOptimizer,
     Step,
     TrainStep,
     cosine_learning_rate,
-    seed_of_update,
 )
 
-__all__ = ["E2ETrainer", "TrainStep"]
+__all__ = ["E2ETrainer"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _LOST_CROSS_TRACK = 0.5

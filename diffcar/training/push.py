@@ -9,23 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffcar.config import TrainPushConfig
-from diffcar.controllers.pushing_mlp import PushingMLP
-from diffcar.errors import SimulationError
-from diffcar.gradcheck.finite_differences import spot_check
+from diffcar.base.errors import SimulationError
+from diffcar.gradients.finite_differences import spot_check
 from diffcar.losses import push_loss_terms
-from diffcar.path import ReferencePath
-from diffcar.pushing import PushTask, push
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody
-from diffcar.training.updates import (
+from diffcar.tasks.contract import seed_of_update
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.tasks.pushing.controller import PushingMLP
+from diffcar.tasks.pushing.rollout import PushTask, push
+from diffcar.tasks.pushing.task import draw_task
+from diffcar.training.optimiser import (
     AccumulatedGradient,
     GuardedOptimizer,
     TrainStep,
     cosine_learning_rate,
-    seed_of_update,
 )
 
-__all__ = ["PushTrainer", "draw_task", "spread_task"]
+__all__ = ["PushTrainer"]
 
 
 @dataclass
@@ -166,48 +167,3 @@ class PushTrainer:
             )
         except SimulationError:
             return math.inf
-
-
-def draw_task(
-    path: ReferencePath, config: TrainPushConfig, scene: GenesisSoftBody, *, seed: int
-) -> PushTask:
-    """Lay the path to each body at random: another part of it, shifted, turned, maybe mirrored.
-
-    Args:
-        path: The reference.
-        config: Offsets, and how far a push goes.
-        scene: Number of bodies, dtype and device.
-        seed: Of the draw.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def uniform(low: float, high: float) -> Tensor:
-        draw = torch.rand(scene.num_envs, generator=generator, dtype=torch.float64)
-        return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
-
-    start = config.start
-    return PushTask(
-        path,
-        arc_length=uniform(0.0, _last_start(path, config)),
-        cross_track=uniform(-start.cross_track, start.cross_track),
-        heading=uniform(-start.heading, start.heading),
-        side=torch.sign(uniform(-1.0, 1.0)),
-    )
-
-
-def spread_task(path: ReferencePath, config: TrainPushConfig, scene: GenesisSoftBody) -> PushTask:
-    """Spread the bodies evenly over the path, each on it and in its direction.
-
-    Args:
-        path: The reference.
-        config: How far a push goes.
-        scene: Number of bodies, dtype and device.
-    """
-    zeros = scene.zeros(scene.num_envs)
-    share = torch.arange(scene.num_envs, dtype=scene.dtype, device=scene.device) / scene.num_envs
-    return PushTask(path, share * _last_start(path, config), zeros, zeros, zeros + 1)
-
-
-def _last_start(path: ReferencePath, config: TrainPushConfig) -> float:
-    """Return where on a path the last push can begin: on an open one, well before the end [m]."""
-    return path.length if path.closed else max(path.length - config.reach, 0.0)

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from diffcar.errors import CheckpointError
-from diffcar.evaluation import PushMetrics, push_metrics
+from diffcar.base.errors import CheckpointError
+from diffcar.controllers.checkpoint import checkpoint_content
 from diffcar.losses import push_loss_terms
-from diffcar.path import ReferencePath
-from diffcar.pushing import PushTrajectory, push
-from diffcar.training.checkpoint import checkpoint_content
-from diffcar.training.interrupt import deferred_interrupt
-from diffcar.training.push import PushTrainer, spread_task
+from diffcar.path.reference import ReferencePath
+from diffcar.tasks.pushing.rollout import PushTrajectory, push
+from diffcar.tasks.pushing.task import PushMetrics, push_metrics, spread_task
+from diffcar.training.optimiser import TrainStep
+from diffcar.training.push import PushTrainer
 from diffcar.training.run_folder import RunFolder
-from diffcar.training.updates import TrainStep
+from diffcar.training.session import deferred_interrupt
 
 __all__ = ["PushOutcome", "PushSession"]
 

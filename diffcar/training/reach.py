@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from diffcar.config import FrankaTestConfig
-from diffcar.controllers.reaching_mlp import ReachingMLP
-from diffcar.errors import SimulationError
+from diffcar.base.errors import SimulationError
 from diffcar.losses import reach_loss_terms
-from diffcar.reaching import draw_targets, reach
 from diffcar.sim.arm import GenesisArm
-from diffcar.training.updates import (
+from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.reaching.controller import ReachingMLP
+from diffcar.tasks.reaching.task import draw_targets, reach
+from diffcar.training.optimiser import (
     AccumulatedGradient,
     GuardedOptimizer,
     TrainStep,

@@ -2,19 +2,18 @@
 
 import csv
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from diffcar.config import dump_config
-from diffcar.errors import CheckpointError, OutputError
-from diffcar.files import write_atomically
+from diffcar.base.config import dump_config
+from diffcar.base.errors import CheckpointError, OutputError
+from diffcar.base.files import write_atomically
+from diffcar.controllers.checkpoint import RUNS
 
-__all__ = ["RunFolder", "new_name", "newest_run"]
-
-_RUNS = Path("runs")
+__all__ = ["RunFolder", "new_name"]
 
 
 class RunFolder:
@@ -156,22 +155,8 @@ class RunFolder:
 def new_name(command: str) -> Path:
     """Return a name below `runs/` that is not taken, made of date and command."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = _RUNS / f"{stamp}-{command}"
+    base = RUNS / f"{stamp}-{command}"
     path, number = base, 2
     while path.exists():
         path, number = Path(f"{base}-{number}"), number + 1
     return path
-
-
-def newest_run(root: Path = _RUNS) -> Path | None:
-    """Return the run below `root` whose checkpoint was written last, if there is one.
-
-    Runs that push a soft body are left out by their usual name: they cannot drive.
-    """
-    files: Sequence[Path] = [
-        file
-        for name in ("best.pt", "last.pt")
-        for file in root.glob(f"*/checkpoints/{name}")
-        if not file.parents[1].name.endswith("-train-push")
-    ]
-    return max(files, key=lambda file: file.stat().st_mtime).parents[1] if files else None

@@ -1,26 +1,28 @@
 """One session of a training run: updates, judgements, checkpoints and logs."""
 
+import contextlib
 import math
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any
 
 import torch
 
-from diffcar.controllers import TrackingMLP
-from diffcar.errors import CheckpointError
-from diffcar.evaluation import TrackingMetrics, tracking_metrics
-from diffcar.rollout import rollout
+from diffcar.base.errors import CheckpointError
+from diffcar.controllers.checkpoint import checkpoint_content
+from diffcar.controllers.errors import starts_on_path
+from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.contract import CarScene
-from diffcar.tracking import starts_on_path
-from diffcar.training.checkpoint import checkpoint_content
-from diffcar.training.interrupt import deferred_interrupt
+from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
+from diffcar.tasks.tracking.rollout import rollout
+from diffcar.training.contract import Trainer
+from diffcar.training.optimiser import Step
 from diffcar.training.run_folder import RunFolder
-from diffcar.training.trainer import Trainer
-from diffcar.training.updates import Step
 
-__all__ = ["Evaluated", "SessionOutcome", "TrainingSession"]
+__all__ = ["Evaluated", "OnUpdate", "SessionOutcome", "TrainingSession", "deferred_interrupt"]
 
 _SKIP_DISTANCE = 2.0
 
@@ -33,6 +35,10 @@ class Evaluated:
     """Updates done by then."""
     metrics: TrackingMetrics
     """On the training path, half of the cars from rest."""
+
+
+OnUpdate = Callable[[Step | Evaluated], None]
+"""Told of each update and evaluation."""
 
 
 @dataclass
@@ -56,7 +62,7 @@ class TrainingSession:
         folder: Where everything is written.
         trainer: The optimisation.
         plain: Plain cars to judge with.
-        on_event: Called after each update and evaluation.
+        on_update: Called after each update and evaluation.
     """
 
     def __init__(
@@ -65,13 +71,13 @@ class TrainingSession:
         trainer: Trainer,
         plain: CarScene,
         *,
-        on_event: Callable[[Step | Evaluated], None],
+        on_update: OnUpdate,
     ) -> None:
         self.config = trainer.config
         self.folder = folder
         self.trainer = trainer
         self.plain = plain
-        self.on_event = on_event
+        self.on_update = on_update
         self.best_score = math.inf
         self.train_seconds = 0.0
         """Wall time of the updates of all sessions of this run, without evaluations [s]."""
@@ -121,7 +127,7 @@ class TrainingSession:
             for step in trainer.train(last):
                 self.train_seconds += time.perf_counter() - resumed
                 outcome.steps.append(step)
-                self.on_event(step)
+                self.on_update(step)
                 self._record(step, self._evaluate_if_due())
                 if is_interrupted():
                     outcome.is_interrupted = True
@@ -206,7 +212,7 @@ class TrainingSession:
         """Log an update and an evaluation, and save what they are worth."""
         iteration = self.trainer.num_updates_done
         if metrics is not None:
-            self.on_event(Evaluated(iteration, metrics))
+            self.on_update(Evaluated(iteration, metrics))
             self._keep_if_best(metrics)
             if self.config.evaluation.keep_snapshots:
                 self._save(f"at-{iteration:06d}")
@@ -240,3 +246,28 @@ class TrainingSession:
             if isinstance(value, float) and math.isfinite(value):
                 section = "eval" if name.startswith("eval_") else "training"
                 self.writer.add_scalar(f"{section}/{name.removeprefix('eval_')}", value, iteration)
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a flag, so that an update is never cut in two.
+
+    A second one interrupts at once.
+    """
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Only the main thread may do this; elsewhere signals keep their meaning.
+            with contextlib.suppress(ValueError):
+                previous[number] = signal.signal(number, handle)
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffcar.config import TuningConfig
-from diffcar.controllers import Controller, PurePursuit, Stanley
-from diffcar.drive import drive
-from diffcar.path import ReferencePath
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
-from diffcar.suite import CARS_EACH, car_figures
+from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.metrics import CARS_EACH, car_figures
+from diffcar.training.config import TuningConfig
 
 __all__ = ["CLASSICAL", "Generation", "tune"]
 

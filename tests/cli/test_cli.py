@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.config import ControllerConfig, PathConfig
-from diffcar.demonstrations import read_demonstrations
-from diffcar.path import load_path
-from diffcar.resources import resource_path
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.tracking import PathObserver
+from diffcar.base.files import resource_path
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.observation import PathObserver
+from diffcar.demonstrations.files import read_demonstrations
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import load_vehicle
 
 SMALL = [
     "--set=train.num_envs=4",

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from diffcar.cli.render_compare import show_comparison
-from diffcar.comparison import Comparison
+from diffcar.compare.results import Comparison
 from tests.synthetic_comparison import make_comparison
 
 

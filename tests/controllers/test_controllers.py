@@ -5,11 +5,16 @@ import math
 import pytest
 import torch
 
-from diffcar.config import ControllerConfig, PathConfig
-from diffcar.controllers import MLPController, PurePursuit, Stanley, Zero, build_tracking_mlp
-from diffcar.path import load_path
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.tracking import compute_error_state
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import compute_error_state
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.controllers.zero import Zero
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import load_vehicle
 from tests.test_tracking import car_at
 
 VEHICLE = load_vehicle()

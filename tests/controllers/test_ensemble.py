@@ -5,20 +5,15 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from diffcar.config import ControllerConfig
-from diffcar.controllers import (
-    ControllerTeam,
-    PurePursuit,
-    Stanley,
-    TrackingEnsemble,
-    TrackingMLP,
-    build_tracking_mlp,
-)
-from diffcar.controllers.ensemble import cars_of
-from diffcar.path import ReferencePath
+from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble, cars_of
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.tracking import ErrorState, compute_error_state, starts_on_path
+from diffcar.sim.model.vehicle import load_vehicle
 from tests.test_tracking import car_at
 
 VEHICLE = load_vehicle()

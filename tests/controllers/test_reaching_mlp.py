@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from diffcar.controllers.reaching_mlp import ReachingMLP
 from diffcar.sim.arm import ArmState
+from diffcar.tasks.reaching.controller import ReachingMLP
 
 
 class Fixed(nn.Module):

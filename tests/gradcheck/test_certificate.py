@@ -6,18 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.commands.check_grad_result import CheckGradResult
-from diffcar.config import CertificateConfig, ControllerConfig, DirectionsConfig, PathConfig
-from diffcar.controllers import TrackingMLP, build_tracking_mlp
-from diffcar.gradcheck import DirectionalCheck
-from diffcar.gradcheck.attempts import run_attempt
-from diffcar.gradcheck.certificate import CertificateRow, Certifier, certify_scene
-from diffcar.gradcheck.directional import STEP_SIZES, summarise, verdict
-from diffcar.gradcheck.regimes import PARAMETERS, labels_of
-from diffcar.path import ReferencePath, load_path
-from diffcar.sim.attempts import list_attempts
+from diffcar.checks.attempts import list_attempts, run_attempt
+from diffcar.checks.car_result import CheckGradResult, labels_of
+from diffcar.checks.config import CertificateConfig, DirectionsConfig
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.gradients.certificate import CertificateRow
+from diffcar.gradients.slopes import STEP_SIZES, DirectionalCheck, summarise, verdict
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
+from diffcar.tasks.tracking.problem import Certifier, certify_scene
+from diffcar.tasks.tracking.regimes import PARAMETERS
 
 RIGHT = DirectionalCheck(
     analytic_gradient=2.0,

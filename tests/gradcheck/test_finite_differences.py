@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from diffcar.gradcheck import (
+from diffcar.gradients.finite_differences import (
     check_directions,
     check_environments,
     random_directions,
+    spot_check,
     taylor_rate,
 )
-from diffcar.gradcheck.finite_differences import spot_check
 
 
 def leaf(*values: float) -> torch.Tensor:

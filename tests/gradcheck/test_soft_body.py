@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffcar.errors import SimulationError
-from diffcar.gradcheck import soft_body as gradcheck
-from diffcar.gradcheck.soft_body import READINGS, check_input
-from diffcar.gradcheck.soft_body_table import _contacts, _costs, _readings, _row_of_check
+from diffcar.base.errors import SimulationError
+from diffcar.checks.soft_body_capabilities import _contacts, _costs, _readings, _row_of_check
 from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.tasks.pushing import problem as gradcheck
+from diffcar.tasks.pushing.problem import READINGS, check_input
 
 pytestmark = pytest.mark.genesis
 

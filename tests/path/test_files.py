@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcar.config import PathConfig
-from diffcar.errors import PathError
-from diffcar.path import ReferencePath, load_path
+from diffcar.base.errors import PathError
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
 
 ANGLES = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 CIRCLE = np.stack([3 * np.cos(ANGLES), 3 * np.sin(ANGLES)], 1)

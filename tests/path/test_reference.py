@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffcar.config import BUILTIN_PATH_NAMES, PathConfig
-from diffcar.path import BUILTIN_PATHS, load_path
+from diffcar.base.registry import BUILTIN_PATH_NAMES
+from diffcar.path.builtin import BUILTIN_PATHS
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
 
 DOUBLE = torch.float64
 

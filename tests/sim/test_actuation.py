@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from diffcar.sim.actuation import joint_targets, servo_torques
-from diffcar.sim.vehicle import load_vehicle
+from diffcar.sim.model.vehicle import load_vehicle
 from tests.test_tracking import car_at
 
 VEHICLE = load_vehicle()

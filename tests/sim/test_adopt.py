@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcar.errors import ModelError
-from diffcar.resources import resource_path
-from diffcar.sim.adopt import adopt_model
-from diffcar.sim.vehicle import Vehicle, load_vehicle
-from diffcar.sim.wheels import WHEEL_SHAPES, with_wheels
+from diffcar.base.errors import ModelError
+from diffcar.base.files import resource_path
+from diffcar.sim.model.adopt import adopt_model
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
 
 SHIPPED = resource_path("assets/car.xml").read_text()
 _LINK = """<link name="{name}"><inertial><mass value="{mass}"/>

@@ -4,17 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.commands.franka_test import FrankaTestResult
-from diffcar.config import FrankaTestConfig, TorqueGradientConfig, load_config
-from diffcar.controllers.reaching_mlp import ReachingMLP, build_reaching_mlp
-from diffcar.evaluation import ReachMetrics
-from diffcar.gradcheck import check_directions
-from diffcar.gradcheck.arm import certify_torques, probe_reads
-from diffcar.gradcheck.hops import trace_reach_hops
+from diffcar.base.config import load_config
+from diffcar.checks.arm import FrankaTestResult
+from diffcar.gradients.finite_differences import check_directions
 from diffcar.losses import reach_loss_terms
-from diffcar.reaching import ReachTrajectory, draw_targets, reach
 from diffcar.sim.arm import ON_GROUND, GenesisArm
-from diffcar.sim.scene import build_arm_scene
+from diffcar.sim.build import build_arm_scene
+from diffcar.tasks.reaching.config import FrankaTestConfig, TorqueGradientConfig
+from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
+from diffcar.tasks.reaching.problem import certify_torques, probe_reads, trace_reach_hops
+from diffcar.tasks.reaching.task import ReachMetrics, ReachTrajectory, draw_targets, reach
 from diffcar.training.reach import train_to_reach
 
 pytestmark = pytest.mark.genesis

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from diffcar.config import SceneConfig
-from diffcar.errors import ConfigError
+from diffcar.base.errors import ConfigError
 from diffcar.sim.backend import initialise
 from diffcar.sim.car import GenesisCar
+from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import StartState
 
 pytestmark = pytest.mark.genesis
@@ -107,7 +107,7 @@ def test_resume_continues_from_a_state(
 
 
 def test_second_initialisation_with_other_settings_is_refused(
-    scene_config: SceneConfig, plain_car: GenesisCar
+    scene_config: CarConfig, plain_car: GenesisCar
 ) -> None:
     """Genesis cannot be restarted in a process; that is said, not discovered."""
     initialise(scene_config)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from diffcar.errors import GradientError, SimulationError
+from diffcar.base.errors import GradientError, SimulationError
+from diffcar.sim.build import verify_actuation_gradient
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.repairs import control_tape
-from diffcar.sim.scene import verify_actuation_gradient
 
 
 def test_an_entity_of_another_genesis_is_refused() -> None:

@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.config import ControllerConfig, LossConfig
-from diffcar.controllers import TrackingMLP, build_tracking_mlp
-from diffcar.errors import SimulationError
-from diffcar.gradcheck import check_directions, taylor_rate
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import ErrorState, starts_on_path
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.gradients.finite_differences import check_directions, taylor_rate
 from diffcar.losses import tracking_loss_terms
-from diffcar.path import ReferencePath
-from diffcar.rollout import rollout
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
-from diffcar.tracking import ErrorState, starts_on_path
+from diffcar.tasks.tracking.config import LossConfig
+from diffcar.tasks.tracking.rollout import rollout
 
 pytestmark = pytest.mark.genesis
 

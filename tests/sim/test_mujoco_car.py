@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.config import SceneConfig
-from diffcar.controllers import PurePursuit
-from diffcar.drive import drive
-from diffcar.errors import SimulationError
-from diffcar.evaluation import tracking_metrics
-from diffcar.path import ReferencePath
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_mujoco_scene
 from diffcar.sim.car import GenesisCar
+from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, StartState
 from diffcar.sim.mujoco_car import MuJoCoCar
-from diffcar.sim.scene import build_mujoco_scene
+from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.metrics import tracking_metrics
 
 Starts = Callable[..., StartState]
 
@@ -25,7 +25,7 @@ Starts = Callable[..., StartState]
 @pytest.fixture(params=["torque", "pd"])
 def car(request: pytest.FixtureRequest) -> MuJoCoCar:
     """Four cars under each actuation in turn."""
-    config = SceneConfig(actuation=request.param)
+    config = CarConfig(actuation=request.param)
     return build_mujoco_scene(config, num_envs=4, dtype=torch.float64)
 
 
@@ -123,7 +123,7 @@ def test_resume_repeats_bit_for_bit(car: MuJoCoCar, rolling_start: Starts) -> No
 @pytest.mark.parametrize("substeps", [1, 4])
 def test_push_accelerates_by_force_over_mass(rolling_start: Starts, substeps: int) -> None:
     """In the air, for one control interval with all its substeps, and then no more."""
-    config = SceneConfig(substeps=substeps)
+    config = CarConfig(substeps=substeps)
     car = build_mujoco_scene(config, num_envs=4, dtype=torch.float64)
     car.mass_ratio = torch.tensor([1.0, 0.5, 2.0, 1.0], dtype=torch.float64)
     car.reset(rolling_start(speed=0.0))
@@ -141,7 +141,7 @@ def test_push_accelerates_by_force_over_mass(rolling_start: Starts, substeps: in
 
 def test_ratios_act_from_the_next_placement(rolling_start: Starts) -> None:
     """Ice and a load for one car each; None takes both back."""
-    car = build_mujoco_scene(SceneConfig(), num_envs=4, dtype=torch.float64)
+    car = build_mujoco_scene(CarConfig(), num_envs=4, dtype=torch.float64)
 
     def speeds() -> Tensor:
         car.reset(rolling_start(speed=0.0))
@@ -173,7 +173,7 @@ def test_engines_agree(plain_car: GenesisCar, figure_eight: ReferencePath, actua
     From a flying start: pure pursuit spins the wheels at a standing one, and what a car does then
     depends on rounding.
     """
-    config = SceneConfig(actuation=actuation)
+    config = CarConfig(actuation=actuation)
     other = build_mujoco_scene(config, num_envs=4, dtype=plain_car.dtype)
     plain_car.actuation = actuation
     assert other.rest_height == pytest.approx(plain_car.rest_height, abs=1e-7)
@@ -204,7 +204,7 @@ def test_engines_agree_on_pushes_masses_and_friction(
 ) -> None:
     """A heavy car on a slippery road, pushed in a curve, goes the same way in both."""
     plain_car.actuation = "torque"
-    cars = (plain_car, build_mujoco_scene(SceneConfig(), num_envs=4, dtype=plain_car.dtype))
+    cars = (plain_car, build_mujoco_scene(CarConfig(), num_envs=4, dtype=plain_car.dtype))
     force = torch.tensor([[8.0, 0.0], [0.0, 8.0], [-8.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
     ends = []
     for car in cars:

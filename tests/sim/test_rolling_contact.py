@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.config import SceneConfig
-from diffcar.errors import SimulationError
-from diffcar.gradcheck import check_environments, random_directions
+from diffcar.base.errors import SimulationError
+from diffcar.gradients.finite_differences import check_environments, random_directions
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
+from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import StartState
+from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.wheels import with_wheels
 from diffcar.sim.repairs import rolling_contact
-from diffcar.sim.scene import build_scene
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.sim.wheels import with_wheels
 
 pytestmark = pytest.mark.genesis
 
@@ -24,7 +24,7 @@ NUM_STEPS = 40
 @pytest.fixture(scope="module", params=["ellipsoid", "cylinder", "capsule"])
 def car(
     request: pytest.FixtureRequest,
-    scene_config: SceneConfig,
+    scene_config: CarConfig,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> GenesisCar:
     """Six differentiable cars on wheels of another shape, without repairs."""

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from diffcar.errors import SimulationError
-from diffcar.gradcheck.soft_body import check_input
+from diffcar.base.errors import SimulationError
 from diffcar.sim.repairs import svd_adjoint, tool_inputs, tool_shape
 from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.tasks.pushing.problem import check_input
 
 
 def as_genesis_comes(body: GenesisSoftBody, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcar.errors import ModelError
-from diffcar.resources import resource_path
-from diffcar.sim.vehicle import load_vehicle
+from diffcar.base.errors import ModelError
+from diffcar.base.files import resource_path
+from diffcar.sim.model.vehicle import load_vehicle
 
 SHIPPED = resource_path("assets/car.xml").read_text()
 

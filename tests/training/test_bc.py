@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.config import PathConfig, TrainBCConfig, load_config
-from diffcar.controllers import TrackingMLP, build_tracking_mlp
-from diffcar.demonstrations import Demonstrations
-from diffcar.errors import ConfigError, DemonstrationError
-from diffcar.path import load_path
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.training.bc import BCTrainer
+from diffcar.base.config import load_config
+from diffcar.base.errors import ConfigError, DemonstrationError
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.demonstrations.table import Demonstrations
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.bc.trainer import BCTrainer
 
 PATH = load_path(PathConfig(source="circle"))
 VEHICLE = load_vehicle()

@@ -6,14 +6,15 @@ import math
 import pytest
 import torch
 
-from diffcar.config import TrainE2EConfig, load_config
-from diffcar.controllers import build_tracking_mlp
-from diffcar.errors import GradientError
-from diffcar.path import load_path
+from diffcar.base.config import load_config
+from diffcar.base.errors import GradientError
+from diffcar.controllers.errors import compute_error_state
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.path.load import load_path
 from diffcar.sim.car import GenesisCar
-from diffcar.tracking import compute_error_state
+from diffcar.tasks.contract import seed_of_update
+from diffcar.training.config import TrainE2EConfig
 from diffcar.training.e2e import E2ETrainer
-from diffcar.training.updates import seed_of_update
 
 pytestmark = pytest.mark.genesis
 

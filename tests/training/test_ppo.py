@@ -8,18 +8,20 @@ from torch import Tensor
 
 pytest.importorskip("rsl_rl")
 
-from diffcar.config import CompareConfig, TrainPPOConfig, load_config
-from diffcar.controllers import TrackingMLP, build_tracking_mlp
-from diffcar.errors import ConfigError
+from diffcar.base.config import load_config
+from diffcar.base.errors import ConfigError
+from diffcar.compare.config import CompareConfig
+from diffcar.controllers.checkpoint import checkpoint_content, load_checkpoint, restore_tracking_mlp
+from diffcar.controllers.errors import ErrorState
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.losses import pseudo_huber, tracking_costs
-from diffcar.path import load_path
-from diffcar.rollout import rollout
+from diffcar.path.load import load_path
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, StartState
-from diffcar.tracking import ErrorState
-from diffcar.training.checkpoint import checkpoint_content, load_checkpoint, restore_tracking_mlp
-from diffcar.training.driving_env import DrivingEnv
-from diffcar.training.ppo import PPOTrainer
+from diffcar.tasks.tracking.rollout import rollout
+from diffcar.training.ppo.config import TrainPPOConfig
+from diffcar.training.ppo.env import DrivingEnv
+from diffcar.training.ppo.trainer import PPOTrainer
 from diffcar.training.run_folder import RunFolder
 
 SMALL = [

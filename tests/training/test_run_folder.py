@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.config import PathConfig, TrainE2EConfig
-from diffcar.controllers import build_tracking_mlp
-from diffcar.errors import CheckpointError, OutputError
-from diffcar.files import check_outputs, write_atomically
-from diffcar.path import load_path
-from diffcar.sim.vehicle import load_vehicle
-from diffcar.training.checkpoint import (
+from diffcar.base.errors import CheckpointError, OutputError
+from diffcar.base.files import check_outputs, write_atomically
+from diffcar.controllers.checkpoint import (
     checkpoint_content,
     config_values,
     load_checkpoint,
+    newest_run,
     restore_tracking_mlp,
 )
-from diffcar.training.run_folder import RunFolder, newest_run
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.training.config import TrainE2EConfig
+from diffcar.training.run_folder import RunFolder
 
 PATH = load_path(PathConfig(source="circle"))
 VEHICLE = load_vehicle()

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from diffcar.config import PathConfig, SceneConfig, TuningConfig
-from diffcar.controllers import Stanley
-from diffcar.drive import drive
-from diffcar.path import load_path
+from diffcar.controllers.stanley import Stanley
+from diffcar.path.config import PathConfig
+from diffcar.path.load import load_path
+from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.config import CarConfig
 from diffcar.sim.mujoco_car import MuJoCoCar
-from diffcar.sim.scene import build_mujoco_scene
-from diffcar.suite import car_figures
+from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.metrics import car_figures
+from diffcar.training.config import TuningConfig
 from diffcar.training.tuning import CLASSICAL, Generation, tune
 
 PATH = load_path(PathConfig(source="double-lane-change"))
@@ -31,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cars() -> MuJoCoCar:
     """Two cars for each of eight candidates."""
-    return build_mujoco_scene(SceneConfig(), num_envs=16, dtype=torch.float64)
+    return build_mujoco_scene(CarConfig(), num_envs=16, dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from diffcar.config import ReachTrainConfig
-from diffcar.errors import GradientError
-from diffcar.training.updates import AccumulatedGradient, GuardedOptimizer, cosine_learning_rate
+from diffcar.base.errors import GradientError
+from diffcar.tasks.reaching.config import ReachTrainConfig
+from diffcar.training.optimiser import AccumulatedGradient, GuardedOptimizer, cosine_learning_rate
 
 
 def optimizer_of(network: nn.Module, **limits: int) -> GuardedOptimizer:

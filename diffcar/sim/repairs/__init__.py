@@ -1,1 +1,1 @@
-"""What makes Genesis's gradients right where they are withheld or wrong: one module each."""
+"""What makes Genesis's gradients right where they are withheld or wrong, one fault a file."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from diffcar.errors import SimulationError
+from diffcar.base.errors import SimulationError
 from diffcar.sim.repairs.upstream import is_as_known
 
 if TYPE_CHECKING:

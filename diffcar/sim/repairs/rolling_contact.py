@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from diffcar.errors import SimulationError
+from diffcar.base.errors import SimulationError
 from diffcar.sim.repairs.plane_contact import (
     PlaneContact,
     RoundBody,

@@ -19,7 +19,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from diffcar.errors import SimulationError
+from diffcar.base.errors import SimulationError
 from diffcar.sim.repairs.upstream import is_as_known
 
 if TYPE_CHECKING:

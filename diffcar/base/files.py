@@ -1,0 +1,126 @@
+"""Writes results so that a crash never leaves half a file behind, and finds shipped files."""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from diffcar.base.errors import ConfigError, OutputError
+
+__all__ = ["check_outputs", "finite_json", "make_folder", "resource_path", "write_atomically"]
+
+
+def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
+    """Refuse output files before minutes are spent on their content.
+
+    Args:
+        outputs: Where results are to be written.
+        inputs: What the same command reads: files, and folders with everything in them.
+
+    Raises:
+        OutputError: If a folder is missing or not writable, a name is taken by something that is
+            no ordinary file, two outputs are one file, or one would overwrite an input.
+    """
+    try:
+        for index, file in enumerate(outputs):
+            if file.exists() and (file.is_symlink() or not file.is_file()):
+                raise OutputError(f"{str(file)!r} is not an ordinary file")
+            if not file.parent.is_dir():
+                raise OutputError(
+                    f"the folder {str(file.parent)!r} does not exist", hint="create it first"
+                )
+            if not os.access(file.parent, os.W_OK):
+                raise OutputError(f"the folder {str(file.parent)!r} is not writable")
+            if any(file.resolve() == other.resolve() for other in outputs[:index]):
+                raise OutputError(f"{str(file)!r} is named for two results")
+            for other in inputs:
+                if other.exists() and file.resolve().is_relative_to(other.resolve()):
+                    raise OutputError(
+                        f"{str(file)!r} is read by this command and would be overwritten"
+                    )
+    except OSError as error:
+        raise OutputError(f"an output cannot be written: {error}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        OutputError: If the file system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {str(path)!r} cannot be made: {error.strerror}") from None
+
+
+def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `file`, then rename it.
+
+    Args:
+        file: The final name.
+        write: Called with the temporary name, which has the same suffix.
+
+    Raises:
+        OutputError: If the file system refuses.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(
+            dir=file.parent, prefix=f".{file.stem}-", suffix=file.suffix
+        )
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            # mkstemp makes the file private; results get the permissions of any other new file.
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        # torch reports a full disk as a RuntimeError.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
+
+
+def finite_json(value: object) -> object:
+    """Replace numbers that JSON cannot hold by None, at any depth.
+
+    Args:
+        value: Dictionaries and sequences of plain values.
+    """
+    if isinstance(value, dict):
+        return {key: finite_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# In an installed wheel the folders lie inside the package, in a checkout beside it.
+_ROOTS = (_PACKAGE / "_resources", _PACKAGE.parent)
+
+
+def resource_path(relative: str) -> Path:
+    """Return the path of a shipped file such as `assets/car.xml`.
+
+    Args:
+        relative: Path below the project's top level, with forward slashes.
+
+    Returns:
+        The file's location on this machine.
+
+    Raises:
+        ConfigError: If the installation lacks the file.
+    """
+    for root in _ROOTS:
+        candidate = root / relative
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(
+        f"the shipped file {relative!r} is missing from this installation",
+        hint="reinstall diffcar",
+    )

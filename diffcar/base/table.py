@@ -1,0 +1,139 @@
+"""Tables of records: what a column is called, how it is shown, and its key in files."""
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from diffcar.base.files import write_atomically
+
+__all__ = ["Column", "Mark", "Table", "count", "millimetres", "number", "times"]
+
+RowT = TypeVar("RowT")
+
+
+class Mark(StrEnum):
+    """What a cell says about its value, for the eye; a cell's words say it, too."""
+
+    GOOD = "good"
+    DOUBTFUL = "doubtful"
+    BAD = "bad"
+    BEST = "best"
+
+
+@dataclass(frozen=True)
+class Column(Generic[RowT]):
+    """A quantity of every row: shown in a unit, written in SI."""
+
+    heading: str
+    """What people read above it, without the unit."""
+    of: Callable[[RowT], object]
+    """Returns the value of a row, in SI."""
+    unit: str = ""
+    """Unit in which it is shown."""
+    factor: float = 1.0
+    """From SI to that unit."""
+    key: str | None = None
+    """Its name in JSON and CSV; None where it is for the eye alone."""
+    mark: Callable[[RowT], Mark | None] | None = None
+    """Returns what a row's cell says about its value, if anything."""
+
+    @property
+    def title(self) -> str:
+        """Return heading and unit."""
+        return f"{self.heading} [{self.unit}]" if self.unit else self.heading
+
+    def text(self, row: RowT) -> str:
+        """Return the value as people read it: three significant digits, `-` for what is missing."""
+        value = self.of(row)
+        if value is None:
+            return "-"
+        if isinstance(value, str | bool) or (isinstance(value, int) and self.factor == 1):
+            return str(value)
+        if isinstance(value, int | float):
+            return number(self.factor * value)
+        return str(value)
+
+    def mark_of(self, row: RowT) -> Mark | None:
+        """Return what the cell of a row says about its value, if anything."""
+        return None if self.mark is None else self.mark(row)
+
+
+@dataclass(frozen=True)
+class Table(Generic[RowT]):
+    """Rows of one kind under their columns, for the terminal, a page, JSON and CSV alike."""
+
+    title: str
+    """What it is about."""
+    columns: Sequence[Column[RowT]]
+    """From left to right."""
+    rows: Sequence[RowT]
+    """From top to bottom."""
+    note: str = ""
+    """What must be known to read it."""
+
+    def is_number(self, column: Column[RowT]) -> bool:
+        """Return whether a column holds numbers alone, which are aligned to the right."""
+        values = [column.of(row) for row in self.rows]
+        return all(isinstance(v, int | float | None) and not isinstance(v, bool) for v in values)
+
+    def records(self) -> list[dict[str, object]]:
+        """Return the rows by the keys of their columns, in SI, as JSON holds them."""
+        columns = [column for column in self.columns if column.key is not None]
+        return [{str(column.key): column.of(row) for column in columns} for row in self.rows]
+
+    def write_csv(self, file: Path) -> None:
+        """Write what `records` returns; what is missing is an empty field.
+
+        Raises:
+            OutputError: If the file system refuses.
+        """
+        names = [column.key for column in self.columns if column.key is not None]
+
+        def write(target: Path) -> None:
+            with target.open("w", newline="") as stream:
+                writer = csv.DictWriter(stream, names)
+                writer.writeheader()
+                writer.writerows(self.records())
+
+        write_atomically(file, write)
+
+
+def number(value: float | None) -> str:
+    """Return three significant digits, `-` for what is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0 or 1e-3 <= abs(value) < 999.5:
+        return f"{value:.3g}"
+    if abs(value) < 1e6:
+        return f"{value:,.0f}" if abs(value) >= 1 else f"{value:.2e}"
+    return f"{value:.2e}"
+
+
+def millimetres(metres: float) -> str:
+    """Return a length in millimetres, without the unit.
+
+    Args:
+        metres: The length [m].
+    """
+    return number(1e3 * metres)
+
+
+def count(value: float) -> str:
+    """Return a count that a sentence can hold, such as `38,100` or `1.23 million`."""
+    if not math.isfinite(value):
+        return "-"
+    if abs(value) < 1e4:
+        return f"{value:,.0f}"
+    if abs(value) < 999_500:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return f"{value / 1e6:.3g} million"
+
+
+def times(ratio: float) -> str:
+    """Return a factor, such as `3.2x`; `-` for what is not finite."""
+    text = number(ratio)
+    return text if text == "-" else f"{text}x"

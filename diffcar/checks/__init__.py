@@ -1,0 +1,1 @@
+"""What `check-grad` and `franka-test` do."""

@@ -1,0 +1,184 @@
+"""`diffcar compare`: is training through the physics worth it?"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diffcar.base.config import dump_config
+from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.files import make_folder, write_atomically
+from diffcar.base.log import logger
+from diffcar.compare.config import CompareConfig
+from diffcar.compare.jury import Jury
+from diffcar.compare.results import Comparison
+from diffcar.compare.training import TrainingStopped, loaded_learner, prepare
+from diffcar.compare.workshop import Learner, Workshop
+from diffcar.controllers.choose import choose_controller
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.training.ppo.run import load_ppo_trainer
+from diffcar.training.run_folder import RunFolder, new_name
+from diffcar.training.session import OnUpdate
+
+__all__ = ["CompareResult", "run"]
+
+_CONFIG_FILE = "compare.yaml"
+_LOADED_FILE = "loaded.json"
+
+
+@dataclass
+class CompareResult:
+    """A comparison and where it lies."""
+
+    folder: Path
+    """Where everything was written."""
+    comparison: Comparison
+    """What was found."""
+    is_interrupted: bool = False
+    """Whether the user ended it before it was complete."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know about the paths."""
+    wall_seconds: float = 0.0
+    """Wall time of this session [s]."""
+
+
+def run(
+    config: CompareConfig,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    loaded: Mapping[str, Path] | None = None,
+    on_update: OnUpdate = lambda event: None,
+) -> CompareResult:
+    """Train what is to be compared, drive it over the suite, and collect the figures.
+
+    Args:
+        config: The resolved configuration.
+        out: The folder of the comparison; None names one below `runs/`.
+        resume: A comparison to go on with instead; what is trained already stays.
+        loaded: Runs by method that are taken as they are instead of trained.
+        on_update: Called after each update and evaluation.
+
+    Returns:
+        The figures.
+
+    Raises:
+        DiffcarError: If a path, a model, a run or the configuration is unusable, a method's library
+            is missing, or the simulator refuses.
+    """
+    began = time.perf_counter()
+    vehicle = load_vehicle(config.model)
+    paths = _suite_paths(config, vehicle)
+    folder = resume or out or new_name("compare")
+    earlier = {} if resume is None else _loaded_earlier(folder)
+    loaded = {**earlier, **(loaded or {})}
+    _check_what_is_needed_later(config, loaded)
+    if resume is None:
+        RunFolder.require_free(folder)
+        make_folder(folder)
+    _remember(folder, loaded)
+    text = dump_config(config)
+    write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
+    logger.info(f"comparing in {folder}; if interrupted: diffcar compare --resume {folder}")
+    workshop = Workshop(config, vehicle, on_update, loaded)
+    result = CompareResult(folder, Comparison(config.threshold))
+    result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
+    result.notes += _trained_on(config)
+    try:
+        learners = _learners(workshop, folder)
+    except TrainingStopped:
+        result.is_interrupted = True
+        return result
+    comparison = result.comparison
+    comparison.contestants = [learner.contestant for learner in learners]
+    comparison.references = {
+        path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
+    }
+    jury = Jury(config, paths, workshop)
+    jury.judge(learners, comparison)
+    comparison.curves = list(jury.curves(learners))
+    result.wall_seconds = time.perf_counter() - began
+    return result
+
+
+def _loaded_earlier(folder: Path) -> dict[str, Path]:
+    """Return the runs by method that an earlier session was given.
+
+    Raises:
+        CheckpointError: If their file is damaged.
+    """
+    file = folder / _LOADED_FILE
+    if not file.is_file():
+        return {}
+    try:
+        return {method: Path(run) for method, run in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{str(file)!r} is damaged: {error}", hint="remove it") from None
+
+
+def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
+    """Keep the runs that this session was given for the next one."""
+    if loaded:
+        runs = {method: str(run.resolve()) for method, run in loaded.items()}
+        text = json.dumps(runs, indent=2) + "\n"
+        write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
+
+
+def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
+    """Complain now of what would otherwise be missed after hours of training."""
+    for method, run in loaded.items():
+        choice = choose_controller(str(RunFolder.open(run).path))
+        wanted = method if method in ("e2e", "ppo") else "bc"
+        trained_by = choice.checkpoint["method"] if choice.checkpoint else wanted
+        if trained_by != wanted:
+            raise ConfigError(
+                f"--load {method}={run}: the run was trained by train-{trained_by}",
+                hint=f"give one of train-{wanted}",
+            )
+        if differences := choice.differences(config):
+            raise ConfigError(
+                f"--load {method}={run}: {'; '.join(differences)}",
+                hint="compare in the physics of that training, by --set",
+            )
+    if "ppo" in config.methods and "ppo" not in loaded:
+        load_ppo_trainer()
+
+
+def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]:
+    """Load the paths of the suite, each under a name of its own."""
+    paths: list[ReferencePath] = []
+    for settings in config.suite.paths:
+        path = load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature)
+        same = sum(other.name.partition(" #")[0] == path.name for other in paths)
+        path.name = f"{path.name} #{same + 1}" if same else path.name
+        paths.append(path)
+    return paths
+
+
+def _trained_on(config: CompareConfig) -> list[str]:
+    """Tell which paths of the suite are trained on, and therefore say less."""
+    roads = {(config.path.source, config.path.seed)}
+    if config.path.seed is None:
+        roads = {(config.path.source, seed) for seed in config.seeds}
+    if config.path.source != "random":
+        roads = {(config.path.source, None)}
+    return [
+        f"{path.source} is in the suite, and trained on as well"
+        for path in config.suite.paths
+        if (path.source, path.seed if path.source == "random" else None) in roads
+    ]
+
+
+def _learners(workshop: Workshop, folder: Path) -> list[Learner]:
+    """Train, tune or load everything that is compared, clones last since they need an expert."""
+    config = workshop.config
+    learners = []
+    for method in sorted(config.methods, key=lambda name: "-e2e" in name or name.startswith("bc")):
+        if method in workshop.loaded:
+            learners.append(loaded_learner(workshop, method))
+        else:
+            learners += [prepare(workshop, folder, method, seed) for seed in config.seeds]
+    return learners

@@ -1,0 +1,250 @@
+"""What a checkpoint holds, how it is loaded safely, and the controller it stands for."""
+
+import math
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import torch
+
+from diffcar.base.config import dump_config
+from diffcar.base.errors import CheckpointError
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.observation import PathObserver
+from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.config import TrainE2EConfig, TrainingConfig
+from diffcar.training.ppo.config import TrainPPOConfig
+
+__all__ = [
+    "RUNS",
+    "checkpoint_content",
+    "config_values",
+    "load_checkpoint",
+    "newest_run",
+    "require_car",
+    "require_method",
+    "restore_network",
+    "restore_tracking_mlp",
+]
+
+_FORMAT = 2
+_KEYS = (
+    "format",
+    "method",
+    "config",
+    "network",
+    "trainer",
+    "best_score",
+    "train_seconds",
+    "num_env_steps",
+)
+_METHODS: dict[str, type[TrainingConfig] | type[TrainPushConfig]] = {
+    "e2e": TrainE2EConfig,
+    "bc": TrainBCConfig,
+    "ppo": TrainPPOConfig,
+    "push": TrainPushConfig,
+}
+_COMMANDS = {"push": "train-e2e --entity mpm"}
+
+
+def checkpoint_content(
+    config: TrainingConfig | TrainPushConfig,
+    trainer_state: Mapping[str, Any],
+    *,
+    best_score: float = math.inf,
+    train_seconds: float = 0.0,
+    num_env_steps: int = 0,
+) -> dict[str, Any]:
+    """Return the content of a checkpoint: tensors, numbers and text only.
+
+    Args:
+        config: The resolved configuration of the run.
+        trainer_state: The trainer's `state_dict`, the network's among it.
+        best_score: Smallest score of an evaluation so far.
+        train_seconds: Wall time of the updates so far [s].
+        num_env_steps: Control steps of all cars that they used.
+    """
+    trainer = dict(trainer_state)
+    return {
+        "format": _FORMAT,
+        "method": next(name for name, kind in _METHODS.items() if type(config) is kind),
+        "config": dump_config(config),
+        "network": trainer.pop("network"),
+        "trainer": trainer,
+        "best_score": best_score,
+        "train_seconds": train_seconds,
+        "num_env_steps": num_env_steps,
+    }
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a checkpoint without running code that it may contain.
+
+    Args:
+        path: A checkpoint file, or a run folder, whose best checkpoint is taken, or its last.
+
+    Returns:
+        Its content.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged or of another kind.
+    """
+    file = path
+    if path.is_dir():
+        candidates = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]
+        file = next((c for c in candidates if c.is_file()), candidates[0])
+    if not file.is_file():
+        raise CheckpointError(
+            f"there is no checkpoint at {str(file)!r}",
+            hint="train one with `diffcar train-e2e`, or name pure-pursuit, stanley or zero",
+        )
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CheckpointError(
+            f"{str(file)!r} is not a readable checkpoint: {first_line[:160]}",
+            hint="it may be damaged, or hold more than tensors and numbers, which is not loaded",
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
+            hint="give a checkpoint that a diffcar train command wrote",
+        )
+    missing = [key for key in _KEYS if key not in content]
+    if missing:
+        raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}")
+    return content
+
+
+def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration stored in a checkpoint as nested values.
+
+    Raises:
+        CheckpointError: If it does not read as a configuration.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(content["config"])
+        _METHODS[content["method"]].model_validate(values)
+    except (KeyError, TypeError, yaml.YAMLError, AttributeError, pydantic.ValidationError) as error:
+        raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
+    return values
+
+
+def require_method(content: Mapping[str, Any], method: str) -> None:
+    """Refuse a checkpoint that another command wrote.
+
+    Args:
+        content: A loaded checkpoint.
+        method: `e2e`, `bc`, `ppo` or `push`.
+
+    Raises:
+        CheckpointError: If it is of another method.
+    """
+    if content["method"] != method:
+        command = _COMMANDS.get(content["method"], f"train-{content['method']}")
+        raise CheckpointError(
+            f"this run was trained by `diffcar {command}`, which alone can go on with it",
+            hint=f"diffcar {command} --resume RUN",
+        )
+
+
+def require_car(content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose controller does not drive a car.
+
+    Args:
+        content: A loaded checkpoint.
+
+    Raises:
+        CheckpointError: If it pushes a soft body.
+    """
+    if content["method"] == "push":
+        raise CheckpointError(
+            "this controller pushes a soft body and cannot drive a car",
+            hint="give a run of train-e2e, train-bc or train-ppo",
+        )
+
+
+def restore_tracking_mlp(
+    content: Mapping[str, Any],
+    path: ReferencePath,
+    vehicle: Vehicle,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+    name: str = "mlp",
+) -> TrackingMLP:
+    """Return the trained controller of a checkpoint.
+
+    Args:
+        content: A loaded checkpoint.
+        path: What it observes.
+        vehicle: Limits of its commands.
+        dtype: Precision of the weights.
+        device: Where they lie.
+        name: What to call it in tables.
+
+    Raises:
+        CheckpointError: If the weights do not fit the configuration stored with them.
+    """
+    config = ControllerConfig.model_validate(config_values(content)["controller"])
+    network = restore_network(content, config).to(dtype=dtype, device=device)
+    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
+
+
+def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLPController:
+    """Return the network of a checkpoint.
+
+    Args:
+        content: A loaded checkpoint.
+        config: Its sizes.
+
+    Raises:
+        CheckpointError: If the weights are not of these sizes.
+    """
+    network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
+    try:
+        weights = content["network"]
+        # In the precision of the training, or loading would round to 32 bits.
+        network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError, StopIteration) as error:
+        first_line = str(error).partition("\n")[0]
+        raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
+    return network
+
+
+RUNS = Path("runs")
+
+
+def newest_run(root: Path = RUNS) -> Path | None:
+    """Return the run below `root` whose checkpoint was written last, if there is one.
+
+    Runs that push a soft body are left out by their usual name: they cannot drive.
+    """
+    files: Sequence[Path] = [
+        file
+        for name in ("best.pt", "last.pt")
+        for file in root.glob(f"*/checkpoints/{name}")
+        if not file.parents[1].name.endswith("-train-push")
+    ]
+    return max(files, key=lambda file: file.stat().st_mtime).parents[1] if files else None

@@ -1,0 +1,124 @@
+"""From a name, a run folder or a checkpoint to a controller, and to the physics that it knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from diffcar.base.registry import CLASSICAL_CONTROLLERS, check_controller
+from diffcar.controllers.checkpoint import (
+    config_values,
+    load_checkpoint,
+    newest_run,
+    require_car,
+    restore_tracking_mlp,
+)
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
+from diffcar.controllers.zero import Zero
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.config import CarConfig
+from diffcar.sim.contract import CarScene
+
+__all__ = ["ControllerChoice", "choose_controller", "newest_or_classical"]
+
+ConfigT = TypeVar("ConfigT", bound=CarConfig)
+
+_PHYSICS = ("dt", "substeps", "actuation", "model")
+
+
+@dataclass(frozen=True)
+class ControllerChoice:
+    """A controller before there is a car for it."""
+
+    spec: str
+    """What the user calls it."""
+    checkpoint: dict[str, Any] | None = None
+    """What is loaded of a trained one."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """Those of a classical one that are not its defaults."""
+
+    def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
+        """Take from a controller's training what the user has not set.
+
+        Args:
+            config: The resolved configuration.
+
+        Returns:
+            The configuration to drive with, and notes on what differs from the training.
+        """
+        if self.checkpoint is None:
+            return config, []
+        trained = config_values(self.checkpoint)
+        adopted = {key: trained[key] for key in _PHYSICS if key not in config.model_fields_set}
+        config = config.model_copy(update=adopted)
+        return config, self.differences(config)
+
+    def differences(self, config: CarConfig) -> list[str]:
+        """Tell in what the physics differs from that of the controller's training.
+
+        Args:
+            config: The physics to drive in.
+        """
+        if self.checkpoint is None:
+            return []
+        trained = config_values(self.checkpoint)
+        return [
+            f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
+            for key in _PHYSICS
+            if (value := getattr(config, key)) != trained[key]
+        ]
+
+    def build(self, path: ReferencePath, scene: CarScene) -> Controller:
+        """Return the controller of the cars of a scene.
+
+        Args:
+            path: What it follows.
+            scene: Whose cars it drives.
+        """
+        if self.checkpoint is not None:
+            return restore_tracking_mlp(
+                self.checkpoint,
+                path,
+                scene.vehicle,
+                dtype=scene.dtype,
+                device=scene.device,
+                name=self.spec,
+            )
+        if self.spec == "zero":
+            return Zero()
+        kind = PurePursuit if self.spec == "pure-pursuit" else Stanley
+        return kind(path, scene.vehicle, **self.parameters)
+
+
+def choose_controller(spec: str) -> ControllerChoice:
+    """Find what a user means by a controller.
+
+    Args:
+        spec: A run folder, a checkpoint, pure-pursuit, stanley or zero.
+
+    Returns:
+        The choice, with the checkpoint loaded.
+
+    Raises:
+        CheckpointError: If there is no such controller, or its checkpoint is not usable.
+    """
+    check_controller(spec)
+    is_classical = spec in CLASSICAL_CONTROLLERS
+    if is_classical:
+        return ControllerChoice(spec)
+    checkpoint = load_checkpoint(Path(spec))
+    require_car(checkpoint)
+    return ControllerChoice(spec, checkpoint)
+
+
+def newest_or_classical() -> tuple[str, str]:
+    """Return the newest run, or pure pursuit where there is none, and what to tell the user."""
+    newest = newest_run()
+    if newest is None:
+        return "pure-pursuit", (
+            "no trained controller below runs/, so pure pursuit drives; "
+            "`diffcar train-e2e` trains one"
+        )
+    return str(newest), f"no --controller given, so the newest run drives: {newest}"

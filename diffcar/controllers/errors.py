@@ -1,0 +1,91 @@
+"""Where a car is relative to its path, and starts beside it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.base.geometry import wrap_angle
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.contract import CarState, StartState
+
+__all__ = ["ErrorState", "compute_error_state", "starts_on_path"]
+
+
+@dataclass(frozen=True)
+class ErrorState:
+    """The car in the frame of the path; every field has shape (B,)."""
+
+    arc_length: Tensor
+    """Of the nearest path point [m]; counts on over laps of a closed path."""
+    cross_track_error: Tensor
+    """Signed lateral offset [m], + left of the path."""
+    heading_error: Tensor
+    """Car yaw - path heading [rad], wrapped into [-pi, pi)."""
+    speed_error: Tensor
+    """Car speed - reference speed [m/s]."""
+    curvature: Tensor
+    """Of the path there [1/m], + turns left."""
+    reference_speed: Tensor
+    """Of the path there [m/s]."""
+
+
+def compute_error_state(
+    path: ReferencePath, state: CarState, arc_length_hint: Tensor | None = None
+) -> ErrorState:
+    """Compare a car with its path.
+
+    Differentiable wherever the projection onto the path is (see `ReferencePath.project`).
+
+    Args:
+        path: The reference.
+        state: The car.
+        arc_length_hint: Arc length of the step before [m], shape (B,); None searches the path.
+
+    Returns:
+        The error state.
+    """
+    arc_length = path.project(state.position, arc_length_hint)
+    point = path.sample(arc_length)
+    offset = state.position - point.position
+    cross_track = torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
+    return ErrorState(
+        arc_length=arc_length,
+        cross_track_error=cross_track,
+        heading_error=wrap_angle(state.yaw - point.heading),
+        speed_error=state.speed - point.speed,
+        curvature=point.curvature,
+        reference_speed=point.speed,
+    )
+
+
+def starts_on_path(
+    path: ReferencePath,
+    arc_length: Tensor,
+    *,
+    cross_track: Tensor | float = 0.0,
+    heading: Tensor | float = 0.0,
+    speed: Tensor | None = None,
+) -> StartState:
+    """Return start states beside the path, turning with it.
+
+    Args:
+        path: The reference.
+        arc_length: Where along it [m], shape (B,).
+        cross_track: Offset to the left [m], a number or shape (B,).
+        heading: Offset of the heading [rad], a number or shape (B,).
+        speed: Forward speeds [m/s], shape (B,); None takes the reference speed.
+
+    Returns:
+        The start states.
+    """
+    point = path.sample(arc_length)
+    left = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], dim=-1)
+    offset = torch.as_tensor(cross_track, dtype=arc_length.dtype, device=arc_length.device)
+    speed = point.speed if speed is None else speed
+    return StartState(
+        position=point.position + offset.expand_as(arc_length)[:, None] * left,
+        yaw=point.heading + heading,
+        speed=speed,
+        yaw_rate=speed * point.curvature,
+    )

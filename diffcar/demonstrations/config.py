@@ -1,0 +1,45 @@
+"""The schema of `diffcar record`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from diffcar.base.config import NonNegative, Positive, Section
+from diffcar.controllers.config import ControllerConfig
+from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
+
+__all__ = ["DemonstrationConfig", "RecordConfig"]
+
+
+class DemonstrationConfig(Section):
+    """How much is recorded, and how the driver is disturbed so that recoveries are shown.
+
+    Source:
+        M. Laskey, J. Lee, R. Fox, A. Dragan and K. Goldberg, "DART: Noise Injection for Robust
+        Imitation Learning", CoRL 2017: the noise is executed, what is recorded is the action
+        without it.
+    """
+
+    num_episodes: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Cars that drive in parallel, each for one episode."""
+    duration: Annotated[float, Field(gt=0, le=3600)] = 8.0
+    """Simulated time of an episode [s]."""
+    noisy_fraction: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Share of the episodes whose commands are disturbed."""
+    steering_noise: NonNegative = 0.1
+    """Standard deviation of the disturbance of the steering angle [rad]."""
+    speed_noise: NonNegative = 0.2
+    """Standard deviation of the disturbance of the commanded speed [m/s]."""
+    noise_time: Positive = 0.2
+    """Time in which a disturbance is forgotten to 1/e [s]."""
+
+
+class RecordConfig(DrivingConfig):
+    """`diffcar record`."""
+
+    expert: str = "pure-pursuit"
+    """Who drives: a run folder, a checkpoint, or pure-pursuit, stanley, zero."""
+    start: StartConfig = StartConfig()
+    controller: ControllerConfig = ControllerConfig()
+    """Of the network that is to learn from the recording: what it observes is recorded."""
+    demonstrations: DemonstrationConfig = DemonstrationConfig()

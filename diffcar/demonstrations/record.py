@@ -1,0 +1,175 @@
+"""`diffcar record`: demonstrations of an expert as a CSV file."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from diffcar.controllers.choose import choose_controller
+from diffcar.demonstrations.config import RecordConfig
+from diffcar.demonstrations.files import write_demonstrations
+from diffcar.demonstrations.recording import Recording, record_demonstrations
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_scene
+from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
+
+__all__ = ["RecordResult", "run"]
+
+# By then a car that begins beside the path has come to it.
+_SKIP_DISTANCE = 2.0
+# What no clone can be expected to make up for [m].
+_POOR_CROSS_TRACK = 0.3
+
+
+@dataclass(frozen=True)
+class RecordResult:
+    """A recording and its figures."""
+
+    file: str
+    """Where the demonstrations are."""
+    expert: str
+    """Who was recorded."""
+    path: str
+    """Name of the reference path."""
+    path_length_m: float
+    """Its length [m]."""
+    num_rows: int
+    """Pairs of state and action."""
+    num_episodes: int
+    """Cars, each of which drove one episode."""
+    num_noisy_episodes: int
+    """Episodes whose commands were disturbed."""
+    num_lost_episodes: int
+    """Episodes that end early because their car lost the path."""
+    episode_seconds: float
+    """Simulated time of an episode, at the most [s]."""
+    recorded_seconds: float
+    """Simulated time of all rows [s]."""
+    noisy_row_share: float
+    """Share of the rows that are of disturbed episodes."""
+    skip_distance_m: float
+    """Metrics count from this far after each start [m]."""
+    metrics: TrackingMetrics
+    """How well the expert tracks the path undisturbed; NaN if every episode is disturbed."""
+    noisy_metrics: TrackingMetrics
+    """The same of the disturbed episodes."""
+    wall_seconds: float
+    """Wall time of the drive, without building the scene [s]."""
+    notes: tuple[str, ...]
+    """What differs from the expert's training, and warnings about the expert and the path."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return flat values for a JSON file."""
+        values = asdict(self)
+        metrics, noisy = values.pop("metrics"), values.pop("noisy_metrics")
+        values.update(metrics)
+        values.update({f"noisy_{name}": value for name, value in noisy.items()})
+        # The cars drive for a fixed time, not to a goal.
+        del values["completion"], values["noisy_completion"]
+        return values
+
+
+def run(
+    config: RecordConfig,
+    *,
+    out: Path,
+    on_step: Callable[[float], None] = lambda fraction: None,
+) -> RecordResult:
+    """Drive an expert in plain physics and write its demonstrations.
+
+    A trained expert drives in the physics it was trained in, unless the configuration sets another
+    one explicitly.
+
+    Args:
+        config: The resolved configuration.
+        out: The CSV file to write.
+        on_step: Called after each step with the fraction of the time that is over.
+
+    Returns:
+        The figures.
+
+    Raises:
+        DiffcarError: If the expert, the path or the model is unusable.
+    """
+    expert = choose_controller(config.expert)
+    config, notes = expert.in_its_physics(config)
+    vehicle = load_vehicle(config.model)
+    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
+    scene = build_scene(
+        config,
+        num_envs=config.demonstrations.num_episodes,
+        differentiable=False,
+        vehicle=vehicle,
+    )
+    path.to(scene.dtype, scene.device)
+    began = time.perf_counter()
+    recording = record_demonstrations(
+        scene,
+        expert.build(path, scene),
+        path,
+        config.controller,
+        config=config.demonstrations,
+        start_config=config.start,
+        seed=config.seed,
+        on_step=on_step,
+    )
+    wall_seconds = time.perf_counter() - began
+    write_demonstrations(recording.table, out)
+    return _result(config, recording, path, out, wall_seconds, (*notes, *path.warnings))
+
+
+def _result(
+    config: RecordConfig,
+    recording: Recording,
+    path: ReferencePath,
+    out: Path,
+    wall_seconds: float,
+    notes: tuple[str, ...],
+) -> RecordResult:
+    """Collect the figures of a recording."""
+    table = recording.table
+    num_rows = len(table["episode"])
+    num_noisy = int(recording.is_noisy.sum())
+    duration = config.demonstrations.duration
+    skip_distance = min(_SKIP_DISTANCE, duration * config.path.top_speed / 4)
+    metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
+    if metrics.cross_track_max_m > _POOR_CROSS_TRACK:
+        notes += (
+            f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
+            "undisturbed, and so will what clones it; another --expert may do better",
+        )
+    return RecordResult(
+        file=str(out),
+        expert=config.expert,
+        path=path.name,
+        path_length_m=path.length,
+        num_rows=num_rows,
+        num_episodes=len(recording.is_noisy),
+        num_noisy_episodes=num_noisy,
+        num_lost_episodes=int(recording.is_lost.sum()),
+        episode_seconds=duration,
+        recorded_seconds=round(num_rows * recording.trajectory.dt, 9),
+        # The disturbed cars are the first.
+        noisy_row_share=float((table["episode"] < num_noisy).double().mean()),
+        skip_distance_m=skip_distance,
+        metrics=metrics,
+        noisy_metrics=_metrics(recording, recording.is_noisy, path, skip_distance),
+        wall_seconds=wall_seconds,
+        notes=notes,
+    )
+
+
+def _metrics(
+    recording: Recording, cars: torch.Tensor, path: ReferencePath, skip_distance: float
+) -> TrackingMetrics:
+    """Return how well some of the cars track the path, up to the end of an open one."""
+    trajectory = recording.trajectory.select(cars)
+    goal = torch.full_like(trajectory.start_arc_length, math.inf)
+    if not path.closed:
+        goal = path.length - trajectory.start_arc_length
+    return tracking_metrics(trajectory, goal_distance=goal, skip_distance=skip_distance)

@@ -1,0 +1,299 @@
+"""Analytic against numeric directional derivatives of any function of tensors."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from diffcar.gradients.slopes import FLOOR_RATIO, DirectionalCheck, judge
+
+__all__ = [
+    "check_directions",
+    "check_environments",
+    "random_directions",
+    "slopes_of_rows",
+    "spot_check",
+    "taylor_rate",
+]
+
+_SMALLEST_SCALE = 1e-12
+# Steps of a spot check, along the gradient and within one tensor, where f bends less.
+_SPOT_STEPS_ALONG: tuple[float, ...] = (2e-3,)
+_SPOT_STEPS_WITHIN: tuple[float, ...] = (3e-2, 1e-2)
+_SPOT_FLOOR_RATIO = 0.3
+
+Shift = Callable[[Sequence[Tensor], float], None]
+
+
+def check_directions(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    *,
+    num_directions: int = 8,
+    step_sizes: Sequence[float] = (1e-4, 1e-5, 1e-6),
+    seed: int = 0,
+    gradients: Sequence[Tensor] | None = None,
+) -> list[DirectionalCheck]:
+    """Compare g·v with (f(x + h v) - f(x - h v)) / 2h along random unit directions v.
+
+    The step size is swept, and of the differences and their extrapolations to a vanishing step the
+    one is taken that agrees best with its neighbour: the plateau between truncation and rounding.
+    It is chosen without regard to the analytic value.
+    A direction that happens to lie almost across the gradient is measured against a floor, a
+    thousandth of what a random direction gives on average: only rounding would be compared there.
+
+    Args:
+        function: Evaluates a scalar from the parameters' present values; called with and without
+            autograd, so it must repeat itself exactly.
+        parameters: Leaf tensors that `function` reads; restored afterwards.
+        num_directions: Directions drawn over all parameters together; on top of them one each that
+            changes a single parameter, if there are several.
+        step_sizes: Step sizes to sweep, descending, at least two.
+        seed: Of the directions.
+        gradients: Gradients to check in place of autograd's, one a parameter.
+
+    Returns:
+        A record for each direction.
+    """
+    if gradients is None:
+        gradients = torch.autograd.grad(function(), list(parameters))
+    generator = torch.Generator().manual_seed(seed)
+    groups = [list(range(len(parameters)))] * num_directions
+    if len(parameters) > 1:
+        groups += [[index] for index in range(len(parameters))]
+    checks = []
+    with _shiftable(parameters) as shift:
+
+        def value(direction: Sequence[Tensor], step: float) -> float:
+            shift(direction, step)
+            return float(function())
+
+        centre = float(function())
+        for group in groups:
+            direction = _unit_direction(parameters, group, generator)
+            analytic = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
+            floor = FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
+            ahead = [value(direction, step) for step in step_sizes]
+            behind = [value(direction, -step) for step in step_sizes]
+            dtype = parameters[0].dtype
+            checks.append(judge(ahead, behind, centre, analytic, floor, step_sizes, dtype))
+    return checks
+
+
+def check_environments(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    directions: Sequence[Tensor],
+    *,
+    step_sizes: Sequence[float] = (1e-3, 1e-4, 1e-5, 1e-6),
+    gradients: Sequence[Tensor] | None = None,
+) -> list[DirectionalCheck]:
+    """Compare one directional derivative in each of many independent environments at once.
+
+    Environment b computes a value of its own from row b of every parameter, so one backward pass
+    and two rollouts a step size check as many directions as there are environments.
+
+    Args:
+        function: Evaluates the environments' values, shape (B,), from the parameters' present
+            rows; must repeat itself exactly.
+        parameters: Leaf tensors whose first dimension is the environment; restored afterwards.
+        directions: Change of each parameter for a step size of one; rows of zeros leave a parameter
+            of an environment alone (see `random_directions`).
+        step_sizes: Step sizes to sweep, descending, at least two.
+        gradients: Gradients of the values' sum to check in place of autograd's.
+
+    Returns:
+        A record for each environment.
+    """
+    if gradients is None:
+        outputs = function()
+        # A parameter that no environment depends on has a gradient of zero.
+        gradients = torch.autograd.grad(
+            outputs.sum(), list(parameters), allow_unused=True, materialize_grads=True
+        )
+    else:
+        with torch.no_grad():
+            outputs = function()
+    centre = outputs.detach().tolist()
+    with _shiftable(parameters) as shift:
+
+        def values(step: float) -> list[float]:
+            shift(directions, step)
+            return function().tolist()
+
+        ahead = [values(step) for step in step_sizes]
+        behind = [values(-step) for step in step_sizes]
+    slopes, typical = slopes_of_rows(gradients, directions)
+    # A gradient that is far too large must not raise the floor that it is measured against.
+    numeric = [
+        abs(a - b) / (2 * step_sizes[-1]) for a, b in zip(ahead[-1], behind[-1], strict=True)
+    ]
+    usual = sorted(numeric)[len(numeric) // 2]
+    return [
+        judge(
+            [step[row] for step in ahead],
+            [step[row] for step in behind],
+            centre[row],
+            slopes[row],
+            FLOOR_RATIO * max(min(typical[row], usual), _SMALLEST_SCALE),
+            step_sizes,
+            parameters[0].dtype,
+        )
+        for row in range(len(centre))
+    ]
+
+
+def random_directions(like: Tensor, generator: torch.Generator, *, scale: float = 1.0) -> Tensor:
+    """Draw a random direction for each row of a tensor.
+
+    Args:
+        like: Shape, dtype and device, the first dimension being the environment.
+        generator: Source of randomness, on the CPU.
+        scale: Norm of each row's direction; large where a parameter's natural changes are.
+    """
+    draw = torch.randn(like.shape, generator=generator, dtype=torch.float64)
+    norm = draw.flatten(1).norm(dim=1).reshape(-1, *[1] * (draw.dim() - 1))
+    return (scale * draw / norm).to(like)
+
+
+def taylor_rate(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    *,
+    step_size: float = 1e-2,
+    num_halvings: int = 4,
+    seed: int = 0,
+) -> float:
+    """Return the rate at which |f(x + h v) - f(x) - h g·v| falls as h is halved.
+
+    Two for a right gradient, one for a wrong one; meaningless where f is linear along v.
+
+    Args:
+        function: As in `check_directions`.
+        parameters: As in `check_directions`.
+        step_size: The first h.
+        num_halvings: How often it is halved.
+        seed: Of the direction.
+
+    Returns:
+        The slope of the remainder over the step size, both on logarithmic axes.
+    """
+    gradients = torch.autograd.grad(function(), list(parameters))
+    everything = list(range(len(parameters)))
+    direction = _unit_direction(parameters, everything, torch.Generator().manual_seed(seed))
+    slope = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
+    steps = [step_size / 2**halving for halving in range(num_halvings + 1)]
+    remainders = []
+    with _shiftable(parameters) as shift:
+        centre = float(function())
+        for step in steps:
+            shift(direction, step)
+            remainders.append(abs(float(function()) - centre - step * slope))
+    log_steps = torch.log(torch.tensor(steps, dtype=torch.float64))
+    log_remainders = torch.log(torch.tensor(remainders, dtype=torch.float64).clamp_min(1e-300))
+    x, y = log_steps - log_steps.mean(), log_remainders - log_remainders.mean()
+    return float((x * y).sum() / x.square().sum())
+
+
+def spot_check(
+    function: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    *,
+    number: int = 0,
+) -> float:
+    """Compare a gradient at hand with finite differences, at the cost of two or four evaluations.
+
+    Checks take turns: one along the gradient, where the difference stands out most from rounding;
+    then one along a random direction within each tensor, which finds a tensor whose gradient is
+    wrong or missing. There a long step meets bends and a short one rounding, so that the better of
+    two counts.
+
+    Args:
+        function: Evaluates the scalar whose gradient it is; called without autograd.
+        parameters: What it depends on; restored afterwards.
+        gradients: One a parameter.
+        number: Which check it is; also the seed.
+
+    Returns:
+        The relative error, within a tensor at least over a part of the typical slope there; not a
+        number where everything vanishes.
+    """
+    turn = number % (len(parameters) + 1)
+    if turn == 0:
+        norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+        direction = [g / max(norm, _SMALLEST_SCALE) for g in gradients]
+        floor, steps = 0.0, _SPOT_STEPS_ALONG
+    else:
+        generator = torch.Generator().manual_seed(number)
+        direction = _unit_direction(parameters, [turn - 1], generator)
+        floor, steps = _SPOT_FLOOR_RATIO * _typical_slope([gradients[turn - 1]]), _SPOT_STEPS_WITHIN
+    analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
+    errors = []
+    with _shiftable(parameters) as shift:
+        for step in steps:
+            values = []
+            for signed_step in (step, -step):
+                shift(direction, signed_step)
+                values.append(float(function()))
+            numeric = (values[0] - values[1]) / (2 * step)
+            larger = max(abs(analytic), abs(numeric), floor)
+            errors.append(abs(analytic - numeric) / larger if larger > 0 else math.nan)
+    return min(errors)
+
+
+def slopes_of_rows(
+    gradients: Sequence[Tensor], directions: Sequence[Tensor]
+) -> tuple[list[float], list[float]]:
+    """Return gradient · direction of each row, and its typical size over random signs.
+
+    Args:
+        gradients: First dimension the row, one a parameter.
+        directions: Of the same shapes.
+    """
+    slope, squares = (torch.zeros(len(gradients[0]), dtype=torch.float64) for _ in range(2))
+    for gradient, direction in zip(gradients, directions, strict=True):
+        products = gradient.flatten(1).double().cpu() * direction.flatten(1).double().cpu()
+        slope = slope + products.sum(1)
+        squares = squares + products.square().sum(1)
+    return slope.tolist(), squares.sqrt().tolist()
+
+
+@contextlib.contextmanager
+def _shiftable(parameters: Sequence[Tensor]) -> Iterator[Shift]:
+    """Yield what moves parameters along a direction, without autograd; restore them at the end."""
+    base = [parameter.detach().clone() for parameter in parameters]
+
+    def shift(direction: Sequence[Tensor], step: float) -> None:
+        for parameter, origin, change in zip(parameters, base, direction, strict=True):
+            parameter.copy_(origin + step * change)
+
+    with torch.no_grad():
+        try:
+            yield shift
+        finally:
+            for parameter, origin in zip(parameters, base, strict=True):
+                parameter.copy_(origin)
+
+
+def _unit_direction(
+    like: Sequence[Tensor], group: Sequence[int], generator: torch.Generator
+) -> list[Tensor]:
+    """Draw a direction of norm one that changes only the tensors of a group."""
+    parts = [
+        torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor)
+        if index in group
+        else torch.zeros_like(tensor)
+        for index, tensor in enumerate(like)
+    ]
+    norm = math.sqrt(sum(float(part.square().sum()) for part in parts))
+    return [part.detach() / norm for part in parts]
+
+
+def _typical_slope(gradients: Sequence[Tensor]) -> float:
+    """Return the root mean square of gradient · direction over random unit directions."""
+    norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
+    size = sum(gradient.numel() for gradient in gradients)
+    return max(norm / math.sqrt(size), _SMALLEST_SCALE)

@@ -1,0 +1,86 @@
+"""The settings of every simulated scene."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from diffcar.base.config import Count, NonNegative, Positive, Section, Seed
+
+__all__ = ["CarConfig", "EngineConfig", "SoftBodyConfig"]
+
+
+class EngineConfig(Section):
+    """How Genesis runs, whatever is simulated."""
+
+    seed: Seed = 0
+    """Seed of everything random in the run."""
+    backend: Literal["cpu", "gpu", "auto"] = "cpu"
+    """Where Genesis runs; `auto` takes a GPU if there is one."""
+    precision: Literal[32, 64] = 32
+    """Bits of a floating-point number in the simulator and around it."""
+    compiled_fields: bool = False
+    """Genesis's performance mode: steps about twice as fast, but half a minute more to start."""
+    dt: Annotated[float, Field(gt=0, le=0.1)] = 0.02
+    """Control interval [s]."""
+    substeps: Annotated[int, Field(ge=1, le=100)] = 1
+    """Physics steps in a control interval."""
+    verbose: bool = Field(default=False, exclude=True)
+    """Whether Genesis may log to the terminal; no part of what a run is."""
+
+    @pydantic.field_validator("dt")
+    @classmethod
+    def _is_long_enough(cls, value: float) -> float:
+        if value < 1e-4:
+            raise ValueError("a control interval below 1e-4 s is not simulated usefully")
+        return value
+
+
+class CarConfig(EngineConfig):
+    """The car and how it is driven."""
+
+    model: str | None = None
+    """MJCF file of the car; null takes the shipped one."""
+    actuation: Literal["torque", "pd"] = "torque"
+    """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
+
+
+class SoftBodyConfig(EngineConfig):
+    """An elastic block of MPM particles on a plane, and a block-shaped tool."""
+
+    dt: Annotated[float, Field(gt=0, le=0.1)] = 0.01
+    """Control interval [s]."""
+    substeps: Annotated[int, Field(ge=1, le=100)] = 5
+    """Physics steps in a control interval."""
+    material: Literal["elastic", "corotated", "muscle"] = "elastic"
+    """`elastic`: neo-Hookean; `corotated`: Genesis's default elastic material; `muscle`: the
+    neo-Hookean one with fibres that contract."""
+    stiffness: Positive = 1e4
+    """Young's modulus [Pa]; the substep must resolve the sound it carries through a grid cell."""
+    density: Positive = 500.0
+    """Mass over volume [kg/m³]."""
+    body_size: Positive = 0.12
+    """Edge of the body [m]."""
+    particle_size: Positive = 0.02
+    """Distance of the particles [m]."""
+    grid_density: Positive = 24.0
+    """Grid cells per metre."""
+    tool_size: Positive = 0.12
+    """Edge of the tool [m]; thinner than a grid cell it would slip between the nodes."""
+    tool_friction: NonNegative = 0.5
+    """Coefficient of friction between tool and body."""
+    ground_friction: NonNegative = 0.5
+    """Coefficient of friction between ground and body."""
+    half_width: Positive = 0.5
+    """The grid reaches this far to each side of the origin [m], three cells of which are margin."""
+    num_muscles: Count = 2
+    """Groups of fibres that are actuated together; of the material `muscle` alone."""
+
+    @pydantic.model_validator(mode="after")
+    def _fits_the_grid(self) -> "SoftBodyConfig":
+        cell = 1.0 / self.grid_density
+        if self.tool_size < cell:
+            raise ValueError(f"tool_size {self.tool_size} m is thinner than a grid cell, {cell} m")
+        if self.half_width < self.body_size / 2 + 3 * cell:
+            raise ValueError(f"half_width {self.half_width} m leaves no room around the body")
+        return self

@@ -1,0 +1,1 @@
+"""Vehicle models: read, adopted, completed."""

@@ -1,0 +1,194 @@
+"""Turns somebody's own car, MJCF or URDF, into a model as diffcar reads it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffcar.base.errors import ModelError
+from diffcar.sim.model.model_file import explain_errors, open_model
+from diffcar.sim.model.servos import ensure_servos
+from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, Vehicle, load_vehicle
+
+__all__ = ["AdoptedModel", "adopt_model"]
+
+_STEERING_WORDS = ("steer", "knuckle", "ackermann")
+_WHEEL_WORDS = ("wheel", "spin", "roll", "tire", "tyre")
+_ALIGNED = 0.9
+
+
+@dataclass(frozen=True)
+class AdoptedModel:
+    """A model rewritten."""
+
+    vehicle: Vehicle
+    """The car, its file an MJCF with a free base, diffcar's names of joints and servos."""
+    notes: tuple[str, ...]
+    """What had to be found or assumed."""
+
+
+def adopt_model(
+    file: Path,
+    folder: Path,
+    *,
+    steering_joints: tuple[str, ...] = (),
+    wheel_joints: tuple[str, ...] = (),
+) -> AdoptedModel:
+    """Rewrite a car as MJCF with a free base, known joint names and servos.
+
+    Args:
+        file: MJCF or URDF.
+        folder: Where the rewritten model goes.
+        steering_joints: Names of the two steering joints; empty looks for names that say so.
+        wheel_joints: Names of the four wheel joints, in any order; empty looks for names.
+
+    Returns:
+        The rewritten car, read leniently: its wheels may be boxes or meshes.
+
+    Raises:
+        ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
+            something that is not made up for; the error names the user's file.
+    """
+    if not file.is_file():
+        told = "is not a file" if file.exists() else "does not exist"
+        raise ModelError(f"the vehicle model {str(file)!r} {told}")
+    adopted = folder / f"{file.stem}-adopted.xml"
+    with explain_errors(file, "cannot be read as a car"):
+        spec = open_model(file)
+        notes = [*_free_the_base(spec), *_clear_the_world(spec)]
+        model = spec.compile()
+        steering = _find(file, model, "steering", steering_joints, _STEERING_WORDS, 2)
+        wheels = _find(file, model, "wheel", wheel_joints, _WHEEL_WORDS, 4, without=steering)
+        if not (steering_joints and wheel_joints):
+            notes.append(f"steering joints {', '.join(steering)}; wheel joints {', '.join(wheels)}")
+        steering, wheels = _in_order(model, steering), _in_order(model, wheels)
+        _point_axes(spec, model, steering, 2)
+        _point_axes(spec, model, wheels, 1)
+        notes += ensure_servos(file, spec, model, steering, wheels[2:])
+        for old, new in zip((*steering, *wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True):
+            _rename(spec, old, new)
+        spec.compile()
+        adopted.write_text(spec.to_xml())
+        try:
+            vehicle = load_vehicle(adopted, lenient=True)
+        except ModelError as error:
+            told = error.message.replace(str(adopted), str(file))
+            raise ModelError(told, error.hint) from None
+    return AdoptedModel(vehicle, tuple(notes))
+
+
+def _free_the_base(spec: Any) -> list[str]:  # noqa: ANN401
+    """Give the one body of the world a free joint where it has none."""
+    import mujoco
+
+    bodies = [body for body in spec.worldbody.bodies if list(body.find_all("joint"))]
+    if len(bodies) != 1:
+        raise ValueError(
+            f"a car is one body with moving parts; the world holds {len(bodies)} such bodies"
+        )
+    joints = list(bodies[0].joints)
+    if not joints:
+        bodies[0].add_freejoint()
+        return ["the base was fixed and is free now"]
+    if joints[0].type != mujoco.mjtJoint.mjJNT_FREE:
+        raise ValueError(f"the base moves on the joint {joints[0].name!r}, not freely")
+    return []
+
+
+def _clear_the_world(spec: Any) -> list[str]:  # noqa: ANN401
+    """Remove what stands beside the car, such as a floor: diffcar lays the road itself."""
+    beside = [body for body in spec.worldbody.bodies if not list(body.find_all("joint"))]
+    geoms = [*spec.worldbody.geoms, *(geom for body in beside for geom in body.find_all("geom"))]
+    told = [repr(geom.name) if geom.name else f"a {_shape(geom)}" for geom in geoms]
+    names = {geom.name for geom in geoms if geom.name}
+    # These refer to what is removed here or renamed later, and diffcar has no use for them.
+    pairs = [pair for pair in spec.pairs if names & {pair.geomname1, pair.geomname2}]
+    for element in (*geoms, *pairs, *spec.sensors, *spec.keys):
+        spec.delete(element)
+    if not told:
+        return []
+    return [f"removed from the world beside the car: {', '.join(told)}; diffcar lays the road"]
+
+
+def _shape(geom: Any) -> str:  # noqa: ANN401
+    """Return the name of a geometry's shape."""
+    return str(geom.type.name).removeprefix("mjGEOM_").lower()
+
+
+def _find(
+    file: Path,
+    model: Any,  # noqa: ANN401
+    kind: str,
+    given: tuple[str, ...],
+    words: tuple[str, ...],
+    count: int,
+    without: tuple[str, ...] = (),
+) -> tuple[str, ...]:
+    """Return the names of joints that were given, or whose names say what they are."""
+    import mujoco
+
+    hinges = [
+        model.joint(joint).name
+        for joint in range(model.njnt)
+        if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE
+    ]
+    found = tuple(given) or tuple(
+        name
+        for name in hinges
+        if name not in without and any(word in name.lower() for word in words)
+    )
+    unknown = [name for name in found if name not in hinges]
+    if unknown or len(set(found)) != count:
+        told = (
+            f"no hinge {', '.join(map(repr, unknown))}"
+            if unknown
+            else (f"{len(set(found))} {kind} joints instead of {count}")
+        )
+        raise ModelError(
+            f"{str(file)!r} has {told}",
+            hint=f"name them with --{kind}-joints; its hinges are {', '.join(hinges) or 'none'}",
+        )
+    return found
+
+
+def _pose(model: Any) -> Any:  # noqa: ANN401
+    """Return the model in its reference pose."""
+    import mujoco
+
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def _in_order(model: Any, names: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
+    """Return joints front to rear and left to right, by where they are."""
+    pose = _pose(model)
+    places = {name: pose.xanchor[model.joint(name).id] for name in names}
+    by_x = sorted(names, key=lambda name: -places[name][0])
+    pairs = [by_x[index : index + 2] for index in range(0, len(by_x), 2)]
+    return tuple(name for pair in pairs for name in sorted(pair, key=lambda name: -places[name][1]))
+
+
+def _point_axes(
+    spec: Any,  # noqa: ANN401
+    model: Any,  # noqa: ANN401
+    names: tuple[str, ...],
+    direction: int,
+) -> None:
+    """Turn joint axes so that they point along y (wheels) or z (steering), not against it."""
+    pose = _pose(model)
+    for name in names:
+        along = float(pose.xaxis[model.joint(name).id][direction])
+        if abs(along) < _ALIGNED:
+            raise ValueError(f"the axis of the joint {name!r} is not along {'xyz'[direction]}")
+        if along < 0:
+            joint = spec.joint(name)
+            low, high = joint.range
+            joint.axis, joint.range = -joint.axis, [-high, -low]
+
+
+def _rename(spec: Any, old: str, new: str) -> None:  # noqa: ANN401
+    """Give a joint another name, also where actuators refer to it."""
+    spec.joint(old).name = new
+    for actuator in spec.actuators:
+        if actuator.target == old:
+            actuator.target = new

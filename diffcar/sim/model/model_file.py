@@ -1,0 +1,71 @@
+"""Opening somebody's MJCF or URDF for rewriting, with errors that name the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from diffcar.base.errors import ModelError
+
+__all__ = ["explain_errors", "open_model", "quiet_mujoco"]
+
+
+def open_model(file: Path) -> Any:  # noqa: ANN401
+    """Parse a model so that a copy of it may lie in another folder.
+
+    Args:
+        file: MJCF or URDF.
+
+    Returns:
+        The `mujoco.MjSpec`, whose folders of meshes and textures are absolute.
+    """
+    import mujoco
+
+    spec = mujoco.MjSpec.from_file(str(file))
+    for name in ("meshdir", "texturedir"):
+        setattr(spec, name, str((file.parent / getattr(spec, name)).resolve()))
+    return spec
+
+
+@contextmanager
+def explain_errors(file: Path, claim: str) -> Iterator[None]:
+    """Turn what MuJoCo raises inside into an error about the user's file.
+
+    Args:
+        file: The user's model.
+        claim: What cannot be done with it, such as "cannot be read as a car".
+
+    Raises:
+        ModelError: With MuJoCo's own words, and what helps where that is known.
+    """
+    import mujoco
+
+    try:
+        with quiet_mujoco():
+            yield
+    except (ValueError, RuntimeError, mujoco.FatalError) as error:
+        raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
+
+
+@contextmanager
+def quiet_mujoco() -> Iterator[None]:
+    """Keep MuJoCo's warnings inside from the terminal and from MUJOCO_LOG.TXT."""
+    import mujoco
+
+    # Without a handler MuJoCo prints them and appends them to that file in the current directory.
+    handler = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda text: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(handler)
+
+
+def _hint(file: Path, told: str) -> str | None:
+    """Say what helps against an error of MuJoCo's parser, if that is known."""
+    if "could not find decoder" in told:
+        return "name the file .xml (MJCF) or .urdf"
+    # MuJoCo may strip the path from the name of a file that it does not find.
+    if "opening file" in told and b"package://" in file.read_bytes():
+        return "replace package:// by paths relative to the model"
+    return None

@@ -1,0 +1,154 @@
+"""Servos for a car that comes without, or with others than diffcar drives."""
+
+from pathlib import Path
+from typing import Any
+
+from diffcar.base.errors import ModelError
+from diffcar.sim.model.vehicle import read_servo, read_wheel
+
+__all__ = ["ensure_servos"]
+
+# Steering settles in about a tenth of a second, the motors reach the commanded speed in about a
+# third and give at most half of what the tyres hold.
+_STEERING_FREQUENCY = 30.0
+_MOTOR_TIME = 0.3
+_MOTOR_SHARE = 0.5
+_STEERING_TORQUE_PER_GAIN = 0.5
+_GRAVITY = 9.81
+
+
+def ensure_servos(
+    file: Path,
+    spec: Any,  # noqa: ANN401
+    model: Any,  # noqa: ANN401
+    steering: tuple[str, ...],
+    driven: tuple[str, ...],
+) -> list[str]:
+    """Put servos on steering and driven joints, unless every one of them has what it takes.
+
+    That is one position servo on each steering and one velocity servo on each driven joint, with
+    a limited force. Otherwise all actuators of these joints are replaced.
+
+    Args:
+        file: The user's model, named in errors.
+        spec: The `mujoco.MjSpec`, changed in place.
+        model: The same, compiled.
+        steering: Names of the steering joints.
+        driven: Names of the driven wheels' joints.
+
+    Returns:
+        What was assumed, in words.
+
+    Raises:
+        ModelError: If a steering joint has no range or a wheel does not collide.
+    """
+    import mujoco
+
+    lacking = _lacking(file, model, steering, 1) + _lacking(file, model, driven, 2)
+    if not lacking:
+        return []
+    on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+    replaced = [
+        actuator
+        for actuator in spec.actuators
+        if actuator.trntype in on_joints and actuator.target in (*steering, *driven)
+    ]
+    for actuator in replaced:
+        spec.delete(actuator)
+    stiffness, damping = _add_steering(file, spec, model, steering)
+    gain, torque = _add_motors(file, spec, model, driven)
+    instead = f" instead of {len(replaced)} given" if replaced else ""
+    return [
+        f"no servos with a limited force on {', '.join(lacking)}: assumed{instead} {stiffness:.3g} "
+        f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
+        f"{torque:.3g} N m for the rear wheels"
+    ]
+
+
+def _lacking(
+    file: Path,
+    model: Any,  # noqa: ANN401
+    names: tuple[str, ...],
+    feedback: int,
+) -> list[str]:
+    """Return the joints that have not exactly one servo with feedback of position or speed."""
+    lacking = []
+    for name in names:
+        try:
+            read_servo(file, model, model.joint(name).id, feedback=feedback)
+        except ModelError:
+            lacking.append(name)
+    return lacking
+
+
+def _add_steering(
+    file: Path,
+    spec: Any,  # noqa: ANN401
+    model: Any,  # noqa: ANN401
+    names: tuple[str, ...],
+) -> tuple[float, float]:
+    """Add position servos with damping in the joints; return both gains."""
+    inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in names)
+    stiffness, damping = inertia * _STEERING_FREQUENCY**2, 2 * inertia * _STEERING_FREQUENCY
+    for name in names:
+        joint = spec.joint(name)
+        if not joint.range[1] > joint.range[0]:
+            raise ModelError(
+                f"{str(file)!r}: the steering joint {name!r} has no range",
+                hint="limit it to the angle that the wheel reaches to either side",
+            )
+        limit = min(abs(value) for value in joint.range)
+        joint.range = [-limit, limit]
+        _damp(joint, damping)
+        _add_servo(spec, name, 1, stiffness, _STEERING_TORQUE_PER_GAIN * stiffness)
+    return stiffness, damping
+
+
+def _add_motors(
+    file: Path,
+    spec: Any,  # noqa: ANN401
+    model: Any,  # noqa: ANN401
+    names: tuple[str, ...],
+) -> tuple[float, float]:
+    """Add velocity servos; return their gain and limit."""
+    mass = float(model.body_subtreemass[0])
+    radius = read_wheel(file, model, model.joint(names[0]).id)[1]
+    torque = _MOTOR_SHARE * mass * _GRAVITY / 4 * radius
+    gain = mass * radius**2 / 2 / _MOTOR_TIME
+    for name in names:
+        _add_servo(spec, name, 2, gain, torque)
+    return gain, torque
+
+
+def _add_servo(
+    spec: Any,  # noqa: ANN401
+    name: str,
+    feedback: int,
+    gain: float,
+    limit: float,
+) -> None:
+    """Add an actuator with proportional feedback of position (1) or speed (2)."""
+    import mujoco
+
+    bias = [0.0] * 10
+    bias[feedback] = -gain
+    spec.add_actuator(
+        name=f"{name}_servo",
+        target=name,
+        trntype=mujoco.mjtTrn.mjTRN_JOINT,
+        gaintype=mujoco.mjtGain.mjGAIN_FIXED,
+        biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+        gainprm=[gain] + [0.0] * 9,
+        biasprm=bias,
+        forcelimited=True,
+        forcerange=[-limit, limit],
+    )
+
+
+def _damp(joint: Any, least: float) -> None:  # noqa: ANN401
+    """Raise a joint's damping, which MuJoCo's later releases keep as a polynomial of the speed."""
+    import numpy as np
+
+    damping = np.array(joint.damping, dtype=np.float64)
+    damping.flat[0] = max(float(damping.flat[0]), least)
+    joint.damping = damping if damping.ndim else float(damping)

@@ -1,0 +1,1 @@
+"""What is driven through the physics, and what for: one folder a task."""

@@ -1,0 +1,1 @@
+"""A tool pushes a soft body along a path."""

@@ -1,0 +1,122 @@
+"""The schema of `diffcar train-e2e --entity mpm`."""
+
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from diffcar.base.config import Count, NonNegative, Positive, Section
+from diffcar.path.config import PathConfig
+from diffcar.sim.config import SoftBodyConfig
+
+__all__ = [
+    "PushControllerConfig",
+    "PushEvaluationConfig",
+    "PushLossConfig",
+    "PushStartConfig",
+    "PushTrainConfig",
+    "TrainPushConfig",
+]
+
+
+class PushStartConfig(Section):
+    """How the path lies to the body at the start of a training push, drawn evenly."""
+
+    cross_track: NonNegative = 0.015
+    """The path begins this far beside the body at the most [m]."""
+    heading: NonNegative = 0.15
+    """It begins turned this far from the +x axis at the most [rad]."""
+
+
+class PushControllerConfig(Section):
+    """The network, what it observes and what it may command."""
+
+    hidden_sizes: Annotated[list[Count], Field(min_length=1, max_length=8)] = Field(
+        default=[64, 64]
+    )
+    """Width of each hidden layer."""
+    heading_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(
+        default=[0.0, 0.05, 0.1, 0.15, 0.2]
+    )
+    """Distances ahead at which the path's heading is observed [m]."""
+    max_correction: Positive = 0.3
+    """How far the tool's velocity can be from straight ahead at the reference speed [m/s]."""
+
+
+class PushLossConfig(Section):
+    """Weights of the loss terms; a weight of zero leaves a term out."""
+
+    cross_track: NonNegative = 100.0
+    """On the centroid's cross-track error, squared up to `cross_track_scale` [1/m²]."""
+    cross_track_scale: Positive = 0.02
+    """Offset beyond which the cross-track cost grows linearly [m]."""
+    progress: NonNegative = 10.0
+    """On the squared way that the body is behind or ahead of the running target [1/m²]."""
+    smoothness: NonNegative = 1.0
+    """On the squared change of the action from step to step."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_an_aim(self) -> "PushLossConfig":
+        if not (self.cross_track or self.progress):
+            raise ValueError("cross_track and progress are both zero, so nothing would be trained")
+        return self
+
+
+class PushTrainConfig(Section):
+    """The optimisation."""
+
+    num_updates: Count = 20
+    """Optimiser steps; the step size decays by a half cosine over them."""
+    num_envs: Count = 6
+    """Bodies simulated in parallel, in training and in evaluations."""
+    horizon: Count = 70
+    """Control steps in a push."""
+    learning_rate: Positive = 0.005
+    """Adam's step size at its highest."""
+    final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The step size at the end over that at the start."""
+    max_gradient_norm: Positive = 1.0
+    """The gradient of all weights together is scaled down to this norm."""
+    max_skipped_updates: Count = 5
+    """Updates with a non-finite loss or gradient in a row before the run is given up."""
+    gradient_check_interval: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """Updates between checks of the gradient against a finite difference along one direction, which
+    costs two plain pushes; 0 for none."""
+    checkpoint_interval: Count = 10
+    """Updates between saves of the last checkpoint."""
+
+
+class PushEvaluationConfig(Section):
+    """How training is judged, always without gradients."""
+
+    unseen_paths: list[str] = Field(default=["slalom", "figure-eight"])
+    """Paths pushed along before and after training that training has not seen."""
+    interval: Count = 10
+    """Updates between judgements on the training path."""
+    skip_distance: NonNegative = 0.1
+    """Errors count from where the running target has come this far [m]."""
+
+
+class TrainPushConfig(SoftBodyConfig):
+    """`diffcar train-e2e --entity mpm`."""
+
+    dt: Annotated[float, Field(gt=0, le=0.1)] = 0.02
+    """Control interval [s]."""
+    substeps: Annotated[int, Field(ge=1, le=100)] = 4
+    """Physics steps in a control interval."""
+    ground_friction: NonNegative = 0.2
+    """Coefficient of friction between ground and body."""
+    half_width: Positive = 0.42
+    """The grid reaches this far to each side of the x axis [m], three cells of which are margin;
+    along the axis it reaches as far as a push does."""
+    path: PathConfig = PathConfig(source="random", scale=0.8, top_speed=0.3)
+    start: PushStartConfig = PushStartConfig()
+    controller: PushControllerConfig = PushControllerConfig()
+    loss: PushLossConfig = PushLossConfig()
+    train: PushTrainConfig = PushTrainConfig()
+    evaluation: PushEvaluationConfig = PushEvaluationConfig()
+
+    @property
+    def reach(self) -> float:
+        """How far the running target comes in a push, at the most [m]."""
+        return self.train.horizon * self.dt * self.path.top_speed

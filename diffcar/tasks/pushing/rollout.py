@@ -1,0 +1,179 @@
+"""The forward pass of pushing: controller, tool and soft body in a closed loop, recorded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.base.geometry import rotate_into_body
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
+from diffcar.tasks.pushing.controller import PushingMLP, PushObservation
+
+__all__ = ["PushTask", "PushTrajectory", "push"]
+
+
+@dataclass(frozen=True)
+class PushTask:
+    """Which part of a path each of B bodies is pushed along, and how it lies to the body.
+
+    A body always starts at the origin with the tool at its left, -x. So the path is laid to the
+    body: moved and turned, and for some bodies mirrored.
+    """
+
+    path: ReferencePath
+    """The reference, in its own frame."""
+    arc_length: Tensor
+    """Where on it the push begins [m], shape (B,)."""
+    cross_track: Tensor
+    """Where the body stands at the start, + left of the path [m], shape (B,)."""
+    heading: Tensor
+    """Direction of the path's beginning in the world [rad], shape (B,)."""
+    side: Tensor
+    """1, or -1 for the path's mirror image, shape (B,)."""
+
+    def to_path_frame(self, position: Tensor) -> Tensor:
+        """Return where points of the world lie in the path's own frame.
+
+        Args:
+            position: World x, y [m], shape (..., B, 2).
+
+        Returns:
+            Points [m], shape (..., B, 2).
+        """
+        begin = self.path.sample(self.arc_length)
+        along, across = rotate_into_body(position, self.heading)
+        local = torch.stack([along, self.side * (across + self.cross_track)], dim=-1)
+        return begin.position + torch.stack(rotate_into_body(local, -begin.heading), dim=-1)
+
+    def to_world(self, position: Tensor) -> Tensor:
+        """Return where points of the path's own frame lie in the world; undoes `to_path_frame`."""
+        begin = self.path.sample(self.arc_length)
+        along, across = rotate_into_body(position - begin.position, begin.heading)
+        local = torch.stack([along, self.side * across - self.cross_track], dim=-1)
+        return torch.stack(rotate_into_body(local, -self.heading), dim=-1)
+
+    def headings(self, arc_length: Tensor) -> Tensor:
+        """Return the path's direction in the world.
+
+        Args:
+            arc_length: Where along the path [m], shape (B, K).
+
+        Returns:
+            Headings [rad], shape (B, K); zero is the direction that the tool faces.
+        """
+        begin = self.path.sample(self.arc_length[:, None])
+        turned = self.path.sample(arc_length).heading - begin.heading
+        return self.heading[:, None] + self.side[:, None] * turned
+
+    def cross_track_error(self, position: Tensor, arc_length: Tensor) -> Tensor:
+        """Return the signed offsets of points from their projections.
+
+        Args:
+            position: World x, y [m], shape (B, 2).
+            arc_length: Where they project to [m], shape (B,).
+
+        Returns:
+            Offsets [m], + left of the path as it lies in the world, shape (B,).
+        """
+        nearest = self.path.sample(arc_length)
+        gap = self.to_path_frame(position) - nearest.position
+        return self.side * rotate_into_body(gap, nearest.heading)[1]
+
+
+@dataclass(frozen=True)
+class PushTrajectory:
+    """The record of a push: T steps of B bodies, each entry taken after the step's end."""
+
+    task: PushTask
+    """What was to be done."""
+    centroid: Tensor
+    """World x, y of the body's centre of mass [m], shape (T, B, 2)."""
+    tool_position: Tensor
+    """World x, y of the tool's centre [m], shape (T, B, 2)."""
+    cross_track_error: Tensor
+    """Of the centroid, + left of the path [m], shape (T, B)."""
+    distance: Tensor
+    """How far the centroid has come along the path [m], shape (T, B)."""
+    target_distance: Tensor
+    """How far a point has come that runs along the path at its speed [m], shape (T, B)."""
+    action: Tensor
+    """The network's output at the step's start, in [-1, 1], shape (T, B, 2)."""
+
+    @property
+    def progress_error(self) -> Tensor:
+        """Return how far each body is ahead of the running target [m], shape (T, B)."""
+        return self.distance - self.target_distance
+
+
+def push(
+    scene: GenesisSoftBody,
+    controller: PushingMLP,
+    task: PushTask,
+    num_steps: int,
+    *,
+    on_step: Callable[[SoftBodyState], None] | None = None,
+) -> PushTrajectory:
+    """Push the bodies along their paths, from rest.
+
+    In a differentiable scene the trajectory is on the autograd graph from the first action to the
+    last state; under `torch.no_grad` or in a plain scene it is not.
+
+    Args:
+        scene: Body and tool; it is reset.
+        controller: What moves the tool.
+        task: The paths.
+        num_steps: Control steps.
+        on_step: Called after each step.
+
+    Returns:
+        The record.
+    """
+    scene.reset(scene.resting_start())
+    state = scene.read()
+    undeformed = _relative_positions(state).detach()
+    path, target, arc_length = task.path, task.arc_length, task.arc_length
+    records: list[tuple[Tensor, ...]] = []
+    previews = torch.as_tensor(controller.heading_preview).to(arc_length)
+    for _ in range(num_steps):
+        centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
+        seen = PushObservation(
+            cross_track_error=task.cross_track_error(centroid, arc_length),
+            progress_error=arc_length - target,
+            velocity=state.velocity[:, :2],
+            tool_offset=tool - centroid,
+            yaw=_yaw(_relative_positions(state), undeformed),
+            path_headings=task.headings(arc_length[:, None] + previews),
+        )
+        action, velocity = controller(seen, path.sample(target).speed)
+        scene.apply(torch.cat([velocity, torch.zeros_like(velocity[:, :1])], dim=-1))
+        scene.step()
+        state = scene.read()
+        centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
+        arc_length = path.project(task.to_path_frame(centroid), arc_length)
+        target = _advance(path, target, scene.dt)
+        error = task.cross_track_error(centroid, arc_length)
+        distances = (arc_length - task.arc_length, target - task.arc_length)
+        records.append((centroid, tool, error, *distances, action))
+        if on_step is not None:
+            on_step(state)
+    return PushTrajectory(task, *(torch.stack(entries) for entries in zip(*records, strict=True)))
+
+
+def _advance(path: ReferencePath, arc_length: Tensor, dt: float) -> Tensor:
+    """Let a point run along the path at its speed for a step, by the midpoint rule."""
+    middle = arc_length + dt / 2 * path.sample(arc_length).speed
+    return arc_length + dt * path.sample(middle).speed
+
+
+def _relative_positions(state: SoftBodyState) -> Tensor:
+    """Return the particles' x, y relative to the centroid [m], shape (B, N, 2)."""
+    return state.particle_positions[..., :2] - state.centroid[:, None, :2]
+
+
+def _yaw(positions: Tensor, undeformed: Tensor) -> Tensor:
+    """Return the rotation that brings the undeformed body nearest to the present one [rad]."""
+    dot = (undeformed * positions).sum((1, 2))
+    cross = undeformed[..., 0] * positions[..., 1] - undeformed[..., 1] * positions[..., 0]
+    return torch.atan2(cross.sum(1), dot)

@@ -1,0 +1,1 @@
+"""An arm brings its hand to a target."""

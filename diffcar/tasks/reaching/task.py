@@ -1,0 +1,168 @@
+"""The task of reaching: controller and arm in a closed loop, recorded, judged and drawn."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffcar.base.figure import blank_figure, save_figure
+from diffcar.sim.arm import ArmState, GenesisArm
+from diffcar.tasks.reaching.controller import ReachingMLP
+
+__all__ = [
+    "ReachMetrics",
+    "ReachTrajectory",
+    "draw_targets",
+    "plot_reach",
+    "reach",
+    "reach_metrics",
+]
+
+
+@dataclass(frozen=True)
+class ReachTrajectory:
+    """The record of a reach: T steps of B arms, each entry taken after the step's end."""
+
+    hand_position: Tensor
+    """World position of the hand [m], shape (T, B, 3)."""
+    joint_velocities: Tensor
+    """Of the seven joints [rad/s], shape (T, B, 7)."""
+    action: Tensor
+    """The network's output at the step's start, in [-1, 1], shape (T, B, 7)."""
+    target: Tensor
+    """Where the hands should be [m], shape (B, 3)."""
+
+    @property
+    def distance(self) -> Tensor:
+        """Return how far each hand is from its target [m], shape (T, B)."""
+        return (self.hand_position - self.target).norm(dim=-1)
+
+
+def reach(
+    arm: GenesisArm,
+    controller: ReachingMLP,
+    target: Tensor,
+    num_steps: int,
+    *,
+    on_step: Callable[[ArmState], None] | None = None,
+) -> ReachTrajectory:
+    """Let the arms reach for their targets from home, at rest.
+
+    In a differentiable scene the trajectory is on the autograd graph from the first action to the
+    last state; under `torch.no_grad` or in a plain scene it is not.
+
+    Args:
+        arm: The scene; it is reset.
+        controller: What moves it.
+        target: Where the hands should be [m], shape (B, 3).
+        num_steps: Control steps.
+        on_step: Called after each step.
+
+    Returns:
+        The record.
+    """
+    arm.reset(controller.home)
+    state = arm.read()
+    hands, velocities, actions = [], [], []
+    for _ in range(num_steps):
+        action, joint_targets = controller(state, target)
+        arm.apply_targets(joint_targets)
+        arm.step()
+        state = arm.read()
+        hands.append(state.hand_position)
+        velocities.append(state.joint_velocities)
+        actions.append(action)
+        if on_step is not None:
+            on_step(state)
+    return ReachTrajectory(
+        torch.stack(hands), torch.stack(velocities), torch.stack(actions), target
+    )
+
+
+def draw_targets(target_box: tuple[Tensor, Tensor], num_targets: int, *, seed: int) -> Tensor:
+    """Draw targets evenly from a box.
+
+    Args:
+        target_box: Its lowest and highest corner [m], shape (3,) each.
+        num_targets: How many.
+        seed: Of the draw.
+
+    Returns:
+        Positions [m], shape (num_targets, 3).
+    """
+    low, high = target_box
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.rand(num_targets, 3, generator=generator, dtype=torch.float64)
+    return low + (high - low) * draw.to(low)
+
+
+@dataclass(frozen=True)
+class ReachMetrics:
+    """How near the hands were to targets never trained on, at the end of a reach."""
+
+    num_targets: int
+    """Targets."""
+    mean_m: float
+    """Mean distance [m]."""
+    p95_m: float
+    """What 95 of 100 distances are below [m]."""
+    max_m: float
+    """The largest [m]."""
+
+
+def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
+    """Return how far the hands are from their targets after the last step.
+
+    Args:
+        trajectory: The reach.
+
+    Returns:
+        The metrics.
+    """
+    distance = trajectory.distance[-1].double()
+    return ReachMetrics(
+        num_targets=len(distance),
+        mean_m=float(distance.mean()),
+        p95_m=float(distance.quantile(0.95)),
+        max_m=float(distance.max()),
+    )
+
+
+def plot_reach(
+    losses: Sequence[float],
+    trajectory: ReachTrajectory,
+    file: Path,
+    *,
+    dt: float,
+    max_mean_distance: float,
+) -> None:
+    """Draw the loss over the updates, and distances to unseen targets over a reach.
+
+    Args:
+        losses: Loss of each update.
+        trajectory: A reach for targets never trained on.
+        file: PNG file to write.
+        dt: Time between its steps [s].
+        max_mean_distance: Mean distance that passes [m].
+    """
+    figure = blank_figure(10, 7)
+    loss, reaches = figure.subplots(2, 1)
+    loss.plot(range(1, len(losses) + 1), losses, color="black", linewidth=1.6)
+    loss.set_xlabel("update")
+    loss.set_ylabel("loss")
+    distance = 1e3 * trajectory.distance.double().cpu().numpy()
+    time = dt * np.arange(1, len(distance) + 1)
+    reaches.plot(time, distance, color="0.8", linewidth=0.6)
+    reaches.plot(time, np.median(distance, axis=1), color="tab:orange", label="median")
+    reaches.plot(time, distance.mean(axis=1), color="tab:blue", linewidth=1.8, label="mean")
+    reaches.axhline(1e3 * max_mean_distance, color="tab:red", linewidth=0.8, linestyle="--")
+    reaches.set_xlabel("time [s]")
+    reaches.set_ylabel("distance to targets never\ntrained on [mm]")
+    reaches.legend(loc="upper right", fontsize="small")
+    for axes in (loss, reaches):
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+    save_figure(figure, file)

@@ -1,0 +1,1 @@
+"""A car follows a path."""

@@ -1,0 +1,125 @@
+"""The settings of path tracking."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
+from diffcar.path.config import PathConfig
+from diffcar.sim.config import CarConfig
+
+__all__ = [
+    "DisturbanceConfig",
+    "DrivingConfig",
+    "EvaluationConfig",
+    "LossConfig",
+    "SimulateConfig",
+    "StartConfig",
+]
+
+
+class DisturbanceConfig(Section):
+    """What the car and its sensors suffer that the controller was not told of."""
+
+    push_force: NonNegative = 0.0
+    """Size of pushes to a random side of the car [N]; 0 for none."""
+    push_duration: Positive = 0.2
+    """How long a push lasts [s]."""
+    push_interval: Positive = 2.0
+    """Mean time from one push to the next [s]; each is drawn between half and one and a half."""
+    mass_ratio: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    """Factor on the mass and inertia of all bodies of the car."""
+    friction_ratio: Annotated[float, Field(ge=0.01, le=10)] = 1.0
+    """Factor on the friction between wheels and road."""
+    delay_steps: Annotated[int, Field(ge=0, le=100)] = 0
+    """Control steps from a command to its effect."""
+    position_noise: NonNegative = 0.0
+    """Standard deviation of the measured x and y [m], white."""
+    yaw_noise: NonNegative = 0.0
+    """Standard deviation of the measured heading [rad], white."""
+    speed_noise: NonNegative = 0.0
+    """Standard deviation of the measured speed [m/s], white."""
+    yaw_rate_noise: NonNegative = 0.0
+    """Standard deviation of the measured rate of turn [rad/s], white."""
+
+
+class StartConfig(Section):
+    """How far from the path training rollouts start, at the most; most start much nearer."""
+
+    cross_track: NonNegative = 0.15
+    """Lateral offset [m]."""
+    heading: NonNegative = 0.25
+    """Heading offset [rad]."""
+    speed: NonNegative = 0.5
+    """Speed offset [m/s]."""
+    standing_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Fraction of the environments that start at rest."""
+
+
+class LossConfig(Section):
+    """Weights of the loss terms; a weight of zero leaves a term out."""
+
+    cross_track: NonNegative = 700.0
+    """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
+    cross_track_scale: Positive = 0.003
+    """Offset beyond which the cross-track cost grows linearly [m]."""
+    heading: NonNegative = 0.005
+    """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
+    speed: NonNegative = 0.1
+    """On the squared speed error [s²/m²]."""
+    effort: NonNegative = 0.0
+    """On the squared normalised action."""
+    smoothness: NonNegative = 0.02
+    """On the squared change of the normalised action from step to step."""
+    time_indexed: NonNegative = 0.0
+    """On the squared distance to the point where the car should be by now [1/m²]."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_term(self) -> "LossConfig":
+        if not any(self.model_dump(exclude={"cross_track_scale"}).values()):
+            raise ValueError("every weight is zero, so nothing would be trained")
+        return self
+
+
+class EvaluationConfig(Section):
+    """How training is judged, always in a plain scene."""
+
+    interval: Count = 20
+    """Updates between evaluations."""
+    also_after: list[Count] = Field(default=[])
+    """Further updates after which training is judged."""
+    num_envs: Count = 16
+    """Cars spread along the training path in an evaluation."""
+    duration: Positive = 4.0
+    """Simulated time of an evaluation [s]."""
+    unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
+    """Paths driven after training that training has not seen."""
+    keep_snapshots: bool = False
+    """Whether the weights of every evaluation are kept, as `checkpoints/at-<update>.pt`."""
+
+
+class DrivingConfig(CarConfig):
+    """What every command that drives the car shares."""
+
+    path: PathConfig = PathConfig()
+
+
+class SimulateConfig(DrivingConfig):
+    """`diffcar simulate`."""
+
+    path: PathConfig = PathConfig(source="figure-eight")
+    engine: Literal["genesis", "mujoco"] = "genesis"
+    """Physics engine; `mujoco` drives in Genesis, too, and compares."""
+    controller: str | None = None
+    """A run folder, a checkpoint, or pure-pursuit, stanley, zero; null takes the newest run."""
+    start: Literal["standing", "flying"] = "standing"
+    """At rest, or at the reference speed."""
+    start_cross_track: Finite = 0.0
+    """Initial lateral offset, + left of the path [m]."""
+    start_heading: Finite = 0.0
+    """Initial heading offset [rad]."""
+    skip_distance: NonNegative = 2.0
+    """Metrics count from this far along the path [m]."""
+    max_time: Positive | None = None
+    """Simulated time at the most [s]; null allows half as long again as needed."""

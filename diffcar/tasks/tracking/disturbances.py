@@ -1,0 +1,195 @@
+"""What a controller meets outside the laboratory: pushes, other masses and roads, delay, noise.
+
+The plant's side wraps the scene, the sensors' side wraps the controller, so both join every
+rollout; the metrics stay those of the true state. Random numbers are drawn in float64 on the CPU,
+the same number of them in every step: a seed means the same disturbance in every engine, in every
+precision and for every controller.
+"""
+
+import dataclasses
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.errors import ErrorState, compute_error_state
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.contract import CarScene, CarState, StartState
+from diffcar.tasks.tracking.config import DisturbanceConfig
+
+__all__ = ["DisturbedScene", "NoisyController"]
+
+
+class DisturbedScene:
+    """Cars that are pushed, weigh more, slide on another road, and obey late (see `CarScene`).
+
+    The wrapped scene keeps the ratios of mass and friction until something else sets them.
+
+    Args:
+        scene: The cars.
+        config: How they are disturbed.
+        generator: Of the times and sides of pushes; on the CPU.
+        cars_alike: After so many cars the pushes repeat, so that teams of cars meet the same; None
+            draws for every car.
+    """
+
+    def __init__(
+        self,
+        scene: CarScene,
+        config: DisturbanceConfig,
+        generator: torch.Generator,
+        *,
+        cars_alike: int | None = None,
+    ) -> None:
+        self.scene = scene
+        self.config = config
+        self.generator = generator
+        self.num_envs = scene.num_envs
+        self.dt = scene.dt
+        self.dtype = scene.dtype
+        self.device = scene.device
+        self.vehicle = scene.vehicle
+        self.friction_ratio = self._ratio(config.friction_ratio)
+        self.mass_ratio = self._ratio(config.mass_ratio)
+        self._cars_alike = cars_alike or scene.num_envs
+        self._push_steps = max(1, round(config.push_duration / scene.dt))
+        self._pending: deque[Tensor] = deque()
+        self._num_steps = 0
+        self._next_push = self._push_end = self._side = torch.zeros(self._cars_alike)
+        self._forget()
+
+    def reset(self, start: StartState) -> None:
+        """Place the cars; until the first command takes effect, they roll straight on."""
+        self._set_ratios()
+        self.scene.reset(start)
+        self._forget()
+
+    def resume(self, state: CarState) -> None:
+        """Continue from a state; until the first command takes effect, as it is steered."""
+        self._set_ratios()
+        self.scene.resume(state)
+        self._forget()
+
+    def read(self) -> CarState:
+        """Return the present state, which is the true one."""
+        return self.scene.read()
+
+    def apply(self, action: Tensor) -> None:
+        """Command steering angle [rad] and speed [m/s], shape (B, 2), `delay_steps` ahead."""
+        if not self._pending:
+            state = self.scene.read()
+            rolling = torch.stack([state.steering_angles.mean(-1), state.speed], dim=-1)
+            self._pending.extend([rolling] * self.config.delay_steps)
+        self._pending.append(action)
+        self.scene.apply(self._pending.popleft())
+
+    def push(self, force: Tensor) -> None:
+        """Push each base with a horizontal force [N], shape (B, 2), besides the random pushes."""
+        self.scene.push(force)
+
+    def step(self) -> None:
+        """Advance all cars by `dt`."""
+        if self.config.push_force > 0:
+            self.scene.push(self._random_push())
+        self.scene.step()
+
+    def _random_push(self) -> Tensor:
+        """Return the force of this step [N], shape (B, 2): sideways, or none."""
+        gap, side = torch.rand(2, self._cars_alike, generator=self.generator, dtype=torch.float64)
+        begins = self._num_steps >= self._next_push
+        self._next_push = torch.where(begins, self._num_steps + self._gap(gap), self._next_push)
+        self._push_end = torch.where(begins, self._num_steps + self._push_steps, self._push_end)
+        self._side = torch.where(begins, torch.where(side < 0.5, -1.0, 1.0), self._side)
+        size = self.config.push_force * self._side * (self._num_steps < self._push_end)
+        self._num_steps += 1
+        yaw = self.scene.read().yaw.detach()
+        leftward = torch.stack([-torch.sin(yaw), torch.cos(yaw)], dim=-1)
+        return _repeated(size, self.num_envs).to(leftward)[:, None] * leftward
+
+    def _gap(self, draw: Tensor) -> Tensor:
+        """Turn draws from [0, 1) into steps from one push to the next."""
+        return (0.5 + draw) * self.config.push_interval / self.dt
+
+    def _forget(self) -> None:
+        """Drop pending commands, end pushes and draw when the first ones begin."""
+        self._pending.clear()
+        self._num_steps = 0
+        draw = torch.rand(self._cars_alike, generator=self.generator, dtype=torch.float64)
+        self._next_push = self._gap(draw)
+        self._push_end = torch.zeros_like(draw)
+        self._side = torch.zeros_like(draw)
+
+    def _set_ratios(self) -> None:
+        """Hand the ratios to the scene, which applies them when it places the cars."""
+        self.scene.friction_ratio = self.friction_ratio
+        self.scene.mass_ratio = self.mass_ratio
+
+    def _ratio(self, value: float) -> Tensor | None:
+        """Return the same factor for every car, None for one."""
+        if value == 1:
+            return None
+        return torch.full((self.num_envs,), value, dtype=self.dtype, device=self.device)
+
+
+class NoisyController:
+    """A controller that sees the car through noisy sensors.
+
+    Position, heading, speed and rate of turn are perturbed, each step and car anew, and the errors
+    are those of the perturbed state.
+
+    Args:
+        controller: What drives.
+        path: What it follows.
+        config: How large the noise is.
+        generator: Of the noise; on the CPU.
+        cars_alike: After so many cars the noise repeats; None draws for every car.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        path: ReferencePath,
+        config: DisturbanceConfig,
+        generator: torch.Generator,
+        *,
+        cars_alike: int | None = None,
+    ) -> None:
+        self.controller = controller
+        self.path = path
+        self.generator = generator
+        self.cars_alike = cars_alike
+        self.name = controller.name
+        # x, y, yaw, speed, yaw rate
+        self._deviations = torch.tensor(
+            [
+                config.position_noise,
+                config.position_noise,
+                config.yaw_noise,
+                config.speed_noise,
+                config.yaw_rate_noise,
+            ],
+            dtype=torch.float64,
+        )
+
+    def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
+        """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
+        num_cars = len(state.yaw)
+        num_draws = self.cars_alike or num_cars
+        draw = torch.randn(num_draws, 5, generator=self.generator, dtype=torch.float64)
+        noise = _repeated(draw * self._deviations, num_cars).to(state.yaw)
+        measured = dataclasses.replace(
+            state,
+            position=state.position + noise[:, :2],
+            yaw=state.yaw + noise[:, 2],
+            speed=state.speed + noise[:, 3],
+            yaw_rate=state.yaw_rate + noise[:, 4],
+        )
+        seen = compute_error_state(self.path, measured, errors.arc_length.detach())
+        return self.controller(measured, seen)
+
+
+def _repeated(values: Tensor, num_cars: int) -> Tensor:
+    """Repeat values along the first axis until every car has its own."""
+    index = torch.arange(num_cars) % len(values)
+    return values[index]

@@ -1,0 +1,118 @@
+"""A controller's drive along a path, from start to goal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.errors import ErrorState, starts_on_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.contract import CarScene, CarState
+from diffcar.tasks.tracking.rollout import Trajectory, rollout
+
+__all__ = ["LOST_CROSS_TRACK", "Drive", "drive", "time_limit"]
+
+LOST_CROSS_TRACK = 1.0
+"""A car further than this from its path has lost it [m]."""
+_TYPICAL_ACCELERATION = 2.0
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A finished drive."""
+
+    trajectory: Trajectory
+    """The record."""
+    goal_distance: Tensor
+    """How far along the path each car was to come [m], shape (B,)."""
+    has_arrived: Tensor
+    """Whether each car had come that far by each step, shape (T, B)."""
+
+
+def drive(
+    scene: CarScene,
+    controller: Controller,
+    path: ReferencePath,
+    *,
+    is_standing: Tensor,
+    arc_length: Tensor | None = None,
+    cross_track: float = 0.0,
+    heading: float = 0.0,
+    max_time: float | None = None,
+    must_stay_finite: bool = True,
+    on_step: Callable[[CarState, ErrorState], None] | None = None,
+) -> Drive:
+    """Drive each car once around a closed path, or to the end of an open one.
+
+    The drive ends when every car has arrived or is more than a metre off the path.
+
+    Args:
+        scene: A plain scene.
+        controller: What drives.
+        path: What it follows.
+        is_standing: Whether each car starts at rest, or at the reference speed, shape (B,).
+        arc_length: Where each car starts [m], shape (B,); None starts all at the beginning.
+        cross_track: Initial lateral offset [m].
+        heading: Initial heading offset [rad].
+        max_time: Simulated time after which the drive ends [s]; None allows half as long again as
+            the reference speed needs.
+        must_stay_finite: Whether a state that is not finite ends everything, or is a car's own
+            affair, which has lost the path then.
+        on_step: Called after each step.
+
+    Returns:
+        The record and the goals.
+
+    Raises:
+        SimulationError: If the state of a car is no longer finite and must be.
+    """
+    if arc_length is None:
+        arc_length = torch.zeros(len(is_standing), dtype=path.dtype, device=is_standing.device)
+    goal = torch.full_like(arc_length, path.length)
+    if not path.closed:
+        goal = goal - arc_length
+    speed = path.sample(arc_length).speed
+    start = starts_on_path(
+        path,
+        arc_length,
+        cross_track=cross_track,
+        heading=heading,
+        speed=torch.where(is_standing, torch.zeros_like(speed), speed),
+    )
+    limit = time_limit(path) if max_time is None else max_time
+    goal_arc_length = arc_length + goal
+
+    def is_over(state: CarState, errors: ErrorState) -> bool:
+        if on_step is not None:
+            on_step(state, errors)
+        is_finite = torch.isfinite(errors.cross_track_error)
+        if must_stay_finite and not bool(is_finite.all()):
+            raise SimulationError(
+                "the state of a car is no longer finite",
+                hint="use more substeps, a smaller dt, or --precision 64",
+            )
+        is_lost = (errors.cross_track_error.abs() > LOST_CROSS_TRACK) | ~is_finite
+        return bool(((errors.arc_length >= goal_arc_length) | is_lost).all())
+
+    with torch.no_grad():
+        scene.reset(start)
+        trajectory = rollout(
+            scene,
+            controller,
+            path,
+            max(1, round(limit / scene.dt)),
+            arc_length_hint=arc_length,
+            on_step=is_over,
+        )
+    has_arrived = (trajectory.arc_length >= goal_arc_length).cummax(0).values
+    return Drive(trajectory, goal, has_arrived)
+
+
+def time_limit(path: ReferencePath) -> float:
+    """Return half as long again as the path takes at its reference speed, from rest [s]."""
+    speed = path.samples[:, 4]
+    seconds = float((path.length / (len(speed) - 1) / speed[:-1]).sum())
+    return 1.5 * (seconds + float(speed[0]) / _TYPICAL_ACCELERATION) + 1.0

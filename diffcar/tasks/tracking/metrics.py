@@ -1,0 +1,161 @@
+"""From a trajectory to the figures that trackers are compared by."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffcar.path.reference import ReferencePath
+from diffcar.tasks.tracking.drive import LOST_CROSS_TRACK, Drive
+from diffcar.tasks.tracking.rollout import Trajectory
+
+__all__ = [
+    "CARS_EACH",
+    "FAILED",
+    "NAN",
+    "CarFigures",
+    "SuiteFigures",
+    "TrackingMetrics",
+    "car_figures",
+    "rms",
+    "tracking_metrics",
+]
+
+
+@dataclass(frozen=True)
+class TrackingMetrics:
+    """How well the path was tracked; the names are keys of the JSON output."""
+
+    cross_track_rmse_m: float
+    """Root mean square of the cross-track error [m]."""
+    cross_track_mean_m: float
+    """Mean of its absolute value [m]."""
+    cross_track_p95_m: float
+    """95th percentile of its absolute value [m]."""
+    cross_track_max_m: float
+    """Largest absolute value [m]."""
+    heading_rmse_rad: float
+    """Root mean square of the heading error [rad]."""
+    speed_rmse_mps: float
+    """Root mean square of the speed error [m/s]."""
+    steering_rate_rms_radps: float
+    """Root mean square of the rate of the commanded steering angle [rad/s]."""
+    completion: float
+    """How much of the way was driven, 0 to 1, mean over the cars."""
+
+
+def tracking_metrics(
+    trajectory: Trajectory, *, goal_distance: float | Tensor, skip_distance: float = 0.0
+) -> TrackingMetrics:
+    """Return the metrics over all cars of a trajectory.
+
+    Args:
+        trajectory: The drive.
+        goal_distance: How far the cars should come along the path [m], a number or shape (B,);
+            what lies beyond is not counted.
+        skip_distance: How far each car drives before its errors count [m].
+
+    Returns:
+        The metrics; NaN where no car came past `skip_distance`.
+    """
+    distance = trajectory.distance.detach()
+    counted = (distance >= skip_distance) & (distance <= goal_distance)
+    reached = distance.amax(0).clamp_min(0.0)
+    goal = torch.as_tensor(goal_distance, dtype=reached.dtype, device=reached.device)
+    cross_track = trajectory.cross_track_error.detach()[counted].abs()
+    steering_rate = torch.diff(trajectory.action.detach()[..., 0], dim=0) / trajectory.dt
+    return TrackingMetrics(
+        cross_track_rmse_m=rms(cross_track),
+        cross_track_mean_m=float(cross_track.mean()),
+        cross_track_p95_m=float(torch.quantile(cross_track, 0.95)) if len(cross_track) else NAN,
+        cross_track_max_m=float(cross_track.max()) if len(cross_track) else NAN,
+        heading_rmse_rad=rms(trajectory.heading_error.detach()[counted]),
+        speed_rmse_mps=rms(trajectory.speed_error.detach()[counted]),
+        steering_rate_rms_radps=rms(steering_rate[counted[1:]]),
+        completion=float((reached / goal).clamp_max(1.0).mean()),
+    )
+
+
+NAN = float("nan")
+
+
+def rms(values: Tensor) -> float:
+    """Return the root mean square, NaN of nothing."""
+    return float(values.square().mean().sqrt())
+
+
+CARS_EACH = 2
+"""Cars of a controller: one starts at rest, one at the reference speed."""
+SKIP_DISTANCE = 2.0
+
+
+@dataclass(frozen=True)
+class SuiteFigures:
+    """How well a controller drove a path, both cars together."""
+
+    cross_track_rmse_m: float
+    """Root mean square of the cross-track error [m]; a car that loses the path, or does not arrive
+    in time, counts as one metre off."""
+    cross_track_max_m: float
+    """Largest absolute value [m], at most one metre."""
+    speed_rmse_mps: float
+    """Root mean square of the speed error [m/s]; NaN if a car failed."""
+    lost: float
+    """Share of the cars that lost the path or did not arrive in time."""
+
+
+FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, float("nan"), 1.0)
+"""Of a controller whose cars both fail."""
+
+
+@dataclass(frozen=True)
+class CarFigures:
+    """How well single cars drove a path, shape (B,) each."""
+
+    cross_track_rmse: Tensor
+    """As in `SuiteFigures` [m]."""
+    cross_track_max: Tensor
+    """As in `SuiteFigures` [m]."""
+    speed_rmse: Tensor
+    """As in `SuiteFigures` [m/s]; NaN for a car that failed."""
+    is_lost: Tensor
+    """Whether the car failed: lost the path, or did not arrive in time."""
+
+
+def car_figures(driven: Drive, path: ReferencePath, *, must_arrive: bool = True) -> CarFigures:
+    """Return how well each car drove.
+
+    A car that fails counts as one metre off all the way: where it failed, and how long the others
+    were on the road after that, would otherwise decide on its figures.
+
+    Args:
+        driven: A finished drive.
+        path: What was followed.
+        must_arrive: Whether a car that is not at its goal in the end has failed, too; a crawling
+            one tracks very well.
+    """
+    trajectory = driven.trajectory
+    distance = trajectory.distance
+    error = trajectory.cross_track_error.abs()
+    # Who has arrived drives on until the others have, too; what becomes of it does not count.
+    is_on_its_way = ~driven.has_arrived
+    is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
+    has_lost_path = (is_lost & is_on_its_way).any(0)
+    skip_distance = min(SKIP_DISTANCE, path.length / 4)
+    counted = (distance >= skip_distance) & is_on_its_way
+    failed = has_lost_path | ~counted.any(0)
+    if must_arrive:
+        failed = failed | is_on_its_way[-1]
+    largest = torch.where(counted, error, 0.0).amax(0)
+    return CarFigures(
+        cross_track_rmse=torch.where(failed, LOST_CROSS_TRACK, _rms_of_cars(error, counted)),
+        cross_track_max=torch.where(failed, LOST_CROSS_TRACK, largest),
+        speed_rmse=torch.where(failed, torch.nan, _rms_of_cars(trajectory.speed_error, counted)),
+        is_lost=failed,
+    )
+
+
+def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
+    """Return each car's root mean square of what counts, shape (B,)."""
+    total = torch.where(counted, values.square(), 0.0).sum(0)
+    return (total / counted.sum(0)).sqrt()

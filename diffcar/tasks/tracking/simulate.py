@@ -1,0 +1,229 @@
+"""`diffcar simulate`: drive any controller along any path in plain physics."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from diffcar.controllers.choose import choose_controller, newest_or_classical
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.errors import ErrorState
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import CarScene, CarState
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.tasks.tracking.drive import Drive, drive
+from diffcar.tasks.tracking.files import write_trajectory
+from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
+from diffcar.tasks.tracking.pictures import plot_drive
+
+__all__ = ["EngineFigures", "SimulateResult", "run"]
+
+
+_DOT_SPACING = 0.1
+
+
+@dataclass(frozen=True)
+class EngineFigures:
+    """The figures of a drive in one engine."""
+
+    metrics: TrackingMetrics
+    """How well the path was tracked."""
+    num_steps: int
+    """Control steps."""
+    sim_seconds: float
+    """Simulated time [s]."""
+    wall_seconds: float
+    """Wall time of the drive, without building the scene [s]."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return flat values for a JSON file."""
+        values = asdict(self)
+        metrics = values.pop("metrics")
+        return {**metrics, **values}
+
+
+@dataclass(frozen=True)
+class SimulateResult:
+    """A drive and its figures."""
+
+    controller: str
+    """What drove."""
+    path: str
+    """Name of the reference path."""
+    path_length_m: float
+    """Its length [m]."""
+    start: str
+    """`standing` or `flying`."""
+    skip_distance_m: float
+    """Metrics count from this far along the path [m]."""
+    engine: str
+    """The physics that was asked for."""
+    figures: EngineFigures
+    """The drive in it."""
+    genesis_figures: EngineFigures | None
+    """The same drive in Genesis, where another engine was asked for."""
+    notes: tuple[str, ...]
+    """What was decided for the user, and warnings about the path."""
+
+    def differences(self) -> dict[str, float]:
+        """Return by how much metrics exceed those of Genesis [%], no number where those are 0."""
+        if self.genesis_figures is None:
+            return {}
+        genesis = asdict(self.genesis_figures.metrics)
+        return {
+            name: 100 * (value / genesis[name] - 1) if genesis[name] else math.nan
+            for name, value in asdict(self.figures.metrics).items()
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """Return the drive's values, flat, and below keys of their own what they compare with."""
+        values = {**vars(self), **self.figures.as_json()}
+        del values["figures"], values["genesis_figures"]
+        if self.genesis_figures is not None:
+            values["genesis"] = self.genesis_figures.as_json()
+            values["difference_percent"] = self.differences()
+        return values
+
+
+def run(
+    config: SimulateConfig,
+    *,
+    csv_file: Path | None = None,
+    plot_file: Path | None = None,
+    video_file: Path | None = None,
+    on_step: Callable[[float], None] = lambda fraction: None,
+) -> SimulateResult:
+    """Drive one car along a path; with the engine MuJoCo, in Genesis and then in MuJoCo.
+
+    A trained controller drives in the physics it was trained in, unless the configuration sets
+    another one explicitly.
+
+    Args:
+        config: The resolved configuration.
+        csv_file: Where to write the trajectory.
+        plot_file: Where to write a PNG of the drive.
+        video_file: Where to write an mp4; in Genesis alone.
+        on_step: Called after each step with the fraction of the drives that is done.
+
+    Returns:
+        The figures.
+
+    Raises:
+        DiffcarError: If the controller, the path or the model is unusable.
+    """
+    spec, notes = config.controller, []
+    if spec is None:
+        spec, reason = newest_or_classical()
+        notes.append(reason)
+    choice = choose_controller(spec)
+    config, changes = choice.in_its_physics(config)
+    notes += changes
+    vehicle = load_vehicle(config.model)
+    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
+    scenes = _build_scenes(config, vehicle, with_camera=video_file is not None)
+    drives, figures = [], []
+    for index, scene in enumerate(scenes):
+        controller = choice.build(path.to(scene.dtype, scene.device), scene)
+
+        def after_step(fraction: float, drives_done: int = index) -> None:
+            on_step((drives_done + fraction) / len(scenes))
+
+        began = time.perf_counter()
+        driven = _drive(config, scene, controller, path, video_file, after_step)
+        drives.append(driven)
+        figures.append(_figures(config, driven, time.perf_counter() - began))
+    if csv_file is not None:
+        write_trajectory(drives[-1].trajectory, csv_file)
+    if plot_file is not None:
+        title = f"{controller.name} on {path.name}"
+        beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
+        plot_drive(drives[-1], path, plot_file, title=title, beside=beside)
+    if len(drives) > 1 and (csv_file or plot_file):
+        notes.append("what is written and drawn is the drive in MuJoCo")
+    if (completion := figures[-1].metrics.completion) < 1:
+        notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
+    return SimulateResult(
+        controller=controller.name,
+        path=path.name,
+        path_length_m=path.length,
+        start=config.start,
+        skip_distance_m=config.skip_distance,
+        engine=config.engine,
+        figures=figures[-1],
+        genesis_figures=figures[0] if len(figures) > 1 else None,
+        notes=(*notes, *path.warnings),
+    )
+
+
+def _build_scenes(config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool) -> list[CarScene]:
+    """Return a car in Genesis, and then one in the engine asked for if that is another."""
+    genesis = build_scene(
+        config,
+        num_envs=1,
+        differentiable=False,
+        vehicle=vehicle,
+        with_camera=with_camera,
+    )
+    if config.engine == "genesis":
+        return [genesis]
+    return [genesis, build_mujoco_scene(config, num_envs=1, vehicle=vehicle, dtype=genesis.dtype)]
+
+
+def _drive(
+    config: SimulateConfig,
+    scene: CarScene,
+    controller: Controller,
+    path: ReferencePath,
+    video_file: Path | None,
+    on_step: Callable[[float], None],
+) -> Drive:
+    """Drive, filming if there is a camera and a file for it."""
+    camera = scene.camera if isinstance(scene, GenesisCar) else None
+
+    def after_step(state: CarState, errors: ErrorState) -> None:
+        if camera is not None:
+            camera.follow(state)
+        on_step(min(float(errors.arc_length[0]) / path.length, 1.0))
+
+    filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if camera is not None and video_file is not None:
+        filming = camera.recording(_dots(path), video_file)
+    with filming:
+        return drive(
+            scene,
+            controller,
+            path,
+            is_standing=torch.tensor([config.start == "standing"], device=scene.device),
+            cross_track=config.start_cross_track,
+            heading=config.start_heading,
+            max_time=config.max_time,
+            on_step=after_step,
+        )
+
+
+def _dots(path: ReferencePath) -> np.ndarray:
+    """Return points along a path to paint on the road [m], shape (N, 2)."""
+    stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
+    return path.samples[::stride, :2]
+
+
+def _figures(config: SimulateConfig, driven: Drive, wall_seconds: float) -> EngineFigures:
+    """Return the figures of a drive that took a wall time [s]."""
+    trajectory = driven.trajectory
+    return EngineFigures(
+        metrics=tracking_metrics(
+            trajectory, goal_distance=driven.goal_distance, skip_distance=config.skip_distance
+        ),
+        num_steps=trajectory.num_steps,
+        sim_seconds=round(trajectory.num_steps * trajectory.dt, 9),
+        wall_seconds=wall_seconds,
+    )

@@ -1,0 +1,302 @@
+"""Behaviour cloning: supervised learning of what an expert does, with DAgger rounds if wanted."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from diffcar.base.errors import DemonstrationError
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.demonstrations.table import Demonstrations
+from diffcar.tasks.contract import seed_of_update
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.optimiser import Step, cosine_learning_rate
+
+__all__ = ["BCTrainer", "CloneStep"]
+
+
+@dataclass(frozen=True)
+class CloneStep(Step):
+    """What one pass over the data did.
+
+    Errors are mean squares over the variance of the expert's outputs, so one is what a constant
+    would reach.
+    """
+
+    highlights: ClassVar[dict[str, str]] = {"held out": "validation_loss", "round": "round"}
+    validation_loss: float
+    """The same loss on episodes that are not trained on."""
+    round: int
+    """0, or the number of the DAgger round."""
+    num_rows: int
+    """Rows of all demonstrations so far."""
+    seconds: float
+    """Wall time [s]."""
+
+
+@dataclass
+class BCTrainer:
+    """An optimisation in progress: everything that an exact continuation needs.
+
+    The network learns from standardised observations; after each pass the standardisation is folded
+    into the first layer of the controller's network, which therefore sees what every other does.
+    A round ends with the weights of its smallest validation loss.
+
+    Args:
+        config: The run's configuration.
+        controller: What is trained.
+        demonstrations: What the first round learns from.
+        collect: Returns the demonstrations to add before a DAgger round, given its number; the
+            controller drives by then.
+
+    Raises:
+        DemonstrationError: If there are too few to learn from.
+    """
+
+    config: TrainBCConfig
+    controller: TrackingMLP
+    demonstrations: Demonstrations
+    collect: Callable[[int], Demonstrations]
+    num_updates_done: int = 0
+    round: int = 0
+    passes_in_round: int = 0
+    passes_without_gain: int = 0
+    best_validation_loss: float = math.inf
+    step_type: ClassVar[type[Step]] = CloneStep
+    term_names: ClassVar[list[str]] = ["steering", "drive"]
+    _student: TrackingMLP = field(init=False)
+    _best_weights: dict[str, Tensor] = field(init=False)
+    _adam: torch.optim.Adam = field(init=False)
+
+    def __post_init__(self) -> None:
+        network = copy.deepcopy(self.controller.network)
+        self._student = TrackingMLP(network, self.controller.observer, self.controller.vehicle)
+        self._adam = torch.optim.Adam(network.parameters())
+        self._best_weights = copy.deepcopy(network.state_dict())
+        self._data = _Data.split(self.demonstrations, self.config, self.controller)
+        # Those of the first round, so that the weights keep their meaning in the others.
+        self._scaling = _Scaling.of(self._data.observation, self.controller)
+        self._fold()
+
+    @property
+    def num_env_steps(self) -> int:
+        """Return the rows of all demonstrations: the steps that somebody had to drive."""
+        return len(self.demonstrations)
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether there is no pass left to do."""
+        return self.round == self.config.train.dagger_rounds and self._is_round_over()
+
+    def train(self, num_updates: int | None = None) -> Iterator[CloneStep]:
+        """Yield a record after each pass over the data.
+
+        Args:
+            num_updates: Passes to stop at, counted from the run's beginning; None takes all.
+        """
+        last = math.inf if num_updates is None else num_updates
+        while self.num_updates_done < last and not self.is_finished:
+            if self._is_round_over():
+                self._begin_round(self.round + 1)
+            yield self.update()
+
+    def update(self) -> CloneStep:
+        """Pass over the data once."""
+        began = time.perf_counter()
+        learning_rate = cosine_learning_rate(
+            self.passes_in_round,
+            decay_updates=self._passes_per_round(),
+            highest=self.config.train.learning_rate,
+            final_ratio=self.config.train.final_learning_rate_ratio,
+        )
+        for group in self._adam.param_groups:
+            group["lr"] = learning_rate
+        terms = self._pass_over_data()
+        with torch.no_grad():
+            validation_loss = float(self._errors(self._data.held_out_rows).sum())
+        self._note(validation_loss)
+        self.num_updates_done += 1
+        self.passes_in_round += 1
+        if self._is_round_over():
+            self._student.network.load_state_dict(self._best_weights)
+        self._fold()
+        return CloneStep(
+            iteration=self.num_updates_done,
+            loss=float(terms.sum()),
+            terms=dict(zip(self.term_names, terms.tolist(), strict=True)),
+            learning_rate=learning_rate,
+            is_skipped=False,
+            validation_loss=validation_loss,
+            round=self.round,
+            num_rows=len(self.demonstrations),
+            seconds=time.perf_counter() - began,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on exactly."""
+        return {
+            "network": self.controller.network.state_dict(),
+            "student": self._student.network.state_dict(),
+            "best_weights": self._best_weights,
+            "optimizer": self._adam.state_dict(),
+            "scaling": {"mean": self._scaling.mean, "size": self._scaling.size},
+            **{name: getattr(self, name) for name in _COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state saved earlier, on the same first demonstrations."""
+        for number in range(1, state["round"] + 1):
+            self._add(self.collect(number))
+        self.controller.network.load_state_dict(state["network"])
+        self._student.network.load_state_dict(state["student"])
+        self._best_weights = state["best_weights"]
+        self._adam.load_state_dict(state["optimizer"])
+        device = self._data.observation.device  # checkpoints are loaded to the CPU
+        self._scaling = _Scaling(**{k: v.to(device) for k, v in state["scaling"].items()})
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
+
+    def _passes_per_round(self) -> int:
+        """Return how many passes a round has at the most."""
+        train = self.config.train
+        return max(1, train.num_updates // (train.dagger_rounds + 1))
+
+    def _is_round_over(self) -> bool:
+        """Tell whether the round has had its passes, or gains nothing any more."""
+        return (
+            self.passes_in_round >= self._passes_per_round()
+            or self.passes_without_gain >= self.config.train.patience
+        )
+
+    def _begin_round(self, number: int) -> None:
+        """Let the network drive and the expert comment, and learn from that as well."""
+        self._add(self.collect(number))
+        self.round = number
+        self.passes_in_round = self.passes_without_gain = 0
+        self.best_validation_loss = math.inf  # other episodes, another measure
+        self._adam = torch.optim.Adam(self._student.network.parameters())
+
+    def _add(self, more: Demonstrations) -> None:
+        """Add demonstrations to those there are."""
+        self.demonstrations = Demonstrations.concatenate([self.demonstrations, more])
+        self._data = _Data.split(self.demonstrations, self.config, self.controller)
+
+    def _pass_over_data(self) -> Tensor:
+        """Do an optimiser step on each batch; return the mean errors of the outputs, shape (2,)."""
+        # Seeded by the pass, so that a resumed run shuffles alike.
+        seed = seed_of_update(self.config.seed, self.num_updates_done)
+        order = torch.randperm(
+            len(self._data.train_rows), generator=torch.Generator().manual_seed(seed)
+        )
+        total = torch.zeros(2, dtype=torch.float64)
+        for batch in order.split(self.config.train.batch_size):
+            errors = self._errors(self._data.train_rows[batch])
+            self._adam.zero_grad(set_to_none=True)
+            errors.sum().backward()
+            self._adam.step()
+            total += len(batch) / len(order) * errors.detach().cpu().double()
+        return total
+
+    def _errors(self, rows: Tensor) -> Tensor:
+        """Return the mean square errors over variances of steering and drive, shape (2,)."""
+        data = self._data
+        output = self._student.output(self._scaling.apply(data.observation[rows]))
+        return (output - data.output[rows]).square().mean(0) / data.output_variance
+
+    def _note(self, validation_loss: float) -> None:
+        """Remember the weights if they are the round's best."""
+        if validation_loss < self.best_validation_loss:
+            self.best_validation_loss = validation_loss
+            self.passes_without_gain = 0
+            self._best_weights = copy.deepcopy(self._student.network.state_dict())
+        else:
+            self.passes_without_gain += 1
+
+    def _fold(self) -> None:
+        """Give the controller's network the student's weights, for observations as they come."""
+        network = self.controller.network
+        network.load_state_dict(self._student.network.state_dict())
+        self._scaling.fold_into(network)
+
+
+_COUNTERS = (
+    "num_updates_done",
+    "round",
+    "passes_in_round",
+    "passes_without_gain",
+    "best_validation_loss",
+)
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    """What observations are standardised by, shape (size,) each."""
+
+    mean: Tensor
+    size: Tensor
+
+    @classmethod
+    def of(cls, observation: Tensor, controller: TrackingMLP) -> "_Scaling":
+        """Return the scaling of observations and their mirror images together.
+
+        So a mirrored standardised observation is a standardised mirrored one, and the controller is
+        as symmetric with the scaling as without.
+        """
+        both = torch.cat([observation, controller.observer.mirror(observation)])
+        size = both.std(0)
+        # What hardly varies in the demonstrations must not be blown up when it does.
+        return cls(both.mean(0), torch.where(size > 1e-3, size, torch.ones_like(size)))
+
+    def apply(self, observation: Tensor) -> Tensor:
+        """Return standardised observations."""
+        return (observation - self.mean) / self.size
+
+    def fold_into(self, network: MLPController) -> None:
+        """Make a network that expects standardised observations one that expects others."""
+        first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
+        with torch.no_grad():
+            first.weight /= self.size
+            first.bias.sub_(first.weight @ self.mean)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Demonstrations in the network's number format, and which rows are held out."""
+
+    observation: Tensor
+    output: Tensor
+    output_variance: Tensor
+    train_rows: Tensor
+    held_out_rows: Tensor
+
+    @classmethod
+    def split(
+        cls, demonstrations: Demonstrations, config: TrainBCConfig, controller: TrackingMLP
+    ) -> "_Data":
+        """Hold out whole episodes, or of a single one every so many-th row."""
+        weight = next(controller.network.parameters())
+        observation = demonstrations.observation.to(weight)
+        output = demonstrations.output.to(weight)
+        groups = demonstrations.episode
+        num_groups = int(groups.max()) + 1 if len(groups) else 1
+        if num_groups < 2:
+            # Rows next to each other are nearly equal: pieces of an episode, not single rows.
+            num_groups = 20
+            groups = torch.arange(len(groups)) * num_groups // max(len(groups), 1)
+        # By number, so that an episode stays on its side when later rounds add others.
+        every = min(max(2, round(1 / config.train.validation_fraction)), num_groups)
+        is_held_out = (groups + config.seed) % every == 0
+        train_rows, held_out_rows = (~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0]
+        if not len(train_rows) or not len(held_out_rows):
+            raise DemonstrationError(
+                f"{len(demonstrations)} rows of demonstrations are too few to learn from",
+                hint="record more, or longer, episodes",
+            )
+        variance = output[train_rows].var(0, unbiased=False).clamp_min(1e-6)
+        return cls(observation, output, variance, train_rows, held_out_rows)

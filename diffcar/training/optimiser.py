@@ -1,0 +1,186 @@
+"""The record of an update, and what updates through the physics have in common."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from diffcar.base.errors import GradientError
+
+__all__ = ["AccumulatedGradient", "GuardedOptimizer", "Step", "TrainStep", "cosine_learning_rate"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update of any method did; methods add fields of their own."""
+
+    iteration: int
+    """Number of the update, from 1."""
+    loss: float
+    """What is minimised, before the update."""
+    terms: dict[str, float]
+    """Its parts by name."""
+    learning_rate: float
+    """Adam's step size."""
+    is_skipped: bool
+    """Whether the weights were left alone because loss or gradient was not finite."""
+
+    highlights: ClassVar[dict[str, str]] = {}
+    """What is worth showing of each update besides the loss: labels and names of fields."""
+
+    @classmethod
+    def columns(cls, terms: Sequence[str]) -> list[str]:
+        """Return the names of the figures in a table, given those of the terms."""
+        own = [f.name for f in fields(cls) if f.name not in ("iteration", "loss", "terms")]
+        return ["loss", *(f"loss_{term}" for term in terms), *own]
+
+    def row(self) -> dict[str, object]:
+        """Return the figures by the names of `columns`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        del values["iteration"]
+        terms = values.pop("terms")
+        return values | {f"loss_{name}": term for name, term in terms.items()}
+
+
+@dataclass(frozen=True)
+class TrainStep(Step):
+    """What one update through the physics did."""
+
+    highlights: ClassVar[dict[str, str]] = {"|grad|": "gradient_norm"}
+    gradient_norm: float
+    """Norm of the gradient of all weights before clipping."""
+    clipped_gradient_norm: float
+    """Norm after clipping."""
+    forward_seconds: float
+    """Wall time of the rollouts [s]."""
+    backward_seconds: float
+    """Wall time of the backward passes [s]."""
+    gradient_error: float = math.nan
+    """Relative error of the gradient against a finite difference along one direction; not a number
+    in updates that were not checked."""
+
+
+@dataclass
+class AccumulatedGradient:
+    """What accumulating a gradient gave besides the gradient itself."""
+
+    terms: dict[str, float] = field(default_factory=dict)
+    """Weighted loss terms by name."""
+    forward_seconds: float = 0.0
+    """Wall time of the rollouts [s]."""
+    backward_seconds: float = 0.0
+    """Wall time of the backward passes [s]."""
+    defect: str | None = None
+    """Why the gradient must not be used, if so."""
+    error: float = math.nan
+    """Relative error against a finite difference; not a number where it was not checked."""
+
+    def add(self, terms: dict[str, Tensor], share: float = 1.0) -> None:
+        """Add a segment's terms by its share of the horizon, and note the first bad one."""
+        for name, term in terms.items():
+            value = float(term.detach())
+            self.terms[name] = self.terms.get(name, 0.0) + share * value
+            if self.defect is None and not math.isfinite(value):
+                self.defect = f"the loss term {name!r} is {value}"
+
+
+class UpdateLimits(Protocol):
+    """The settings of an update."""
+
+    @property
+    def max_gradient_norm(self) -> float:
+        """Return the norm that a larger gradient is scaled down to."""
+
+    @property
+    def max_skipped_updates(self) -> int:
+        """Return how many updates in a row may be skipped."""
+
+
+class GuardedOptimizer:
+    """Adam with clipped gradients, which leaves the weights alone where a number is not finite.
+
+    Args:
+        network: What is trained.
+        limits: Largest gradient norm, and updates in a row that may be skipped.
+        hint: What the user can do when too many were.
+    """
+
+    def __init__(self, network: nn.Module, limits: UpdateLimits, *, hint: str) -> None:
+        self.network = network
+        self.adam = torch.optim.Adam(network.parameters())
+        self.num_skipped_in_a_row = 0
+        self._limits = limits
+        self._hint = hint
+
+    def update(
+        self, gradient: AccumulatedGradient, *, iteration: int, learning_rate: float
+    ) -> TrainStep:
+        """Use the gradient that lies in the network's parameters, if it is of use.
+
+        Args:
+            gradient: How it came about.
+            iteration: Number of the update, from 1.
+            learning_rate: Adam's step size.
+
+        Returns:
+            What was done.
+
+        Raises:
+            GradientError: If this is one update too many in a row to be skipped.
+        """
+        defect = gradient.defect or self._non_finite_gradient()
+        loss, norm = math.nan, math.nan
+        if defect is None:
+            loss = sum(gradient.terms.values())
+            norm = float(
+                nn.utils.clip_grad_norm_(self.network.parameters(), self._limits.max_gradient_norm)
+            )
+            for group in self.adam.param_groups:
+                group["lr"] = learning_rate
+            self.adam.step()
+            self.num_skipped_in_a_row = 0
+        else:
+            self.num_skipped_in_a_row += 1
+            if self.num_skipped_in_a_row > self._limits.max_skipped_updates:
+                raise GradientError(
+                    f"update {iteration}: {defect}; "
+                    f"{self.num_skipped_in_a_row} updates in a row had to be skipped",
+                    hint=self._hint,
+                )
+        return TrainStep(
+            iteration=iteration,
+            loss=loss,
+            terms=gradient.terms,
+            gradient_norm=norm,
+            clipped_gradient_norm=min(norm, self._limits.max_gradient_norm),
+            learning_rate=learning_rate,
+            forward_seconds=gradient.forward_seconds,
+            backward_seconds=gradient.backward_seconds,
+            is_skipped=defect is not None,
+            gradient_error=gradient.error,
+        )
+
+    def _non_finite_gradient(self) -> str | None:
+        """Name the first parameter whose gradient, or its norm, is not finite."""
+        for name, parameter in self.network.named_parameters():
+            if parameter.grad is not None and not parameter.grad.norm().isfinite():
+                return f"the gradient of {name!r} is not finite"
+        return None
+
+
+def cosine_learning_rate(
+    num_updates_done: int, *, decay_updates: int, highest: float, final_ratio: float
+) -> float:
+    """Return the step size of the next update: a half cosine, then flat.
+
+    Args:
+        num_updates_done: Updates before it.
+        decay_updates: Length of the half cosine.
+        highest: Step size at its start.
+        final_ratio: Step size at its end over that at its start.
+    """
+    progress = min(num_updates_done / decay_updates, 1.0)
+    return highest * (final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2)
