@@ -98,9 +98,9 @@ def check_grad(
             [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
         )
         if config.entity == "mpm":
-            is_certified = _check_soft_body(config, sink, verbose)
+            is_certified = _check_soft_body(config, sink)
         else:
-            is_certified = _check_car(config, (steering, wheel_names), sink, verbose)
+            is_certified = _check_car(config, (steering, wheel_names), sink)
         if not is_certified:
             raise typer.Exit(EXIT_NEGATIVE)
 
@@ -109,14 +109,14 @@ def _check_car(
     config: CheckGradConfig,
     joints: tuple[tuple[str, ...], tuple[str, ...]],
     sink: JsonSink,
-    verbose: bool,
 ) -> bool:
     """Check the car and show what was found; returns whether it is certified."""
     from diffcar.checks import car as command
+    from diffcar.checks.car_result import as_json
     from diffcar.cli.progress import StageDisplay
     from diffcar.cli.render_check_grad import show_check_grad
 
-    with StageDisplay() as display:
+    with StageDisplay():
         result = command.run(
             config,
             joints=command.JointNames(*joints),
@@ -124,17 +124,17 @@ def _check_car(
     for line in result.notes:
         note(line)
     show_check_grad(result, sink.console())
-    sink.write(command.as_json(result))
+    sink.write(as_json(result))
     return result.certified
 
 
-def _check_soft_body(config: CheckGradConfig, sink: JsonSink, verbose: bool) -> bool:
+def _check_soft_body(config: CheckGradConfig, sink: JsonSink) -> bool:
     """Check an elastic body and show what was found; returns whether it is certified."""
     from diffcar.checks import soft_body as command
     from diffcar.cli.progress import StageDisplay
     from diffcar.cli.render_soft_body import show_soft_body
 
-    with StageDisplay() as display:
+    with StageDisplay():
         result = command.run(
             config,
         )

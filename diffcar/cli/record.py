@@ -91,7 +91,7 @@ def record(
 
         with DriveDisplay() as display:
             display.say("building the scene (a minute or two the first time) ...")
-            result = command.run(config, out=out, verbose=verbose, on_step=display.show)
+            result = command.run(config, out=out, on_step=display.show)
         for line in result.notes:
             note(line)
         show_recording(result, sink.console())

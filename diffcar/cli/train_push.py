@@ -25,7 +25,6 @@ def train_push(
     config_file: Path | None,
     overrides: Sequence[str],
     json_target: str | None,
-    verbose: bool,
 ) -> None:
     """Resolve the settings of pushing a soft body, train, and show what came of it.
 
@@ -38,7 +37,6 @@ def train_push(
         config_file: YAML file of settings.
         overrides: `--set` arguments.
         json_target: The argument of `--json`.
-        verbose: Whether Genesis may log to the terminal.
     """
     if resume is not None and out is not None:
         raise typer.BadParameter("--resume goes on in its own folder; drop --out")
