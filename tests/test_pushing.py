@@ -11,7 +11,7 @@ from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.tasks.pushing.config import PushLossConfig, TrainPushConfig
 from diffcar.tasks.pushing.controller import PushObservation, build_pushing_mlp
-from diffcar.tasks.pushing.rollout import PushTask, PushTrajectory
+from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory
 from diffcar.tasks.pushing.task import push_metrics
 
 DOUBLE = torch.float64
@@ -21,10 +21,10 @@ def doubles(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=DOUBLE)
 
 
-def task_on_circle() -> PushTask:
+def task_on_circle() -> PushStart:
     """Three bodies on a left turn of radius 1 m: plain, offset and turned, mirrored."""
     path = load_path(PathConfig(source="circle", scale=0.5, top_speed=0.3))
-    return PushTask(
+    return PushStart(
         path,
         arc_length=doubles(0.0, 1.0, 2.0),
         cross_track=doubles(0.0, 0.01, 0.0),

@@ -13,7 +13,7 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.path.load import load_path
 from diffcar.sim.car import GenesisCar
 from diffcar.tasks.contract import seed_of_update
-from diffcar.training.config import TrainE2EConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.e2e import E2ETrainer
 
 pytestmark = pytest.mark.genesis

@@ -20,7 +20,7 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.training.config import TrainE2EConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.run_folder import RunFolder
 
 PATH = load_path(PathConfig(source="circle"))
