@@ -4,17 +4,13 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import torch
 
 from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.sim.config import EngineConfig
 
-if TYPE_CHECKING:
-    from genesis import Scene
-
-__all__ = ["initialise", "reset_scene", "translated_errors"]
+__all__ = ["initialise", "translated_errors"]
 
 _started_with: tuple[str, int, bool] | None = None
 
@@ -59,17 +55,6 @@ def initialise(config: EngineConfig) -> ModuleType:
             hint="use one process for each",
         )
     return gs
-
-
-def reset_scene(scene: "Scene") -> None:
-    """Rewind a scene to its first state, also after a backward pass that failed.
-
-    A backward pass that meets a gradient that is not a number raises between switching the rigid
-    solver to reverse and back. Genesis's own reset leaves it there: until a later backward pass
-    succeeds, steps would move nothing, and gradients would be of that.
-    """
-    scene.sim.rigid_solver._is_backward = False
-    scene.reset()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The car in MuJoCo: the same model in another engine, without gradients."""
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,11 +9,12 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.rolling import describe_car, rolling_coordinates
 
 if TYPE_CHECKING:
     import mujoco
@@ -30,7 +32,6 @@ class MuJoCoCar:
     Computes in float64 on the CPU; what it reports is no part of a graph.
 
     Args:
-        vehicle: The car's parameters; its file is loaded.
         num_envs: Number of cars.
         dt: Control interval [s].
         substeps: Physics steps in it.
@@ -62,7 +63,7 @@ class MuJoCoCar:
         self._model = _compile_on_plane(vehicle, dt / substeps, with_servos=actuation == "pd")
         self._models = [self._model] * num_envs
         self._cars = [mujoco.MjData(self._model) for _ in range(num_envs)]
-        self._ratios = torch.ones(2, num_envs, dtype=torch.float64)
+        self._varied: list[tuple[_Variation, list[float]]] = []
         joints = [self._model.joint(name) for name in vehicle.steering_joints]
         self._base = int(self._model.body_rootid[joints[0].bodyid[0]])
         self._steering_dofs = self._dofs(vehicle.steering_joints)
@@ -94,19 +95,17 @@ class MuJoCoCar:
         qpos, velocity = self._rolling(placement)
         return self._describe(qpos.to(self.dtype), velocity.to(self.dtype))
 
-    def _rolling(self, start: Placement) -> tuple[Tensor, Tensor]:
+    def _rolling(self, placement: Placement) -> tuple[Tensor, Tensor]:
         """Return generalised positions and velocities of cars whose wheels roll, in float64."""
-        num_cars = len(start.speed)
-        qpos = torch.zeros(num_cars, self._model.nq, dtype=torch.float64)
-        qpos[:, :2] = start.position
-        qpos[:, 2] = self.rest_height
-        qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
-        velocity = torch.zeros(num_cars, self._model.nv, dtype=torch.float64)
-        velocity[:, 0] = start.speed * torch.cos(start.yaw)
-        velocity[:, 1] = start.speed * torch.sin(start.yaw)
-        velocity[:, 5] = start.yaw_rate
-        velocity[:, self._wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None].double()
-        return qpos, velocity
+        num_cars = len(placement.speed)
+        return rolling_coordinates(
+            placement,
+            torch.zeros(num_cars, self._model.nq, dtype=torch.float64),
+            torch.zeros(num_cars, self._model.nv, dtype=torch.float64),
+            height=self.rest_height,
+            wheel_dofs=self._wheel_dofs,
+            wheel_radius=self.vehicle.wheel_radius,
+        )
 
     def read(self) -> CarState:
         """Return the present state; repeated reads between steps cost nothing."""
@@ -160,8 +159,7 @@ class MuJoCoCar:
 
     def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
-        zeros = torch.zeros(self.num_envs, dtype=torch.float64)
-        start = Placement(torch.stack([zeros, zeros], -1), zeros, zeros, zeros)
+        start = Placement.at_origin(torch.zeros(self.num_envs, dtype=torch.float64))
         self.reset(start)
         for _ in range(num_steps):
             self.step()
@@ -190,46 +188,51 @@ class MuJoCoCar:
         """Give each car of another mass or friction a model of its own."""
         import mujoco
 
-        ones = torch.ones(self.num_envs, dtype=torch.float64)
-        ratios = torch.stack(
-            [
-                self.variations.get(name, ones).double().cpu()
-                for name in ("mass_ratio", "friction_ratio")
-            ]
-        )
-        if torch.equal(ratios, self._ratios):
+        varied = [(_VARIATIONS[name], ratio.tolist()) for name, ratio in self.variations.items()]
+        if varied == self._varied:
             return
-        self._ratios = ratios.clone()
-        for index, (mass, friction) in enumerate(ratios.T.tolist()):
+        self._varied = varied
+        for index, car in enumerate(self._cars):
             model = self._model
-            if (mass, friction) != (1.0, 1.0):
-                model = copy.copy(self._model)
-                model.body_mass *= mass
-                model.body_inertia *= mass
-                model.geom_friction *= friction
+            if varied:
+                model = copy.copy(model)
+                for vary, ratios in varied:
+                    vary(model, ratios[index])
                 # Recomputes what derives from the masses, among it the stiffness of contacts.
-                mujoco.mj_setConst(model, self._cars[index])
+                mujoco.mj_setConst(model, car)
             self._models[index] = model
 
     def _describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
         """Return what generalised positions and velocities mean for a car."""
-        yaw = yaw_from_quaternion(qpos[:, 3:7])
-        forward, left = rotate_into_body(velocity[:, :2], yaw)
-        return CarState(
-            position=qpos[:, :2],
-            yaw=yaw,
-            speed=forward,
-            lateral_velocity=left,
+        return describe_car(
+            qpos,
+            velocity,
             yaw_rate=_about_vertical(qpos[:, 3:7], velocity[:, 3:6]),
-            steering_angles=qpos[:, [dof + 1 for dof in self._steering_dofs]],
-            wheel_speeds=velocity[:, self._driven_dofs],
-            qpos=qpos,
-            dofs_velocity=velocity,
+            steering_dofs=self._steering_dofs,
+            driven_dofs=self._driven_dofs,
         )
 
     def _dofs(self, joints: tuple[str, ...]) -> list[int]:
         """Return the dof of each named hinge (its qpos is one further: the quaternion)."""
         return [int(self._model.joint(name).dofadr[0]) for name in joints]
+
+
+def _scale_mass(model: "mujoco.MjModel", ratio: float) -> None:
+    model.body_mass *= ratio
+    model.body_inertia *= ratio
+
+
+def _scale_friction(model: "mujoco.MjModel", ratio: float) -> None:
+    model.geom_friction *= ratio
+
+
+_Variation = Callable[["mujoco.MjModel", float], None]
+_VARIATIONS: Registry[_Variation] = Registry(
+    "variation",
+    {"mass_ratio": _scale_mass, "friction_ratio": _scale_friction},
+    error=SimulationError,
+)
+"""How each variation changes the model of a car."""
 
 
 def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -> "mujoco.MjModel":

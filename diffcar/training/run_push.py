@@ -10,7 +10,7 @@ from diffcar.base.errors import GradientError
 from diffcar.base.log import logger
 from diffcar.controllers.checkpoint import load_checkpoint, require_method
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_soft_body_scene
+from diffcar.sim.build import build_scene
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import build_pushing_mlp
 from diffcar.tasks.pushing.pictures import plot_push
@@ -92,7 +92,7 @@ def run(
         RunFolder.require_free(out)
     paths = load_push_paths(config)
     logger.info("building the differentiable scene (a minute or two the first time)")
-    scene = build_soft_body_scene(
+    scene = build_scene(
         config,
         num_envs=config.train.num_envs,
         differentiable=True,

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from diffcar.base.config import Count, Finite, Positive, Section
 from diffcar.losses import ReachingLoss
-from diffcar.sim.config import EngineConfig
+from diffcar.sim.config import ArmConfig
 
 __all__ = [
     "FrankaTestConfig",
@@ -78,7 +78,7 @@ class ReachTrainConfig(Section):
     """Updates with a non-finite loss or gradient in a row before the run is given up."""
 
 
-class FrankaTestConfig(EngineConfig):
+class FrankaTestConfig(ArmConfig):
     """`diffcar franka-test`."""
 
     precision: Literal[32, 64] = 64
