@@ -115,15 +115,17 @@ def test_seed_decides_in_every_precision_and_for_every_controller(rolling_start:
     config = DisturbanceConfig(push_force=3.0, push_interval=0.3)
 
     def pushes(seed: int, precision: int, speed: float) -> Tensor:
-        recorder = Recorder(build_scene(CarConfig(precision=precision), num_envs=4, engine="mujoco"))
+        recorder = Recorder(
+            build_scene(CarConfig(precision=precision), num_envs=4, engine="mujoco")
+        )
         scene = DisturbedScene(recorder, config, seeded(seed), cars_alike=2)
         scene.reset(rolling_start(speed=1.0, yaw=0.0))
         hold(scene, [0.0, speed], 50)
         return torch.stack(recorder.forces)[..., 1].sign().double()
 
-    first = pushes(0, torch.float64, 1.0)
-    assert torch.equal(first, pushes(0, torch.float32, 2.0))
-    assert not torch.equal(first, pushes(1, torch.float64, 1.0))
+    first = pushes(0, 64, 1.0)
+    assert torch.equal(first, pushes(0, 32, 2.0))
+    assert not torch.equal(first, pushes(1, 64, 1.0))
     assert torch.equal(first[:, :2], first[:, 2:])
     assert not torch.equal(first[:, 0], first[:, 1])
 

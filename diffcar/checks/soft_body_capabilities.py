@@ -120,7 +120,7 @@ def _refusal(config: SoftBodyConfig, build: Callable[..., GenesisSoftBody]) -> C
     """Try the contact with thin objects, which Genesis offers without gradients alone."""
     outcome, detail = "accepted", "the scene was built"
     try:
-        build(config, num_envs=1, differentiable=True, enable_CPIC=True)
+        build(config, num_envs=1, differentiable=True, mpm_options={"enable_CPIC": True})
     except SimulationError as error:
         outcome, detail = "refused", error.message
     return Capability(_ENTITY, "contact", "thin objects (CPIC)", outcome, None, detail)

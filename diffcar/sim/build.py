@@ -1,10 +1,11 @@
 """The one place that builds physics scenes, and repairs those of others."""
 
 import contextlib
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
@@ -36,17 +37,11 @@ def build_scene(
     config: CarConfig = _CAR,
     *,
     num_envs: int,
-    engine: Literal["genesis"] = "genesis",
-    **options: Any,  # noqa: ANN401
-) -> GenesisCar: ...
-@overload
-def build_scene(
-    config: CarConfig = _CAR,
-    *,
-    num_envs: int,
     engine: str,
     **options: Any,  # noqa: ANN401
 ) -> CarScene: ...
+@overload
+def build_scene(config: CarConfig = _CAR, *, num_envs: int, **options: Any) -> GenesisCar: ...  # noqa: ANN401
 @overload
 def build_scene(config: ArmConfig, *, num_envs: int, **options: Any) -> GenesisArm: ...  # noqa: ANN401
 @overload
@@ -76,7 +71,7 @@ def build_scene(
             without, it differentiates as Genesis comes, until `repair`.
         options: Of cars in Genesis, `with_varied_mass`: whether the variation `mass_ratio` may
             differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
-            whether there is a plane to touch. Of soft bodies, options of Genesis's MPM solver.
+            whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
 
     Returns:
         The scene: cars at rest, anything else not yet reset.
@@ -88,21 +83,37 @@ def build_scene(
         SimulationError: If Genesis refuses the scene.
         GradientError: If the gradient of a step disagrees with a finite difference.
     """
-    known = ENGINES[engine]
-    for kind, build in known.builders.items():
+    asked = {"differentiable": differentiable, "vehicle": vehicle, "with_camera": with_camera}
+    options |= {name: value for name, value in asked.items() if value}
+    scene = _builder(ENGINES[engine], config, set(options))(config, num_envs, **options)
+    if differentiable and with_repairs:
+        repair(scene)
+        if isinstance(scene, GenesisCar):
+            verify_actuation_gradient(scene)
+    return scene
+
+
+def _builder(
+    engine: "Engine", config: EngineConfig, options: set[str]
+) -> Callable[..., Scene[Any]]:
+    """Return what builds the scene of a config.
+
+    Raises:
+        ConfigError: If nothing does, or not with these options.
+    """
+    name = type(config).__name__
+    for kind, build in engine.builders.items():
         if isinstance(config, kind):
-            return build(
-                config,
-                num_envs,
-                differentiable=differentiable,
-                vehicle=vehicle,
-                with_camera=with_camera,
-                with_repairs=with_repairs,
-                **options,
-            )
+            unknown = options - inspect.signature(build).parameters.keys()
+            if unknown:
+                raise ConfigError(
+                    f"{engine.label} builds no scene of {name} with {', '.join(sorted(unknown))}",
+                    hint="leave it out",
+                )
+            return build
+    known = ", ".join(kind.__name__ for kind in engine.builders)
     raise ConfigError(
-        f"{known.label} builds nothing from a {type(config).__name__}",
-        hint=f"it takes {', '.join(kind.__name__ for kind in known.builders)}",
+        f"{engine.label} builds no scene of {name}", hint=f"it builds those of {known}"
     )
 
 
@@ -175,13 +186,12 @@ def _build_car(
     config: CarConfig,
     num_envs: int,
     *,
-    differentiable: bool,
-    vehicle: Vehicle | None,
-    with_camera: bool,
-    with_repairs: bool,
+    differentiable: bool = False,
+    vehicle: Vehicle | None = None,
+    with_camera: bool = False,
     with_varied_mass: bool = False,
 ) -> GenesisCar:
-    """Build cars in Genesis."""
+    """Build cars in Genesis, and let them settle."""
     vehicle = vehicle or load_vehicle(config.model)
     # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15 to
     # 25 % faster with room for what the model's geometries can make.
@@ -192,13 +202,7 @@ def _build_car(
     car = GenesisCar(
         scene, entity, vehicle, num_envs=num_envs, actuation=config.actuation, camera=camera
     )
-    if differentiable:
-        # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.
-        repair_control_tape(entity, with_targets=False)
     car.settle()
-    if differentiable and with_repairs:
-        repair(car)
-        verify_actuation_gradient(car)
     return car
 
 
@@ -206,14 +210,11 @@ def _build_arm(
     config: ArmConfig,
     num_envs: int,
     *,
-    differentiable: bool,
-    vehicle: Vehicle | None,
-    with_camera: bool,
-    with_repairs: bool,
+    differentiable: bool = False,
+    with_camera: bool = False,
     with_ground: bool = False,
 ) -> GenesisArm:
     """Build arms in Genesis."""
-    _refuse("an arm", vehicle=vehicle)
     # One contact point a pair of bodies: those that Genesis finds besides, by tilting the bodies,
     # depend on the pose in ways that its reverse pass leaves out, and made gradients of a hand flat
     # on the ground wrong by up to four percent.
@@ -221,49 +222,30 @@ def _build_arm(
     with _building(config, num_envs, differentiable, rigid=rigid) as scene:
         entity = add_arm(scene, with_ground=with_ground)
         camera = FixedCamera(scene) if with_camera else None
-    arm = GenesisArm(scene, entity, num_envs=num_envs, camera=camera)
-    if differentiable:
-        repair_control_tape(entity, with_targets=False)
-    if with_repairs:
-        repair(arm)
-    return arm
+    return GenesisArm(scene, entity, num_envs=num_envs, camera=camera)
 
 
 def _build_soft_body(
     config: SoftBodyConfig,
     num_envs: int,
     *,
-    differentiable: bool,
-    vehicle: Vehicle | None,
-    with_camera: bool,
-    with_repairs: bool,
-    **mpm_options: object,
+    differentiable: bool = False,
+    mpm_options: Mapping[str, object] | None = None,
 ) -> GenesisSoftBody:
     """Build soft bodies in Genesis; the tool's shape is right also without repairs."""
-    _refuse("a soft body", vehicle=vehicle, with_camera=with_camera)
-    grid = grid_options(config, **mpm_options)
-    with _building(config, num_envs, differentiable, rigid={}, mpm=grid) as scene:
+    mpm = {**grid_options(config), **(mpm_options or {})}
+    with _building(config, num_envs, differentiable, mpm=mpm) as scene:
         body, tool = add_soft_body(scene, config)
     num_muscles = config.num_muscles if config.material == "muscle" else 0
     if num_muscles:
         lay_muscles(body, num_muscles)
-    soft_body = GenesisSoftBody(scene, body, tool, num_envs=num_envs, num_muscles=num_muscles)
-    if with_repairs:
-        repair(soft_body)
-    return soft_body
+    return GenesisSoftBody(scene, body, tool, num_envs=num_envs, num_muscles=num_muscles)
 
 
 def _build_mujoco_car(
-    config: CarConfig,
-    num_envs: int,
-    *,
-    differentiable: bool,
-    vehicle: Vehicle | None,
-    with_camera: bool,
-    with_repairs: bool,
+    config: CarConfig, num_envs: int, *, vehicle: Vehicle | None = None
 ) -> MuJoCoCar:
     """Build cars in MuJoCo, which computes in float64 and reports in the config's precision."""
-    _refuse("a car in MuJoCo", differentiable=differentiable, with_camera=with_camera)
     return MuJoCoCar(
         vehicle or load_vehicle(config.model),
         num_envs=num_envs,
@@ -281,7 +263,8 @@ class Engine:
     label: str
     """How it writes itself."""
     builders: Mapping[type[EngineConfig], Callable[..., Scene[Any]]]
-    """What builds a scene, by the type of its config; called as `build_scene` is."""
+    """What builds a scene of so many environments, by the type of its config; it takes those
+    options of `build_scene` that it knows."""
 
 
 GENESIS = Engine(
@@ -297,16 +280,15 @@ def _building(
     num_envs: int,
     differentiable: bool,
     *,
-    rigid: Mapping[str, Any],
+    rigid: Mapping[str, Any] | None = None,
     mpm: Mapping[str, Any] | None = None,
 ) -> Iterator["genesis.Scene"]:
     """Open a scene in Genesis that is built when all entities have been added to it."""
     gs = initialise(config)
-    rigid = {"enable_self_collision": False, **rigid}
-    if config.precision == 64:
-        # The gradient is that of the converged solution, so differences need a converged one, too.
-        # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
-        rigid |= {"iterations": 50, "tolerance": 1e-14}
+    # The gradient is that of the converged solution, so differences need a converged one, too.
+    # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
+    exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
+    rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
     with translated_errors():
         scene = gs.Scene(
             show_viewer=False,
@@ -314,18 +296,11 @@ def _building(
                 dt=config.dt, substeps=config.substeps, requires_grad=differentiable
             ),
             rigid_options=gs.options.RigidOptions(**rigid),
-            mpm_options=None if mpm is None else gs.options.MPMOptions(**mpm),
+            mpm_options=gs.options.MPMOptions(**mpm) if mpm else None,
         )
         yield scene
         scene.build(n_envs=num_envs)
-
-
-def _refuse(what: str, **asked: object) -> None:
-    """Refuse what a kind of scene cannot do.
-
-    Raises:
-        ConfigError: If any of it is asked for.
-    """
-    for name, value in asked.items():
-        if value:
-            raise ConfigError(f"{what} cannot be built with `{name}`", hint="leave it out")
+    for entity in scene.sim.rigid_solver.entities if differentiable else ():
+        if entity.n_dofs:
+            # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.
+            repair_control_tape(entity, with_targets=False)

@@ -13,7 +13,7 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.sim.rolling import describe_car, rolling_coordinates
+from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["GenesisCar", "add_car"]
 
 
-class GenesisCar(GenesisScene[CarState]):
+class GenesisCar(GenesisScene[CarState], RollingCar):
     """Parallel cars on a plane in a built Genesis scene (see `CarScene` for the contract).
 
     Args:
@@ -146,26 +146,9 @@ class GenesisCar(GenesisScene[CarState]):
     def state_of(self, placement: Placement) -> CarState:
         """Return the state that cars have once they are placed so."""
         num_cars = len(placement.speed)
-        return self.describe(
-            *rolling_coordinates(
-                placement,
-                self.zeros(num_cars, self.entity.n_qs),
-                self.zeros(num_cars, self.entity.n_dofs),
-                height=self.rest_height,
-                wheel_dofs=self.wheel_dofs,
-                wheel_radius=self.vehicle.wheel_radius,
-            )
-        )
-
-    def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
-        """Return what generalised positions and velocities mean for a car."""
-        return describe_car(
-            qpos,
-            velocity,
-            yaw_rate=velocity[:, 5],
-            steering_dofs=self.steering_dofs,
-            driven_dofs=self.driven_dofs,
-        )
+        qpos = self.zeros(num_cars, self.entity.n_qs)
+        velocity = self.zeros(num_cars, self.entity.n_dofs)
+        return self.describe(*self.rolling(placement, qpos, velocity))
 
     def _read(self) -> CarState:
         """Read the state from the solver."""

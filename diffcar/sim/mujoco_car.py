@@ -14,7 +14,7 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.sim.rolling import describe_car, rolling_coordinates
+from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:
     import mujoco
@@ -26,7 +26,7 @@ _ROAD = "diffcar road"
 _MUJOCO_TIME_CONSTANT, _GENESIS_TIME_CONSTANT = 0.02, 0.01
 
 
-class MuJoCoCar:
+class MuJoCoCar(RollingCar):
     """Parallel cars on a plane in MuJoCo (see `CarScene` for the contract).
 
     Computes in float64 on the CPU; what it reports is no part of a graph.
@@ -66,9 +66,9 @@ class MuJoCoCar:
         self._varied: list[tuple[_Variation, list[float]]] = []
         joints = [self._model.joint(name) for name in vehicle.steering_joints]
         self._base = int(self._model.body_rootid[joints[0].bodyid[0]])
-        self._steering_dofs = self._dofs(vehicle.steering_joints)
-        self._wheel_dofs = self._dofs(vehicle.wheel_joints)
-        self._driven_dofs = self._dofs(vehicle.driven_joints)
+        self.steering_dofs = self._dofs(vehicle.steering_joints)
+        self.wheel_dofs = self._dofs(vehicle.wheel_joints)
+        self.driven_dofs = self._dofs(vehicle.driven_joints)
         servo_joints = vehicle.steering_joints + vehicle.driven_joints
         self._servo_dofs = self._dofs(servo_joints)
         self._servos = [_servo_on(self._model, name) for name in servo_joints]
@@ -79,40 +79,33 @@ class MuJoCoCar:
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars on the road with their wheels rolling, or go on from a state."""
         if isinstance(start, Placement):
-            self._place(*self._rolling(start))
+            self._place(*self._start_of(start))
         else:
             self._place(start.qpos, start.dofs_velocity)
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
         """Place some of the cars afresh, as `reset` places all."""
-        rows = zip(*(part.numpy() for part in self._rolling(placement)), strict=True)
+        rows = zip(*(part.numpy() for part in self._start_of(placement)), strict=True)
         for index, (position, rate) in zip(cars.tolist(), rows, strict=True):
             self._place_one(index, position, rate)
         self._state = None
 
     def state_of(self, placement: Placement) -> CarState:
         """Return the state that cars have once they are placed so."""
-        qpos, velocity = self._rolling(placement)
-        return self._describe(qpos.to(self.dtype), velocity.to(self.dtype))
+        qpos, velocity = self._start_of(placement)
+        return self.describe(qpos.to(self.dtype), velocity.to(self.dtype))
 
-    def _rolling(self, placement: Placement) -> tuple[Tensor, Tensor]:
+    def _start_of(self, placement: Placement) -> tuple[Tensor, Tensor]:
         """Return generalised positions and velocities of cars whose wheels roll, in float64."""
-        num_cars = len(placement.speed)
-        return rolling_coordinates(
-            placement,
-            torch.zeros(num_cars, self._model.nq, dtype=torch.float64),
-            torch.zeros(num_cars, self._model.nv, dtype=torch.float64),
-            height=self.rest_height,
-            wheel_dofs=self._wheel_dofs,
-            wheel_radius=self.vehicle.wheel_radius,
-        )
+        shapes = ((len(placement.speed), size) for size in (self._model.nq, self._model.nv))
+        return self.rolling(placement, *(torch.zeros(s, dtype=torch.float64) for s in shapes))
 
     def read(self) -> CarState:
         """Return the present state; repeated reads between steps cost nothing."""
         if self._state is None:
             qpos = torch.from_numpy(np.stack([car.qpos for car in self._cars]))
             velocity = torch.from_numpy(np.stack([car.qvel for car in self._cars]))
-            self._state = self._describe(qpos.to(self.dtype), velocity.to(self.dtype))
+            self._state = self.describe(qpos.to(self.dtype), velocity.to(self.dtype))
         return self._state
 
     def apply(self, action: Tensor) -> None:
@@ -202,15 +195,11 @@ class MuJoCoCar:
                 mujoco.mj_setConst(model, car)
             self._models[index] = model
 
-    def _describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
-        """Return what generalised positions and velocities mean for a car."""
-        return describe_car(
-            qpos,
-            velocity,
-            yaw_rate=_about_vertical(qpos[:, 3:7], velocity[:, 3:6]),
-            steering_dofs=self._steering_dofs,
-            driven_dofs=self._driven_dofs,
-        )
+    def _yaw_rate(self, qpos: Tensor, velocity: Tensor) -> Tensor:
+        """Return the rate of turn about the world's vertical, not the car's own."""
+        w, x, y, z = qpos[:, 3:7].unbind(-1)
+        up = [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+        return (torch.stack(up, dim=-1) * velocity[:, 3:6]).sum(-1)
 
     def _dofs(self, joints: tuple[str, ...]) -> list[int]:
         """Return the dof of each named hinge (its qpos is one further: the quaternion)."""
@@ -271,10 +260,3 @@ def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -
 def _servo_on(model: "mujoco.MjModel", joint: str) -> int:
     """Return the index of the one actuator on a joint."""
     return int((model.actuator_trnid[:, 0] == model.joint(joint).id).nonzero()[0][0])
-
-
-def _about_vertical(quaternion: Tensor, rate: Tensor) -> Tensor:
-    """Return the world's z component of rates of turn [rad/s] in the body's axes, shape (B,)."""
-    w, x, y, z = quaternion.unbind(-1)
-    up = torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=-1)
-    return (up * rate).sum(-1)

@@ -188,12 +188,8 @@ _CLEARANCE = 0.01
 _TOOL_RESOLUTION = 32
 
 
-def grid_options(config: SoftBodyConfig, **overrides: object) -> dict[str, object]:
-    """Return Genesis's MPM options of a grid that is just large enough.
-
-    Args:
-        overrides: Options that replace or extend these.
-    """
+def grid_options(config: SoftBodyConfig) -> dict[str, object]:
+    """Return Genesis's MPM options of a grid that is just large enough."""
     half, cell = config.half_width, 1 / config.grid_density
     # The margin of three cells that Genesis keeps free at each side, and one or two to move in.
     top = max(config.body_size, config.tool_size) + 5 * cell
@@ -202,7 +198,6 @@ def grid_options(config: SoftBodyConfig, **overrides: object) -> dict[str, objec
         "upper_bound": (half, half, top),
         "grid_density": config.grid_density,
         "particle_size": config.particle_size,
-        **overrides,
     }
 
 

@@ -96,7 +96,7 @@ def run(
         config,
         num_envs=config.train.num_envs,
         differentiable=True,
-        **grid_bounds(config),
+        mpm_options=grid_bounds(config),
     )
     paths = [path.to(scene.dtype, scene.device) for path in paths]
     controller = build_pushing_mlp(config, dtype=scene.dtype, device=scene.device)

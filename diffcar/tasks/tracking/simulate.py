@@ -197,7 +197,8 @@ def _drive(
 
     filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if camera is not None and video_file is not None:
-        filming = camera.recording(_dots(path), video_file)
+        camera.dots = _dots(path)
+        filming = camera.recording(video_file)
     with filming:
         return drive(
             scene,
