@@ -16,13 +16,7 @@ _started_with: tuple[str, int, bool] | None = None
 
 
 def initialise(config: EngineConfig) -> ModuleType:
-    """Initialise Genesis, or check that it is already initialised in the same way.
-
-    Args:
-        config: Backend, precision and whether array shapes are compiled into the kernels.
-
-    Returns:
-        The `genesis` module.
+    """Initialise Genesis and return the module, or check that it is initialised in the same way.
 
     Raises:
         ConfigError: If the process runs Genesis already with other settings, or there is no GPU.

@@ -86,7 +86,7 @@ def build_scene(
     asked = {"differentiable": differentiable, "vehicle": vehicle, "with_camera": with_camera}
     options |= {name: value for name, value in asked.items() if value}
     scene = _builder(ENGINES[engine], config, set(options))(config, num_envs, **options)
-    if differentiable and with_repairs:
+    if differentiable and with_repairs and isinstance(scene, GenesisScene):
         repair(scene)
         if isinstance(scene, GenesisCar):
             verify_actuation_gradient(scene)

@@ -227,12 +227,7 @@ def add_soft_body(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, T
 
 
 def lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
-    """Divide a body into slabs across y, each a muscle with fibres along x.
-
-    Args:
-        body: A body of muscle material in a built scene.
-        num_muscles: Number of slabs.
-    """
+    """Divide a body of a built scene into slabs across y, each a muscle with fibres along x."""
     across = torch.as_tensor(body.init_particles)[:, 1]
     share = (across - across.min()) / (across.max() - across.min())
     body.set_muscle(
