@@ -1,9 +1,8 @@
 """The one place that builds physics scenes, and repairs those of others."""
 
-import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,18 +10,15 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import ConfigError, GradientError, SimulationError
-from diffcar.sim.arm import GenesisArm, add_arm
-from diffcar.sim.backend import initialise, translated_errors
-from diffcar.sim.car import GenesisCar, add_car
+from diffcar.sim.arm import GenesisArm
+from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import ENGINES, ArmConfig, CarConfig, EngineConfig, SoftBodyConfig
 from diffcar.sim.contract import CarScene, Placement, Scene
 from diffcar.sim.genesis_scene import GenesisScene
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.sim.repairs import REPAIRS
-from diffcar.sim.repairs.control_tape import repair_control_tape
-from diffcar.sim.soft_body import GenesisSoftBody, add_soft_body, grid_options, lay_muscles
-from diffcar.sim.video import ChaseCamera, FixedCamera
+from diffcar.sim.soft_body import GenesisSoftBody
 
 if TYPE_CHECKING:
     import genesis
@@ -182,80 +178,6 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
         )
 
 
-def _build_car(
-    config: CarConfig,
-    num_envs: int,
-    *,
-    differentiable: bool = False,
-    vehicle: Vehicle | None = None,
-    with_camera: bool = False,
-    with_varied_mass: bool = False,
-) -> GenesisCar:
-    """Build cars in Genesis, and let them settle."""
-    vehicle = vehicle or load_vehicle(config.model)
-    # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15 to
-    # 25 % faster with room for what the model's geometries can make.
-    rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
-    with _building(config, num_envs, differentiable, rigid=rigid) as scene:
-        entity = add_car(scene, vehicle)
-        camera = ChaseCamera(scene) if with_camera else None
-    car = GenesisCar(
-        scene, entity, vehicle, num_envs=num_envs, actuation=config.actuation, camera=camera
-    )
-    car.settle()
-    return car
-
-
-def _build_arm(
-    config: ArmConfig,
-    num_envs: int,
-    *,
-    differentiable: bool = False,
-    with_camera: bool = False,
-    with_ground: bool = False,
-) -> GenesisArm:
-    """Build arms in Genesis."""
-    # One contact point a pair of bodies: those that Genesis finds besides, by tilting the bodies,
-    # depend on the pose in ways that its reverse pass leaves out, and made gradients of a hand flat
-    # on the ground wrong by up to four percent.
-    rigid = {"enable_multi_contact": False}
-    with _building(config, num_envs, differentiable, rigid=rigid) as scene:
-        entity = add_arm(scene, with_ground=with_ground)
-        camera = FixedCamera(scene) if with_camera else None
-    return GenesisArm(scene, entity, num_envs=num_envs, camera=camera)
-
-
-def _build_soft_body(
-    config: SoftBodyConfig,
-    num_envs: int,
-    *,
-    differentiable: bool = False,
-    mpm_options: Mapping[str, object] | None = None,
-) -> GenesisSoftBody:
-    """Build soft bodies in Genesis; the tool's shape is right also without repairs."""
-    mpm = {**grid_options(config), **(mpm_options or {})}
-    with _building(config, num_envs, differentiable, mpm=mpm) as scene:
-        body, tool = add_soft_body(scene, config)
-    num_muscles = config.num_muscles if config.material == "muscle" else 0
-    if num_muscles:
-        lay_muscles(body, num_muscles)
-    return GenesisSoftBody(scene, body, tool, num_envs=num_envs, num_muscles=num_muscles)
-
-
-def _build_mujoco_car(
-    config: CarConfig, num_envs: int, *, vehicle: Vehicle | None = None
-) -> MuJoCoCar:
-    """Build cars in MuJoCo, which computes in float64 and reports in the config's precision."""
-    return MuJoCoCar(
-        vehicle or load_vehicle(config.model),
-        num_envs=num_envs,
-        dt=config.dt,
-        substeps=config.substeps,
-        actuation=config.actuation,
-        dtype=torch.float64 if config.precision == 64 else torch.float32,
-    )
-
-
 @dataclass(frozen=True)
 class Engine:
     """What simulates."""
@@ -269,38 +191,6 @@ class Engine:
 
 GENESIS = Engine(
     "Genesis",
-    {CarConfig: _build_car, ArmConfig: _build_arm, SoftBodyConfig: _build_soft_body},
+    {CarConfig: GenesisCar, ArmConfig: GenesisArm, SoftBodyConfig: GenesisSoftBody},
 )
-MUJOCO = Engine("MuJoCo", {CarConfig: _build_mujoco_car})
-
-
-@contextlib.contextmanager
-def _building(
-    config: EngineConfig,
-    num_envs: int,
-    differentiable: bool,
-    *,
-    rigid: Mapping[str, Any] | None = None,
-    mpm: Mapping[str, Any] | None = None,
-) -> Iterator["genesis.Scene"]:
-    """Open a scene in Genesis that is built when all entities have been added to it."""
-    gs = initialise(config)
-    # The gradient is that of the converged solution, so differences need a converged one, too.
-    # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
-    exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
-    rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
-    with translated_errors():
-        scene = gs.Scene(
-            show_viewer=False,
-            sim_options=gs.options.SimOptions(
-                dt=config.dt, substeps=config.substeps, requires_grad=differentiable
-            ),
-            rigid_options=gs.options.RigidOptions(**rigid),
-            mpm_options=gs.options.MPMOptions(**mpm) if mpm else None,
-        )
-        yield scene
-        scene.build(n_envs=num_envs)
-    for entity in scene.sim.rigid_solver.entities if differentiable else ():
-        if entity.n_dofs:
-            # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.
-            repair_control_tape(entity, with_targets=False)
+MUJOCO = Engine("MuJoCo", {CarConfig: MuJoCoCar})

@@ -10,9 +10,10 @@ from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import quaternion_from_yaw
 from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
+from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 
@@ -20,37 +21,30 @@ if TYPE_CHECKING:
     from genesis import Scene
     from genesis.engine.entities import RigidEntity
 
-__all__ = ["GenesisCar", "add_car"]
+__all__ = ["GenesisCar"]
 
 
 class GenesisCar(GenesisScene[CarState], RollingCar):
-    """Parallel cars on a plane in a built Genesis scene (see `CarScene` for the contract).
-
-    Args:
-        scene: The built scene.
-        entity: The car in it.
-        vehicle: The car's parameters.
-        num_envs: Number of parallel environments.
-        actuation: `torque` for servo loops in torch, `pd` for Genesis's own servos.
-        camera: What films the scene, if anything does.
-    """
-
-    camera: ChaseCamera | None
+    """Parallel cars on a plane in Genesis, at rest (see `CarScene` for the contract)."""
 
     def __init__(
         self,
-        scene: "Scene",
-        entity: "RigidEntity",
-        vehicle: Vehicle,
-        *,
+        config: CarConfig,
         num_envs: int,
-        actuation: str,
-        camera: ChaseCamera | None = None,
+        *,
+        differentiable: bool = False,
+        vehicle: Vehicle | None = None,
+        with_camera: bool = False,
+        with_varied_mass: bool = False,
     ) -> None:
-        super().__init__(scene, num_envs=num_envs, camera=camera)
-        self.entity = entity
-        self.vehicle = vehicle
-        self.actuation = actuation
+        self.vehicle = vehicle = vehicle or load_vehicle(config.model)
+        # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
+        # to 25 % faster with room for what the model's geometries can make.
+        rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
+        with self._building(config, num_envs, differentiable, rigid=rigid) as scene:
+            self.entity = _add_car(scene, vehicle)
+            self.camera = ChaseCamera(scene) if with_camera else None
+        self.actuation: str = config.actuation
         self.rest_height = vehicle.base_height
         self.steering_dofs = self._dofs(vehicle.steering_joints)
         self.wheel_dofs = self._dofs(vehicle.wheel_joints)
@@ -59,6 +53,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self._servo_dofs = self.steering_dofs + self.driven_dofs
         self._mass_ratio = torch.ones_like(self.zeros(num_envs))
         self._set_servo_gains()
+        self._settle()
 
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars with their wheels rolling, or go on from a state; begins a new graph."""
@@ -135,7 +130,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             ref=gs.link_ref_frame.link_COM,
         )
 
-    def settle(self, num_steps: int = 50) -> None:
+    def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
         with torch.no_grad():
             self.reset(Placement.at_origin(self.zeros(self.num_envs)))
@@ -211,7 +206,7 @@ _VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(
 """How each variation is applied when cars are placed; to None where the cars do not differ."""
 
 
-def add_car(scene: "Scene", vehicle: Vehicle) -> "RigidEntity":
+def _add_car(scene: "Scene", vehicle: Vehicle) -> "RigidEntity":
     """Add a road, and on it a car, to a scene that is not yet built."""
     import genesis as gs
 

@@ -1,12 +1,16 @@
 """What all scenes in Genesis share: steps, states on the graph, the way back through them."""
 
+import contextlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from diffcar.sim.backend import translated_errors
+from diffcar.sim.backend import initialise, translated_errors
+from diffcar.sim.config import EngineConfig
+from diffcar.sim.repairs.control_tape import repair_control_tape
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -17,26 +21,55 @@ StateT = TypeVar("StateT")
 
 
 class GenesisScene(ABC, Generic[StateT]):
-    """Parallel environments in a built Genesis scene (see `Scene` for the contract).
+    """Parallel environments in Genesis (see `Scene` for the contract).
 
-    A kind of scene adds what its state is and how it is placed.
-
-    Args:
-        scene: Built by Genesis.
-        num_envs: Number of parallel environments.
-        camera: What films the scene, if anything does.
+    A kind of scene adds what is in it, what its state is and how it is placed.
     """
 
-    def __init__(self, scene: "Scene", *, num_envs: int, camera: object = None) -> None:
-        import genesis as gs
+    @contextlib.contextmanager
+    def _building(
+        self,
+        config: EngineConfig,
+        num_envs: int,
+        differentiable: bool,
+        *,
+        rigid: Mapping[str, Any] | None = None,
+        mpm: Mapping[str, Any] | None = None,
+    ) -> Iterator["Scene"]:
+        """Open Genesis's own scene, which is built when all entities have been added to it.
 
-        self.scene = scene
+        Args:
+            config: How Genesis runs.
+            num_envs: Number of parallel environments.
+            differentiable: Whether `backward` can run through the steps.
+            rigid: Further options of Genesis's rigid solver.
+            mpm: Options of its MPM solver.
+        """
+        gs = initialise(config)
+        # The gradient is that of the converged solution, so differences need a converged one, too.
+        # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
+        exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
+        rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
+        with translated_errors():
+            self.scene: Scene = gs.Scene(
+                show_viewer=False,
+                sim_options=gs.options.SimOptions(
+                    dt=config.dt, substeps=config.substeps, requires_grad=differentiable
+                ),
+                rigid_options=gs.options.RigidOptions(**rigid),
+                mpm_options=gs.options.MPMOptions(**mpm) if mpm else None,
+            )
+            yield self.scene
+            self.scene.build(n_envs=num_envs)
+        for entity in self.scene.sim.rigid_solver.entities if differentiable else ():
+            if entity.n_dofs:
+                # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.
+                repair_control_tape(entity, with_targets=False)
         self.num_envs = num_envs
-        self.camera = camera
-        self.dt = float(scene.sim.dt)
+        self.dt = config.dt
         self.dtype: torch.dtype = gs.tc_float
         self.device: torch.device = gs.device
-        self.differentiable = bool(scene.requires_grad)
+        self.differentiable = differentiable
         self.last_command: dict[str, Tensor] = {}
         """The tensors that Genesis was handed last, by what they command."""
         self._state: StateT | None = None

@@ -11,9 +11,10 @@ from torch import Tensor
 from diffcar.base.errors import SimulationError
 from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
+from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:
@@ -29,38 +30,25 @@ _MUJOCO_TIME_CONSTANT, _GENESIS_TIME_CONSTANT = 0.02, 0.01
 class MuJoCoCar(RollingCar):
     """Parallel cars on a plane in MuJoCo (see `CarScene` for the contract).
 
-    Computes in float64 on the CPU; what it reports is no part of a graph.
-
-    Args:
-        num_envs: Number of cars.
-        dt: Control interval [s].
-        substeps: Physics steps in it.
-        actuation: `torque` for servo loops in torch, `pd` for the servos of the model.
-        dtype: Precision of what is reported.
+    Computes in float64 on the CPU; what it reports is in the config's precision, and no part of a
+    graph.
     """
 
-    def __init__(
-        self,
-        vehicle: Vehicle,
-        *,
-        num_envs: int,
-        dt: float,
-        substeps: int,
-        actuation: str,
-        dtype: torch.dtype = torch.float64,
-    ) -> None:
+    def __init__(self, config: CarConfig, num_envs: int, *, vehicle: Vehicle | None = None) -> None:
         import mujoco
 
-        self.vehicle = vehicle
+        self.vehicle = vehicle = vehicle or load_vehicle(config.model)
         self.num_envs = num_envs
-        self.dt = dt
-        self.actuation = actuation
-        self.dtype = dtype
+        self.dt = config.dt
+        self.actuation: str = config.actuation
+        self.dtype = torch.float64 if config.precision == 64 else torch.float32
         self.device = torch.device("cpu")
         self.rest_height = vehicle.base_height
         self.variations: dict[str, Tensor] = {}
-        self._substeps = substeps
-        self._model = _compile_on_plane(vehicle, dt / substeps, with_servos=actuation == "pd")
+        self._substeps = config.substeps
+        self._model = _compile_on_plane(
+            vehicle, config.dt / config.substeps, with_servos=config.actuation == "pd"
+        )
         self._models = [self._model] * num_envs
         self._cars = [mujoco.MjData(self._model) for _ in range(num_envs)]
         self._varied: list[tuple[_Variation, list[float]]] = []

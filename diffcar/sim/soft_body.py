@@ -1,5 +1,6 @@
 """An elastic body of MPM particles that falls, contracts and is pushed, in Genesis."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
     from genesis.engine.entities import MPMEntity
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
 
-__all__ = [
-    "GenesisSoftBody",
-    "SoftBodyStart",
-    "SoftBodyState",
-    "add_soft_body",
-    "grid_options",
-    "lay_muscles",
-]
+__all__ = ["GenesisSoftBody", "SoftBodyStart", "SoftBodyState"]
 
 
 @dataclass(frozen=True)
@@ -66,35 +60,29 @@ class SoftBodyState:
 
 
 class GenesisSoftBody(GenesisScene[SoftBodyState]):
-    """Parallel soft bodies on a plane, each with a tool that nothing can stop.
+    """Parallel soft bodies on a plane, each with a tool that nothing can stop; not yet reset.
 
     The tool moves as commanded and pushes; the body does not push back. Contact is resolved at the
     nodes of the grid, so the gradient is that of a node entering or leaving the tool almost
-    everywhere, and has a kink where one does.
-
-    Args:
-        scene: The built scene.
-        body: The body in it.
-        tool: The tool in it.
-        num_envs: Number of parallel environments.
-        num_muscles: Groups of fibres that can be actuated.
+    everywhere, and has a kink where one does. The tool's shape is right also without repairs.
     """
 
     def __init__(
         self,
-        scene: "Scene",
-        body: "MPMEntity",
-        tool: "ToolEntity",
-        *,
+        config: SoftBodyConfig,
         num_envs: int,
-        num_muscles: int = 0,
+        *,
+        differentiable: bool = False,
+        mpm_options: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__(scene, num_envs=num_envs)
-        self.body = body
-        self.tool = tool
-        self.num_muscles = num_muscles
-        self.num_particles = int(body.n_particles)
-        self.rest_tool_position = self.tensor(tool.init_pos)
+        mpm = {**_grid_options(config), **(mpm_options or {})}
+        with self._building(config, num_envs, differentiable, mpm=mpm) as scene:
+            self.body, self.tool = _add_body_and_tool(scene, config)
+        self.num_muscles = config.num_muscles if config.material == "muscle" else 0
+        if self.num_muscles:
+            _lay_muscles(self.body, self.num_muscles)
+        self.num_particles = int(self.body.n_particles)
+        self.rest_tool_position = self.tensor(self.tool.init_pos)
         self._start: SoftBodyStart | None = None
 
     def resting_start(self) -> SoftBodyStart:
@@ -188,7 +176,7 @@ _CLEARANCE = 0.01
 _TOOL_RESOLUTION = 32
 
 
-def grid_options(config: SoftBodyConfig) -> dict[str, object]:
+def _grid_options(config: SoftBodyConfig) -> dict[str, object]:
     """Return Genesis's MPM options of a grid that is just large enough."""
     half, cell = config.half_width, 1 / config.grid_density
     # The margin of three cells that Genesis keeps free at each side, and one or two to move in.
@@ -201,7 +189,7 @@ def grid_options(config: SoftBodyConfig) -> dict[str, object]:
     }
 
 
-def add_soft_body(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, ToolEntity]":
+def _add_body_and_tool(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, ToolEntity]":
     """Add a plane, a body just above it and a tool just to its left, to a scene not yet built."""
     import genesis as gs
 
@@ -226,7 +214,7 @@ def add_soft_body(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, T
     return body, tool
 
 
-def lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
+def _lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
     """Divide a body of a built scene into slabs across y, each a muscle with fibres along x."""
     across = torch.as_tensor(body.init_particles)[:, 1]
     share = (across - across.min()) / (across.max() - across.min())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diffcar.base.errors import ConfigError, SimulationError
-from diffcar.sim.build import build_scene, repair
+from diffcar.sim.build import Engine, build_scene, repair
 from diffcar.sim.config import ENGINES, ArmConfig, CarConfig, EngineConfig, SoftBodyConfig
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
@@ -20,6 +20,19 @@ def test_the_engine_is_chosen_by_name() -> None:
     with pytest.raises(ConfigError, match="no engine is called 'mujocco'") as caught:
         build_scene(num_envs=2, engine="mujocco")
     assert "did you mean 'mujoco'" in (caught.value.hint or "")
+
+
+def build_own(config: CarConfig, num_envs: int) -> SimpleNamespace:
+    return SimpleNamespace(dt=config.dt, num_envs=num_envs)
+
+
+OWN = Engine("own", {CarConfig: build_own})
+
+
+def test_an_engine_of_ones_own_is_named_by_where_it_is() -> None:
+    """It need not know options that nobody asks for."""
+    scene = build_scene(CarConfig(dt=0.05), num_envs=3, engine=f"{__name__}:OWN")
+    assert (scene.dt, scene.num_envs) == (0.05, 3)
 
 
 def test_the_precision_is_that_of_the_config() -> None:

@@ -5,7 +5,7 @@ see `tool_shape`.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffcar.base.registry import Registry
 from diffcar.sim.repairs.control_tape import repair_control_tape
@@ -19,37 +19,25 @@ if TYPE_CHECKING:
 __all__ = ["REPAIRS"]
 
 
-def _repair_controls(scene: "Scene") -> bool:
-    """Repair whatever rigid entity can be controlled."""
-    movable = [entity for entity in scene.sim.rigid_solver.entities if entity.n_dofs]
-    for entity in movable:
-        repair_control_tape(entity)
-    return bool(movable)
-
-
-def _repair_contacts(scene: "Scene") -> bool:
-    """Repair what rolls."""
-    return scene.sim.rigid_solver.is_active and repair_rolling_contact(scene)
-
-
-def _repair_tools(scene: "Scene") -> bool:
-    """Repair the tools."""
-    repaired = [repair_tool_inputs(tool) for tool in scene.sim.tool_solver.entities]
-    return any(repaired)
-
-
-def _repair_stress(scene: "Scene") -> bool:
-    """Repair the bodies of particles."""
-    return scene.sim.mpm_solver.is_active and repair_svd_adjoint(scene.sim.mpm_solver)
+def _repair(apply: Callable[..., bool | None], things: list[Any]) -> bool:
+    """Apply a repair to each thing; return whether it was of use to any."""
+    return any([apply(thing) is not False for thing in things])
 
 
 REPAIRS: Registry[Callable[["Scene"], bool]] = Registry(
     "repair",
     {
-        "control tape": _repair_controls,
-        "rolling contact": _repair_contacts,
-        "tool inputs": _repair_tools,
-        "corotated stress": _repair_stress,
+        "control tape": lambda scene: _repair(
+            repair_control_tape,
+            [entity for entity in scene.sim.rigid_solver.entities if entity.n_dofs],
+        ),
+        "rolling contact": lambda scene: _repair(
+            repair_rolling_contact, [scene] if scene.sim.rigid_solver.is_active else []
+        ),
+        "tool inputs": lambda scene: _repair(repair_tool_inputs, scene.sim.tool_solver.entities),
+        "corotated stress": lambda scene: _repair(
+            repair_svd_adjoint, [scene.sim.mpm_solver] if scene.sim.mpm_solver.is_active else []
+        ),
     },
 )
-"""By fault, what repairs it in a built scene and returns whether there was anything to repair."""
+"""By fault, what repairs it in a built differentiable scene, and returns whether it was of use."""
