@@ -24,7 +24,7 @@ from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
-from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.training.optimiser import Step
@@ -244,7 +244,7 @@ def test_settings_that_make_no_comparison_are_refused(case: str) -> None:
 
 def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     """Networks of one architecture are an ensemble, tuned ones share a controller of vectors."""
-    scene = build_mujoco_scene(CarConfig(), num_envs=2, dtype=torch.float64)
+    scene = build_scene(CarConfig(precision=64), num_envs=2, engine="mujoco")
     path = load_path(PathConfig(source="circle"))
     small, large = ControllerConfig(hidden_sizes=[4]), ControllerConfig(hidden_sizes=[6])
 

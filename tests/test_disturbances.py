@@ -10,7 +10,7 @@ from torch import Tensor
 from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, StartState
 from diffcar.sim.mujoco_car import MuJoCoCar
@@ -28,7 +28,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 @pytest.fixture
 def car() -> MuJoCoCar:
     """Four cars in MuJoCo."""
-    return build_mujoco_scene(CarConfig(), num_envs=4, dtype=torch.float64)
+    return build_scene(CarConfig(precision=64), num_envs=4, engine="mujoco")
 
 
 @dataclass
@@ -114,16 +114,18 @@ def test_seed_decides_in_every_precision_and_for_every_controller(rolling_start:
     """The same pushes whatever is driven, others with another seed; teams of cars meet the same."""
     config = DisturbanceConfig(push_force=3.0, push_interval=0.3)
 
-    def pushes(seed: int, dtype: torch.dtype, speed: float) -> Tensor:
-        recorder = Recorder(build_mujoco_scene(CarConfig(), num_envs=4, dtype=dtype))
+    def pushes(seed: int, precision: int, speed: float) -> Tensor:
+        recorder = Recorder(
+            build_scene(CarConfig(precision=precision), num_envs=4, engine="mujoco")
+        )
         scene = DisturbedScene(recorder, config, seeded(seed), cars_alike=2)
         scene.reset(rolling_start(speed=1.0, yaw=0.0))
         hold(scene, [0.0, speed], 50)
         return torch.stack(recorder.forces)[..., 1].sign().double()
 
-    first = pushes(0, torch.float64, 1.0)
-    assert torch.equal(first, pushes(0, torch.float32, 2.0))
-    assert not torch.equal(first, pushes(1, torch.float64, 1.0))
+    first = pushes(0, 64, 1.0)
+    assert torch.equal(first, pushes(0, 32, 2.0))
+    assert not torch.equal(first, pushes(1, 64, 1.0))
     assert torch.equal(first[:, :2], first[:, 2:])
     assert not torch.equal(first[:, 0], first[:, 1])
 
@@ -147,7 +149,7 @@ def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
     config = DisturbanceConfig(
         position_noise=0.01, yaw_noise=0.02, speed_noise=0.03, yaw_rate_noise=0.04
     )
-    car = build_mujoco_scene(CarConfig(), num_envs=300, dtype=torch.float64)
+    car = build_scene(CarConfig(precision=64), num_envs=300, engine="mujoco")
     car.reset(starts_on_path(figure_eight, torch.full((300,), 1.0, dtype=torch.float64)))
     state = car.read()
     errors = compute_error_state(figure_eight, state)

@@ -17,7 +17,7 @@ from diffcar.controllers.zero import Zero
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.config import CarConfig
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.config import DisturbanceConfig
@@ -31,7 +31,7 @@ PATH = load_path(PathConfig(source="double-lane-change"))
 @pytest.fixture(scope="module")
 def cars() -> MuJoCoCar:
     """Cars for three entrants."""
-    return build_mujoco_scene(CarConfig(), num_envs=3 * CARS_EACH, dtype=torch.float64)
+    return build_scene(CarConfig(precision=64), num_envs=3 * CARS_EACH, engine="mujoco")
 
 
 def entrants(cars: MuJoCoCar, *kinds: type) -> Entrants:

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffcar.base.log import logger
 from diffcar.gradients.hops import Hop
 from diffcar.sim.arm import ON_GROUND, GenesisArm
-from diffcar.sim.build import build_arm_scene
+from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.pictures import plot_reach
@@ -156,7 +156,7 @@ class _FrankaTest:
     ) -> GenesisArm:
         """Build a scene, which takes long."""
         logger.info(f"building the {kind} scene (a minute or two the first time)")
-        return build_arm_scene(
+        return build_scene(
             self.config,
             num_envs=num_envs,
             differentiable=differentiable,

@@ -8,7 +8,7 @@ import torch
 from diffcar.controllers.stanley import Stanley
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
-from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.config import CarConfig
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.drive import drive
@@ -33,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cars() -> MuJoCoCar:
     """Two cars for each of eight candidates."""
-    return build_mujoco_scene(CarConfig(), num_envs=16, dtype=torch.float64)
+    return build_scene(CarConfig(precision=64), num_envs=16, engine="mujoco")
 
 
 @pytest.fixture(scope="module")

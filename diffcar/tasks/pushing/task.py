@@ -17,7 +17,7 @@ from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_soft_body_scene
+from diffcar.sim.build import build_scene
 from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushingMLP, build_pushing_mlp
@@ -119,7 +119,7 @@ class PushingTask:
     def build(self) -> "PushingTask":
         """Build the scene and the untrained network."""
         logger.info("building the differentiable scene (a minute or two the first time)")
-        self.scene = build_soft_body_scene(
+        self.scene = build_scene(
             self.config, num_envs=self.num_envs, differentiable=True, **self._grid_bounds()
         )
         dtype, device = self.scene.dtype, self.scene.device

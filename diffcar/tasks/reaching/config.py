@@ -7,7 +7,7 @@ from pydantic import Field
 
 from diffcar.base.config import Count, Finite, Positive, Section
 from diffcar.losses import ReachingLoss
-from diffcar.sim.config import EngineConfig
+from diffcar.sim.config import ArmConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
 __all__ = [
@@ -73,7 +73,7 @@ class ReachTrainConfig(BackpropConfig):
     """Adam's step size at its highest."""
 
 
-class FrankaTestConfig(EngineConfig):
+class FrankaTestConfig(ArmConfig):
     """`diffcar franka-test`."""
 
     task: ClassVar[str] = "reaching"

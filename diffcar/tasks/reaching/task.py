@@ -12,7 +12,7 @@ from diffcar.base.log import logger
 from diffcar.gradients.hops import Hop
 from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.sim.arm import GenesisArm
-from diffcar.sim.build import build_arm_scene
+from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
 from diffcar.tasks.reaching.problem import trace_reach_hops
@@ -148,6 +148,6 @@ class ReachingTask:
     def _build(self, kind: str, num_envs: int, *, differentiable: bool = False) -> GenesisArm:
         """Build a scene, which takes long."""
         logger.info(f"building the {kind} scene (a minute or two the first time)")
-        return build_arm_scene(
+        return build_scene(
             self.config, num_envs=num_envs, differentiable=differentiable, with_ground=False
         )
