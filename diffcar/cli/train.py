@@ -1,0 +1,186 @@
+"""The commands that train, as the terminal sees them."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diffcar.base.registry import check_controller
+from diffcar.cli import options
+from diffcar.cli.console import EXIT_INTERRUPTED, note
+from diffcar.cli.options import Entity, Given, with_options
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.config import TrainE2EConfig
+from diffcar.training.ppo.config import TrainPPOConfig
+
+__all__ = ["train_bc", "train_e2e", "train_ppo"]
+
+_CAR = (options.PATH, options.SERVOS, options.RUN)
+_REST = (options.FILES, options.ENGINE, options.JSON, options.MESSAGES)
+
+
+@with_options(*_CAR, "certify", *_REST)
+def train_e2e(
+    entity: Annotated[
+        Entity, typer.Option(help="A car, or a tool that pushes a soft body along the path.")
+    ] = "rigid",
+    certify: Annotated[
+        bool, typer.Option(help="Check the gradients against finite differences first.")
+    ] = True,
+    *,
+    given: Given,
+) -> None:
+    """Train an MLP by the gradient of a path loss through the physics.
+
+    Without arguments: on a random road, about a minute, with the result in a folder below runs/.
+    With --entity mpm: through an elastic body that a tool pushes, about four minutes.
+    """
+    if entity == "rigid":
+        _train("e2e", given, TrainE2EConfig, certify=certify)
+        return
+    if given.has("actuation"):
+        raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
+    _train("push", given, TrainPushConfig, certify=certify)
+
+
+@with_options(*_CAR, *_REST)
+def train_bc(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="CSV of demonstrations; may be repeated."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=THEIRS[*FACTOR]",
+            help="What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
+        ),
+    ] = None,
+    skip_incomplete: Annotated[
+        bool | None,
+        typer.Option("--skip-incomplete", help="Leave out rows that lack a number."),
+    ] = None,
+    expert: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|CHECKPOINT|NAME",
+            help="Who is recorded if there is no --data. (default: pure-pursuit)",
+        ),
+    ] = None,
+    dagger_rounds: Annotated[
+        int | None, typer.Option(help="Rounds in which the network drives and the expert corrects.")
+    ] = None,
+    *,
+    given: Given,
+) -> None:
+    """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
+
+    Without arguments: records pure pursuit on a random road and clones it.
+    """
+    own = {
+        "data": [str(file) for file in data] if data else None,
+        "columns": dict(map(_split, column)) if column else None,
+        "skip_incomplete": skip_incomplete,
+        "expert": expert,
+        "train.dagger_rounds": dagger_rounds,
+    }
+    _train("bc", given, TrainBCConfig, own)
+
+
+@with_options(*_CAR, *_REST)
+def train_ppo(given: Given) -> None:
+    """Train the same MLP by proximal policy optimisation, for comparison with train-e2e.
+
+    The reward is minus the loss of train-e2e. Needs rsl-rl-lib: pip install 'rsl-rl-lib>=5,<6'.
+    """
+    _train("ppo", given, TrainPPOConfig)
+
+
+def _split(given: str) -> tuple[str, str]:
+    """Split an argument of `--column`."""
+    name, separator, theirs = given.partition("=")
+    if not (separator and name.strip() and theirs.strip()):
+        raise typer.BadParameter(
+            f"--column {given!r} is not of the form NAME=THEIRS or NAME=THEIRS*FACTOR"
+        )
+    return name.strip(), theirs.strip()
+
+
+_RUN_BY = {
+    "e2e": "diffcar.training.run_e2e",
+    "push": "diffcar.training.run_push",
+    "bc": "diffcar.training.bc.experts",
+    "ppo": "diffcar.training.ppo.run",
+}
+
+
+def _train(
+    method: str,
+    given: Given,
+    schema: type[TrainE2EConfig]
+    | type[TrainPushConfig]
+    | type[TrainBCConfig]
+    | type[TrainPPOConfig],
+    own: Mapping[str, object] | None = None,
+    **choices: bool,
+) -> None:
+    """Resolve the settings, train, show what came of it, and say how a stopped run goes on.
+
+    Args:
+        method: What is trained by, as checkpoints name it.
+        given: Options that all methods share.
+        schema: The method's settings.
+        own: What its own options set, by dotted key.
+        choices: Its own options that are no settings.
+    """
+    if given.resume is not None and given.out is not None:
+        raise typer.BadParameter("--resume goes on in its own folder; drop --out")
+    config = given.config(schema, own, base=_stored_config(given.resume, method))
+    data: Sequence[str] = ()
+    if isinstance(config, TrainBCConfig):
+        data = config.data
+        if not data or config.train.dagger_rounds:
+            check_controller(config.expert)
+    given.check_files(config, inputs=data)
+    from diffcar.cli.progress import TrainingDisplay
+    from diffcar.training.run import as_json
+    from diffcar.training.tables import pushing_report, training_report
+
+    with TrainingDisplay(config.train.num_updates) as display:
+        result = importlib.import_module(_RUN_BY[method]).run(
+            config,
+            out=given.out,
+            resume=given.resume,
+            stop_after=given.stop_after,
+            on_update=display.show,
+            **choices,
+        )
+    report = pushing_report if method == "push" else training_report
+    given.report(report(result), as_json(result))
+    if num_skipped := getattr(result, "num_skipped_rows", 0):
+        note(f"incomplete rows that were left out: {num_skipped}")
+    if result.is_interrupted:
+        command = "train-e2e --entity mpm" if method == "push" else f"train-{method}"
+        note(
+            f"stopped after update {result.num_updates} of {config.train.num_updates}; "
+            f"go on with: diffcar {command} --resume {result.run_folder}"
+        )
+        raise typer.Exit(0 if given.stop_after is not None else EXIT_INTERRUPTED)
+
+
+def _stored_config(resume: Path | None, method: str) -> dict[str, Any] | None:
+    """Return the settings of the run that is resumed, if one is; it must be of this method."""
+    if resume is None:
+        return None
+    from diffcar.training.run_folder import RunFolder
+
+    run = RunFolder.open(resume)
+    # Only a run that exists is worth importing torch for.
+    from diffcar.controllers.checkpoint import config_values, load_checkpoint, require_method
+
+    checkpoint = load_checkpoint(run.checkpoints / "last.pt")
+    require_method(checkpoint, method)
+    return config_values(checkpoint)
