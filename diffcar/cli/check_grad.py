@@ -1,13 +1,15 @@
 """`diffcar check-grad`, as the terminal sees it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Entity, Given, with_options
+
+if TYPE_CHECKING:
+    from diffcar.checks.config import CheckGradConfig
 
 __all__ = ["check_grad"]
 
@@ -50,6 +52,8 @@ def check_grad(
     Without arguments: the shipped car over 1 to 500 steps, in about a minute. Exits with 1 if the
     gradient that training uses is not certified.
     """
+    from diffcar.checks.config import CheckGradConfig
+
     own = {
         "entity": entity,
         "model": model,
@@ -69,7 +73,7 @@ def check_grad(
 _Joints = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _check_car(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
+def _check_car(config: "CheckGradConfig", joints: _Joints, given: Given) -> bool:
     """Check the car and show what was found; returns whether it is certified."""
     from diffcar.checks import car as command
     from diffcar.checks.car_result import as_json
@@ -82,7 +86,7 @@ def _check_car(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
     return result.certified
 
 
-def _check_soft_body(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
+def _check_soft_body(config: "CheckGradConfig", joints: _Joints, given: Given) -> bool:
     """Check an elastic body, which has no joints, likewise."""
     from diffcar.checks import soft_body as command
     from diffcar.checks.tables import soft_body_report

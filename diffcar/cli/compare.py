@@ -3,11 +3,10 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffcar.base.config import read_yaml
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import resource_path
 from diffcar.base.registry import check_path_source
@@ -15,7 +14,9 @@ from diffcar.base.table import Line
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Given, with_options
-from diffcar.compare.config import METHODS, CompareConfig
+
+if TYPE_CHECKING:
+    from diffcar.compare.config import CompareConfig
 
 __all__ = ["compare"]
 
@@ -50,6 +51,8 @@ def compare(
     pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about half an
     hour; --quick takes five minutes.
     """
+    from diffcar.compare.config import CompareConfig
+
     if resume is not None and (out is not None or quick):
         raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
     config = given.config(CompareConfig, base=_base(quick, resume, suite))
@@ -79,6 +82,8 @@ def compare(
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
     """Return what the settings begin with: the quick ones, or those of an earlier session."""
+    from diffcar.base.config import read_yaml
+
     base: dict[str, object] = {}
     if quick:
         base = read_yaml(resource_path("configs/compare_quick.yaml"))
@@ -91,6 +96,8 @@ def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, obj
 
 def _stored(folder: Path) -> dict[str, object]:
     """Return the settings of an earlier comparison."""
+    from diffcar.base.config import read_yaml
+
     file = folder / "compare.yaml"
     if not file.is_file():
         raise CheckpointError(
@@ -100,8 +107,10 @@ def _stored(folder: Path) -> dict[str, object]:
     return read_yaml(file)
 
 
-def _split(given: str, config: CompareConfig) -> tuple[str, Path]:
+def _split(given: str, config: "CompareConfig") -> tuple[str, Path]:
     """Split an argument of `--load`."""
+    from diffcar.compare.config import METHODS
+
     method, separator, run = given.partition("=")
     if not separator or method not in METHODS or method in ("stanley", "pure-pursuit"):
         raise typer.BadParameter(

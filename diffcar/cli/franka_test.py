@@ -8,7 +8,6 @@ import typer
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Given, require_suffix, with_options
-from diffcar.tasks.reaching.config import FrankaTestConfig
 
 __all__ = ["franka_test"]
 
@@ -29,6 +28,8 @@ def franka_test(
 
     Takes about a minute. Exits with 1 if a gradient is wrong or the hand stays too far away.
     """
+    from diffcar.tasks.reaching.config import FrankaTestConfig
+
     require_suffix(plot_file, ".png")
     require_suffix(video_file, ".mp4")
     config = given.config(FrankaTestConfig)

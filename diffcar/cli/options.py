@@ -4,16 +4,18 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
-from diffcar.base.config import Section, load_config
 from diffcar.base.files import check_outputs
 from diffcar.base.registry import BUILTIN_PATH_NAMES, check_path_source
 from diffcar.base.table import Shown
 from diffcar.cli.console import JsonSink, errors, note
 from diffcar.cli.show import show
+
+if TYPE_CHECKING:
+    from diffcar.base.config import Section
 
 __all__ = [
     "BACKEND",
@@ -33,7 +35,7 @@ __all__ = [
     "with_options",
 ]
 
-ConfigT = TypeVar("ConfigT", bound=Section)
+ConfigT = TypeVar("ConfigT", bound="Section")
 Options = dict[str, Any]
 """A group of options: types with their help, by the name of a parameter."""
 Entity = Literal["rigid", "mpm"]
@@ -195,6 +197,8 @@ class Given:
             own: What the command's own options set, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
+        from diffcar.base.config import load_config
+
         flags = {key: self._values.get(name) for name, key in _KEYS.items()}
         bits = flags["precision"]
         flags |= {"precision": bits and int(bits), "verbose": flags["verbose"] or None}
@@ -211,7 +215,7 @@ class Given:
 
     def check_files(
         self,
-        config: Section,
+        config: "Section",
         *,
         outputs: Iterable[Path | None] = (),
         inputs: Iterable[Path | str | None] = (),
@@ -255,7 +259,7 @@ class Given:
         self._sink.write(content)
 
 
-def _paths(config: Section) -> list[str]:
+def _paths(config: "Section") -> list[str]:
     """Return the names of all paths in the settings."""
     path, evaluation = getattr(config, "path", None), getattr(config, "evaluation", None)
     return [*([path.source] if path else []), *(evaluation.unseen_paths if evaluation else [])]

@@ -9,7 +9,6 @@ from diffcar.base.errors import OutputError
 from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.options import Given, with_options
-from diffcar.demonstrations.config import RecordConfig
 
 __all__ = ["record"]
 
@@ -48,6 +47,8 @@ def record(
 
     Without arguments: pure pursuit on a random road, most cars disturbed, to demonstrations.csv.
     """
+    from diffcar.demonstrations.config import RecordConfig
+
     own = {
         "expert": expert,
         "demonstrations.num_episodes": episodes,

@@ -8,7 +8,6 @@ import typer
 from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.options import Given, require_suffix, with_options
-from diffcar.tasks.tracking.config import SimulateConfig
 
 __all__ = ["simulate"]
 
@@ -56,6 +55,8 @@ def simulate(
 
     Without arguments: the newest run's controller, or pure pursuit, on the figure-eight.
     """
+    from diffcar.tasks.tracking.config import SimulateConfig
+
     require_suffix(plot_file, ".png")
     require_suffix(video_file, ".mp4")
     config = given.config(

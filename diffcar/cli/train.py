@@ -1,9 +1,9 @@
 """The commands that train, as the terminal sees them."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +11,10 @@ from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Entity, Given, with_options
-from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.config import TrainE2EConfig
-from diffcar.training.ppo.config import TrainPPOConfig
+
+if TYPE_CHECKING:
+    from diffcar.tasks.pushing.config import TrainPushConfig
+    from diffcar.training.config import TrainingConfig
 
 __all__ = ["train_bc", "train_e2e", "train_ppo"]
 
@@ -39,11 +39,17 @@ def train_e2e(
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     if entity == "rigid":
-        _train("e2e", given, TrainE2EConfig, certify=certify)
+        from diffcar.training.config import TrainE2EConfig
+
+        config = given.config(TrainE2EConfig, base=_stored_config(given, "e2e"))
+        _train("e2e", given, config, certify=certify)
         return
+    from diffcar.tasks.pushing.config import TrainPushConfig
+
     if given.has("actuation"):
         raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
-    _train("push", given, TrainPushConfig, certify=certify)
+    pushing = given.config(TrainPushConfig, base=_stored_config(given, "push"))
+    _train("push", given, pushing, certify=certify)
 
 
 @with_options(*_CAR, *_REST)
@@ -80,6 +86,8 @@ def train_bc(
 
     Without arguments: records pure pursuit on a random road and clones it.
     """
+    from diffcar.training.bc.config import TrainBCConfig
+
     own = {
         "data": [str(file) for file in data] if data else None,
         "columns": dict(map(_split, column)) if column else None,
@@ -87,7 +95,10 @@ def train_bc(
         "expert": expert,
         "train.dagger_rounds": dagger_rounds,
     }
-    _train("bc", given, TrainBCConfig, own)
+    config = given.config(TrainBCConfig, own, base=_stored_config(given, "bc"))
+    if not config.data or config.train.dagger_rounds:
+        check_controller(config.expert)
+    _train("bc", given, config, inputs=config.data)
 
 
 @with_options(*_CAR, *_REST)
@@ -96,7 +107,9 @@ def train_ppo(given: Given) -> None:
 
     The reward is minus the loss of train-e2e. Needs rsl-rl-lib: pip install 'rsl-rl-lib>=5,<6'.
     """
-    _train("ppo", given, TrainPPOConfig)
+    from diffcar.training.ppo.config import TrainPPOConfig
+
+    _train("ppo", given, given.config(TrainPPOConfig, base=_stored_config(given, "ppo")))
 
 
 def _split(given: str) -> tuple[str, str]:
@@ -120,31 +133,21 @@ _RUN_BY = {
 def _train(
     method: str,
     given: Given,
-    schema: type[TrainE2EConfig]
-    | type[TrainPushConfig]
-    | type[TrainBCConfig]
-    | type[TrainPPOConfig],
-    own: Mapping[str, object] | None = None,
+    config: "TrainingConfig | TrainPushConfig",
+    *,
+    inputs: Sequence[str] = (),
     **choices: bool,
 ) -> None:
-    """Resolve the settings, train, show what came of it, and say how a stopped run goes on.
+    """Train, show what came of it, and say how a stopped run goes on.
 
     Args:
         method: What is trained by, as checkpoints name it.
         given: Options that all methods share.
-        schema: The method's settings.
-        own: What its own options set, by dotted key.
-        choices: Its own options that are no settings.
+        config: The resolved configuration.
+        inputs: Files that are read besides.
+        choices: Options of the method that are no settings.
     """
-    if given.resume is not None and given.out is not None:
-        raise typer.BadParameter("--resume goes on in its own folder; drop --out")
-    config = given.config(schema, own, base=_stored_config(given.resume, method))
-    data: Sequence[str] = ()
-    if isinstance(config, TrainBCConfig):
-        data = config.data
-        if not data or config.train.dagger_rounds:
-            check_controller(config.expert)
-    given.check_files(config, inputs=data)
+    given.check_files(config, inputs=inputs)
     from diffcar.cli.progress import TrainingDisplay
     from diffcar.training.run import as_json
     from diffcar.training.tables import pushing_report, training_report
@@ -171,13 +174,15 @@ def _train(
         raise typer.Exit(0 if given.stop_after is not None else EXIT_INTERRUPTED)
 
 
-def _stored_config(resume: Path | None, method: str) -> dict[str, Any] | None:
+def _stored_config(given: Given, method: str) -> dict[str, Any] | None:
     """Return the settings of the run that is resumed, if one is; it must be of this method."""
-    if resume is None:
+    if given.resume is None:
         return None
+    if given.out is not None:
+        raise typer.BadParameter("--resume goes on in its own folder; drop --out")
     from diffcar.training.run_folder import RunFolder
 
-    run = RunFolder.open(resume)
+    run = RunFolder.open(given.resume)
     # Only a run that exists is worth importing torch for.
     from diffcar.controllers.checkpoint import config_values, load_checkpoint, require_method
 
