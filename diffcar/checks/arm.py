@@ -10,7 +10,6 @@ from torch import Tensor
 
 from diffcar.base.log import logger
 from diffcar.gradients.hops import Hop
-from diffcar.losses import reach_loss_terms
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_arm_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig
@@ -200,7 +199,7 @@ class _FrankaTest:
         self.result.train_seconds = time.perf_counter() - began
 
         def loss_of(trajectory: ReachTrajectory) -> Tensor:
-            return torch.stack(list(reach_loss_terms(trajectory, self.config.loss).values())).sum()
+            return self.config.loss.costs(trajectory).total
 
         target = draw_targets(controller.target_box, arm.num_envs, seed=self.config.seed)
         self.result.hops = trace_reach_hops(arm, controller, target, loss_of=loss_of)

@@ -72,7 +72,7 @@ def car_capabilities(config: CarConfig) -> Iterator[Capability]:
 def _contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
     """Differentiate through each regime of contact."""
     controller = build_tracking_mlp(
-        ControllerConfig(), path, car.vehicle, dtype=car.dtype, device=car.device
+        ControllerConfig(), car.vehicle, dtype=car.dtype, device=car.device
     )
     certifier = Certifier(
         car,
@@ -91,7 +91,7 @@ def _contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
             figure=summarise(row.checks).worst_relative_error,
             detail=f"by the actions, {_CONTACT_STEPS} steps",
         )
-    car.friction_ratio = None
+    car.variations = {}
 
 
 def _costs(car: GenesisCar, path: ReferencePath, mode: str) -> Iterator[Capability]:

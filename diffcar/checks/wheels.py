@@ -87,7 +87,7 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
     tolerance = config.certificate.tolerance or TOLERANCES[scene.dtype]
     path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
     controller = build_tracking_mlp(
-        config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
+        config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
     certifier = Certifier(
         scene,

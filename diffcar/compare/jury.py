@@ -41,7 +41,6 @@ class Jury:
         workshop: Workshop,
     ) -> None:
         self._config = config
-        self._paths = paths
         num_envs = CARS_EACH * _DRIVERS_AT_ONCE
         logger.info(f"building the scenes of the suite, {num_envs} cars each")
         genesis = build_scene(
@@ -56,8 +55,7 @@ class Jury:
             self._scenes["mujoco"] = build_mujoco_scene(
                 config, num_envs=num_envs, vehicle=workshop.vehicle, dtype=genesis.dtype
             )
-        for path in paths:
-            path.to(genesis.dtype, genesis.device)
+        self._paths = [path.to(genesis.dtype, genesis.device) for path in paths]
 
     def judge(self, learners: Sequence[Learner], comparison: Comparison) -> None:
         """Write everybody's final scores, and the drives of the first seed, into a comparison."""

@@ -102,7 +102,6 @@ def _session(workshop: Workshop, home: Path, method: str, seed: int) -> Training
     judged = workshop.judged_cars()
     controller = build_tracking_mlp(
         config.controller,
-        course.path,
         course.vehicle,
         dtype=judged.dtype,
         device=judged.device,
@@ -112,7 +111,7 @@ def _session(workshop: Workshop, home: Path, method: str, seed: int) -> Training
     # An earlier session may have been ended between making the folder and its first checkpoint.
     folder = RunFolder.make(home) if is_new else RunFolder.open(home)
     trainer, seconds = _trainer(workshop, folder, method, seed, course, controller)
-    session = TrainingSession(folder, trainer, judged, on_update=workshop.on_update)
+    session = TrainingSession(folder, trainer, judged, course.path, on_update=workshop.on_update)
     session.train_seconds = seconds
     if is_new:
         folder.write_config(trainer.config)

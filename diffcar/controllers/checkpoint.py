@@ -9,6 +9,7 @@ from typing import Any
 
 import pydantic
 import torch
+from pydantic import BaseModel
 
 from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
@@ -16,12 +17,8 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.path.reference import ReferencePath
+from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.config import TrainE2EConfig, TrainingConfig
-from diffcar.training.ppo.config import TrainPPOConfig
 
 __all__ = [
     "RUNS",
@@ -46,17 +43,14 @@ _KEYS = (
     "train_seconds",
     "num_env_steps",
 )
-_METHODS: dict[str, type[TrainingConfig] | type[TrainPushConfig]] = {
-    "e2e": TrainE2EConfig,
-    "bc": TrainBCConfig,
-    "ppo": TrainPPOConfig,
-    "push": TrainPushConfig,
-}
+# No engine setting that did not exist from the first is needed to drive.
+_PHYSICS = ("dt", "substeps", "actuation", "model")
 _COMMANDS = {"push": "train-e2e --entity mpm"}
 
 
 def checkpoint_content(
-    config: TrainingConfig | TrainPushConfig,
+    method: str,
+    config: BaseModel,
     trainer_state: Mapping[str, Any],
     *,
     best_score: float = math.inf,
@@ -66,6 +60,7 @@ def checkpoint_content(
     """Return the content of a checkpoint: tensors, numbers and text only.
 
     Args:
+        method: What trains: `e2e`, `bc`, `ppo` or `push`.
         config: The resolved configuration of the run.
         trainer_state: The trainer's `state_dict`, the network's among it.
         best_score: Smallest score of an evaluation so far.
@@ -75,7 +70,7 @@ def checkpoint_content(
     trainer = dict(trainer_state)
     return {
         "format": _FORMAT,
-        "method": next(name for name, kind in _METHODS.items() if type(config) is kind),
+        "method": method,
         "config": dump_config(config),
         "network": trainer.pop("network"),
         "trainer": trainer,
@@ -145,8 +140,10 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(content["config"])
-        _METHODS[content["method"]].model_validate(values)
-    except (KeyError, TypeError, yaml.YAMLError, AttributeError, pydantic.ValidationError) as error:
+        if content["method"] != "push":
+            ControllerConfig.model_validate(values["controller"])
+            CarConfig.model_validate({name: values[name] for name in _PHYSICS})
+    except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
         raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
     return values
 
@@ -187,7 +184,6 @@ def require_car(content: Mapping[str, Any]) -> None:
 
 def restore_tracking_mlp(
     content: Mapping[str, Any],
-    path: ReferencePath,
     vehicle: Vehicle,
     *,
     dtype: torch.dtype,
@@ -198,7 +194,6 @@ def restore_tracking_mlp(
 
     Args:
         content: A loaded checkpoint.
-        path: What it observes.
         vehicle: Limits of its commands.
         dtype: Precision of the weights.
         device: Where they lie.
@@ -209,7 +204,7 @@ def restore_tracking_mlp(
     """
     config = ControllerConfig.model_validate(config_values(content)["controller"])
     network = restore_network(content, config).to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
+    return TrackingMLP(network, PathObserver(config), vehicle, name=name)
 
 
 def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLPController:

@@ -17,7 +17,6 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.zero import Zero
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 
@@ -70,17 +69,15 @@ class ControllerChoice:
             if (value := getattr(config, key)) != trained[key]
         ]
 
-    def build(self, path: ReferencePath, scene: CarScene) -> Controller:
+    def build(self, scene: CarScene) -> Controller:
         """Return the controller of the cars of a scene.
 
         Args:
-            path: What it follows.
             scene: Whose cars it drives.
         """
         if self.checkpoint is not None:
             return restore_tracking_mlp(
                 self.checkpoint,
-                path,
                 scene.vehicle,
                 dtype=scene.dtype,
                 device=scene.device,
@@ -89,7 +86,7 @@ class ControllerChoice:
         if self.spec == "zero":
             return Zero()
         kind = PurePursuit if self.spec == "pure-pursuit" else Stanley
-        return kind(path, scene.vehicle, **self.parameters)
+        return kind(scene.vehicle, **self.parameters)
 
 
 def choose_controller(spec: str) -> ControllerChoice:

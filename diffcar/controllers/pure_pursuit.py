@@ -5,7 +5,6 @@ from torch import Tensor
 
 from diffcar.base.geometry import rotate_into_body
 from diffcar.controllers.errors import ErrorState
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -18,7 +17,6 @@ class PurePursuit:
     The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
 
     Args:
-        path: The reference.
         vehicle: The car.
         lookahead_time: Growth of the lookahead distance with speed [s].
         min_lookahead: Lookahead distance at rest [m].
@@ -34,14 +32,12 @@ class PurePursuit:
 
     def __init__(
         self,
-        path: ReferencePath,
         vehicle: Vehicle,
         *,
         lookahead_time: float = 0.12,
         min_lookahead: float = 0.0,
         speed_lead: float = 0.12,
     ) -> None:
-        self.path = path
         self.vehicle = vehicle
         self.lookahead_time = lookahead_time
         self.min_lookahead = min_lookahead
@@ -54,10 +50,10 @@ class PurePursuit:
         rear_axle = state.position + vehicle.rear_axle_x * forward
         rear_arc_length = errors.arc_length + vehicle.rear_axle_x
         lookahead = self.min_lookahead + self.lookahead_time * state.speed.clamp_min(0.0)
-        target = self.path.sample(rear_arc_length + lookahead).position - rear_axle
+        target = errors.path.sample(rear_arc_length + lookahead).position - rear_axle
         _, left = rotate_into_body(target, state.yaw)
         distance_squared = (target**2).sum(-1).clamp_min(1e-6)
         steering = torch.atan(2 * vehicle.wheelbase * left / distance_squared)
         ahead = errors.arc_length + self.speed_lead * state.speed.clamp_min(0.0)
-        speed = self.path.sample(ahead).speed
+        speed = errors.path.sample(ahead).speed
         return torch.stack([steering.clamp(-vehicle.max_steering, vehicle.max_steering), speed], -1)

@@ -11,7 +11,7 @@ from diffcar.sim.arm import ARM_MODEL, GenesisArm
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig, EngineConfig, SoftBodyConfig
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.sim.repairs.control_tape import repair_control_tape
@@ -50,8 +50,8 @@ def build_scene(
         with_camera: Whether the scene can be filmed.
         with_repairs: Whether a differentiable scene is repaired and proves its gradient; without,
             it differentiates as Genesis comes, until `apply_repairs`.
-        with_varied_mass: Whether `mass_ratio` may differ between the cars, for which Genesis
-            compiles other kernels.
+        with_varied_mass: Whether the variation `mass_ratio` may differ between the cars, for which
+            Genesis compiles other kernels.
 
     Returns:
         The scene, at rest.
@@ -237,7 +237,7 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
     """
     generator = torch.Generator().manual_seed(0)
     ones = torch.ones(car.num_envs, dtype=car.dtype, device=car.device)
-    start = StartState(torch.stack([0 * ones, 0 * ones], -1), 0 * ones, 1.5 * ones, 0 * ones)
+    start = Placement(torch.stack([0 * ones, 0 * ones], -1), 0 * ones, 1.5 * ones, 0 * ones)
     weights = torch.randn(car.entity.n_dofs, generator=generator).to(ones)
     direction = torch.randn(2, generator=generator).to(ones)
     action = torch.tensor([0.1, 1.6]).to(ones)

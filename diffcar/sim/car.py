@@ -9,7 +9,7 @@ from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.backend import reset_scene, translated_errors
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.video import ChaseCamera
 
@@ -62,16 +62,14 @@ class GenesisCar:
         self._state: CarState | None = None
         self._is_taped = True
         self.last_command: dict[str, Tensor] = {}
-        self.friction_ratio: Tensor | None = None
-        """Factor on the friction of each environment's road and wheels, shape (B,)."""
-        self.mass_ratio: Tensor | None = None
-        """Factor on the mass and inertia of each environment's links, shape (B,)."""
+        self.variations: dict[str, Tensor] = {}
         self._mass_ratio = torch.ones(num_envs, dtype=self.dtype, device=self.device)
         self._set_servo_gains()
 
-    def reset(self, start: StartState) -> None:
-        """Place the cars on the road with their wheels rolling; begins a new graph."""
-        self._place(*self.rolling(start))
+    def reset(self, start: Placement | CarState) -> None:
+        """Place the cars with their wheels rolling, or go on from a state; begins a new graph."""
+        state = self.state_of(start) if isinstance(start, Placement) else start
+        self._place(state.qpos.detach(), state.dofs_velocity.detach())
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
         """Place the cars anywhere, differentiably; begins a new graph.
@@ -97,22 +95,18 @@ class GenesisCar:
         # depend on them; but what it would say is known.
         self._state = self.describe(qpos, velocity)
 
-    def restart(self, cars: Tensor, start: StartState) -> None:
+    def restart(self, cars: Tensor, start: Placement) -> None:
         """Place some of the cars of a plain scene afresh, as `reset` places all.
 
         Args:
             cars: Their indices, shape (K,).
             start: Where they begin, each field with K entries.
         """
-        qpos, velocity = self.rolling(start)
+        state = self.state_of(start)
         with torch.no_grad():
-            self.entity.set_qpos(qpos, envs_idx=cars, zero_velocity=False)
-            self.entity.set_dofs_velocity(velocity, envs_idx=cars)
+            self.entity.set_qpos(state.qpos, envs_idx=cars, zero_velocity=False)
+            self.entity.set_dofs_velocity(state.dofs_velocity, envs_idx=cars)
         self._state = None
-
-    def resume(self, state: CarState) -> None:
-        """Continue from the values of a state read earlier; begins a new graph."""
-        self._place(state.qpos.detach(), state.dofs_velocity.detach())
 
     def read(self) -> CarState:
         """Return the present state; repeated reads between steps cost nothing."""
@@ -139,7 +133,7 @@ class GenesisCar:
                 self.entity.control_dofs_force(torques, self._servo_dofs)
             self.last_command = {"command: joint torques": torques}
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step.
 
         Raises:
@@ -180,20 +174,13 @@ class GenesisCar:
         """Let the cars sink into the compliant contact and take their rest height from there."""
         zeros = torch.zeros(self.num_envs, dtype=self.dtype, device=self.device)
         with torch.no_grad():
-            self.reset(StartState(torch.stack([zeros, zeros], -1), zeros, zeros, zeros))
+            self.reset(Placement(torch.stack([zeros, zeros], -1), zeros, zeros, zeros))
             for _ in range(num_steps):
                 self.step()
             self.rest_height = float(self.read().qpos[0, 2])
 
-    def rolling(self, start: StartState) -> tuple[Tensor, Tensor]:
-        """Return the generalised positions and velocities with which `reset` places cars.
-
-        Args:
-            start: Where they begin, each field with K entries.
-
-        Returns:
-            As the engine orders them, shapes (K, 13) and (K, 12).
-        """
+    def state_of(self, start: Placement) -> CarState:
+        """Return the state that cars have once they are placed so."""
         num_cars = len(start.speed)
         qpos = torch.zeros(num_cars, self.entity.n_qs, dtype=self.dtype, device=self.device)
         qpos[:, :2] = start.position
@@ -204,7 +191,7 @@ class GenesisCar:
         velocity[:, 1] = start.speed * torch.sin(start.yaw)
         velocity[:, 5] = start.yaw_rate
         velocity[:, self.wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
-        return qpos, velocity
+        return self.describe(qpos, velocity)
 
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state and forget what was controlled before."""
@@ -213,9 +200,9 @@ class GenesisCar:
             self._scale_masses()
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
-            if self.friction_ratio is not None:
+            if (friction := self.variations.get("friction_ratio")) is not None:
                 solver = self.scene.sim.rigid_solver
-                ratio = self.friction_ratio[:, None].expand(self.num_envs, solver.n_geoms)
+                ratio = friction[:, None].expand(self.num_envs, solver.n_geoms)
                 solver.set_geoms_friction_ratio(ratio.contiguous())
         self._is_taped = True
         self._state = None
@@ -223,8 +210,8 @@ class GenesisCar:
     def _scale_masses(self) -> None:
         """Give the cars the masses asked for, which a reset of the scene does not undo."""
         ratio = torch.ones_like(self._mass_ratio)
-        if self.mass_ratio is not None:
-            ratio = self.mass_ratio.to(ratio)
+        if (varied := self.variations.get("mass_ratio")) is not None:
+            ratio = varied.to(ratio)
         if torch.equal(ratio, self._mass_ratio):
             return
         if self.scene.sim.rigid_solver.is_links_info_batched:

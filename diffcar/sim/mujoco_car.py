@@ -10,7 +10,7 @@ from torch import Tensor
 from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.actuation import joint_targets, servo_torques
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -57,10 +57,7 @@ class MuJoCoCar:
         self.dtype = dtype
         self.device = torch.device("cpu")
         self.rest_height = vehicle.base_height
-        self.friction_ratio: Tensor | None = None
-        """Factor on the friction of each car's road and wheels, shape (B,)."""
-        self.mass_ratio: Tensor | None = None
-        """Factor on the mass and inertia of each car's bodies, shape (B,)."""
+        self.variations: dict[str, Tensor] = {}
         self._substeps = substeps
         self._model = _compile_on_plane(vehicle, dt / substeps, with_servos=actuation == "pd")
         self._models = [self._model] * num_envs
@@ -78,22 +75,38 @@ class MuJoCoCar:
         self._is_pushed = False
         self._settle()
 
-    def reset(self, start: StartState) -> None:
-        """Place the cars on the road with their wheels rolling."""
-        qpos = torch.zeros(self.num_envs, self._model.nq, dtype=torch.float64)
+    def reset(self, start: Placement | CarState) -> None:
+        """Place the cars on the road with their wheels rolling, or go on from a state."""
+        if isinstance(start, Placement):
+            self._place(*self._rolling(start))
+        else:
+            self._place(start.qpos, start.dofs_velocity)
+
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        """Place some of the cars afresh, as `reset` places all."""
+        rows = zip(*(part.numpy() for part in self._rolling(placement)), strict=True)
+        for index, (position, rate) in zip(cars.tolist(), rows, strict=True):
+            self._place_one(index, position, rate)
+        self._state = None
+
+    def state_of(self, placement: Placement) -> CarState:
+        """Return the state that cars have once they are placed so."""
+        qpos, velocity = self._rolling(placement)
+        return self._describe(qpos.to(self.dtype), velocity.to(self.dtype))
+
+    def _rolling(self, start: Placement) -> tuple[Tensor, Tensor]:
+        """Return generalised positions and velocities of cars whose wheels roll, in float64."""
+        num_cars = len(start.speed)
+        qpos = torch.zeros(num_cars, self._model.nq, dtype=torch.float64)
         qpos[:, :2] = start.position
         qpos[:, 2] = self.rest_height
         qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
-        velocity = torch.zeros(self.num_envs, self._model.nv, dtype=torch.float64)
+        velocity = torch.zeros(num_cars, self._model.nv, dtype=torch.float64)
         velocity[:, 0] = start.speed * torch.cos(start.yaw)
         velocity[:, 1] = start.speed * torch.sin(start.yaw)
         velocity[:, 5] = start.yaw_rate
         velocity[:, self._wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None].double()
-        self._place(qpos, velocity)
-
-    def resume(self, state: CarState) -> None:
-        """Continue from a state read earlier."""
-        self._place(state.qpos, state.dofs_velocity)
+        return qpos, velocity
 
     def read(self) -> CarState:
         """Return the present state; repeated reads between steps cost nothing."""
@@ -125,7 +138,7 @@ class MuJoCoCar:
             for car, torque in zip(self._cars, torques.double().numpy(), strict=True):
                 car.qfrc_applied[self._servo_dofs] = torque
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step."""
         for car, newtons in zip(self._cars, force.detach().double().numpy(), strict=True):
             car.xfrc_applied[self._base, :2] += newtons
@@ -148,7 +161,7 @@ class MuJoCoCar:
     def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
         zeros = torch.zeros(self.num_envs, dtype=torch.float64)
-        start = StartState(torch.stack([zeros, zeros], -1), zeros, zeros, zeros)
+        start = Placement(torch.stack([zeros, zeros], -1), zeros, zeros, zeros)
         self.reset(start)
         for _ in range(num_steps):
             self.step()
@@ -157,25 +170,33 @@ class MuJoCoCar:
 
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state and forget what acted before."""
-        import mujoco
-
         self._vary_models()
         rows = zip(qpos.double().numpy(), velocity.double().numpy(), strict=True)
-        for model, car, (position, rate) in zip(self._models, self._cars, rows, strict=True):
-            mujoco.mj_resetData(model, car)
-            car.qpos[:] = position
-            car.qvel[:] = rate
+        for index, (position, rate) in enumerate(rows):
+            self._place_one(index, position, rate)
         self._is_pushed = False
         self._state = None
+
+    def _place_one(self, index: int, position: np.ndarray, rate: np.ndarray) -> None:
+        """Set the whole state of one car."""
+        import mujoco
+
+        car = self._cars[index]
+        mujoco.mj_resetData(self._models[index], car)
+        car.qpos[:] = position
+        car.qvel[:] = rate
 
     def _vary_models(self) -> None:
         """Give each car of another mass or friction a model of its own."""
         import mujoco
 
         ones = torch.ones(self.num_envs, dtype=torch.float64)
-        masses = ones if self.mass_ratio is None else self.mass_ratio.double().cpu()
-        frictions = ones if self.friction_ratio is None else self.friction_ratio.double().cpu()
-        ratios = torch.stack([masses, frictions])
+        ratios = torch.stack(
+            [
+                self.variations.get(name, ones).double().cpu()
+                for name in ("mass_ratio", "friction_ratio")
+            ]
+        )
         if torch.equal(ratios, self._ratios):
             return
         self._ratios = ratios.clone()

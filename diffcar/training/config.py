@@ -7,7 +7,8 @@ from pydantic import Field
 
 from diffcar.base.config import Count, Positive, Section
 from diffcar.controllers.config import ControllerConfig
-from diffcar.tasks.tracking.config import DrivingConfig, EvaluationConfig, LossConfig, StartConfig
+from diffcar.losses import TrackingLoss
+from diffcar.tasks.tracking.config import DrivingConfig, EvaluationConfig, StartConfig
 
 __all__ = ["TrainConfig", "TrainE2EConfig", "TrainingConfig", "TuningConfig", "UpdatesConfig"]
 
@@ -66,7 +67,7 @@ class TrainingConfig(DrivingConfig):
 
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
-    loss: LossConfig = LossConfig()
+    loss: TrackingLoss = TrackingLoss()
     """What is minimised, or by which controllers are judged where nothing else is."""
     train: UpdatesConfig = UpdatesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -13,6 +13,8 @@ __all__ = ["Trainer"]
 class Trainer(Protocol):
     """An optimisation in progress, which a session runs, judges and saves."""
 
+    method: ClassVar[str]
+    """What a checkpoint calls it."""
     step_type: ClassVar[type[Step]]
     """The record that `train` yields."""
     num_updates_done: int

@@ -3,19 +3,19 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.gradients.finite_differences import spot_check
-from diffcar.losses import advance_reference, tracking_loss_terms
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import Placement, Start
 from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 from diffcar.tasks.tracking.starts import draw_starts
@@ -54,8 +54,9 @@ class E2ETrainer:
     controller: TrackingMLP
     num_updates_done: int = 0
     optimizer: GuardedOptimizer = field(init=False)
+    method: ClassVar[str] = "e2e"
     step_type: ClassVar[type[Step]] = TrainStep
-    _reached: "_Reached | None" = None
+    _reached: Start | None = None
 
     def __post_init__(self) -> None:
         self.optimizer = GuardedOptimizer(
@@ -87,11 +88,11 @@ class E2ETrainer:
             GradientError: If it is one too many in a row to be skipped.
         """
         self.optimizer.adam.zero_grad(set_to_none=True)
-        arc_length, start = self._starts()
-        gradient = self._accumulate_gradient(arc_length, start)
+        start = self._start()
+        gradient = self._accumulate_gradient(start)
         interval = self.config.train.gradient_check_interval
         if interval and self.num_updates_done % interval == 0 and gradient.defect is None:
-            gradient.error = self._spot_check(arc_length, start)
+            gradient.error = self._spot_check(start)
         step = self.optimizer.update(
             gradient,
             iteration=self.num_updates_done + 1,
@@ -103,7 +104,7 @@ class E2ETrainer:
     @property
     def term_names(self) -> list[str]:
         """Return the names that terms of the loss can have."""
-        return list(self.config.loss.model_dump(exclude={"cross_track_scale"}))
+        return self.config.loss.term_names()
 
     @property
     def num_env_steps(self) -> int:
@@ -122,7 +123,7 @@ class E2ETrainer:
             "optimizer": self.optimizer.adam.state_dict(),
             "num_updates_done": self.num_updates_done,
             "num_skipped_in_a_row": self.optimizer.num_skipped_in_a_row,
-            "reached": None if self._reached is None else vars(self._reached),
+            "reached": None if self._reached is None else _pack(self._reached),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -134,9 +135,11 @@ class E2ETrainer:
         self._reached = None
         if state["reached"] is not None:
             device = self.scene.device  # checkpoints are loaded to the CPU
-            self._reached = _Reached(**{k: v.to(device) for k, v in state["reached"].items()})
+            packed = {name: tensor.to(device) for name, tensor in state["reached"].items()}
+            car = self.scene.describe(packed["qpos"], packed["velocity"])
+            self._reached = Start(car, packed["arc_length"])
 
-    def _spot_check(self, arc_length: Tensor, start: CarState) -> float:
+    def _spot_check(self, start: Start) -> float:
         """Compare the gradient at hand with differences of further rollouts from its start.
 
         Where the graph is cut the gradient is not that of the whole rollout: it is not checked.
@@ -147,11 +150,7 @@ class E2ETrainer:
         parameters = list(self.controller.network.parameters())
 
         def loss() -> Tensor:
-            self.scene.resume(start)
-            trajectory = rollout(
-                self.scene, self.controller, self.path, train.horizon, arc_length_hint=arc_length
-            )
-            return torch.stack(list(self.loss_terms(trajectory, arc_length)[0].values())).sum()
+            return self.config.loss.costs(self.roll_out(start, train.horizon)).total
 
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         try:
@@ -160,89 +159,66 @@ class E2ETrainer:
         except SimulationError:
             return math.inf
 
-    def _accumulate_gradient(self, arc_length: Tensor, start: CarState) -> AccumulatedGradient:
+    def _accumulate_gradient(self, start: Start) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
         train = self.config.train
-        timed_arc_length = arc_length
         gradient = AccumulatedGradient()
-        self.scene.resume(start)
         for length in _segments(train.horizon, train.truncation_length):
             began = time.perf_counter()
             try:
-                trajectory = rollout(
-                    self.scene, self.controller, self.path, length, arc_length_hint=arc_length
-                )
-                terms, timed_arc_length = self.loss_terms(trajectory, timed_arc_length)
+                trajectory = self.roll_out(start, length)
+                costs = self.config.loss.costs(trajectory)
                 rolled_out = time.perf_counter()
                 gradient.forward_seconds += rolled_out - began
-                gradient.add(terms, share=length / train.horizon)
+                gradient.add(costs, share=length / train.horizon)
                 if gradient.defect is None:
-                    loss = torch.stack(list(terms.values())).sum()
-                    self.scene.backward(length / train.horizon * loss)
+                    self.scene.backward(length / train.horizon * costs.total)
                     gradient.backward_seconds += time.perf_counter() - rolled_out
             except SimulationError as error:
                 gradient.defect = str(error)
             if gradient.defect is not None:
                 break
             # Backward has rewound the simulator: it continues from the values it had reached.
-            arc_length = trajectory.arc_length[-1].detach()
-            self.scene.resume(trajectory.final_state)
-        self._reached = None if gradient.defect else _Reached.of(trajectory)
+            start = trajectory.end
+        self._reached = None if gradient.defect else replace(trajectory.end, timed_arc_length=None)
         return gradient
 
-    def _starts(self) -> tuple[Tensor, CarState]:
+    def _start(self) -> Start:
         """Return where the next update begins: where the last one ended, or afresh.
 
         Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
         has lost the path.
         """
         seed = seed_of_update(self.config.seed, self.num_updates_done)
-        arc_length, start = self.draw_starts(seed)
-        qpos, velocity = self.scene.rolling(start)
-        if self._reached is not None:
-            car = torch.arange(self.scene.num_envs, device=qpos.device)
-            is_due = (car + self.num_updates_done) % self.config.train.episode_updates == 0
-            end = math.inf if self.path.closed else self.path.length - self._reach
-            is_fresh = is_due | self._reached.is_lost | (self._reached.arc_length > end)
-            arc_length = torch.where(is_fresh, arc_length, self._reached.arc_length)
-            qpos = torch.where(is_fresh[:, None], qpos, self._reached.qpos)
-            velocity = torch.where(is_fresh[:, None], velocity, self._reached.velocity)
-        return arc_length, self.scene.describe(qpos, velocity)
+        placement = self.draw_starts(seed)
+        fresh = Start(self.scene.state_of(placement), placement.arc_length)
+        reached = self._reached
+        if reached is None:
+            return fresh
+        assert reached.state is not None and reached.arc_length is not None
+        car = torch.arange(self.scene.num_envs, device=self.scene.device)
+        is_due = (car + self.num_updates_done) % self.config.train.episode_updates == 0
+        errors = compute_error_state(self.path, reached.state, reached.arc_length)
+        is_lost = errors.cross_track_error.abs() > _LOST_CROSS_TRACK
+        end = math.inf if self.path.closed else self.path.length - self._reach
+        return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
 
-    def loss_terms(
-        self, trajectory: Trajectory, timed_arc_length: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the loss terms of a segment and where the timed reference is at its end.
+    def roll_out(self, start: Start | Placement, num_steps: int) -> Trajectory:
+        """Drive, with gradients."""
+        return rollout(self.scene, self.controller, self.path, start, num_steps)
 
-        Args:
-            trajectory: The segment.
-            timed_arc_length: Where the timed reference is at its start [m], shape (B,).
-        """
-        timed_position = None
-        if self.config.loss.time_indexed:
-            timed_position, timed_arc_length = advance_reference(
-                self.path, timed_arc_length, trajectory.num_steps, self.scene.dt
-            )
-        terms = tracking_loss_terms(
-            trajectory, self.config.loss, self.scene.vehicle, timed_position=timed_position
-        )
-        return terms, timed_arc_length
-
-    def draw_starts(self, seed: int) -> tuple[Tensor, StartState]:
+    def draw_starts(self, seed: int) -> Placement:
         """Draw where rollouts begin.
 
         Args:
             seed: Of the draw.
-
-        Returns:
-            The arc lengths [m], shape (B,), and the start states.
         """
         return draw_starts(
             self.path,
-            self.config.start,
-            num_cars=self.scene.num_envs,
+            self.scene.num_envs,
+            seed=seed,
+            config=self.config.start,
             reach=self._reach,
-            generator=torch.Generator().manual_seed(seed),
         )
 
     @property
@@ -261,25 +237,14 @@ class E2ETrainer:
         )
 
 
-@dataclass(frozen=True)
-class _Reached:
-    """Where the cars were after an update."""
-
-    qpos: Tensor
-    velocity: Tensor
-    arc_length: Tensor
-    is_lost: Tensor
-
-    @classmethod
-    def of(cls, trajectory: Trajectory) -> "_Reached":
-        """Return the end of a rollout."""
-        state = trajectory.final_state
-        return cls(
-            qpos=state.qpos.detach().clone(),
-            velocity=state.dofs_velocity.detach().clone(),
-            arc_length=trajectory.arc_length[-1].detach(),
-            is_lost=trajectory.cross_track_error[-1].detach().abs() > _LOST_CROSS_TRACK,
-        )
+def _pack(start: Start) -> dict[str, Tensor]:
+    """Return what a checkpoint holds of where cars are."""
+    assert start.state is not None and start.arc_length is not None
+    return {
+        "qpos": start.state.qpos,
+        "velocity": start.state.dofs_velocity,
+        "arc_length": start.arc_length,
+    }
 
 
 def _segments(horizon: int, truncation_length: int | None) -> list[int]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from diffcar.base.errors import GradientError
+from diffcar.losses import Costs
 
 __all__ = ["AccumulatedGradient", "GuardedOptimizer", "Step", "TrainStep", "cosine_learning_rate"]
 
@@ -78,10 +79,9 @@ class AccumulatedGradient:
     error: float = math.nan
     """Relative error against a finite difference; not a number where it was not checked."""
 
-    def add(self, terms: dict[str, Tensor], share: float = 1.0) -> None:
-        """Add a segment's terms by its share of the horizon, and note the first bad one."""
-        for name, term in terms.items():
-            value = float(term.detach())
+    def add(self, costs: Costs, share: float = 1.0) -> None:
+        """Add the costs of a segment by its share of the horizon, and note the first bad one."""
+        for name, value in costs.floats().items():
             self.terms[name] = self.terms.get(name, 0.0) + share * value
             if self.defect is None and not math.isfinite(value):
                 self.defect = f"the loss term {name!r} is {value}"

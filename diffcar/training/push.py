@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.gradients.finite_differences import spot_check
-from diffcar.losses import push_loss_terms
+from diffcar.losses import Costs
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.contract import seed_of_update
@@ -132,10 +131,10 @@ class PushTrainer:
         self.num_updates_done = state["num_updates_done"]
         self.optimizer.num_skipped_in_a_row = state["num_skipped_in_a_row"]
 
-    def _terms(self, task: PushTask) -> dict[str, Tensor]:
-        """Push, and return the terms of the loss."""
+    def _costs(self, task: PushTask) -> Costs:
+        """Push, and return what it costs."""
         trajectory = push(self.scene, self.controller, task, self.config.train.horizon)
-        return push_loss_terms(trajectory, self.config.loss)
+        return self.config.loss.costs(trajectory)
 
     def _accumulate_gradient(self, task: PushTask) -> AccumulatedGradient:
         """Push and backpropagate; leaves the gradient in the network's parameters."""
@@ -143,12 +142,12 @@ class PushTrainer:
         gradient = AccumulatedGradient()
         began = time.perf_counter()
         try:
-            terms = self._terms(task)
+            costs = self._costs(task)
             rolled_out = time.perf_counter()
             gradient.forward_seconds = rolled_out - began
-            gradient.add(terms)
+            gradient.add(costs)
             if gradient.defect is None:
-                self.scene.backward(torch.stack(list(terms.values())).sum())
+                self.scene.backward(costs.total)
                 gradient.backward_seconds = time.perf_counter() - rolled_out
         except SimulationError as error:
             gradient.defect = str(error)
@@ -160,7 +159,7 @@ class PushTrainer:
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         try:
             return spot_check(
-                lambda: torch.stack(list(self._terms(task).values())).sum(),
+                lambda: self._costs(task).total,
                 parameters,
                 gradients,
                 number=number,

@@ -10,7 +10,6 @@ import torch
 
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import checkpoint_content
-from diffcar.losses import push_loss_terms
 from diffcar.path.reference import ReferencePath
 from diffcar.tasks.pushing.rollout import PushTrajectory, push
 from diffcar.tasks.pushing.task import PushMetrics, push_metrics, spread_task
@@ -122,12 +121,13 @@ class PushSession:
 
     def loss(self, trajectory: PushTrajectory) -> float:
         """Return the loss of a judgement, which unlike training's is always of the same pushes."""
-        return sum(map(float, push_loss_terms(trajectory, self.config.loss).values()))
+        return sum(self.config.loss.costs(trajectory).floats().values())
 
     def _save(self) -> None:
         """Write a checkpoint of the present state."""
         train = self.config.train
         content = checkpoint_content(
+            "push",
             self.config,
             self.trainer.state_dict(),
             train_seconds=self.train_seconds,

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.losses import reach_loss_terms
 from diffcar.sim.arm import GenesisArm
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
@@ -69,12 +67,12 @@ def _accumulate_gradient(
     began = time.perf_counter()
     try:
         trajectory = reach(arm, controller, target, config.train.horizon)
-        terms = reach_loss_terms(trajectory, config.loss)
+        costs = config.loss.costs(trajectory)
         rolled_out = time.perf_counter()
         gradient.forward_seconds = rolled_out - began
-        gradient.add(terms)
+        gradient.add(costs)
         if gradient.defect is None:
-            arm.backward(torch.stack(list(terms.values())).sum())
+            arm.backward(costs.total)
             gradient.backward_seconds = time.perf_counter() - rolled_out
     except SimulationError as error:
         gradient.defect = str(error)

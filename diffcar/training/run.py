@@ -8,7 +8,6 @@ import torch
 
 from diffcar.base.log import logger
 from diffcar.controllers.checkpoint import load_checkpoint, require_method, restore_tracking_mlp
-from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.builtin import BUILTIN_PATHS
 from diffcar.path.load import load_path
@@ -16,6 +15,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
+from diffcar.sim.contract import CarScene
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
@@ -93,6 +93,11 @@ class Course:
     unseen: list[ReferencePath]
     """What the finished controller drives."""
 
+    def to(self, scene: CarScene) -> "Course":
+        """Return the course in the number format of a scene."""
+        path, *unseen = (p.to(scene.dtype, scene.device) for p in (self.path, *self.unseen))
+        return Course(self.vehicle, path, unseen)
+
 
 def open_checkpoint(resume: Path | None, method: str) -> dict[str, Any] | None:
     """Return the last checkpoint of the run to go on with, if there is one.
@@ -142,11 +147,9 @@ def build_plain_scene(
     *,
     num_envs: int,
 ) -> GenesisCar:
-    """Build plain cars, and bring the paths into their number format."""
+    """Build plain cars."""
     logger.info("building the plain scene (a minute or two the first time)")
     plain = build_scene(config, num_envs=num_envs, differentiable=False, vehicle=course.vehicle)
-    for path in (course.path, *course.unseen):
-        path.to(plain.dtype, plain.device)
     return plain
 
 
@@ -169,7 +172,6 @@ def complete(
         logger.info("driving paths that training has not seen")
         best = restore_tracking_mlp(
             load_checkpoint(session.folder.path),
-            course.path,
             course.vehicle,
             dtype=plain.dtype,
             device=plain.device,
@@ -191,11 +193,7 @@ def _score(
         is_training_path = path is course.path
         driven = drive(
             plain,
-            TrackingMLP(
-                controller.network,
-                PathObserver(path, session.config.controller),
-                controller.vehicle,
-            ),
+            controller,
             path,
             is_standing=is_standing,
             arc_length=arc_length,

@@ -6,9 +6,6 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from diffcar.base.files import write_atomically
 from diffcar.base.log import logger
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
@@ -16,7 +13,6 @@ from diffcar.gradients.hops import Hop
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.tasks.tracking.problem import trace_hops
-from diffcar.tasks.tracking.rollout import Trajectory
 from diffcar.training.config import TrainE2EConfig
 from diffcar.training.e2e import E2ETrainer
 from diffcar.training.optimiser import TrainStep
@@ -80,9 +76,9 @@ def run(
     course = load_course(config)
     scene = _build_differentiable_scene(config, course)
     plain = build_plain_scene(config, course, num_envs=config.evaluation.num_envs)
+    course = course.to(plain)
     controller = build_tracking_mlp(
         config.controller,
-        course.path,
         course.vehicle,
         dtype=scene.dtype,
         device=scene.device,
@@ -94,7 +90,7 @@ def run(
         certificate = certify_before_training(config, scene, controller, course.path)
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-e2e")
-    session = TrainingSession(folder, trainer, plain, on_update=on_update)
+    session = TrainingSession(folder, trainer, plain, course.path, on_update=on_update)
     if checkpoint is not None:
         session.restore(checkpoint)
         if certify:  # with the weights that training goes on with
@@ -135,17 +131,10 @@ def _worst_gradient_error(outcome: SessionOutcome) -> float | None:
 
 def _trace(trainer: E2ETrainer) -> list[Hop]:
     """Report the gradient's way through one short rollout with the final weights."""
-    arc_length, start = trainer.draw_starts(seed=0)
-
-    def loss_of(trajectory: Trajectory) -> Tensor:
-        terms, _ = trainer.loss_terms(trajectory, arc_length)
-        return torch.stack(list(terms.values())).sum()
-
     return trace_hops(
         trainer.scene,
         trainer.controller,
         trainer.path,
-        start,
-        arc_length=arc_length,
-        loss_of=loss_of,
+        trainer.draw_starts(seed=0),
+        loss_of=lambda trajectory: trainer.config.loss.costs(trajectory).total,
     )

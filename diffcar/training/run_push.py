@@ -98,8 +98,7 @@ def run(
         differentiable=True,
         **grid_bounds(config),
     )
-    for path in paths:
-        path.to(scene.dtype, scene.device)
+    paths = [path.to(scene.dtype, scene.device) for path in paths]
     controller = build_pushing_mlp(config, dtype=scene.dtype, device=scene.device)
     trainer = PushTrainer(config, scene, paths[0], controller)
     errors = []

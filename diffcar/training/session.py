@@ -15,6 +15,7 @@ from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import checkpoint_content
 from diffcar.controllers.errors import starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
 from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
 from diffcar.tasks.tracking.rollout import rollout
@@ -62,6 +63,7 @@ class TrainingSession:
         folder: Where everything is written.
         trainer: The optimisation.
         plain: Plain cars to judge with.
+        path: What they follow.
         on_update: Called after each update and evaluation.
     """
 
@@ -70,6 +72,7 @@ class TrainingSession:
         folder: RunFolder,
         trainer: Trainer,
         plain: CarScene,
+        path: ReferencePath,
         *,
         on_update: OnUpdate,
     ) -> None:
@@ -77,6 +80,7 @@ class TrainingSession:
         self.folder = folder
         self.trainer = trainer
         self.plain = plain
+        self.path = path
         self.on_update = on_update
         self.best_score = math.inf
         self.train_seconds = 0.0
@@ -151,7 +155,7 @@ class TrainingSession:
         Returns:
             The metrics after the first metres; completion is how many of the cars came past them.
         """
-        plain, path = self.plain, controller.observer.path
+        plain, path = self.plain, self.path
         duration, top_speed = self.config.evaluation.duration, self.config.path.top_speed
         index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
         reach = path.length
@@ -161,16 +165,9 @@ class TrainingSession:
         speed = path.sample(arc_length).speed
         skip_distance = min(_SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         with torch.no_grad():
-            plain.reset(
-                starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
-            )
-            trajectory = rollout(
-                plain,
-                controller,
-                path,
-                max(1, round(duration / plain.dt)),
-                arc_length_hint=arc_length,
-            )
+            start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
+            num_steps = max(1, round(duration / plain.dt))
+            trajectory = rollout(plain, controller, path, start, num_steps)
         metrics = tracking_metrics(
             trajectory, goal_distance=path.length, skip_distance=skip_distance
         )
@@ -223,6 +220,7 @@ class TrainingSession:
     def _save(self, name: str) -> None:
         """Write a checkpoint of the present state."""
         content = checkpoint_content(
+            self.trainer.method,
             self.config,
             self.trainer.state_dict(),
             best_score=self.best_score,

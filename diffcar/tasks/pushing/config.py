@@ -2,17 +2,16 @@
 
 from typing import Annotated
 
-import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, NonNegative, Positive, Section
+from diffcar.losses import PushingLoss
 from diffcar.path.config import PathConfig
 from diffcar.sim.config import SoftBodyConfig
 
 __all__ = [
     "PushControllerConfig",
     "PushEvaluationConfig",
-    "PushLossConfig",
     "PushStartConfig",
     "PushTrainConfig",
     "TrainPushConfig",
@@ -41,25 +40,6 @@ class PushControllerConfig(Section):
     """Distances ahead at which the path's heading is observed [m]."""
     max_correction: Positive = 0.3
     """How far the tool's velocity can be from straight ahead at the reference speed [m/s]."""
-
-
-class PushLossConfig(Section):
-    """Weights of the loss terms; a weight of zero leaves a term out."""
-
-    cross_track: NonNegative = 100.0
-    """On the centroid's cross-track error, squared up to `cross_track_scale` [1/m²]."""
-    cross_track_scale: Positive = 0.02
-    """Offset beyond which the cross-track cost grows linearly [m]."""
-    progress: NonNegative = 10.0
-    """On the squared way that the body is behind or ahead of the running target [1/m²]."""
-    smoothness: NonNegative = 1.0
-    """On the squared change of the action from step to step."""
-
-    @pydantic.model_validator(mode="after")
-    def _has_an_aim(self) -> "PushLossConfig":
-        if not (self.cross_track or self.progress):
-            raise ValueError("cross_track and progress are both zero, so nothing would be trained")
-        return self
 
 
 class PushTrainConfig(Section):
@@ -112,7 +92,7 @@ class TrainPushConfig(SoftBodyConfig):
     path: PathConfig = PathConfig(source="random", scale=0.8, top_speed=0.3)
     start: PushStartConfig = PushStartConfig()
     controller: PushControllerConfig = PushControllerConfig()
-    loss: PushLossConfig = PushLossConfig()
+    loss: PushingLoss = PushingLoss()
     train: PushTrainConfig = PushTrainConfig()
     evaluation: PushEvaluationConfig = PushEvaluationConfig()
 

@@ -10,6 +10,7 @@ from diffcar.base.geometry import rotate_into_body
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
 from diffcar.tasks.pushing.controller import PushingMLP, PushObservation
+from diffcar.tasks.tracking.rollout import advance_along
 
 __all__ = ["PushTask", "PushTrajectory", "push"]
 
@@ -152,19 +153,13 @@ def push(
         state = scene.read()
         centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
         arc_length = path.project(task.to_path_frame(centroid), arc_length)
-        target = _advance(path, target, scene.dt)
+        target = advance_along(path, target, scene.dt)
         error = task.cross_track_error(centroid, arc_length)
         distances = (arc_length - task.arc_length, target - task.arc_length)
         records.append((centroid, tool, error, *distances, action))
         if on_step is not None:
             on_step(state)
     return PushTrajectory(task, *(torch.stack(entries) for entries in zip(*records, strict=True)))
-
-
-def _advance(path: ReferencePath, arc_length: Tensor, dt: float) -> Tensor:
-    """Let a point run along the path at its speed for a step, by the midpoint rule."""
-    middle = arc_length + dt / 2 * path.sample(arc_length).speed
-    return arc_length + dt * path.sample(middle).speed
 
 
 def _relative_positions(state: SoftBodyState) -> Tensor:

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
+from diffcar.base.config import Count, Finite, Positive, Section
+from diffcar.losses import ReachingLoss
 from diffcar.sim.config import EngineConfig
 
 __all__ = [
     "FrankaTestConfig",
     "ReachConfig",
-    "ReachLossConfig",
     "ReachTrainConfig",
     "TorqueGradientConfig",
 ]
@@ -61,27 +61,6 @@ class ReachConfig(Section):
         return self
 
 
-class ReachLossConfig(Section):
-    """Weights of the loss terms; a weight of zero leaves a term out."""
-
-    distance: NonNegative = 50.0
-    """On the hand's distance, squared up to `distance_scale` [1/m²]."""
-    distance_scale: Positive = 0.02
-    """Distance beyond which its cost grows linearly [m]."""
-    late_power: NonNegative = 2.0
-    """A step counts by this power of the time since the start: late ones matter most."""
-    velocity: NonNegative = 0.001
-    """On the squared joint velocities, weighted as the distance is [s²/rad²]."""
-    smoothness: NonNegative = 0.001
-    """On the squared change of the action from step to step."""
-
-    @pydantic.model_validator(mode="after")
-    def _has_a_term(self) -> "ReachLossConfig":
-        if not self.distance:
-            raise ValueError("without the distance nothing would be reached: set it above zero")
-        return self
-
-
 class ReachTrainConfig(Section):
     """The optimisation."""
 
@@ -108,7 +87,7 @@ class FrankaTestConfig(EngineConfig):
     """Arms simulated in parallel in training, and directions checked in each gradient case."""
     gradients: TorqueGradientConfig = TorqueGradientConfig()
     reach: ReachConfig = ReachConfig()
-    loss: ReachLossConfig = ReachLossConfig()
+    loss: ReachingLoss = ReachingLoss()
     train: ReachTrainConfig = ReachTrainConfig()
 
     @pydantic.model_validator(mode="after")

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
@@ -13,7 +12,6 @@ __all__ = [
     "DisturbanceConfig",
     "DrivingConfig",
     "EvaluationConfig",
-    "LossConfig",
     "SimulateConfig",
     "StartConfig",
 ]
@@ -55,31 +53,6 @@ class StartConfig(Section):
     """Speed offset [m/s]."""
     standing_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Fraction of the environments that start at rest."""
-
-
-class LossConfig(Section):
-    """Weights of the loss terms; a weight of zero leaves a term out."""
-
-    cross_track: NonNegative = 700.0
-    """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
-    cross_track_scale: Positive = 0.003
-    """Offset beyond which the cross-track cost grows linearly [m]."""
-    heading: NonNegative = 0.005
-    """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
-    speed: NonNegative = 0.1
-    """On the squared speed error [s²/m²]."""
-    effort: NonNegative = 0.0
-    """On the squared normalised action."""
-    smoothness: NonNegative = 0.02
-    """On the squared change of the normalised action from step to step."""
-    time_indexed: NonNegative = 0.0
-    """On the squared distance to the point where the car should be by now [1/m²]."""
-
-    @pydantic.model_validator(mode="after")
-    def _has_a_term(self) -> "LossConfig":
-        if not any(self.model_dump(exclude={"cross_track_scale"}).values()):
-            raise ValueError("every weight is zero, so nothing would be trained")
-        return self
 
 
 class EvaluationConfig(Section):

@@ -132,13 +132,14 @@ def run(
     scenes = _build_scenes(config, vehicle, with_camera=video_file is not None)
     drives, figures = [], []
     for index, scene in enumerate(scenes):
-        controller = choice.build(path.to(scene.dtype, scene.device), scene)
+        controller = choice.build(scene)
+        own_path = path.to(scene.dtype, scene.device)
 
         def after_step(fraction: float, drives_done: int = index) -> None:
             on_step((drives_done + fraction) / len(scenes))
 
         began = time.perf_counter()
-        driven = _drive(config, scene, controller, path, video_file, after_step)
+        driven = _drive(config, scene, controller, own_path, video_file, after_step)
         drives.append(driven)
         figures.append(_figures(config, driven, time.perf_counter() - began))
     if csv_file is not None:

@@ -93,7 +93,7 @@ class ExpertCollector:
         logger.info(f"recording {self.expert.spec}, {who} {self.scene.num_envs} cars")
         recording = record_demonstrations(
             self.scene,
-            self.expert.build(path, self.scene),
+            self.expert.build(self.scene),
             path,
             self.config.controller,
             config=config,
@@ -138,6 +138,7 @@ def run(
     course = load_course(config)
     demonstrations = _read_given(config, course) if config.data else None
     plain = build_plain_scene(config, course, num_envs=config.evaluation.num_envs)
+    course = course.to(plain)
     scene = plain
     if needs_expert:
         logger.info("building the scene to record in")
@@ -145,7 +146,6 @@ def run(
         scene = build_scene(config, num_envs=num_envs, differentiable=False, vehicle=course.vehicle)
     controller = build_tracking_mlp(
         config.controller,
-        course.path,
         course.vehicle,
         dtype=plain.dtype,
         device=plain.device,
@@ -158,7 +158,7 @@ def run(
         demonstrations = collect(0)
     recording_seconds = time.perf_counter() - recording_began
     trainer = BCTrainer(config, controller, demonstrations, collect)
-    session = TrainingSession(folder, trainer, plain, on_update=on_update)
+    session = TrainingSession(folder, trainer, plain, course.path, on_update=on_update)
     # Recording is part of what a clone costs; a checkpoint knows it already.
     session.train_seconds = recording_seconds
     if checkpoint is not None:

@@ -68,6 +68,7 @@ class BCTrainer:
     passes_in_round: int = 0
     passes_without_gain: int = 0
     best_validation_loss: float = math.inf
+    method: ClassVar[str] = "bc"
     step_type: ClassVar[type[Step]] = CloneStep
     term_names: ClassVar[list[str]] = ["steering", "drive"]
     _student: TrackingMLP = field(init=False)

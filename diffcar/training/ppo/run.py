@@ -73,6 +73,7 @@ def run(
         RunFolder.require_free(out)
     course = load_course(config)
     plain = build_plain_scene(config, course, num_envs=config.evaluation.num_envs)
+    course = course.to(plain)
     logger.info(f"building the scene of the {config.train.num_envs} cars to train with")
     scene = build_scene(
         config,
@@ -82,7 +83,6 @@ def run(
     )
     controller = build_tracking_mlp(
         config.controller,
-        course.path,
         course.vehicle,
         dtype=scene.dtype,
         device=scene.device,
@@ -90,7 +90,7 @@ def run(
     )
     trainer = trainer_type(config, scene, course.path, controller)
     folder = RunFolder.open(resume) if resume else RunFolder.create(out, "train-ppo")
-    session = TrainingSession(folder, trainer, plain, on_update=on_update)
+    session = TrainingSession(folder, trainer, plain, course.path, on_update=on_update)
     if checkpoint is not None:
         session.restore(checkpoint)
     folder.write_config(config)

@@ -62,6 +62,7 @@ class PPOTrainer:
     num_updates_done: int = 0
     ppo: PPO = field(init=False)
     env: DrivingEnv = field(init=False)
+    method: ClassVar[str] = "ppo"
     step_type: ClassVar[type[Step]] = PPOStep
     term_names: ClassVar[list[str]] = ["surrogate", "value", "entropy"]
 
