@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffcar.base.config import read_yaml
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import resource_path
-from diffcar.base.registry import check_path_source
 from diffcar.base.table import Line
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Given, with_options
+from diffcar.path.config import check_path_source
 
 if TYPE_CHECKING:
     from diffcar.compare.config import CompareConfig
@@ -82,8 +83,6 @@ def compare(
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
     """Return what the settings begin with: the quick ones, or those of an earlier session."""
-    from diffcar.base.config import read_yaml
-
     base: dict[str, object] = {}
     if quick:
         base = read_yaml(resource_path("configs/compare_quick.yaml"))
@@ -96,8 +95,6 @@ def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, obj
 
 def _stored(folder: Path) -> dict[str, object]:
     """Return the settings of an earlier comparison."""
-    from diffcar.base.config import read_yaml
-
     file = folder / "compare.yaml"
     if not file.is_file():
         raise CheckpointError(

@@ -4,18 +4,16 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
+from diffcar.base.config import Section, load_config
 from diffcar.base.files import check_outputs
-from diffcar.base.registry import BUILTIN_PATH_NAMES, check_path_source
 from diffcar.base.table import Shown
 from diffcar.cli.console import JsonSink, errors, note
 from diffcar.cli.show import show
-
-if TYPE_CHECKING:
-    from diffcar.base.config import Section
+from diffcar.path.config import PATHS, check_path_source
 
 __all__ = [
     "BACKEND",
@@ -35,7 +33,7 @@ __all__ = [
     "with_options",
 ]
 
-ConfigT = TypeVar("ConfigT", bound="Section")
+ConfigT = TypeVar("ConfigT", bound=Section)
 Options = dict[str, Any]
 """A group of options: types with their help, by the name of a parameter."""
 Entity = Literal["rigid", "mpm"]
@@ -49,9 +47,7 @@ def precision(default: int, remark: str = "") -> Options:
 
 
 PATH_SOURCE = Options(
-    path=Annotated[
-        str | None, typer.Option(help=f"{', '.join(BUILTIN_PATH_NAMES)}, or a CSV file.")
-    ]
+    path=Annotated[str | None, typer.Option(help=f"{', '.join(PATHS)}, or a CSV file.")]
 )
 PATH = PATH_SOURCE | Options(
     path_scale=Annotated[
@@ -197,8 +193,6 @@ class Given:
             own: What the command's own options set, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
-        from diffcar.base.config import load_config
-
         flags = {key: self._values.get(name) for name, key in _KEYS.items()}
         bits = flags["precision"]
         flags |= {"precision": bits and int(bits), "verbose": flags["verbose"] or None}
@@ -215,7 +209,7 @@ class Given:
 
     def check_files(
         self,
-        config: "Section",
+        config: Section,
         *,
         outputs: Iterable[Path | None] = (),
         inputs: Iterable[Path | str | None] = (),
@@ -259,7 +253,7 @@ class Given:
         self._sink.write(content)
 
 
-def _paths(config: "Section") -> list[str]:
+def _paths(config: Section) -> list[str]:
     """Return the names of all paths in the settings."""
     path, evaluation = getattr(config, "path", None), getattr(config, "evaluation", None)
     return [*([path.source] if path else []), *(evaluation.unseen_paths if evaluation else [])]

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from diffcar.base.errors import OutputError
-from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.options import Given, with_options
+from diffcar.controllers.config import check_controller
 
 __all__ = ["record"]
 

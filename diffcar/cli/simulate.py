@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.options import Given, require_suffix, with_options
+from diffcar.controllers.config import check_controller
 
 __all__ = ["simulate"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Entity, Given, with_options
+from diffcar.controllers.config import check_controller
 
 if TYPE_CHECKING:
     from diffcar.tasks.pushing.config import TrainPushConfig
