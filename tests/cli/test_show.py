@@ -93,3 +93,14 @@ def test_a_curve_needs_two_points() -> None:
     """Those that are not finite and positive are none."""
     assert "update of this session" in shown(Curve("loss", [1.0, 0.1, 0.01]))
     assert shown(Curve("loss", [1.0, float("nan"), -1.0])) == ""
+
+
+def test_numbers_stay_whole_where_room_is_tight() -> None:
+    """A narrow table gives up its frame and breaks headings and words, not numbers."""
+    wide: list[Column[Lap]] = [
+        Column("the driver of the lap", lambda lap: f"{lap.driver} drives on and on"),
+        *(Column("offset from the path", lambda lap: lap.offset_m / 7, "m") for _ in range(4)),
+    ]
+    lines = shown(Table("laps", wide, LAPS[:2]), width=60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "1.71e-04 │ 1.71e-04 │ 1.71e-04 │ 1.71e-04" in "\n".join(lines)
