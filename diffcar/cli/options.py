@@ -2,16 +2,18 @@
 
 import functools
 import inspect
+import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from diffcar.base.config import Section, load_config
-from diffcar.base.files import check_outputs
+from diffcar.base.files import check_outputs, finite_json, write_atomically
 from diffcar.base.table import Shown
-from diffcar.cli.console import JsonSink, errors, note
+from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
 from diffcar.path.config import PATHS, check_path_source
 
@@ -40,82 +42,54 @@ Entity = Literal["rigid", "mpm"]
 """A car, or a soft body of particles."""
 
 
+def _option(kind: Any, text: str, *names: str, **settings: Any) -> Any:  # noqa: ANN401
+    """Return the type of an option that need not be given, with its help."""
+    return Annotated[kind | None, typer.Option(*names, help=text, **settings)]
+
+
 def precision(default: int, remark: str = "") -> Options:
     """Return the option of how many bits a number has."""
     text = f"Bits of a number{remark}. (default: {default})"
-    return Options(precision=Annotated[Literal["32", "64"] | None, typer.Option(help=text)])
+    return Options(precision=_option(Literal["32", "64"], text))
 
 
-PATH_SOURCE = Options(
-    path=Annotated[str | None, typer.Option(help=f"{', '.join(PATHS)}, or a CSV file.")]
-)
+PATH_SOURCE = Options(path=_option(str, f"{', '.join(PATHS)}, or a CSV file."))
 PATH = PATH_SOURCE | Options(
-    path_scale=Annotated[
-        float | None, typer.Option(help="Factor on a path's coordinates. (default: 1)")
-    ],
-    closed=Annotated[
-        bool | None,
-        typer.Option(
-            "--closed/--open", help="Whether a file's path is a loop; guessed by default."
-        ),
-    ],
+    path_scale=_option(float, "Factor on a path's coordinates. (default: 1)"),
+    closed=_option(bool, "Whether a file's path is a loop; guessed by default.", "--closed/--open"),
 )
 SERVOS = Options(
-    actuation=Annotated[
-        Literal["torque", "pd"] | None,
-        typer.Option(help="Servos in torch, or Genesis's own. (default: torque)"),
-    ]
+    actuation=_option(
+        Literal["torque", "pd"], "Servos in torch, or Genesis's own. (default: torque)"
+    )
 )
 RUN = Options(
-    out=Annotated[Path | None, typer.Option(help="Run folder to make. (default: one below runs/)")],
-    resume=Annotated[Path | None, typer.Option(help="Run folder to go on with.")],
-    stop_after=Annotated[
-        int | None, typer.Option(min=1, help="Stop this session after so many updates.")
-    ],
+    out=_option(Path, "Run folder to make. (default: one below runs/)"),
+    resume=_option(Path, "Run folder to go on with."),
+    stop_after=_option(int, "Stop this session after so many updates.", min=1),
 )
 JSON = Options(
-    json_target=Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for stdout."),
-    ]
+    json_target=_option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )
 FILES = Options(
-    config_file=Annotated[
-        Path | None, typer.Option("--config", help="YAML file of settings; see configs/.")
-    ],
-    overrides=Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as train.horizon=64."),
-    ],
+    config_file=_option(Path, "YAML file of settings; see configs/.", "--config"),
+    overrides=_option(
+        list[str], "One setting, such as train.horizon=64.", "--set", metavar="KEY=VALUE"
+    ),
 )
 BACKEND = Options(
-    backend=Annotated[
-        Literal["cpu", "gpu", "auto"] | None,
-        typer.Option(help="Where Genesis runs. (default: cpu)"),
-    ]
+    backend=_option(Literal["cpu", "gpu", "auto"], "Where Genesis runs. (default: cpu)")
 )
-ENGINE = (
-    Options(
-        seed=Annotated[int | None, typer.Option(help="Seed of everything random. (default: 0)")]
-    )
-    | BACKEND
-    | precision(32)
-)
+SEED = Options(seed=_option(int, "Seed of everything random. (default: 0)"))
+ENGINE = SEED | BACKEND | precision(32)
 MESSAGES = Options(
-    verbose=Annotated[bool, typer.Option("--verbose", help="Let Genesis log to the terminal.")],
-    debug=Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")],
+    verbose=_option(bool, "Let Genesis log to the terminal.", "--verbose"),
+    debug=_option(bool, "Show tracebacks of errors.", "--debug"),
 )
 
 # What an option is called in the settings; others are no settings.
-_KEYS = {
-    "path": "path.source",
-    "path_scale": "path.scale",
-    "closed": "path.closed",
-    "actuation": "actuation",
-    "seed": "seed",
-    "backend": "backend",
-    "precision": "precision",
-    "verbose": "verbose",
+_KEYS = {"path": "path.source", "path_scale": "path.scale", "closed": "path.closed"} | {
+    name: name for name in ("actuation", "seed", "backend", "precision", "verbose")
 }
 
 
@@ -133,15 +107,19 @@ def with_options(*parts: Options | str) -> Callable[[Callable[..., None]], Calla
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = dict(inspect.signature(command).parameters)
         del own["given"]
-        shared = [_parameter(*option) for group in groups for option in group.items()]
-        by_name = {parameter.name: parameter for parameter in shared}
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        shared = {
+            name: inspect.Parameter(name, kind, default=None, annotation=annotation)
+            for group in groups
+            for name, annotation in group.items()
+        }
         placed = [name for part in parts for name in ([part] if isinstance(part, str) else part)]
         names = [*(name for name in own if name not in placed), *placed]
-        parameters = [own.get(name) or by_name[name] for name in names]
+        parameters = [own.get(name) or shared[name] for name in names]
 
         @functools.wraps(command)
         def run(**values: object) -> None:
-            given = Given({name: values.pop(name) for name in by_name})
+            given = Given({name: values.pop(name) for name in shared})
             with errors(given.debug):
                 command(**values, given=given)
 
@@ -150,13 +128,6 @@ def with_options(*parts: Options | str) -> Callable[[Callable[..., None]], Calla
         return run
 
     return decorate
-
-
-def _parameter(name: str, annotation: object) -> inspect.Parameter:
-    """Return an option that need not be given: a switch is off then, and nothing else is set."""
-    default = False if get_args(annotation)[0] is bool else None
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
 class Given:
@@ -172,8 +143,9 @@ class Given:
         self.out: Path | None = values.get("out")
         self.resume: Path | None = values.get("resume")
         self.stop_after: int | None = values.get("stop_after")
-        self._sink = JsonSink(values.get("json_target"))
-        self.console = self._sink.console()
+        self._json: str | None = values.get("json_target")
+        # Stdout belongs to the JSON where that was asked for.
+        self.console = messages() if self._json == "-" else results()
 
     def has(self, name: str) -> bool:
         """Return whether an option was given."""
@@ -194,8 +166,7 @@ class Given:
             base: What the settings begin with.
         """
         flags = {key: self._values.get(name) for name, key in _KEYS.items()}
-        bits = flags["precision"]
-        flags |= {"precision": bits and int(bits), "verbose": flags["verbose"] or None}
+        flags["precision"] = flags["precision"] and int(flags["precision"])
         config = load_config(
             schema,
             base=base,
@@ -224,7 +195,7 @@ class Given:
         model = getattr(config, "model", None)
         read = (*_paths(config), model, self._values.get("config_file"), self.resume, *inputs)
         check_outputs(
-            [file for file in (self._sink.file, *outputs) if file],
+            [file for file in (self._json_file, *outputs) if file],
             inputs=[Path(file) for file in read if file],
         )
 
@@ -250,7 +221,16 @@ class Given:
         for file in written:
             if file is not None:
                 note(f"wrote {file}")
-        self._sink.write(content)
+        text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
+        if self._json_file is not None:
+            write_atomically(self._json_file, lambda file: file.write_text(text))
+        elif self._json is not None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    @property
+    def _json_file(self) -> Path | None:
+        return None if self._json in (None, "-") else Path(str(self._json))
 
 
 def _paths(config: Section) -> list[str]:

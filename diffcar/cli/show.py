@@ -68,7 +68,7 @@ def _grid(
     for column in columns:
         title, is_number = column.title, table.is_number(column)
         if is_tight and is_number:
-            width = max(1, *(len(column.text(row)) for row in table.rows))
+            width = max([1, *(len(column.text(row)) for row in table.rows)])
             title = textwrap.fill(title, width, break_long_words=False)
         grid.add_column(
             Text(title),
