@@ -48,6 +48,11 @@ class PushMetrics:
     target_distance_m: float
     """How far the running targets came, mean [m]."""
 
+    def __str__(self) -> str:
+        """Return the figures that matter, in a line."""
+        across, along = 1e3 * self.cross_track_rmse_m, 1e3 * self.progress_rmse_m
+        return f"RMSE {across:.4g} mm across the path, {along:.4g} mm along it"
+
 
 def push_metrics(trajectory: PushTrajectory, *, skip_distance: float = 0.0) -> PushMetrics:
     """Return the metrics over all bodies of a push.

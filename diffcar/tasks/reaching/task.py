@@ -37,6 +37,10 @@ class ReachMetrics:
     max_m: float
     """The largest [m]."""
 
+    def __str__(self) -> str:
+        """Return the figure that matters."""
+        return f"mean distance {1e3 * self.mean_m:.4g} mm"
+
 
 def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
     """Return how far the hands are from their targets after the last step.

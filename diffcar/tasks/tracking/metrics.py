@@ -53,6 +53,11 @@ class EvaluationMetrics(TrackingMetrics):
     got_going: float
     """How many of the cars came past the first metres, 0 to 1."""
 
+    def __str__(self) -> str:
+        """Return the figures that matter, in a line."""
+        rmse = f"{1e3 * self.cross_track_rmse_m:.4g} mm"
+        return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
+
 
 def tracking_metrics(
     trajectory: Trajectory, *, goal_distance: float | Tensor, skip_distance: float = 0.0
