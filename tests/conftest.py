@@ -11,7 +11,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene, build_soft_body_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig, SoftBodyConfig
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 from diffcar.sim.soft_body import GenesisSoftBody
 
 _PROCESS_PRECISION = 64
@@ -49,12 +49,12 @@ def figure_eight() -> ReferencePath:
 
 
 @pytest.fixture
-def rolling_start() -> Callable[..., StartState]:
+def rolling_start() -> Callable[..., Placement]:
     """Make start states at the origin."""
 
-    def make(num_envs: int = 4, speed: float = 2.0, yaw: float = 0.3) -> StartState:
+    def make(num_envs: int = 4, speed: float = 2.0, yaw: float = 0.3) -> Placement:
         ones = torch.ones(num_envs, dtype=torch.float64)
-        return StartState(
+        return Placement(
             position=torch.zeros(num_envs, 2, dtype=torch.float64),
             yaw=yaw * ones,
             speed=speed * ones,

@@ -31,7 +31,7 @@ from diffcar.demonstrations.table import (
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.config import StartConfig
 
@@ -44,15 +44,13 @@ class RollingCars:
     """Cars whose wheels do not slip, as a scene without an engine."""
 
     dt = 0.02
+    vehicle = VEHICLE
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs = num_envs
 
-    def reset(self, start: StartState) -> None:
+    def reset(self, start: Placement) -> None:
         self._place(start.position, start.yaw, start.speed, torch.zeros_like(start.yaw))
-
-    def resume(self, state: CarState) -> None:
-        raise NotImplementedError
 
     def read(self) -> CarState:
         return self._state
@@ -106,7 +104,7 @@ def quiet_but(**values: float) -> DemonstrationConfig:
 def record(
     path: ReferencePath, config: DemonstrationConfig = QUIET, *, seed: int = 0, **arguments: object
 ) -> Recording:
-    arguments.setdefault("expert", PurePursuit(path, VEHICLE))
+    arguments.setdefault("expert", PurePursuit(VEHICLE))
     return record_demonstrations(
         RollingCars(4),
         path=path,
@@ -159,10 +157,10 @@ def test_recorded_rows_are_states_before_actions(figure_eight: ReferencePath) ->
         dofs_velocity=torch.zeros(200, 12),
     )
     errors = compute_error_state(figure_eight, car, table["arc_length_m"])
-    action = PurePursuit(figure_eight, VEHICLE)(car, errors)
+    action = PurePursuit(VEHICLE)(car, errors)
     assert torch.allclose(action[:, 0], table["steering_command_rad"], atol=1e-9)
     assert torch.allclose(action[:, 1], table["speed_command_mps"], atol=1e-9)
-    observation = PathObserver(figure_eight, CONFIG).observe(car, errors)
+    observation = PathObserver(CONFIG).observe(car, errors)
     assert torch.allclose(observation[:, -1], table["obs_speed_0.4m"], atol=1e-9)
 
 
@@ -214,7 +212,7 @@ def test_an_episode_ends_where_its_car_loses_the_path() -> None:
 
 def test_output_is_what_the_network_would_have_to_say(figure_eight: ReferencePath) -> None:
     """The network's own scaling turns the outputs to learn into the actions recorded."""
-    network = build_tracking_mlp(CONFIG, figure_eight, VEHICLE, dtype=torch.float64, seed=3)
+    network = build_tracking_mlp(CONFIG, VEHICLE, dtype=torch.float64, seed=3)
     with torch.no_grad():
         for weight in network.network.parameters():
             weight.mul_(1.5)

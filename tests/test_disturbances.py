@@ -12,13 +12,13 @@ from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_mujoco_scene
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.rollout import rollout
 
-Starts = Callable[..., StartState]
+Starts = Callable[..., Placement]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -46,9 +46,9 @@ class Recorder:
         self.actions.append(action)
         self.scene.apply(action)
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         self.forces.append(force)
-        self.scene.push(force)
+        self.scene.apply_force(force)
 
 
 def hold(scene: DisturbedScene, action: list[float], num_steps: int) -> None:
@@ -61,18 +61,17 @@ def test_defaults_disturb_nothing(
     car: MuJoCoCar, figure_eight: ReferencePath, rolling_start: Starts
 ) -> None:
     """Bit for bit the undisturbed drive."""
-    controller = PurePursuit(figure_eight, car.vehicle)
+    controller = PurePursuit(car.vehicle)
     config = DisturbanceConfig()
     ends = []
     for scene, driver in (
         (car, controller),
         (
             DisturbedScene(car, config, seeded()),
-            NoisyController(controller, figure_eight, config, seeded()),
+            NoisyController(controller, config, seeded()),
         ),
     ):
-        scene.reset(rolling_start(speed=1.0))
-        ends.append(rollout(scene, driver, figure_eight, 20).position)
+        ends.append(rollout(scene, driver, figure_eight, rolling_start(speed=1.0), 20).position)
     assert torch.equal(*ends)
 
 
@@ -134,10 +133,10 @@ def test_plant_is_heavier_and_slippery_until_it_is_told_otherwise(
     """The ratios of the configuration reach every car of the scene at its reset."""
     config = DisturbanceConfig(mass_ratio=1.5, friction_ratio=0.5)
     DisturbedScene(car, config, seeded()).reset(rolling_start())
-    assert car.mass_ratio is not None and car.mass_ratio.tolist() == [1.5] * 4
-    assert car.friction_ratio is not None and car.friction_ratio.tolist() == [0.5] * 4
+    told = {name: ratio.tolist() for name, ratio in car.variations.items()}
+    assert told == {"mass_ratio": [1.5] * 4, "friction_ratio": [0.5] * 4}
     DisturbedScene(car, DisturbanceConfig(), seeded()).reset(rolling_start())
-    assert car.mass_ratio is None and car.friction_ratio is None
+    assert car.variations == {}
 
 
 def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
@@ -160,7 +159,7 @@ def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
             seen.append((state, errors))
             return torch.zeros(len(state.yaw), 2)
 
-    noisy = NoisyController(Witness(), figure_eight, config, seeded())
+    noisy = NoisyController(Witness(), config, seeded())
     noisy(state, errors)
     noisy(state, errors)
     measured, measured_errors = seen[0]

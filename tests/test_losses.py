@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.losses import advance_reference, pseudo_huber, reach_loss_terms, tracking_loss_terms
+from diffcar.losses import ReachingLoss, TrackingLoss, pseudo_huber
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.reaching.config import ReachLossConfig
 from diffcar.tasks.reaching.task import ReachTrajectory, reach_metrics
-from diffcar.tasks.tracking.config import LossConfig
 from diffcar.tasks.tracking.metrics import tracking_metrics
 from diffcar.tasks.tracking.rollout import Trajectory
 from tests.test_tracking import car_at
 
+LINE = load_path(PathConfig(source="line"))
 VEHICLE = Vehicle(
     file=Path("none.xml"),
     mass=3.0,
@@ -58,14 +57,17 @@ def trajectory_of(cross_track: list[float], steering: list[float] | None = None)
         speed_before=column,
         start_arc_length=torch.zeros(1, dtype=torch.float64),
         final_state=car_at(0, 0, 0),
+        path=LINE,
+        vehicle=VEHICLE,
         dt=0.1,
+        timed_start=torch.zeros(1, dtype=torch.float64),
     )
 
 
 def test_terms_are_weighted_means() -> None:
     """Heading 0.1 and speed -0.5 everywhere give 2 · 0.01 and 3 · 0.25; zero weights nothing."""
-    weights = LossConfig(cross_track=0, heading=2, speed=3, smoothness=0)
-    terms = tracking_loss_terms(trajectory_of([1.0, 1.0]), weights, VEHICLE)
+    weights = TrackingLoss(cross_track=0, heading=2, speed=3, smoothness=0)
+    terms = weights.costs(trajectory_of([1.0, 1.0]))
     assert terms.keys() == {"heading", "speed"}
     assert float(terms["heading"]) == pytest.approx(0.02)
     assert float(terms["speed"]) == pytest.approx(0.75)
@@ -83,21 +85,20 @@ def test_cross_track_is_squared_near_the_path_and_linear_far_from_it() -> None:
 
 def test_smoothness_and_effort_use_normalised_actions() -> None:
     """Full lock is one: from 0 to full lock in one step costs 1, averaged over one change."""
-    weights = LossConfig(cross_track=0, heading=0, speed=0, smoothness=1, effort=1)
-    terms = tracking_loss_terms(trajectory_of([0, 0], steering=[0.0, 0.4]), weights, VEHICLE)
+    weights = TrackingLoss(cross_track=0, heading=0, speed=0, smoothness=1, effort=1)
+    terms = weights.costs(trajectory_of([0, 0], steering=[0.0, 0.4]))
     assert float(terms["smoothness"]) == pytest.approx(1.0)
     assert float(terms["effort"]) == pytest.approx(0.5)
 
 
 def test_time_indexed_term_is_the_distance_to_where_the_car_should_be() -> None:
     """The report's loss: the car stands at the origin while the reference moves at 3 m/s."""
-    line = load_path(PathConfig(source="line"))
-    start = torch.zeros(1, dtype=torch.float64)
-    positions, end = advance_reference(line, start, 2, 0.1)
-    assert torch.allclose(positions[:, 0, 0], torch.tensor([0.3, 0.6], dtype=torch.float64))
-    assert float(end) == pytest.approx(0.6)
-    weights = LossConfig(cross_track=0, heading=0, speed=0, smoothness=0, time_indexed=1)
-    terms = tracking_loss_terms(trajectory_of([0, 0]), weights, VEHICLE, timed_position=positions)
+    driven = trajectory_of([0, 0])
+    expected = torch.tensor([0.3, 0.6], dtype=torch.float64)
+    assert torch.allclose(driven.timed_position[:, 0, 0], expected)
+    assert torch.allclose(driven.end.timed_arc_length, expected[-1:])
+    weights = TrackingLoss(cross_track=0, heading=0, speed=0, smoothness=0, time_indexed=1)
+    terms = weights.costs(driven)
     assert float(terms["time_indexed"]) == pytest.approx((0.09 + 0.36) / 2)
 
 
@@ -140,20 +141,20 @@ def reach_of(*distances: float) -> ReachTrajectory:
 
 def test_late_steps_of_a_reach_count_more() -> None:
     """Weights 1/2 and 1 over their mean 3/4: 2/3 of the first step and 4/3 of the second."""
-    weights = ReachLossConfig(
+    weights = ReachingLoss(
         distance=1, distance_scale=1e3, late_power=1, velocity=0, smoothness=0
     )
-    terms = reach_loss_terms(reach_of(3.0, 0.0), weights)
+    terms = weights.costs(reach_of(3.0, 0.0))
     assert terms.keys() == {"distance"}
     assert float(terms["distance"]) == pytest.approx(9 * (2 / 3) / 2, rel=1e-5)
-    terms = reach_loss_terms(reach_of(0.0, 3.0), weights)
+    terms = weights.costs(reach_of(0.0, 3.0))
     assert float(terms["distance"]) == pytest.approx(9 * (4 / 3) / 2, rel=1e-5)
 
 
 def test_terms_of_a_reach_are_weighted_means() -> None:
     """Seven joints at 1 rad/s cost 7, seven outputs that change by one cost 7 a change."""
-    weights = ReachLossConfig(distance=1, velocity=2, smoothness=3)
-    terms = reach_loss_terms(reach_of(0.0, 0.0, 0.0), weights)
+    weights = ReachingLoss(distance=1, velocity=2, smoothness=3)
+    terms = weights.costs(reach_of(0.0, 0.0, 0.0))
     assert float(terms["distance"]) == 0
     assert float(terms["velocity"]) == pytest.approx(14)
     assert float(terms["smoothness"]) == pytest.approx(21)
@@ -161,12 +162,12 @@ def test_terms_of_a_reach_are_weighted_means() -> None:
 
 def test_distance_far_away_costs_linearly_and_its_gradient_is_finite_at_the_target() -> None:
     """About 2 s d beyond the scale; exactly at the target the derivative is zero, not NaN."""
-    weights = ReachLossConfig(distance=1, distance_scale=0.02, velocity=0, smoothness=0)
-    far = reach_loss_terms(reach_of(2.0), weights)["distance"]
+    weights = ReachingLoss(distance=1, distance_scale=0.02, velocity=0, smoothness=0)
+    far = weights.costs(reach_of(2.0))["distance"]
     assert float(far) == pytest.approx(2 * 0.02 * 2.0, rel=2e-2)
     there = reach_of(0.0)
     there.hand_position.requires_grad_()
-    reach_loss_terms(there, weights)["distance"].backward()
+    weights.costs(there)["distance"].backward()
     assert torch.equal(there.hand_position.grad, torch.zeros(1, 1, 3, dtype=torch.float64))
 
 

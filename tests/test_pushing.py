@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffcar.losses import push_loss_terms
+from diffcar.losses import PushingLoss
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
-from diffcar.tasks.pushing.config import PushLossConfig, TrainPushConfig
+from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushObservation, build_pushing_mlp
 from diffcar.tasks.pushing.rollout import PushTask, PushTrajectory
 from diffcar.tasks.pushing.task import push_metrics
@@ -119,15 +119,15 @@ def test_the_mirror_image_of_a_scene_gets_the_mirror_image_of_the_velocity() -> 
 
 def test_loss_terms_are_those_worked_by_hand() -> None:
     """A cross-track error of three scales, 2 cm behind, one change of (0.3, 0.4)."""
-    weights = PushLossConfig(cross_track_scale=0.01)
-    terms = push_loss_terms(trajectory(0.03, behind=0.02), weights)
+    weights = PushingLoss(cross_track_scale=0.01)
+    terms = weights.costs(trajectory(0.03, behind=0.02))
     expected = {
         "cross_track": weights.cross_track * 2e-4 * (math.sqrt(10) - 1),
         "progress": weights.progress * 4e-4,
         "smoothness": weights.smoothness * 0.25,
     }
     assert {name: float(term) for name, term in terms.items()} == pytest.approx(expected)
-    assert "progress" not in push_loss_terms(trajectory(0, 0), PushLossConfig(progress=0.0))
+    assert "progress" not in PushingLoss(progress=0.0).costs(trajectory(0, 0))
 
 
 def test_metrics_count_from_the_skipped_distance_on() -> None:

@@ -16,7 +16,6 @@ from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.zero import Zero
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_mujoco_scene
 from diffcar.sim.config import CarConfig
 from diffcar.sim.mujoco_car import MuJoCoCar
@@ -35,8 +34,8 @@ def cars() -> MuJoCoCar:
 
 
 def entrants(cars: MuJoCoCar, *kinds: type) -> Entrants:
-    def build(path: ReferencePath, cars_each: int) -> Sequence[tuple[Controller, int]]:
-        made = [kind() if kind is Zero else kind(path, cars.vehicle) for kind in kinds]
+    def build(cars_each: int) -> Sequence[tuple[Controller, int]]:
+        made = [kind() if kind is Zero else kind(cars.vehicle) for kind in kinds]
         return [(controller, cars_each) for controller in made]
 
     return build

@@ -91,7 +91,7 @@ def test_observation_is_of_order_one_and_complete() -> None:
     config = ControllerConfig(curvature_preview=[0.0, 0.5], speed_preview=[0.3])
     path = load_path(PathConfig(source="circle"))
     state = car_at(2.0, 2.0, math.pi / 2)
-    observation = PathObserver(path, config).observe(state, compute_error_state(path, state))
+    observation = PathObserver(config).observe(state, compute_error_state(path, state))
     assert observation.shape == (1, PathObserver.size(config)) == (1, 10)
     assert float(observation.abs().max()) < 5.0
     # The curvature of 1/2 is seen at both distances, in units of 0.8 1/m.

@@ -23,7 +23,7 @@ LINE = load_path(PathConfig(source="line"))
 
 def test_pure_pursuit_steers_along_the_arc_to_its_target() -> None:
     """Rear axle 0.1 m left of a straight road, target 0.5 m ahead: curvature 2 (-0.1) / L²."""
-    controller = PurePursuit(LINE, VEHICLE, lookahead_time=0.0, min_lookahead=0.5)
+    controller = PurePursuit(VEHICLE, lookahead_time=0.0, min_lookahead=0.5)
     state = car_at(5.0, 0.1, 0.0)
     steering = float(controller(state, compute_error_state(LINE, state))[0, 0])
     expected = math.atan(VEHICLE.wheelbase * 2 * (-0.1) / (0.5**2 + 0.1**2))
@@ -32,7 +32,7 @@ def test_pure_pursuit_steers_along_the_arc_to_its_target() -> None:
 
 def test_stanley_sums_heading_and_cross_track() -> None:
     """Parallel to the road at 0.1 m to its left and 2 m/s: -atan(k 0.1 / (k_soft + 2))."""
-    controller = Stanley(LINE, VEHICLE, gain=3.0, softening=1.0, yaw_damping=0.0, slip_gain=0.0)
+    controller = Stanley(VEHICLE, gain=3.0, softening=1.0, yaw_damping=0.0, slip_gain=0.0)
     state = car_at(5.0, 0.1, 0.0)
     steering = float(controller(state, compute_error_state(LINE, state))[0, 0])
     assert steering == pytest.approx(-math.atan(3.0 * 0.1 / 3.0), rel=1e-6)
@@ -48,7 +48,7 @@ def test_classical_steering_is_bounded_and_towards_the_path(
 ) -> None:
     """Far to the left it steers right, at its limit."""
     state = car_at(5.0, 0.9, 0.5)
-    action = kind(LINE, VEHICLE)(state, compute_error_state(LINE, state))
+    action = kind(VEHICLE)(state, compute_error_state(LINE, state))
     assert float(action[0, 0]) == pytest.approx(-VEHICLE.max_steering)
     assert float(action[0, 1]) == pytest.approx(3.0)
 
@@ -74,7 +74,7 @@ def test_network_depends_on_its_seed_alone() -> None:
     for seed in (7, 7, 8):
         torch.rand(3)
         networks.append(
-            build_tracking_mlp(config, LINE, VEHICLE, dtype=torch.float32, seed=seed).network
+            build_tracking_mlp(config, VEHICLE, dtype=torch.float32, seed=seed).network
         )
     first, again, other = (n.network[0].weight for n in networks)
     assert torch.equal(first, again)
@@ -83,7 +83,7 @@ def test_network_depends_on_its_seed_alone() -> None:
 
 def test_full_scale_output_is_full_lock_and_full_torque() -> None:
     """One in each output: the steering limit, and the speed excess of the motor's limit."""
-    driver = build_tracking_mlp(ControllerConfig(), LINE, VEHICLE, dtype=torch.float64)
+    driver = build_tracking_mlp(ControllerConfig(), VEHICLE, dtype=torch.float64)
     command = driver.command(torch.ones(1, 2, dtype=torch.float64), car_at(0, 0, 0, speed=1.0))
     assert float(command[0, 0]) == pytest.approx(VEHICLE.max_steering)
     excess = float(command[0, 1]) - 1.0
@@ -94,10 +94,10 @@ def test_full_scale_output_is_full_lock_and_full_torque() -> None:
 def test_trained_controller_is_left_right_symmetric() -> None:
     """Mirrored situations get mirrored steering and the same speed; a straight road none at all."""
     circle = load_path(PathConfig(source="circle"))
-    driver = build_tracking_mlp(ControllerConfig(), circle, VEHICLE, dtype=torch.float64, seed=2)
+    driver = build_tracking_mlp(ControllerConfig(), VEHICLE, dtype=torch.float64, seed=2)
     observation = torch.randn(6, 15, dtype=torch.float64)
     assert torch.equal(driver.observer.mirror(driver.observer.mirror(observation)), observation)
-    straight = build_tracking_mlp(ControllerConfig(), LINE, VEHICLE, dtype=torch.float64, seed=2)
+    straight = build_tracking_mlp(ControllerConfig(), VEHICLE, dtype=torch.float64, seed=2)
     left, right = car_at(5.0, 0.1, 0.05), car_at(5.0, -0.1, -0.05)
     to_right = straight(left, compute_error_state(LINE, left))
     to_left = straight(right, compute_error_state(LINE, right))

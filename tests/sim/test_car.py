@@ -10,10 +10,10 @@ from diffcar.base.errors import ConfigError
 from diffcar.sim.backend import initialise
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 
 pytestmark = pytest.mark.genesis
-Starts = Callable[..., StartState]
+Starts = Callable[..., Placement]
 
 
 def drive(car: GenesisCar, action: list[list[float]], num_steps: int) -> None:

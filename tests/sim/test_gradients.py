@@ -11,11 +11,10 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.finite_differences import check_directions, taylor_rate
-from diffcar.losses import tracking_loss_terms
+from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
-from diffcar.tasks.tracking.config import LossConfig
 from diffcar.tasks.tracking.rollout import rollout
 
 pytestmark = pytest.mark.genesis
@@ -24,7 +23,7 @@ TOLERANCE = 1e-6
 SMALLEST_USEFUL_SLOPE = 1e-7
 ACTUATIONS = ("torque", "pd")
 # Smoother than training's: its bend at 3 mm would cost the differences digits, not the gradient.
-WEIGHTS = LossConfig(cross_track=100.0, cross_track_scale=0.02, effort=0.01)
+WEIGHTS = TrackingLoss(cross_track=100.0, cross_track_scale=0.02, effort=0.01)
 
 
 class Recorded:
@@ -48,7 +47,7 @@ def total_loss(car: GenesisCar, controller: object, path: ReferencePath, num_ste
     offsets = torch.linspace(-0.05, 0.05, car.num_envs, dtype=torch.float64)
     car.reset(starts_on_path(path, arc_length, cross_track=offsets, heading=offsets))
     trajectory = rollout(car, controller, path, num_steps, arc_length_hint=arc_length)
-    return torch.stack(list(tracking_loss_terms(trajectory, WEIGHTS, car.vehicle).values())).sum()
+    return WEIGHTS.costs(trajectory).total
 
 
 def recorded_actions(car: GenesisCar, num_steps: int) -> Tensor:

@@ -14,12 +14,12 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_mujoco_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import tracking_metrics
 
-Starts = Callable[..., StartState]
+Starts = Callable[..., Placement]
 
 
 @pytest.fixture(params=["torque", "pd"])

@@ -11,7 +11,7 @@ from diffcar.gradients.finite_differences import check_environments, random_dire
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.sim.model.wheels import with_wheels
 from diffcar.sim.repairs import rolling_contact
@@ -43,7 +43,7 @@ def as_it_comes(car: GenesisCar) -> None:
     vars(car.scene.sim.rigid_solver.collider).pop("backward_narrowphase", None)
 
 
-def errors_of(car: GenesisCar, start: StartState) -> list[float]:
+def errors_of(car: GenesisCar, start: Placement) -> list[float]:
     """Return the relative errors of six cars that weave about, one direction each."""
     time = car.dt * torch.arange(NUM_STEPS, dtype=torch.float64)
     phase = torch.arange(car.num_envs, dtype=torch.float64)[:, None]
@@ -64,7 +64,7 @@ def errors_of(car: GenesisCar, start: StartState) -> list[float]:
 
 
 def test_rolling_is_right_with_the_repair_only(
-    car: GenesisCar, rolling_start: Callable[..., StartState]
+    car: GenesisCar, rolling_start: Callable[..., Placement]
 ) -> None:
     """To a millionth over forty steps; without it ellipsoids and cylinders are wrong altogether."""
     start = rolling_start(num_envs=car.num_envs)
@@ -78,7 +78,7 @@ def test_rolling_is_right_with_the_repair_only(
 
 
 def test_a_contact_elsewhere_raises(
-    car: GenesisCar, rolling_start: Callable[..., StartState], monkeypatch: pytest.MonkeyPatch
+    car: GenesisCar, rolling_start: Callable[..., Placement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should Genesis look for contacts in another way, the closed form must not be believed."""
     if car.vehicle.wheel_shape == "ellipsoid":

@@ -41,7 +41,7 @@ def config_of(*overrides: str) -> TrainBCConfig:
 
 
 def controller_of(config: TrainBCConfig, seed: int = 0) -> TrackingMLP:
-    return build_tracking_mlp(config.controller, PATH, VEHICLE, dtype=torch.float64, seed=seed)
+    return build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float64, seed=seed)
 
 
 def demonstrate(num_episodes: int = 10, num_rows: int = 60, seed: int = 0) -> Demonstrations:

@@ -34,7 +34,7 @@ def make_trainer(car: GenesisCar, *overrides: str) -> E2ETrainer:
         ],
     )
     path = load_path(config.path)
-    controller = build_tracking_mlp(config.controller, path, car.vehicle, dtype=torch.float64)
+    controller = build_tracking_mlp(config.controller, car.vehicle, dtype=torch.float64)
     return E2ETrainer(config, car, path, controller)
 
 

@@ -14,10 +14,10 @@ from diffcar.compare.config import CompareConfig
 from diffcar.controllers.checkpoint import checkpoint_content, load_checkpoint, restore_tracking_mlp
 from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
-from diffcar.losses import pseudo_huber, tracking_costs
+from diffcar.losses import pseudo_huber
 from diffcar.path.load import load_path
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.tasks.tracking.rollout import rollout
 from diffcar.training.ppo.config import TrainPPOConfig
 from diffcar.training.ppo.env import DrivingEnv
@@ -41,7 +41,7 @@ def config_of(*overrides: str) -> TrainPPOConfig:
 
 def controller_of(config: TrainPPOConfig, car: GenesisCar, seed: int = 0) -> TrackingMLP:
     path = load_path(config.path)
-    return build_tracking_mlp(config.controller, path, car.vehicle, dtype=car.dtype, seed=seed)
+    return build_tracking_mlp(config.controller, car.vehicle, dtype=car.dtype, seed=seed)
 
 
 def env_of(car: GenesisCar, *overrides: str) -> DrivingEnv:
@@ -49,7 +49,7 @@ def env_of(car: GenesisCar, *overrides: str) -> DrivingEnv:
     car.actuation = "torque"
     config = config_of(*overrides)
     controller = controller_of(config, car)
-    env = DrivingEnv(config, car, controller.observer.path, controller)
+    env = DrivingEnv(config, car, load_path(config.path), controller)
     env.episode_length_buf.zero_()
     return env
 
@@ -58,7 +58,7 @@ def trainer_of(car: GenesisCar, *overrides: str, seed: int = 0) -> PPOTrainer:
     car.actuation = "torque"
     config = config_of(*overrides)
     controller = controller_of(config, car, seed)
-    return PPOTrainer(config, car, controller.observer.path, controller)
+    return PPOTrainer(config, car, load_path(config.path), controller)
 
 
 class Replay:
@@ -99,9 +99,9 @@ def test_rewards_of_an_episode_are_minus_its_loss(plain_car: GenesisCar) -> None
 def test_restart_moves_only_the_cars_named(plain_car: GenesisCar) -> None:
     """The others drive on as if nothing had happened, the named ones as after a reset."""
 
-    def start_of(num_cars: int, x: float) -> StartState:
+    def start_of(num_cars: int, x: float) -> Placement:
         ones = torch.ones(num_cars, dtype=torch.float64)
-        return StartState(torch.stack([x * ones, 0 * ones], -1), 0.3 * ones, 1.5 * ones, 0 * ones)
+        return Placement(torch.stack([x * ones, 0 * ones], -1), 0.3 * ones, 1.5 * ones, 0 * ones)
 
     def hold(num_steps: int) -> CarState:
         for _ in range(num_steps):
@@ -179,7 +179,7 @@ def test_updates_teach_and_a_stopped_run_goes_on(plain_car: GenesisCar, tmp_path
     for old, new in zip(before, trainer.controller.network.parameters(), strict=True):
         assert not torch.equal(old, new)
     folder = RunFolder.create(tmp_path / "run", "train-ppo")
-    folder.save_checkpoint("last", checkpoint_content(trainer.config, trainer.state_dict()))
+    folder.save_checkpoint("last", checkpoint_content(trainer.method, trainer.config, trainer.state_dict()))
     loaded = load_checkpoint(folder.path)
     resumed = trainer_of(plain_car, "train.num_updates=3", "train.learning_rate=0.5", seed=9)
     resumed.load_state_dict({"network": loaded["network"], **loaded["trainer"]})
@@ -207,9 +207,9 @@ def test_the_checkpoint_acts_as_the_actor_without_its_exploration(
     trainer = trainer_of(plain_car, "train.num_updates=1")
     list(trainer.train())
     folder = RunFolder.create(tmp_path / "run", "train-ppo")
-    folder.save_checkpoint("last", checkpoint_content(trainer.config, trainer.state_dict()))
+    folder.save_checkpoint("last", checkpoint_content(trainer.method, trainer.config, trainer.state_dict()))
     restored = restore_tracking_mlp(
-        load_checkpoint(folder.path), trainer.path, plain_car.vehicle, dtype=plain_car.dtype
+        load_checkpoint(folder.path), plain_car.vehicle, dtype=plain_car.dtype
     )
     observation = trainer.env.get_observations()
     with torch.no_grad():

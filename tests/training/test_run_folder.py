@@ -30,10 +30,10 @@ VEHICLE = load_vehicle()
 def content(seed: int = 0, **changes: object) -> dict[str, object]:
     """Return the content of an untrained checkpoint."""
     config = TrainE2EConfig(seed=seed)
-    driver = build_tracking_mlp(config.controller, PATH, VEHICLE, dtype=torch.float32, seed=seed)
+    driver = build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float32, seed=seed)
     return {
         **checkpoint_content(
-            config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
+            "e2e", config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
         ),
         **changes,
     }
@@ -45,9 +45,9 @@ def test_saved_and_reloaded_controller_acts_exactly_the_same(tmp_path: Path) -> 
     run.save_checkpoint("last", content(seed=4))
     loaded = load_checkpoint(tmp_path / "run")
     assert config_values(loaded)["seed"] == 4
-    restored = restore_tracking_mlp(loaded, PATH, VEHICLE, dtype=torch.float32)
+    restored = restore_tracking_mlp(loaded, VEHICLE, dtype=torch.float32)
     original = build_tracking_mlp(
-        TrainE2EConfig().controller, PATH, VEHICLE, dtype=torch.float32, seed=4
+        TrainE2EConfig().controller, VEHICLE, dtype=torch.float32, seed=4
     )
     observation = torch.randn(5, 15)
     assert torch.equal(restored.network(observation), original.network(observation))
@@ -87,7 +87,7 @@ def test_bad_checkpoint_is_explained(defect: str, tmp_path: Path) -> None:
     file = tmp_path / "c.pt"
     torch.save(content(**BAD[defect]), file)
     with pytest.raises(CheckpointError):
-        restore_tracking_mlp(load_checkpoint(file), PATH, VEHICLE, dtype=torch.float32)
+        restore_tracking_mlp(load_checkpoint(file), VEHICLE, dtype=torch.float32)
 
 
 def test_metrics_are_rewound_to_the_checkpoint(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def rmse_with(parameters: dict[str, float], cars: MuJoCoCar) -> float:
     half_way = torch.full_like(is_standing, PATH.length / 2, dtype=PATH.dtype)
     driven = drive(
         cars,
-        Stanley(PATH, cars.vehicle, **parameters),
+        Stanley(cars.vehicle, **parameters),
         PATH,
         is_standing=is_standing,
         arc_length=torch.where(is_standing, 0.0, half_way),
