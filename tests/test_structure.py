@@ -68,7 +68,9 @@ def imports_of(file: Path) -> Iterator[str]:
 
 
 IMPORTS = {name: set(imports_of(file)) for name, file in MODULES.items()}
-OWN = {name: {other for other in imported if other in MODULES} for name, imported in IMPORTS.items()}
+OWN = {
+    name: {other for other in imported if other in MODULES} for name, imported in IMPORTS.items()
+}
 
 
 def test_every_room_has_its_floor() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.model.vehicle import load_vehicle
-from tests.test_tracking import car_at
+from tests.samples import car_at
 
 VEHICLE = load_vehicle()
 

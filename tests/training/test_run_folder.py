@@ -46,9 +46,7 @@ def test_saved_and_reloaded_controller_acts_exactly_the_same(tmp_path: Path) -> 
     loaded = load_checkpoint(tmp_path / "run")
     assert config_values(loaded)["seed"] == 4
     restored = restore_tracking_mlp(loaded, VEHICLE, dtype=torch.float32)
-    original = build_tracking_mlp(
-        TrainE2EConfig().controller, VEHICLE, dtype=torch.float32, seed=4
-    )
+    original = build_tracking_mlp(TrainE2EConfig().controller, VEHICLE, dtype=torch.float32, seed=4)
     observation = torch.randn(5, 15)
     assert torch.equal(restored.network(observation), original.network(observation))
 

@@ -10,32 +10,27 @@ from torch import Tensor
 from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene
-from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
-from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.rollout import rollout
+from tests.bicycle import Bicycle
+from tests.samples import seeded
 
 Starts = Callable[..., Placement]
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture
-def car() -> MuJoCoCar:
-    """Four cars in MuJoCo."""
-    return build_mujoco_scene(CarConfig(), num_envs=4, dtype=torch.float64)
+def car() -> Bicycle:
+    """Four cars."""
+    return Bicycle(4)
 
 
 @dataclass
 class Recorder:
     """Records what reaches a scene, and passes it on."""
 
-    scene: MuJoCoCar
+    scene: Bicycle
     actions: list[Tensor] = field(default_factory=list)
     forces: list[Tensor] = field(default_factory=list)
 
@@ -58,7 +53,7 @@ def hold(scene: DisturbedScene, action: list[float], num_steps: int) -> None:
 
 
 def test_defaults_disturb_nothing(
-    car: MuJoCoCar, figure_eight: ReferencePath, rolling_start: Starts
+    car: Bicycle, figure_eight: ReferencePath, rolling_start: Starts
 ) -> None:
     """Bit for bit the undisturbed drive."""
     controller = PurePursuit(car.vehicle)
@@ -75,7 +70,7 @@ def test_defaults_disturb_nothing(
     assert torch.equal(*ends)
 
 
-def test_commands_arrive_late(car: MuJoCoCar, rolling_start: Starts) -> None:
+def test_commands_arrive_late(car: Bicycle, rolling_start: Starts) -> None:
     """Before the first one, the car rolls straight on at its speed."""
     recorder = Recorder(car)
     scene = DisturbedScene(recorder, DisturbanceConfig(delay_steps=2), seeded())
@@ -89,7 +84,7 @@ def test_commands_arrive_late(car: MuJoCoCar, rolling_start: Starts) -> None:
 
 
 def test_pushes_are_sideways_and_as_long_and_frequent_as_asked(
-    car: MuJoCoCar, rolling_start: Starts
+    car: Bicycle, rolling_start: Starts
 ) -> None:
     """Of the size asked for, square to the car, on both sides."""
     config = DisturbanceConfig(push_force=3.0, push_duration=0.1, push_interval=0.5)
@@ -114,7 +109,7 @@ def test_seed_decides_in_every_precision_and_for_every_controller(rolling_start:
     config = DisturbanceConfig(push_force=3.0, push_interval=0.3)
 
     def pushes(seed: int, dtype: torch.dtype, speed: float) -> Tensor:
-        recorder = Recorder(build_mujoco_scene(CarConfig(), num_envs=4, dtype=dtype))
+        recorder = Recorder(Bicycle(4, dtype=dtype))
         scene = DisturbedScene(recorder, config, seeded(seed), cars_alike=2)
         scene.reset(rolling_start(speed=1.0, yaw=0.0))
         hold(scene, [0.0, speed], 50)
@@ -128,7 +123,7 @@ def test_seed_decides_in_every_precision_and_for_every_controller(rolling_start:
 
 
 def test_plant_is_heavier_and_slippery_until_it_is_told_otherwise(
-    car: MuJoCoCar, rolling_start: Starts
+    car: Bicycle, rolling_start: Starts
 ) -> None:
     """The ratios of the configuration reach every car of the scene at its reset."""
     config = DisturbanceConfig(mass_ratio=1.5, friction_ratio=0.5)
@@ -146,7 +141,7 @@ def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
     config = DisturbanceConfig(
         position_noise=0.01, yaw_noise=0.02, speed_noise=0.03, yaw_rate_noise=0.04
     )
-    car = build_mujoco_scene(CarConfig(), num_envs=300, dtype=torch.float64)
+    car = Bicycle(300)
     car.reset(starts_on_path(figure_eight, torch.full((300,), 1.0, dtype=torch.float64)))
     state = car.read()
     errors = compute_error_state(figure_eight, state)

@@ -13,10 +13,8 @@ from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.model.vehicle import load_vehicle
-from tests.test_tracking import car_at
+from tests.samples import VEHICLE, car_at
 
-VEHICLE = load_vehicle()
 CONFIG = ControllerConfig(hidden_sizes=[8, 8])
 
 
@@ -44,8 +42,7 @@ def situations(path: ReferencePath, num_cars: int) -> tuple[CarState, ErrorState
 
 def networks(path: ReferencePath, count: int) -> list[TrackingMLP]:
     made = [
-        build_tracking_mlp(CONFIG, VEHICLE, dtype=torch.float64, seed=seed)
-        for seed in range(count)
+        build_tracking_mlp(CONFIG, VEHICLE, dtype=torch.float64, seed=seed) for seed in range(count)
     ]
     with torch.no_grad():
         for controller in made:

@@ -179,7 +179,9 @@ def test_updates_teach_and_a_stopped_run_goes_on(plain_car: GenesisCar, tmp_path
     for old, new in zip(before, trainer.controller.network.parameters(), strict=True):
         assert not torch.equal(old, new)
     folder = RunFolder.create(tmp_path / "run", "train-ppo")
-    folder.save_checkpoint("last", checkpoint_content(trainer.method, trainer.config, trainer.state_dict()))
+    folder.save_checkpoint(
+        "last", checkpoint_content(trainer.method, trainer.config, trainer.state_dict())
+    )
     loaded = load_checkpoint(folder.path)
     resumed = trainer_of(plain_car, "train.num_updates=3", "train.learning_rate=0.5", seed=9)
     resumed.load_state_dict({"network": loaded["network"], **loaded["trainer"]})
@@ -207,7 +209,9 @@ def test_the_checkpoint_acts_as_the_actor_without_its_exploration(
     trainer = trainer_of(plain_car, "train.num_updates=1")
     list(trainer.train())
     folder = RunFolder.create(tmp_path / "run", "train-ppo")
-    folder.save_checkpoint("last", checkpoint_content(trainer.method, trainer.config, trainer.state_dict()))
+    folder.save_checkpoint(
+        "last", checkpoint_content(trainer.method, trainer.config, trainer.state_dict())
+    )
     restored = restore_tracking_mlp(
         load_checkpoint(folder.path), plain_car.vehicle, dtype=plain_car.dtype
     )
