@@ -8,7 +8,22 @@ from pathlib import Path
 
 from diffcar.base.errors import ConfigError, OutputError
 
-__all__ = ["check_outputs", "finite_json", "make_folder", "resource_path", "write_atomically"]
+__all__ = [
+    "check_outputs",
+    "finite_json",
+    "is_there",
+    "make_folder",
+    "resource_path",
+    "write_atomically",
+]
+
+
+def is_there(name: str, predicate: Callable[[Path], bool] = Path.exists) -> bool:
+    """Apply a predicate to a file name that may be no possible one."""
+    try:
+        return predicate(Path(name))
+    except (OSError, ValueError):
+        return False
 
 
 def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:

@@ -8,10 +8,10 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.files import check_outputs
-from diffcar.base.registry import check_path_source
 from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE, JsonSink, errors, note
+from diffcar.path.config import check_path_source
 
 __all__ = ["check_grad"]
 

@@ -10,10 +10,10 @@ import typer
 from diffcar.base.config import load_config, read_yaml
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import check_outputs, resource_path
-from diffcar.base.registry import check_path_source
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, errors, note
 from diffcar.compare.config import METHODS, CompareConfig
+from diffcar.path.config import check_path_source
 
 __all__ = ["compare"]
 

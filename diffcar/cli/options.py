@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from diffcar.base.registry import BUILTIN_PATH_NAMES
+from diffcar.path.config import PATHS
 
 __all__ = [
     "Actuation",
@@ -92,7 +92,7 @@ PathSource = Annotated[
     str | None,
     typer.Option(
         "--path",
-        help=f"{', '.join(BUILTIN_PATH_NAMES)}, or a CSV file.",
+        help=f"{', '.join(PATHS)}, or a CSV file.",
     ),
 ]
 PathScale = Annotated[

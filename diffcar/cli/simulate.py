@@ -7,9 +7,10 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.files import check_outputs
-from diffcar.base.registry import check_controller, check_path_source
 from diffcar.cli import options
 from diffcar.cli.console import JsonSink, errors, note
+from diffcar.controllers.config import check_controller
+from diffcar.path.config import check_path_source
 from diffcar.tasks.tracking.config import SimulateConfig
 
 __all__ = ["simulate"]

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from diffcar.base.registry import check_controller
 from diffcar.cli import options
 from diffcar.cli.console import errors, note
 from diffcar.cli.training import conclude, training_config, training_sink
+from diffcar.controllers.config import check_controller
 from diffcar.training.bc.config import TrainBCConfig
 
 __all__ = ["train_bc"]

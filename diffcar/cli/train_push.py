@@ -7,9 +7,9 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.files import check_outputs
-from diffcar.base.registry import check_path_source
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
 from diffcar.cli.training import stored_config
+from diffcar.path.config import check_path_source
 from diffcar.tasks.pushing.config import TrainPushConfig
 
 __all__ = ["train_push"]

@@ -8,8 +8,8 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.files import check_outputs
-from diffcar.base.registry import check_path_source
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
+from diffcar.path.config import check_path_source
 from diffcar.training.config import TrainingConfig
 
 if TYPE_CHECKING:

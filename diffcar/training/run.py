@@ -9,7 +9,7 @@ import torch
 from diffcar.base.log import logger
 from diffcar.controllers.checkpoint import load_checkpoint, require_method, restore_tracking_mlp
 from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.path.builtin import BUILTIN_PATHS
+from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
@@ -129,7 +129,7 @@ def load_course(config: TrainingConfig) -> Course:
     unseen = []
     for source in config.evaluation.unseen_paths:
         if source != config.path.source:
-            scale = 1.0 if source in BUILTIN_PATHS else config.path.scale
+            scale = 1.0 if source in PATHS else config.path.scale
             settings = config.path.model_copy(
                 update={"source": source, "scale": scale, "closed": None}
             )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffcar.base.errors import PathError
 from diffcar.base.log import logger
-from diffcar.path.builtin import BUILTIN_PATHS
+from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody
@@ -101,8 +101,8 @@ def load_push_paths(config: TrainPushConfig) -> list[ReferencePath]:
         closed = config.path.closed if source == sources[0] else None
         scale = config.path.scale
         # A user's file and the built-in paths need not be drawn at the same scale.
-        if (source in BUILTIN_PATHS) != (sources[0] in BUILTIN_PATHS):
-            scale = _BUILTIN_SCALE if source in BUILTIN_PATHS else 1.0
+        if (source in PATHS) != (sources[0] in PATHS):
+            scale = _BUILTIN_SCALE if source in PATHS else 1.0
         settings = {"source": source, "scale": scale, "closed": closed}
         path = load_path(config.path.model_copy(update=settings), seed=config.seed)
         for warning in path.warnings:
