@@ -3,9 +3,11 @@
 import math
 
 import torch
+from diffcar.tasks.tracking.scenes import Scenes
 from torch import Tensor
 
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 
@@ -164,3 +166,24 @@ class Bicycle:
         wheels = (speed / self.vehicle.wheel_radius)[:, None].expand(-1, 4)
         velocity = torch.cat([planar, zeros[:, :3], yaw_rate[:, None], zeros[:, :2], wheels], -1)
         return self.describe(qpos, velocity)
+
+
+def bicycles(
+    config: CarConfig,
+    *,
+    num_envs: int,
+    differentiable: bool = False,
+    vehicle: Vehicle | None = None,
+    **options: object,
+) -> Bicycle:
+    """Build what `build_scene` would build of the same settings."""
+    del options  # cameras, repairs and kernels that only Genesis has
+    dtype = torch.float64 if config.precision == 64 else torch.float32
+    return Bicycle(
+        num_envs, differentiable=differentiable, vehicle=vehicle, dtype=dtype, dt=config.dt
+    )
+
+
+def bicycle_scenes(config: CarConfig) -> Scenes:
+    """Return the scenes of a training, each of bicycles."""
+    return Scenes(config, build=bicycles)  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.tasks.pushing.rollout import PushTask, PushTrajectory
-from diffcar.tasks.reaching.task import ReachTrajectory
+from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory
+from diffcar.tasks.reaching.rollout import ReachTrajectory
 from diffcar.tasks.tracking.rollout import Trajectory
 
 VEHICLE = load_vehicle()
@@ -89,10 +89,10 @@ def reach_of(*distances: float) -> ReachTrajectory:
     )
 
 
-def task_on_circle() -> PushTask:
+def start_on_circle() -> PushStart:
     """Three bodies on a left turn of radius 1 m: plain, offset and turned, mirrored."""
     path = road("circle", scale=0.5, top_speed=0.3)
-    return PushTask(
+    return PushStart(
         path,
         arc_length=doubles(0.0, 1.0, 2.0),
         cross_track=doubles(0.0, 0.01, 0.0),
@@ -106,7 +106,7 @@ def push_of(cross_track: float, behind: float) -> PushTrajectory:
     target = torch.tensor([[0.1], [0.2]], dtype=torch.float64)
     action = torch.tensor([[[0.0, 0.0]], [[0.3, 0.4]]], dtype=torch.float64)
     return PushTrajectory(
-        task=task_on_circle(),
+        start=start_on_circle(),
         centroid=torch.zeros(2, 1, 2, dtype=torch.float64),
         tool_position=torch.zeros(2, 1, 2, dtype=torch.float64),
         cross_track_error=torch.full((2, 1), cross_track, dtype=torch.float64),

@@ -16,7 +16,7 @@ from diffcar.controllers.checkpoint import (
     restore_tracking_mlp,
 )
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
-from diffcar.training.config import TrainE2EConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.run_folder import RunFolder
 from tests.samples import VEHICLE
 

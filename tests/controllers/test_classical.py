@@ -49,4 +49,4 @@ def test_classical_steering_is_bounded_and_towards_the_path(
 def test_zero_asks_for_nothing() -> None:
     """Steering and speed are zero."""
     state = car_at(5.0, 0.9, 0.5)
-    assert torch.count_nonzero(Zero()(state, compute_error_state(LINE, state))) == 0
+    assert torch.count_nonzero(Zero(VEHICLE)(state, compute_error_state(LINE, state))) == 0

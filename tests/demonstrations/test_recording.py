@@ -85,7 +85,7 @@ def test_recording_depends_on_the_seed_alone(figure_eight: ReferencePath) -> Non
 
 def test_expert_labels_what_another_one_drives(figure_eight: ReferencePath) -> None:
     """DAgger: the cars go where the learner takes them, the actions are the expert's."""
-    recording = record(figure_eight, driver=Zero())
+    recording = record(figure_eight, driver=Zero(VEHICLE))
     assert torch.count_nonzero(recording.trajectory.action) == 0
     assert float(recording.table["speed_command_mps"].min()) > 0.5
     assert float(recording.table["steering_command_rad"].abs().max()) > 0.0

@@ -8,9 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffcar.base.registry import BUILTIN_PATH_NAMES
-from diffcar.path.builtin import BUILTIN_PATHS
-from diffcar.path.config import PathConfig
+from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.load import load_path
 from tests.samples import doubles, road
 
@@ -58,7 +56,7 @@ def test_names_offered_are_the_paths_there_are() -> None:
     assert tuple(BUILTIN_PATHS) == BUILTIN_PATH_NAMES
 
 
-@pytest.mark.parametrize("name", BUILTIN_PATHS)
+@pytest.mark.parametrize("name", PATHS)
 def test_builtin_path_is_consistent(name: str) -> None:
     """Arc length, heading and curvature are derivatives of one another on every built-in path."""
     path = load_path(PathConfig(source=name))

@@ -4,16 +4,16 @@ import math
 
 import pytest
 import torch
+from diffcar.tasks.config import BackpropConfig
 from torch import nn
 
 from diffcar.base.errors import GradientError
 from diffcar.losses import Costs
-from diffcar.tasks.reaching.config import ReachTrainConfig
 from diffcar.training.optimiser import AccumulatedGradient, GuardedOptimizer, cosine_learning_rate
 
 
 def optimizer_of(network: nn.Module, **limits: int) -> GuardedOptimizer:
-    return GuardedOptimizer(network, ReachTrainConfig(**limits), hint="try less")
+    return GuardedOptimizer(network, BackpropConfig(**limits), hint="try less")
 
 
 def gradient_of(value: float) -> AccumulatedGradient:

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.stanley import Stanley
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import car_figures
 from diffcar.training.config import TuningConfig
-from diffcar.training.tuning import CLASSICAL, Generation, tune
+from diffcar.training.tuning import Generation, tune
 from tests.bicycle import Bicycle
 from tests.samples import road
 
@@ -54,12 +55,12 @@ def test_what_is_found_beats_a_bad_choice_and_is_what_it_is_said_to_be(
     assert best.cross_track_rmse_m < 0.5 * rmse_with(BAD, cars)
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", ["pure-pursuit", "stanley"])
 def test_the_best_never_gets_worse_within_the_ranges(
     name: str, cars: Bicycle, found: list[Generation]
 ) -> None:
     """For every controller and parameter; costs add up."""
-    ranges = CLASSICAL[name][1]
+    ranges = CONTROLLERS[name].SEARCH
     search = found if name == "stanley" else list(tune(name, cars, PATH, CONFIG, seed=0))
     assert [generation.number for generation in search] == [1, 2]
     assert search[1].cross_track_rmse_m <= search[0].cross_track_rmse_m < 0.1

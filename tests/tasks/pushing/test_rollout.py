@@ -4,12 +4,12 @@ import math
 
 import torch
 
-from tests.samples import doubles, task_on_circle
+from tests.samples import doubles, start_on_circle
 
 
 def test_every_path_begins_at_its_body_along_x() -> None:
     """The offset is the body's, to the left; the mirror image of a left turn is a right turn."""
-    task = task_on_circle()
+    task = start_on_circle()
     begin = task.to_world(task.path.sample(task.arc_length).position)
     origin = torch.zeros(3, 2, dtype=torch.float64)
     expected = torch.tensor([[0, 0], [0.01 * math.sin(0.1), -0.01 * math.cos(0.1)], [0, 0]])
@@ -27,7 +27,7 @@ def test_every_path_begins_at_its_body_along_x() -> None:
 
 def test_the_path_frame_undoes_the_world_frame() -> None:
     """Points come back, and lateral offsets keep their sign in the world."""
-    task = task_on_circle()
+    task = start_on_circle()
     points = torch.tensor([[0.1, 0.03], [0.2, -0.02], [0.15, 0.05]], dtype=torch.float64)
     assert torch.allclose(task.to_world(task.to_path_frame(points)), points)
     arc_length = task.path.project(task.to_path_frame(points), task.arc_length)

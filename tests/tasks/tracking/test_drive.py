@@ -58,9 +58,9 @@ def test_a_loop_is_driven_once_around_and_an_open_path_to_its_end() -> None:
 
 def test_a_drive_ends_when_everybody_has_lost_the_path_or_the_time_is_over() -> None:
     """A metre and a half beside it nobody is waited for; who stands still is, to the limit."""
-    lost = drive(Bicycle(2), Zero(), LANE, is_standing=STANDING, cross_track=1.5)
+    lost = drive(Bicycle(2), Zero(VEHICLE), LANE, is_standing=STANDING, cross_track=1.5)
     assert lost.trajectory.num_steps == 1
-    still = drive(Bicycle(2), Zero(), LANE, is_standing=STANDING | True, max_time=0.5)
+    still = drive(Bicycle(2), Zero(VEHICLE), LANE, is_standing=STANDING | True, max_time=0.5)
     assert still.trajectory.num_steps == 25
     seconds = LANE.length / 3.0
     assert 1.5 * seconds < time_limit(LANE) < 3 * seconds + 4
@@ -69,7 +69,7 @@ def test_a_drive_ends_when_everybody_has_lost_the_path_or_the_time_is_over() -> 
 def test_starts_are_offset_as_asked() -> None:
     """To the left, and turned."""
     driven = drive(
-        Bicycle(2), Zero(), LANE, is_standing=~STANDING | True, cross_track=0.2, heading=0.1,
+        Bicycle(2), Zero(VEHICLE), LANE, is_standing=~STANDING | True, cross_track=0.2, heading=0.1,
         max_time=0.02,
     )  # fmt: skip
     assert driven.trajectory.cross_track_error[0].tolist() == pytest.approx([0.2, 0.2], abs=1e-4)
