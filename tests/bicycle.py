@@ -3,13 +3,13 @@
 import math
 
 import torch
-from diffcar.tasks.tracking.scenes import Scenes
 from torch import Tensor
 
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.tasks.tracking.scenes import Scenes
 
 _STEERING_TIME = 0.05
 _SLIP_TIME = 0.04

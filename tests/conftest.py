@@ -8,7 +8,7 @@ import torch
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_scene, build_soft_body_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig, SoftBodyConfig
 from diffcar.sim.contract import Placement
@@ -42,7 +42,7 @@ def plain_car(scene_config: CarConfig) -> GenesisCar:
 def soft_body() -> GenesisSoftBody:
     """Four differentiable soft bodies with muscles; relaxed, they are the elastic ones."""
     config = SoftBodyConfig(precision=_PROCESS_PRECISION, material="muscle")
-    return build_soft_body_scene(config, num_envs=4, differentiable=True)
+    return build_scene(config, num_envs=4, differentiable=True)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Protocol, TypeVar, get_args
 
 import pydantic
 import yaml
@@ -85,7 +85,14 @@ def load_config(
         raise _explain(error, schema) from None
 
 
-def dump_config(config: BaseModel) -> str:
+class Settings(Protocol):
+    """Whatever can be written as nested values."""
+
+    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
+        """Return the settings; in the mode `json` as JSON holds them."""
+
+
+def dump_config(config: Settings) -> str:
     """Return the configuration as YAML that `load_config` reads back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
@@ -180,7 +187,9 @@ def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> Config
             ]
             hints.append(f"did you mean {near[0]!r}?" if near else f"keys are: {', '.join(keys)}")
         else:
-            given = "" if not key else f"{key} = {problem['input']!r}: "
+            value = problem["input"]
+            shown = key if isinstance(value, Mapping | BaseModel) else f"{key} = {value!r}"
+            given = f"{shown}: " if key else ""
             lines.append(f"{given}{problem['msg'].removeprefix('Value error, ')}")
     return ConfigError("; ".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)
 

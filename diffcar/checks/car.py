@@ -25,7 +25,7 @@ from diffcar.gradients.slopes import STEP_SIZES, TOLERANCES
 from diffcar.losses import TrackingLoss
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
@@ -121,7 +121,7 @@ class _Check:
             if not attempt.with_repairs:
                 self._try(attempt)
         if self.config.repairs:
-            apply_repairs(self.scene)
+            repair(self.scene)
         for attempt in attempts:
             if attempt.with_repairs and (self.config.repairs or not attempt.needs_repairs):
                 self._try(attempt)
@@ -257,6 +257,6 @@ def _rows_of(config: CheckGradConfig, vehicle: Vehicle) -> list[CertificateRow]:
     """Return the certificate of a configuration, and nothing else."""
     scene, path, controller = _open(config, vehicle)
     if config.repairs:
-        apply_repairs(scene)
+        repair(scene)
     certifier = _certifier(config, scene, controller, path)
     return [row for horizon in config.certificate.horizons for row in certifier.certify(horizon)]

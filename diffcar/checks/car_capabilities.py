@@ -15,7 +15,7 @@ from diffcar.gradients.slopes import STEP_SIZES, summarise, verdict
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.tasks.tracking.problem import Certifier
@@ -53,7 +53,7 @@ def car_capabilities(config: CarConfig) -> Iterator[Capability]:
     attempts = list_attempts(path)
     for attempt in attempts:
         if attempt.with_repairs:
-            apply_repairs(car)
+            repair(car)
         result = run_attempt(car, attempt, tolerance=_TOLERANCE)
         yield Capability(
             entity=_ENTITY,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from diffcar.base.log import logger
 
 if TYPE_CHECKING:
-    from diffcar.training.optimiser import Step
+    from diffcar.training.contract import UpdateRecord
     from diffcar.training.session import Evaluated
 
 __all__ = ["ComparisonDisplay", "DriveDisplay", "StageDisplay", "TrainingDisplay"]
@@ -94,17 +94,12 @@ class TrainingDisplay(_Display):
         self._began: float | None = None
         self._first = 0
 
-    def show(self, event: "Step | Evaluated") -> None:
+    def show(self, event: "UpdateRecord | Evaluated") -> None:
         """Show one event."""
         from diffcar.training.session import Evaluated
 
         if isinstance(event, Evaluated):
-            self._rmse = 1e3 * event.metrics.cross_track_rmse_m
-            self._rmse_iteration = event.iteration
-            self.say(
-                f"update {event.iteration:4d}  plain physics: cross-track RMSE "
-                f"{self._rmse:.4g} mm, speed RMSE {event.metrics.speed_rmse_mps:.3g} m/s"
-            )
+            self._note(event)
         else:
             now = time.perf_counter()
             if self._began is None:
@@ -135,6 +130,13 @@ class TrainingDisplay(_Display):
                 remaining = "" if math.isnan(left) else f"  {left:.0f} s left"
                 self.say(f"update {event.iteration:4d}  {status}  ({terms}){remaining}")
 
+    def _note(self, event: "Evaluated") -> None:
+        """Show the first figure of an evaluation."""
+        name = next(iter(vars(event.metrics)))
+        self._rmse = 1e3 * float(getattr(event.metrics, name))
+        self._rmse_iteration = event.iteration
+        self.say(f"update {event.iteration:4d}  plain physics: {name} {self._rmse:.4g} mm")
+
 
 class ComparisonDisplay(_Display):
     """Shows what a comparison is at: many trainings, one after the other."""
@@ -146,7 +148,7 @@ class ComparisonDisplay(_Display):
         self._task = self._progress.add_task("comparing", total=None, status="")
         self._told = time.perf_counter()
 
-    def show(self, event: "Step | Evaluated") -> None:
+    def show(self, event: "UpdateRecord | Evaluated") -> None:
         """Show one event."""
         from diffcar.training.session import Evaluated
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from diffcar.tasks.tracking.metrics import TrackingMetrics
     from diffcar.tasks.tracking.simulate import SimulateResult
     from diffcar.training.run import TrainingResult
-    from diffcar.training.run_e2e import TrainE2EResult
 
 __all__ = [
     "loss_curve",
@@ -74,7 +73,7 @@ def show_training(result: "TrainingResult", console: Console) -> None:
         console.print(Text.from_ansi(loss_curve(result.losses, min(console.width, 100))))
     if result.before is not None and result.after is not None:
         _show_before_after(result.before, result.after, console)
-    if result.scores:
+    if result.findings.get("scores", []):
         _show_scores(result, console)
     console.print(
         f"{result.num_updates} updates, {result.num_skipped} skipped, "
@@ -85,7 +84,7 @@ def show_training(result: "TrainingResult", console: Console) -> None:
     console.print(f"run folder: {result.run_folder}", highlight=False, soft_wrap=True)
 
 
-def show_gradients(result: "TrainE2EResult", console: Console) -> None:
+def show_gradients(result: "TrainingResult", console: Console) -> None:
     """Print where the gradient went, and what the checks before and during training found."""
     show_hops(result.hops, console)
     told = []
@@ -96,8 +95,10 @@ def show_gradients(result: "TrainE2EResult", console: Console) -> None:
             f"{number(certificate.median_relative_error)}, worst "
             f"{number(certificate.worst_relative_error)}"
         )
-    if result.worst_gradient_error is not None:
-        told.append(f"worst spot check during it: {number(result.worst_gradient_error)}")
+    if result.findings.get("worst_gradient_error") is not None:
+        told.append(
+            f"worst spot check during it: {number(result.findings.get('worst_gradient_error'))}"
+        )
     if told:
         console.print(
             f"gradient against finite differences: {'; '.join(told)}",
@@ -138,7 +139,10 @@ def _show_before_after(
         table.add_column(heading, justify="right")
     table.add_column("unit")
     for field in fields(before):
-        if field.name == "completion":  # the cars drive for a fixed time, not to a goal
+        if field.name in (
+            "completion",
+            "got_going",
+        ):  # the cars drive for a fixed time, not to a goal
             continue
         label, unit, factor = _METRIC_ROWS[field.name]
         values = (getattr(before, field.name), getattr(after, field.name))
@@ -153,7 +157,7 @@ def _show_scores(result: "TrainingResult", console: Console) -> None:
     table.add_column("start")
     for heading in ("RMSE [mm]", "p95 [mm]", "max [mm]", "speed RMSE [m/s]", "driven [%]"):
         table.add_column(Text(heading), justify="right")
-    for score in result.scores:
+    for score in result.findings.get("scores", []):
         metrics = score.metrics
         table.add_row(
             score.path,

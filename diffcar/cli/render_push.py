@@ -10,12 +10,12 @@ from diffcar.base.table import number
 from diffcar.cli.render import loss_curve, titled
 
 if TYPE_CHECKING:
-    from diffcar.training.run_push import TrainPushResult
+    from diffcar.training.run import TrainingResult
 
 __all__ = ["show_push_training"]
 
 
-def show_push_training(result: "TrainPushResult", console: Console) -> None:
+def show_push_training(result: "TrainingResult", console: Console) -> None:
     """Print the loss curve, the figures before and after, and what the gradient checks found."""
     if sum(math.isfinite(loss) and loss > 0 for loss in result.losses) > 1:
         console.print(Text.from_ansi(loss_curve(result.losses, min(console.width, 100))))
@@ -29,11 +29,11 @@ def show_push_training(result: "TrainPushResult", console: Console) -> None:
     console.print(f"run folder: {result.run_folder}", highlight=False, soft_wrap=True)
 
 
-def _show_scores(result: "TrainPushResult", console: Console) -> None:
+def _show_scores(result: "TrainingResult", console: Console) -> None:
     """Print how well each path is followed, before and after."""
     table = titled(
         "tracking of the body's centroid in plain physics: across the path, along it against the "
-        f"running\ntarget, from where the target has come {result.skip_distance_m:g} m; loss over "
+        f"running\ntarget, from where the target has come {result.findings['skip_distance_m']:g} m; loss over "
         "the whole push",
         console,
     )
@@ -42,7 +42,7 @@ def _show_scores(result: "TrainPushResult", console: Console) -> None:
     for heading in ("RMSE", "p95", "max", "RMSE along", "came", "target"):
         table.add_column(Text(f"{heading}\n[mm]"), justify="right")
     table.add_column("loss", justify="right")
-    for score in result.scores:
+    for score in result.findings["scores"]:
         name = f"{score.path}, {'unseen' if score.is_unseen else 'training'}"
         for weights, metrics, loss in (
             ("before", score.before, score.loss_before),
@@ -66,13 +66,13 @@ def _show_scores(result: "TrainPushResult", console: Console) -> None:
     console.print(table)
 
 
-def _show_gradient_checks(result: "TrainPushResult", console: Console) -> None:
+def _show_gradient_checks(result: "TrainingResult", console: Console) -> None:
     """Print how far the gradient by the weights was from finite differences."""
     told = [
         f"{name} {', '.join(map(number, errors))}"
         for name, errors in (
-            ("before training", result.errors_before_training),
-            ("during it", result.errors_in_training),
+            ("before training", []),
+            ("during it", result.findings["errors_in_training"]),
         )
         if errors
     ]

@@ -93,11 +93,11 @@ def train_bc(
         sink = training_sink(json_target, config, *inputs)
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render import show_training
-        from diffcar.training.bc import experts as command
-        from diffcar.training.run import as_json
+        from diffcar.training.run import train
 
         with TrainingDisplay(config.train.num_updates) as display:
-            result = command.run(
+            result = train(
+                "bc",
                 config,
                 out=out,
                 resume=resume,
@@ -105,9 +105,9 @@ def train_bc(
                 on_update=display.show,
             )
         show_training(result, sink.console())
-        if result.num_skipped_rows:
-            note(f"incomplete rows that were left out: {result.num_skipped_rows}")
-        sink.write(as_json(result))
+        if result.findings["num_skipped_rows"]:
+            note(f"incomplete rows that were left out: {result.findings['num_skipped_rows']}")
+        sink.write(result.as_json())
         conclude(result, config, "train-bc", stop_after)
 
 

@@ -9,7 +9,7 @@ from diffcar.cli import options
 from diffcar.cli.console import errors
 from diffcar.cli.train_push import train_push
 from diffcar.cli.training import conclude, training_config, training_sink
-from diffcar.training.config import TrainE2EConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 
 __all__ = ["train_e2e"]
 
@@ -85,11 +85,11 @@ def train_e2e(
         sink = training_sink(json_target, config, config_file, resume)
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render import show_gradients, show_training
-        from diffcar.training import run_e2e as command
-        from diffcar.training.run import as_json
+        from diffcar.training.run import train
 
         with TrainingDisplay(config.train.num_updates) as display:
-            result = command.run(
+            result = train(
+                "e2e",
                 config,
                 out=out,
                 resume=resume,
@@ -99,5 +99,5 @@ def train_e2e(
             )
         show_gradients(result, sink.console())
         show_training(result, sink.console())
-        sink.write(as_json(result))
+        sink.write(result.as_json())
         conclude(result, config, "train-e2e", stop_after)

@@ -52,11 +52,11 @@ def train_ppo(
         sink = training_sink(json_target, config, config_file, resume)
         from diffcar.cli.progress import TrainingDisplay
         from diffcar.cli.render import show_training
-        from diffcar.training.ppo import run as command
-        from diffcar.training.run import as_json
+        from diffcar.training.run import train
 
         with TrainingDisplay(config.train.num_updates) as display:
-            result = command.run(
+            result = train(
+                "ppo",
                 config,
                 out=out,
                 resume=resume,
@@ -64,5 +64,5 @@ def train_ppo(
                 on_update=display.show,
             )
         show_training(result, sink.console())
-        sink.write(as_json(result))
+        sink.write(result.as_json())
         conclude(result, config, "train-ppo", stop_after)

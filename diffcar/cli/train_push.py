@@ -44,7 +44,7 @@ def train_push(
         raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
     config = load_config(
         TrainPushConfig,
-        base=stored_config(resume, "push"),
+        base=stored_config(resume, "e2e", "pushing"),
         file=config_file,
         overrides=overrides,
         flags=flags,
@@ -56,10 +56,11 @@ def train_push(
     check_outputs([sink.file] if sink.file else [], inputs=inputs)
     from diffcar.cli.progress import TrainingDisplay
     from diffcar.cli.render_push import show_push_training
-    from diffcar.training import run_push as command
+    from diffcar.training.run import train
 
     with TrainingDisplay(config.train.num_updates) as display:
-        result = command.run(
+        result = train(
+            "e2e",
             config,
             out=out,
             resume=resume,
@@ -68,7 +69,7 @@ def train_push(
             on_update=display.show,
         )
     show_push_training(result, sink.console())
-    sink.write(command.as_json(result))
+    sink.write(result.as_json())
     if result.is_interrupted:
         note(
             f"stopped after update {result.num_updates} of {config.train.num_updates}; "

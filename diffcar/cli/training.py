@@ -10,7 +10,7 @@ from diffcar.base.config import load_config
 from diffcar.base.files import check_outputs
 from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, note
 from diffcar.path.config import check_path_source
-from diffcar.training.config import TrainingConfig
+from diffcar.tasks.tracking.config import TrainingConfig
 
 if TYPE_CHECKING:
     from diffcar.training.run import TrainingResult
@@ -83,12 +83,15 @@ def conclude(
         raise typer.Exit(0 if stop_after is not None else EXIT_INTERRUPTED)
 
 
-def stored_config(resume: Path | None, method: str) -> dict[str, object] | None:
+def stored_config(
+    resume: Path | None, method: str, task: str = "tracking"
+) -> dict[str, object] | None:
     """Return the configuration of the run that is resumed, if one is.
 
     Args:
         resume: Its folder.
         method: What it must have been trained by.
+        task: What it must have been trained for.
 
     Raises:
         CheckpointError: If it is no run, or another method's.
@@ -99,8 +102,6 @@ def stored_config(resume: Path | None, method: str) -> dict[str, object] | None:
 
     run = RunFolder.open(resume)
     # Only a run that exists is worth importing torch for.
-    from diffcar.controllers.checkpoint import config_values, load_checkpoint, require_method
+    from diffcar.training.run import stored_config as config_of
 
-    checkpoint = load_checkpoint(run.checkpoints / "last.pt")
-    require_method(checkpoint, method)
-    return config_values(checkpoint)
+    return config_of(run, method, task)

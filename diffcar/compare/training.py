@@ -20,10 +20,11 @@ from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
+from diffcar.tasks.config import UpdatesConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig, TrainingConfig
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.experts import ExpertCollector
 from diffcar.training.bc.trainer import BCTrainer
-from diffcar.training.config import TrainE2EConfig, TrainingConfig, UpdatesConfig
 from diffcar.training.contract import Trainer
 from diffcar.training.e2e import E2ETrainer
 from diffcar.training.ppo.config import TrainPPOConfig

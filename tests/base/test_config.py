@@ -13,9 +13,8 @@ from diffcar.compare.config import CompareConfig
 from diffcar.demonstrations.config import RecordConfig
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.tasks.tracking.config import SimulateConfig, TrainE2EConfig
 from diffcar.training.bc.config import TrainBCConfig
-from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.ppo.config import TrainPPOConfig
 
 

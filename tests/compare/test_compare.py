@@ -22,11 +22,12 @@ from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
-from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.training.optimiser import Step
+from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated
+from tests.bicycle import Bicycle
 
 TINY = """
 precision: 64
@@ -84,8 +85,8 @@ def finished(_few_cars: None, tmp_path_factory: pytest.TempPathFactory) -> Finis
     (folder / "tiny.yaml").write_text(TINY.replace("FOLDER", str(folder)))
     config = load_config(CompareConfig, file=folder / "tiny.yaml")
 
-    def stop(event: Step | Evaluated) -> None:
-        if isinstance(event, Step):
+    def stop(event: UpdateRecord | Evaluated) -> None:
+        if isinstance(event, UpdateRecord):
             signal.raise_signal(signal.SIGINT)
 
     stopped = compare.run(config, out=folder / "runs", on_update=stop)
@@ -169,10 +170,10 @@ def test_what_is_trained_is_not_trained_again(finished: Finished) -> None:
         return {file: file.stat().st_mtime_ns for file in kept}
 
     before = stamps()
-    steps: list[Step | Evaluated] = []
+    steps: list[UpdateRecord | Evaluated] = []
 
-    def note(event: Step | Evaluated) -> None:
-        if isinstance(event, Step):
+    def note(event: UpdateRecord | Evaluated) -> None:
+        if isinstance(event, UpdateRecord):
             steps.append(event)
 
     again = compare.run(finished.config, resume=finished.folder, on_update=note)
@@ -242,7 +243,7 @@ def test_settings_that_make_no_comparison_are_refused(case: str) -> None:
 
 def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     """Networks of one architecture are an ensemble, tuned ones share a controller of vectors."""
-    scene = build_mujoco_scene(CarConfig(), num_envs=2, dtype=torch.float64)
+    scene = Bicycle(2)
     small, large = ControllerConfig(hidden_sizes=[4]), ControllerConfig(hidden_sizes=[6])
 
     def network(config: ControllerConfig) -> NetworkDriver:

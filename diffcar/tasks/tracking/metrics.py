@@ -13,7 +13,9 @@ __all__ = [
     "CARS_EACH",
     "FAILED",
     "NAN",
+    "SKIP_DISTANCE",
     "CarFigures",
+    "EvaluationMetrics",
     "SuiteFigures",
     "TrackingMetrics",
     "car_figures",
@@ -42,6 +44,14 @@ class TrackingMetrics:
     """Root mean square of the rate of the commanded steering angle [rad/s]."""
     completion: float
     """How much of the way was driven, 0 to 1, mean over the cars."""
+
+
+@dataclass(frozen=True)
+class EvaluationMetrics(TrackingMetrics):
+    """How well cars track the training path for a fixed time."""
+
+    got_going: float
+    """How many of the cars came past the first metres, 0 to 1."""
 
 
 def tracking_metrics(
@@ -87,6 +97,8 @@ def rms(values: Tensor) -> float:
 CARS_EACH = 2
 """Cars of a controller: one starts at rest, one at the reference speed."""
 SKIP_DISTANCE = 2.0
+"""Errors count from this far after a start [m]: by then a car has come to its path. Where the way
+or the time is short, from a quarter of it."""
 
 
 @dataclass(frozen=True)
