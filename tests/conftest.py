@@ -16,6 +16,9 @@ from diffcar.sim.soft_body import GenesisSoftBody
 
 _PROCESS_PRECISION = 64
 
+# Matrices so small are slower where threads wait for each other on busy cores.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def scene_config() -> CarConfig:

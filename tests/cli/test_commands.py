@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from diffcar.training.run_e2e import TrainE2EResult
 from typer.testing import CliRunner, Result
 
 from diffcar.checks.arm import FrankaTestResult
@@ -15,7 +16,6 @@ from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
 from diffcar.training.bc.experts import TrainBCResult
 from diffcar.training.run import PathScore
-from diffcar.training.run_e2e import TrainE2EResult
 
 METRICS = TrackingMetrics(0.001, 0.002, 0.003, 0.004, 0.05, 0.06, math.nan, 1.0)
 

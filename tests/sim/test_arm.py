@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffcar.training.reach import train_to_reach
 from torch import Tensor
 
 from diffcar.base.config import load_config
@@ -13,7 +14,6 @@ from diffcar.tasks.reaching.config import FrankaTestConfig, TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
 from diffcar.tasks.reaching.problem import certify_torques, probe_reads, trace_reach_hops
 from diffcar.tasks.reaching.task import ReachMetrics, ReachTrajectory, draw_targets, reach
-from diffcar.training.reach import train_to_reach
 
 pytestmark = pytest.mark.genesis
 

@@ -7,17 +7,18 @@ import torch
 from torch import nn
 
 from diffcar.base.errors import GradientError
-from diffcar.tasks.reaching.config import ReachTrainConfig
+from diffcar.losses import Costs
+from diffcar.tasks.config import BackpropConfig
 from diffcar.training.optimiser import AccumulatedGradient, GuardedOptimizer, cosine_learning_rate
 
 
 def optimizer_of(network: nn.Module, **limits: int) -> GuardedOptimizer:
-    return GuardedOptimizer(network, ReachTrainConfig(**limits), hint="try less")
+    return GuardedOptimizer(network, BackpropConfig(**limits), hint="try less")
 
 
 def gradient_of(value: float) -> AccumulatedGradient:
     gradient = AccumulatedGradient()
-    gradient.add({"term": torch.tensor(value)})
+    gradient.add(Costs(term=torch.tensor(value)))
     return gradient
 
 
@@ -48,7 +49,7 @@ def test_a_bad_gradient_leaves_the_weights_alone_until_patience_ends() -> None:
 def test_a_bad_loss_term_is_named() -> None:
     """The first term that is not finite is the defect."""
     gradient = AccumulatedGradient()
-    gradient.add({"good": torch.tensor(1.0), "bad": torch.tensor(math.nan)}, share=0.5)
+    gradient.add(Costs(good=torch.tensor(1.0), bad=torch.tensor(math.nan)), share=0.5)
     assert gradient.defect == "the loss term 'bad' is nan"
     assert gradient.terms["good"] == 0.5
 

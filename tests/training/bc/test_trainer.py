@@ -3,45 +3,24 @@
 import copy
 import io
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from diffcar.base.config import load_config
 from diffcar.base.errors import ConfigError, DemonstrationError
-from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.demonstrations.table import Demonstrations
-from diffcar.path.config import PathConfig
-from diffcar.path.load import load_path
-from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.trainer import BCTrainer
+from diffcar.training.run_folder import RunFolder
+from tests.samples import VEHICLE
+from tests.training.small import config_of, plain_task
 
-PATH = load_path(PathConfig(source="circle"))
-VEHICLE = load_vehicle()
-SMALL = ["controller.hidden_sizes=[16]", "train.batch_size=90", "train.learning_rate=0.03"]
-
-Collect = Callable[[int], Demonstrations]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices so small are ten times slower where threads wait for each other on busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def config_of(*overrides: str) -> TrainBCConfig:
-    return load_config(TrainBCConfig, overrides=[*SMALL, *overrides])
-
-
-def controller_of(config: TrainBCConfig, seed: int = 0) -> TrackingMLP:
-    return build_tracking_mlp(config.controller, PATH, VEHICLE, dtype=torch.float64, seed=seed)
+SMALL = ("controller.hidden_sizes=[16]", "train.batch_size=90", "train.learning_rate=0.03")
 
 
 def demonstrate(num_episodes: int = 10, num_rows: int = 60, seed: int = 0) -> Demonstrations:
@@ -49,7 +28,9 @@ def demonstrate(num_episodes: int = 10, num_rows: int = 60, seed: int = 0) -> De
 
     Observations are of very different sizes, and some of them far from zero.
     """
-    teacher = controller_of(config_of(), seed=99)
+    teacher = build_tracking_mlp(
+        config_of("bc", *SMALL).controller, VEHICLE, dtype=torch.float64, seed=99
+    )
     with torch.no_grad():
         teacher.network.network[-2].weight.mul_(8.0)
     total, size = num_episodes * num_rows, 15
@@ -62,22 +43,36 @@ def demonstrate(num_episodes: int = 10, num_rows: int = 60, seed: int = 0) -> De
     return Demonstrations(observation, output, torch.arange(total) // num_rows)
 
 
+@dataclass
+class Recorder:
+    """Has each round's demonstrations at hand, and remembers who asked for them."""
+
+    demonstrate: Callable[[int], Demonstrations] = lambda number: demonstrate(2, seed=number)
+    rounds: list[int] = field(default_factory=list)
+
+    def demonstrations(self, folder: object, number: int) -> Demonstrations:
+        self.rounds.append(number)
+        return self.demonstrate(number)
+
+
 def trainer_of(
     *overrides: str,
     demonstrations: Demonstrations | None = None,
-    collect: Collect = lambda number: demonstrate(2, seed=number),
-    seed: int = 0,
+    recorder: Recorder | None = None,
 ) -> BCTrainer:
-    config = config_of(*overrides)
-    given = demonstrations or demonstrate()
-    return BCTrainer(config, controller_of(config, seed), given, collect)
+    given = demonstrate() if demonstrations is None else demonstrations
+    trainer = BCTrainer(
+        plain_task(config_of("bc", *SMALL, *overrides)), recorder or Recorder(), given
+    )  # type: ignore[arg-type]
+    trainer.begin(RunFolder(Path("nowhere")))
+    return trainer
 
 
 def held_out_error(trainer: BCTrainer) -> float:
     """Return the error of the controller itself, on observations as they come."""
     rows = trainer._data.held_out_rows
     with torch.no_grad():
-        output = trainer.controller.output(trainer._data.observation[rows])
+        output = trainer.task.driver.output(trainer._data.observation[rows])
     squares = (output - trainer._data.output[rows]).square().mean(0)
     variance = trainer._data.output[trainer._data.train_rows].var(0, unbiased=False)
     return float((squares / variance).sum())
@@ -92,7 +87,7 @@ def saved(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def weights_of(trainer: BCTrainer) -> dict[str, Tensor]:
-    return copy.deepcopy(trainer.controller.network.state_dict())
+    return copy.deepcopy(trainer.task.network.state_dict())
 
 
 def test_a_network_clones_a_network() -> None:
@@ -114,19 +109,19 @@ def test_the_folded_network_does_for_raw_observations_what_the_student_does_for_
     for _ in trainer.train():
         scaled = trainer._scaling.apply(observation)
         expected = trainer._student.output(scaled)
-        assert torch.allclose(trainer.controller.output(observation), expected, atol=1e-10)
-        assert not torch.allclose(trainer.controller.output(scaled), expected, atol=1e-2)
+        assert torch.allclose(trainer.task.driver.output(observation), expected, atol=1e-10)
+        assert not torch.allclose(trainer.task.driver.output(scaled), expected, atol=1e-2)
 
 
 def test_a_clone_of_left_turns_knows_right_turns() -> None:
     """Mirrored situations get mirrored steering and the same drive, close to the teacher's."""
     trainer = trainer_of("train.num_updates=40")
     list(trainer.train())
-    mirror, given = trainer.controller.observer.mirror, demonstrate(2, seed=5)
+    mirror, given = trainer.task.driver.observer.mirror, demonstrate(2, seed=5)
     assert float(given.observation[:, 0].mean()) > 0
     with torch.no_grad():
-        seen = trainer.controller.output(given.observation)
-        mirrored = trainer.controller.output(mirror(given.observation))
+        seen = trainer.task.driver.output(given.observation)
+        mirrored = trainer.task.driver.output(mirror(given.observation))
     assert torch.allclose(mirrored, seen * torch.tensor([-1.0, 1.0]), atol=1e-12)
     assert float((mirrored[:, 0] + given.output[:, 0]).std()) < 0.3 * float(
         given.output[:, 0].std()
@@ -145,20 +140,15 @@ def test_a_stopped_run_goes_on_exactly(stop_after: int) -> None:
     stopped = trainer_of(*overrides)
     found = [(step.loss, step.validation_loss) for step in stopped.train(stop_after)]
     state = saved(stopped.state_dict())
-    collected: list[int] = []
-
-    def collect(number: int) -> Demonstrations:
-        collected.append(number)
-        return demonstrate(2, seed=number)
-
-    resumed = trainer_of(*overrides, collect=collect, seed=5)
+    recorder = Recorder()
+    resumed = trainer_of(*overrides, recorder=recorder)
     resumed.load_state_dict(state)
     assert torch.equal(
         weights_of(resumed)["network.0.weight"], state["network"]["network.0.weight"]
     )
     found += [(step.loss, step.validation_loss) for step in resumed.train()]
     assert found == expected
-    assert collected == [1]
+    assert recorder.rounds == [1]
     assert resumed.is_finished
     assert resumed.num_env_steps == whole.num_env_steps == 720
     for name, weight in weights_of(whole).items():
@@ -173,7 +163,8 @@ def test_each_round_collects_once_while_the_clone_so_far_drives() -> None:
         driven.append((number, held_out_error(trainer)))
         return demonstrate(2, seed=number)
 
-    trainer = trainer_of("train.num_updates=9", "train.dagger_rounds=2", collect=collect)
+    recorder = Recorder(collect)
+    trainer = trainer_of("train.num_updates=9", "train.dagger_rounds=2", recorder=recorder)
     steps = list(trainer.train())
     assert [step.round for step in steps] == [0] * 3 + [1] * 3 + [2] * 3
     assert [step.num_rows for step in steps] == [600] * 3 + [720] * 3 + [840] * 3
@@ -232,16 +223,15 @@ def test_a_single_episode_is_held_out_in_pieces() -> None:
 @pytest.mark.parametrize("num_rows", [0, 1])
 def test_too_few_rows_are_refused(num_rows: int) -> None:
     """Something must be trained on, and something else held out."""
-    config = config_of()
     whole = demonstrate()
     few = Demonstrations(
         whole.observation[:num_rows], whole.output[:num_rows], whole.episode[:num_rows]
     )
     with pytest.raises(DemonstrationError, match=f"^{num_rows} rows .* too few"):
-        BCTrainer(config, controller_of(config), few, lambda number: few)
+        trainer_of(demonstrations=few)
 
 
 def test_more_rounds_than_passes_are_refused() -> None:
     """Or the run would end before its last round, and never be finished."""
     with pytest.raises(ConfigError, match="dagger_rounds"):
-        config_of("train.num_updates=2", "train.dagger_rounds=2")
+        config_of("bc", "train.num_updates=2", "train.dagger_rounds=2")

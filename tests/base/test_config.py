@@ -111,7 +111,7 @@ def test_all_problems_are_listed_at_once() -> None:
 def test_a_loss_without_terms_is_refused() -> None:
     """All weights zero would train nothing."""
     zeros = [f"loss.{n}=0" for n in ("cross_track", "heading", "speed", "smoothness")]
-    with pytest.raises(ConfigError, match="every weight is zero"):
+    with pytest.raises(ConfigError, match="every weight zero nothing would be trained"):
         load_config(TrainE2EConfig, overrides=zeros)
 
 
@@ -119,7 +119,7 @@ BAD_FRANKA = {
     "precision=32": "32 bits cannot tell gradients apart",
     "reach.target_low=[0.7,0,0]": "target_low must be below",
     "reach.target_high=[0.7,0.1]": "reach.target_high",
-    "loss.distance=0": "without the distance nothing would be reached",
+    "loss.distance=0": "with distance zero nothing would be trained",
 }
 
 

@@ -1,36 +1,17 @@
-"""Signs and derivatives of the error state."""
+"""Signs and derivatives of the error state, and starts beside the path."""
 
 import math
 
 import torch
 
-from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state, starts_on_path
-from diffcar.controllers.observation import PathObserver
-from diffcar.path.config import PathConfig
-from diffcar.path.load import load_path
 from diffcar.sim.contract import CarState
-
-
-def car_at(x: float, y: float, yaw: float, speed: float = 2.0) -> CarState:
-    """Return a car's state with everything else at rest."""
-    zero = torch.zeros(1, dtype=torch.float64)
-    return CarState(
-        position=torch.tensor([[x, y]], dtype=torch.float64),
-        yaw=zero + yaw,
-        speed=zero + speed,
-        lateral_velocity=zero,
-        yaw_rate=zero,
-        steering_angles=torch.zeros(1, 2, dtype=torch.float64),
-        wheel_speeds=torch.zeros(1, 2, dtype=torch.float64),
-        qpos=torch.zeros(1, 13, dtype=torch.float64),
-        dofs_velocity=torch.zeros(1, 12, dtype=torch.float64),
-    )
+from tests.samples import car_at, road
 
 
 def test_signs_are_positive_to_the_left_and_counter_clockwise() -> None:
     """Left of a straight path, turned left, slower than asked."""
-    line = load_path(PathConfig(source="line"))
+    line = road("line")
     errors = compute_error_state(line, car_at(5.0, 0.2, 0.1, speed=2.5))
     assert math.isclose(float(errors.arc_length), 5.0, abs_tol=1e-9)
     assert math.isclose(float(errors.cross_track_error), 0.2, abs_tol=1e-9)
@@ -40,7 +21,7 @@ def test_signs_are_positive_to_the_left_and_counter_clockwise() -> None:
 
 def test_inside_of_a_left_turn_is_left() -> None:
     """On a left-hand circle of 2 m radius about (0, 2), a car 0.5 m inside is 0.5 m to the left."""
-    circle = load_path(PathConfig(source="circle"))
+    circle = road("circle")
     errors = compute_error_state(circle, car_at(1.5, 2.0, math.pi / 2))
     assert math.isclose(float(errors.cross_track_error), 0.5, abs_tol=1e-6)
     assert math.isclose(float(errors.curvature), 0.5, abs_tol=1e-4)
@@ -49,7 +30,7 @@ def test_inside_of_a_left_turn_is_left() -> None:
 
 def test_heading_error_is_wrapped_on_later_laps() -> None:
     """The path's heading counts on over laps, the error does not."""
-    circle = load_path(PathConfig(source="circle"))
+    circle = road("circle")
     state = car_at(2.0, 2.0, math.pi / 2)
     hint = torch.tensor([math.pi + 3 * circle.length], dtype=torch.float64)
     errors = compute_error_state(circle, state, hint)
@@ -59,7 +40,7 @@ def test_heading_error_is_wrapped_on_later_laps() -> None:
 
 def test_error_state_has_right_derivatives() -> None:
     """Autograd agrees with differences in position and yaw."""
-    path = load_path(PathConfig(source="figure-eight"))
+    path = road("figure-eight")
     hint = torch.tensor([3.0], dtype=torch.float64)
     point = path.sample(hint)
 
@@ -76,7 +57,7 @@ def test_error_state_has_right_derivatives() -> None:
 
 def test_start_states_have_the_errors_they_were_asked_for() -> None:
     """Offsets in, errors out."""
-    path = load_path(PathConfig(source="figure-eight"))
+    path = road("figure-eight")
     arc_length = torch.tensor([2.0], dtype=torch.float64)
     start = starts_on_path(path, arc_length, cross_track=0.1, heading=-0.2)
     x, y = start.position[0].tolist()
@@ -86,13 +67,14 @@ def test_start_states_have_the_errors_they_were_asked_for() -> None:
     assert abs(float(errors.speed_error)) < 1e-6
 
 
-def test_observation_is_of_order_one_and_complete() -> None:
-    """Seven entries of state, then the previews; the observer's size says so."""
-    config = ControllerConfig(curvature_preview=[0.0, 0.5], speed_preview=[0.3])
-    path = load_path(PathConfig(source="circle"))
-    state = car_at(2.0, 2.0, math.pi / 2)
-    observation = PathObserver(path, config).observe(state, compute_error_state(path, state))
-    assert observation.shape == (1, PathObserver.size(config)) == (1, 10)
-    assert float(observation.abs().max()) < 5.0
-    # The curvature of 1/2 is seen at both distances, in units of 0.8 1/m.
-    assert torch.allclose(observation[0, 7:9], torch.tensor(0.625, dtype=torch.float64), atol=1e-4)
+def test_errors_know_the_path_and_some_of_the_cars_are_selected() -> None:
+    """So a controller needs none of its own; what is no tensor is everybody's."""
+    path = road("circle")
+    both = CarState(
+        **{name: torch.cat([value, value]) for name, value in vars(car_at(1, 0, 0)).items()}
+    )
+    errors = compute_error_state(path, both)
+    assert errors.path is path
+    one = errors.select(torch.tensor([False, True]))
+    assert one.path is path
+    assert one.arc_length.shape == both.select(slice(0, 1)).yaw.shape == (1,)

@@ -10,32 +10,27 @@ from torch import Tensor
 from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_scene
-from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import CarState, StartState
-from diffcar.sim.mujoco_car import MuJoCoCar
+from diffcar.sim.contract import CarState, Placement
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.rollout import rollout
+from tests.bicycle import Bicycle
+from tests.samples import seeded
 
-Starts = Callable[..., StartState]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+Starts = Callable[..., Placement]
 
 
 @pytest.fixture
-def car() -> MuJoCoCar:
-    """Four cars in MuJoCo."""
-    return build_scene(CarConfig(precision=64), num_envs=4, engine="mujoco")
+def car() -> Bicycle:
+    """Four cars."""
+    return Bicycle(4)
 
 
 @dataclass
 class Recorder:
     """Records what reaches a scene, and passes it on."""
 
-    scene: MuJoCoCar
+    scene: Bicycle
     actions: list[Tensor] = field(default_factory=list)
     forces: list[Tensor] = field(default_factory=list)
 
@@ -46,9 +41,9 @@ class Recorder:
         self.actions.append(action)
         self.scene.apply(action)
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         self.forces.append(force)
-        self.scene.push(force)
+        self.scene.apply_force(force)
 
 
 def hold(scene: DisturbedScene, action: list[float], num_steps: int) -> None:
@@ -58,25 +53,24 @@ def hold(scene: DisturbedScene, action: list[float], num_steps: int) -> None:
 
 
 def test_defaults_disturb_nothing(
-    car: MuJoCoCar, figure_eight: ReferencePath, rolling_start: Starts
+    car: Bicycle, figure_eight: ReferencePath, rolling_start: Starts
 ) -> None:
     """Bit for bit the undisturbed drive."""
-    controller = PurePursuit(figure_eight, car.vehicle)
+    controller = PurePursuit(car.vehicle)
     config = DisturbanceConfig()
     ends = []
     for scene, driver in (
         (car, controller),
         (
             DisturbedScene(car, config, seeded()),
-            NoisyController(controller, figure_eight, config, seeded()),
+            NoisyController(controller, config, seeded()),
         ),
     ):
-        scene.reset(rolling_start(speed=1.0))
-        ends.append(rollout(scene, driver, figure_eight, 20).position)
+        ends.append(rollout(scene, driver, figure_eight, rolling_start(speed=1.0), 20).position)
     assert torch.equal(*ends)
 
 
-def test_commands_arrive_late(car: MuJoCoCar, rolling_start: Starts) -> None:
+def test_commands_arrive_late(car: Bicycle, rolling_start: Starts) -> None:
     """Before the first one, the car rolls straight on at its speed."""
     recorder = Recorder(car)
     scene = DisturbedScene(recorder, DisturbanceConfig(delay_steps=2), seeded())
@@ -90,7 +84,7 @@ def test_commands_arrive_late(car: MuJoCoCar, rolling_start: Starts) -> None:
 
 
 def test_pushes_are_sideways_and_as_long_and_frequent_as_asked(
-    car: MuJoCoCar, rolling_start: Starts
+    car: Bicycle, rolling_start: Starts
 ) -> None:
     """Of the size asked for, square to the car, on both sides."""
     config = DisturbanceConfig(push_force=3.0, push_duration=0.1, push_interval=0.5)
@@ -114,32 +108,30 @@ def test_seed_decides_in_every_precision_and_for_every_controller(rolling_start:
     """The same pushes whatever is driven, others with another seed; teams of cars meet the same."""
     config = DisturbanceConfig(push_force=3.0, push_interval=0.3)
 
-    def pushes(seed: int, precision: int, speed: float) -> Tensor:
-        recorder = Recorder(
-            build_scene(CarConfig(precision=precision), num_envs=4, engine="mujoco")
-        )
+    def pushes(seed: int, dtype: torch.dtype, speed: float) -> Tensor:
+        recorder = Recorder(Bicycle(4, dtype=dtype))
         scene = DisturbedScene(recorder, config, seeded(seed), cars_alike=2)
         scene.reset(rolling_start(speed=1.0, yaw=0.0))
         hold(scene, [0.0, speed], 50)
         return torch.stack(recorder.forces)[..., 1].sign().double()
 
-    first = pushes(0, 64, 1.0)
-    assert torch.equal(first, pushes(0, 32, 2.0))
-    assert not torch.equal(first, pushes(1, 64, 1.0))
+    first = pushes(0, torch.float64, 1.0)
+    assert torch.equal(first, pushes(0, torch.float32, 2.0))
+    assert not torch.equal(first, pushes(1, torch.float64, 1.0))
     assert torch.equal(first[:, :2], first[:, 2:])
     assert not torch.equal(first[:, 0], first[:, 1])
 
 
 def test_plant_is_heavier_and_slippery_until_it_is_told_otherwise(
-    car: MuJoCoCar, rolling_start: Starts
+    car: Bicycle, rolling_start: Starts
 ) -> None:
     """The ratios of the configuration reach every car of the scene at its reset."""
     config = DisturbanceConfig(mass_ratio=1.5, friction_ratio=0.5)
     DisturbedScene(car, config, seeded()).reset(rolling_start())
-    assert car.mass_ratio is not None and car.mass_ratio.tolist() == [1.5] * 4
-    assert car.friction_ratio is not None and car.friction_ratio.tolist() == [0.5] * 4
+    told = {name: ratio.tolist() for name, ratio in car.variations.items()}
+    assert told == {"mass_ratio": [1.5] * 4, "friction_ratio": [0.5] * 4}
     DisturbedScene(car, DisturbanceConfig(), seeded()).reset(rolling_start())
-    assert car.mass_ratio is None and car.friction_ratio is None
+    assert car.variations == {}
 
 
 def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
@@ -149,7 +141,7 @@ def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
     config = DisturbanceConfig(
         position_noise=0.01, yaw_noise=0.02, speed_noise=0.03, yaw_rate_noise=0.04
     )
-    car = build_scene(CarConfig(precision=64), num_envs=300, engine="mujoco")
+    car = Bicycle(300)
     car.reset(starts_on_path(figure_eight, torch.full((300,), 1.0, dtype=torch.float64)))
     state = car.read()
     errors = compute_error_state(figure_eight, state)
@@ -162,7 +154,7 @@ def test_noise_has_the_deviations_asked_for_and_reaches_the_errors(
             seen.append((state, errors))
             return torch.zeros(len(state.yaw), 2)
 
-    noisy = NoisyController(Witness(), figure_eight, config, seeded())
+    noisy = NoisyController(Witness(), config, seeded())
     noisy(state, errors)
     noisy(state, errors)
     measured, measured_errors = seen[0]

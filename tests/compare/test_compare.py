@@ -22,13 +22,12 @@ from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
-from diffcar.path.config import PathConfig
-from diffcar.path.load import load_path
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.training.optimiser import Step
-from diffcar.training.run import Event
+from diffcar.training.contract import UpdateRecord
+from diffcar.training.session import Evaluated
+from tests.bicycle import Bicycle
 
 TINY = """
 precision: 64
@@ -86,11 +85,11 @@ def finished(_few_cars: None, tmp_path_factory: pytest.TempPathFactory) -> Finis
     (folder / "tiny.yaml").write_text(TINY.replace("FOLDER", str(folder)))
     config = load_config(CompareConfig, file=folder / "tiny.yaml")
 
-    def stop(event: Event) -> None:
-        if isinstance(event, Step):
+    def stop(event: UpdateRecord | Evaluated) -> None:
+        if isinstance(event, UpdateRecord):
             signal.raise_signal(signal.SIGINT)
 
-    stopped = compare.run(config, out=folder / "runs", on_event=stop)
+    stopped = compare.run(config, out=folder / "runs", on_update=stop)
     # As a session leaves it that is ended while its scene is built.
     (folder / "runs" / "bc-e2e-0" / "checkpoints").mkdir(parents=True)
     return Finished(stopped, compare.run(config, resume=folder / "runs"), config, folder / "runs")
@@ -171,13 +170,13 @@ def test_what_is_trained_is_not_trained_again(finished: Finished) -> None:
         return {file: file.stat().st_mtime_ns for file in kept}
 
     before = stamps()
-    steps: list[Event] = []
+    steps: list[UpdateRecord | Evaluated] = []
 
-    def note(event: Event) -> None:
-        if isinstance(event, Step):
+    def note(event: UpdateRecord | Evaluated) -> None:
+        if isinstance(event, UpdateRecord):
             steps.append(event)
 
-    again = compare.run(finished.config, resume=finished.folder, on_event=note)
+    again = compare.run(finished.config, resume=finished.folder, on_update=note)
     assert stamps() == before
     assert len(before) >= 4 + 4 + 4 + 1
     assert steps == []
@@ -244,8 +243,7 @@ def test_settings_that_make_no_comparison_are_refused(case: str) -> None:
 
 def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     """Networks of one architecture are an ensemble, tuned ones share a controller of vectors."""
-    scene = build_scene(CarConfig(precision=64), num_envs=2, engine="mujoco")
-    path = load_path(PathConfig(source="circle"))
+    scene = Bicycle(2)
     small, large = ControllerConfig(hidden_sizes=[4]), ControllerConfig(hidden_sizes=[6])
 
     def network(config: ControllerConfig) -> NetworkDriver:
@@ -262,7 +260,7 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
         network(small),
     ]
     entrants = entrants_of(drivers, scene)
-    members = entrants(path, 2)
+    members = entrants(2)
     assert [count for _, count in members] == [4, 2, 4, 2, 2]
     kinds = ["ensemble", "ensemble", "stanley", "pure-pursuit", "ensemble"]
     assert [controller.name for controller, _ in members] == kinds

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble, cars_of
+from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
 from diffcar.controllers.pure_pursuit import PurePursuit
@@ -13,10 +13,8 @@ from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.model.vehicle import load_vehicle
-from tests.test_tracking import car_at
+from tests.samples import VEHICLE, car_at
 
-VEHICLE = load_vehicle()
 CONFIG = ControllerConfig(hidden_sizes=[8, 8])
 
 
@@ -44,8 +42,7 @@ def situations(path: ReferencePath, num_cars: int) -> tuple[CarState, ErrorState
 
 def networks(path: ReferencePath, count: int) -> list[TrackingMLP]:
     made = [
-        build_tracking_mlp(CONFIG, path, VEHICLE, dtype=torch.float64, seed=seed)
-        for seed in range(count)
+        build_tracking_mlp(CONFIG, VEHICLE, dtype=torch.float64, seed=seed) for seed in range(count)
     ]
     with torch.no_grad():
         for controller in made:
@@ -66,7 +63,7 @@ def test_an_ensemble_drives_as_its_networks_do_alone(figure_eight: ReferencePath
         together = ensemble(state, errors)
         for number, controller in enumerate(single):
             cars = slice(2 * number, 2 * number + 2)
-            alone = controller(cars_of(state, cars), cars_of(errors, cars))
+            alone = controller(state.select(cars), errors.select(cars))
             assert torch.allclose(together[cars], alone, atol=1e-12), number
         assert not torch.allclose(together[2:4], single[0](state, errors)[2:4], atol=1e-3)
 
@@ -74,8 +71,8 @@ def test_an_ensemble_drives_as_its_networks_do_alone(figure_eight: ReferencePath
 def test_a_team_gives_each_member_its_own_cars(figure_eight: ReferencePath) -> None:
     """In order, as many as it was promised, and nobody else's."""
     members = [
-        (PurePursuit(figure_eight, VEHICLE), 1),
-        (Stanley(figure_eight, VEHICLE), 3),
+        (PurePursuit(VEHICLE), 1),
+        (Stanley(VEHICLE), 3),
         (networks(figure_eight, 1)[0], 2),
     ]
     state, errors = situations(figure_eight, 6)
@@ -93,7 +90,7 @@ def test_a_parameter_may_differ_from_car_to_car(figure_eight: ReferencePath) -> 
     """As the search for parameters needs it: a gain a car is each car's own."""
     gains = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
     state, errors = situations(figure_eight, 3)
-    together = Stanley(figure_eight, VEHICLE, gain=gains)(state, errors)
+    together = Stanley(VEHICLE, gain=gains)(state, errors)
     for car, gain in enumerate(gains.tolist()):
-        alone = Stanley(figure_eight, VEHICLE, gain=gain)(state, errors)
+        alone = Stanley(VEHICLE, gain=gain)(state, errors)
         assert torch.allclose(together[car], alone[car], atol=1e-12)
