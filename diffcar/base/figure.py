@@ -4,8 +4,9 @@ import html
 import io
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffcar.base.files import write_atomically
 
@@ -18,6 +19,7 @@ __all__ = [
     "GRID",
     "INK",
     "PAPER",
+    "add_key",
     "calm",
     "css_colour",
     "inline_svg",
@@ -92,6 +94,22 @@ def log_scale(axes: "Axes", which: str) -> None:
         axis.set_major_locator(LogLocator(subs=subs, numticks=12))
         axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
         axis.set_minor_formatter(NullFormatter())
+
+
+def add_key(figure: "Figure", looks: Mapping[str, Mapping[str, Any]], **how: Any) -> None:  # noqa: ANN401 - matplotlib's own
+    """Explain beside the axes what lines and markers mean.
+
+    Args:
+        figure: To be explained.
+        looks: What a line or marker looks like, by what it means.
+        how: What `Figure.legend` takes.
+    """
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    how = {"frameon": False, "labelcolor": INK, "ncols": len(handles), **how}
+    if handles:
+        figure.legend(handles=handles, **how).get_title().set_color(FAINT)
 
 
 def _tick(value: float) -> str:

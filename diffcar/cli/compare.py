@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from diffcar.base.config import load_config, read_yaml
+from diffcar.base.config import dump_config, load_config, read_yaml
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import check_outputs, resource_path
 from diffcar.base.registry import check_path_source
@@ -85,8 +85,8 @@ def compare(
         from diffcar.cli.progress import ComparisonDisplay
         from diffcar.cli.render_compare import show_comparison
         from diffcar.compare import compare as command
-        from diffcar.compare.comparison_files import comparison_as_json
-        from diffcar.compare.files import write_results
+        from diffcar.compare.page import write_results
+        from diffcar.compare.tables import as_json
 
         with ComparisonDisplay() as display:
             result = command.run(
@@ -101,14 +101,19 @@ def compare(
         if result.is_interrupted:
             note(f"stopped; go on with: diffcar compare --resume {result.folder}")
             raise typer.Exit(EXIT_INTERRUPTED)
-        files = write_results(result, config, shlex.join(["diffcar", *sys.argv[1:]]))
+        page = write_results(
+            result.comparison,
+            result.folder,
+            configuration=dump_config(config),
+            command=shlex.join(["diffcar", *sys.argv[1:]]),
+        )
         show_comparison(result.comparison, sink.console())
         sink.console().print(
-            f"{result.wall_seconds:.0f} s in all; open {files.report}",
+            f"{result.wall_seconds:.0f} s in all; open {page}",
             highlight=False,
             soft_wrap=True,
         )
-        sink.write(comparison_as_json(result.comparison))
+        sink.write(as_json(result.comparison))
 
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:

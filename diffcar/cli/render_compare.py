@@ -19,8 +19,9 @@ def show_comparison(comparison: "Comparison", console: Console) -> None:
     from diffcar.compare.findings import findings
     from diffcar.compare.tables import tables
 
-    for table in tables(comparison):
-        show_table(table, console)
+    for about in tables(comparison).values():
+        for table in about:
+            show_table(table, console)
     console.print()
     for sentence in findings(comparison):
         line = Table.grid(padding=(0, 1))

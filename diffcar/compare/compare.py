@@ -12,7 +12,7 @@ from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.compare.config import CompareConfig
 from diffcar.compare.jury import Jury
-from diffcar.compare.results import Comparison
+from diffcar.compare.results import Comparison, curve_frame, score_frame
 from diffcar.compare.training import TrainingStopped, loaded_learner, prepare
 from diffcar.compare.workshop import Learner, Workshop
 from diffcar.controllers.choose import choose_controller
@@ -92,14 +92,18 @@ def run(
     except TrainingStopped:
         result.is_interrupted = True
         return result
-    comparison = result.comparison
-    comparison.contestants = [learner.contestant for learner in learners]
-    comparison.references = {
-        path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
-    }
     jury = Jury(config, paths, workshop)
-    jury.judge(learners, comparison)
-    comparison.curves = list(jury.curves(learners))
+    scores, tracks = jury.judge(learners)
+    result.comparison = Comparison(
+        threshold_m=config.threshold,
+        runs=[learner.run for learner in learners],
+        scores=score_frame(scores),
+        curves=curve_frame(jury.curves(learners)),
+        tracks=tracks,
+        references={
+            path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
+        },
+    )
     result.wall_seconds = time.perf_counter() - began
     return result
 

@@ -1,4 +1,4 @@
-"""Drives the contestants of a comparison over its suite."""
+"""Drives the runs of a comparison over its suite."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 from diffcar.compare.config import CompareConfig
 from diffcar.compare.contestants import Driver, entrants_of
-from diffcar.compare.results import Comparison, CurvePoint, DrivenTrack, Score
+from diffcar.compare.results import CurvePoint, DrivenTrack, Score
 from diffcar.compare.suite import drive_entrants
 from diffcar.compare.workshop import Learner, Workshop
 from diffcar.path.reference import ReferencePath
@@ -59,8 +59,9 @@ class Jury:
         for path in paths:
             path.to(genesis.dtype, genesis.device)
 
-    def judge(self, learners: Sequence[Learner], comparison: Comparison) -> None:
-        """Write everybody's final scores, and the drives of the first seed, into a comparison."""
+    def judge(self, learners: Sequence[Learner]) -> tuple[list[Score], list[DrivenTrack]]:
+        """Return everybody's final scores, and the drives of the first seed."""
+        scores, tracks = [], []
         conditions = {"nominal": DisturbanceConfig(), **self._config.suite.conditions}
         for engine in self._config.suite.engines:
             for condition, disturbance in conditions.items():
@@ -68,18 +69,19 @@ class Jury:
                 for path in self._paths:
                     drives = self._drive([x.driver for x in learners], engine, path, disturbance)
                     for learner, (figures, driven, car) in zip(learners, drives, strict=True):
-                        who = learner.contestant
-                        comparison.scores.append(
+                        who = learner.run
+                        scores.append(
                             Score(who.method, who.seed, engine, condition, path.name, figures)
                         )
                         is_drawn = condition == "nominal" and who.seed == self._config.seeds[0]
                         if is_drawn and driven is not None:
-                            comparison.tracks.append(_track(who.method, engine, path, driven, car))
+                            tracks.append(_track(who.method, engine, path, driven, car))
+        return scores, tracks
 
     def curves(self, learners: Sequence[Learner]) -> Iterator[CurvePoint]:
         """Yield how good everybody was at each snapshot of the training."""
         logger.info("driving the suite with the snapshots of all trainings")
-        points = [(learner.contestant, *then) for learner in learners for then in learner.history]
+        points = [(learner.run, *then) for learner in learners for then in learner.history]
         drivers = [driver for *_, driver in points]
         nominal = DisturbanceConfig()
         columns = [

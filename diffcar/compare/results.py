@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,6 +22,9 @@ __all__ = [
     "score_frame",
 ]
 
+Place = tuple[str, str]
+"""Engine and condition."""
+_FIGURES = [figure.name for figure in fields(SuiteFigures)]
 _RMSE = "cross_track_rmse_m"
 # Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m].
 _THRESHOLDS_M = (0.02, 0.01, 0.005, 0.002, 0.001)
@@ -37,7 +40,6 @@ class Run:
     method: str
     """Name of a training method or of a classical controller."""
     seed: int
-    """Of its training."""
     source: str
     """Its run folder, or its tuned parameters."""
     train_seconds: float
@@ -57,9 +59,7 @@ class Score:
     condition: str
     """`nominal`, or the name of a disturbance."""
     path: str
-    """Name."""
     figures: SuiteFigures
-    """How well it did."""
 
 
 @dataclass(frozen=True)
@@ -71,37 +71,34 @@ class CurvePoint:
     iteration: int
     """Updates, passes or generations so far."""
     train_seconds: float
-    """Wall time of the training so far [s]."""
+    """Wall time so far, as that of a `Run` [s]."""
     num_env_steps: int
-    """Control steps of all cars so far."""
+    """Control steps so far, as those of a `Run`."""
     cross_track_rmse_m: float
-    """Mean over the paths of the cross-track RMSE [m]."""
+    """Mean over the paths [m]."""
     lost: float
     """Share of the drives that lost the path."""
 
 
 @dataclass(frozen=True)
 class DrivenTrack:
-    """How a run drove one path from rest, undisturbed; for drawings."""
+    """How a run drove one path from rest, undisturbed, point by point [m]."""
 
     method: str
     engine: str
     path: str
     distance: list[float]
-    """Along the path [m]."""
+    """Along the path."""
     x: list[float]
-    """World x [m]."""
     y: list[float]
-    """World y [m]."""
     cross_track: list[float]
-    """Cross-track error [m]."""
 
 
 def score_frame(scores: Iterable[Score] = ()) -> pd.DataFrame:
     """Return scores as a frame, their figures under the names of their fields."""
-    names = [f.name for f in fields(Score)[:-1]] + [f.name for f in fields(SuiteFigures)]
+    names = [f.name for f in fields(Score) if f.name != "figures"]
     rows = [{**vars(score), **asdict(score.figures)} for score in scores]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=[*names, *_FIGURES])
 
 
 def curve_frame(points: Iterable[CurvePoint] = ()) -> pd.DataFrame:
@@ -124,10 +121,9 @@ class MethodSummary:
 
     method: str
     num_seeds: int
-    """Trainings."""
-    mean: Mapping[str, Mapping[tuple[str, str], float]]
-    """Mean of each of the `SuiteFigures` by engine and condition, `nominal` first."""
-    deviation: Mapping[str, Mapping[tuple[str, str], float]]
+    mean: Mapping[str, Mapping[Place, float]]
+    """Mean of each of the `SuiteFigures`; `nominal` comes first."""
+    deviation: Mapping[str, Mapping[Place, float]]
     """Standard deviation of that over the seeds."""
     train_seconds: float
     """Mean wall time of a training [s]."""
@@ -140,16 +136,18 @@ class MethodSummary:
     """That of the comparison's own threshold."""
 
     @property
-    def rmse_m(self) -> Mapping[tuple[str, str], float]:
-        """Return the mean cross-track RMSE by engine and condition [m].
-
-        A car that loses the path, or does not arrive in time, counts as one metre off.
-        """
+    def rmse_m(self) -> Mapping[Place, float]:
+        """Return the mean cross-track RMSE [m]; a car that fails counts as one metre off."""
         return self.mean[_RMSE]
 
     @property
-    def lost(self) -> Mapping[tuple[str, str], float]:
-        """Return the share of the drives that lost the path, by engine and condition."""
+    def rmse_deviation_m(self) -> Mapping[Place, float]:
+        """Return the standard deviation of that over the seeds [m]."""
+        return self.deviation[_RMSE]
+
+    @property
+    def lost(self) -> Mapping[Place, float]:
+        """Return the share of the drives that lost the path."""
         return self.mean["lost"]
 
 
@@ -191,11 +189,8 @@ class Comparison:
         return list(self.scores.path.unique())
 
     @property
-    def ranked_by(self) -> tuple[str, str] | None:
-        """Return engine and condition that methods are ranked by: Genesis, undisturbed.
-
-        The first engine and condition take their place where they are missing; None without scores.
-        """
+    def ranked_by(self) -> Place | None:
+        """Return where methods are ranked: in Genesis, undisturbed, or what comes first instead."""
         return None if self.scores.empty else (self.engines[0], self.conditions[0])
 
     @property
@@ -226,30 +221,31 @@ class Comparison:
         """Average a method over the paths, then over its seeds."""
         runs = [run for run in self.runs if run.method == method]
         own = self.scores[self.scores.method == method]
-        figures = [f.name for f in fields(SuiteFigures)]
-        of_seeds = own.groupby(["engine", "condition", "seed"])[figures].agg(_mean)
-        keys = pd.MultiIndex.from_product([self.engines, self.conditions])
-
-        def over_seeds(of_seeds: pd.DataFrame, figure: Callable[[pd.Series], float]) -> Any:
-            together = of_seeds.groupby(["engine", "condition"])[figures]
-            return together.agg(figure).reindex(keys).to_dict()
-
+        of_seeds = own.groupby(["engine", "condition", "seed"])[_FIGURES].agg(_mean)
+        finite = of_seeds.replace([math.inf, -math.inf], math.nan)
         costs = {threshold: self._cost(method, threshold) for threshold in self.thresholds_m}
         return MethodSummary(
             method=method,
             num_seeds=len(runs),
-            mean=over_seeds(of_seeds, _mean),
-            deviation=over_seeds(of_seeds.replace([math.inf, -math.inf], math.nan), _deviation),
+            mean=self._over_seeds(of_seeds, _mean),
+            deviation=self._over_seeds(finite, _deviation),
             train_seconds=sum(run.train_seconds for run in runs) / len(runs),
             num_env_steps=sum(run.num_env_steps for run in runs) / len(runs),
             costs=costs,
             to_threshold=costs[self.threshold_m],
         )
 
+    def _over_seeds(
+        self, of_seeds: pd.DataFrame, figure: Callable[[pd.Series], float]
+    ) -> Mapping[str, Mapping[Place, float]]:
+        """Return a figure of a method's seeds, for each of their figures and each place."""
+        places = pd.MultiIndex.from_product([self.engines, self.conditions])
+        together = of_seeds.groupby(["engine", "condition"])[_FIGURES].agg(figure)
+        return together.reindex(places).to_dict()
+
     def _cost(self, method: str, threshold_m: float) -> Cost:
         """Return the median over the seeds of the cost until the RMSE is below a threshold."""
         curves = self.curves[self.curves.method == method]
-        columns = ["train_seconds", "num_env_steps"]
-        reached = curves[curves[_RMSE] <= threshold_m].groupby("seed")[columns].min()
-        of_seeds = reached.reindex(curves.seed.unique()).astype(float).fillna(math.inf)
-        return Cost(*of_seeds.median().tolist())
+        reached = curves[curves[_RMSE] <= threshold_m].groupby("seed")
+        of_seeds = reached[["train_seconds", "num_env_steps"]].min().reindex(curves.seed.unique())
+        return Cost(*of_seeds.astype(float).fillna(math.inf).median().tolist())

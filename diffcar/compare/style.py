@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from diffcar.base.figure import FAINT, GRID, INK, PAPER
-from diffcar.controllers.classical import CLASSICAL
-from diffcar.training.methods import METHODS
+from diffcar.controllers.classical import CLASSICAL, Classical
+from diffcar.training.methods import METHODS, Method
 
 __all__ = ["DARK_COLOURS", "MethodStyle", "engine_name", "styles_of"]
 
@@ -13,18 +14,9 @@ _ENGINE_NAMES = {"genesis": "Genesis", "mujoco": "MuJoCo"}
 _MARKER_SIZES = {"D": 6.5, "v": 8.0, "^": 8.0, "P": 9.0, "X": 9.0}
 _OTHER_COLOURS = ("#882255", "#6a3d9a", "#5c4033", "#117733")
 DARK_COLOURS = {
-    INK: "#e6edf3",
-    FAINT: "#9198a1",
-    GRID: "#30363d",
-    PAPER: "#151b23",
-    "#0072b2": "#4aa8ea",
-    "#d55e00": "#ff8a4c",
-    "#009e73": "#2fc49a",
-    "#7f7f7f": "#a3a3a3",
-    "#882255": "#d16ba5",
-    "#6a3d9a": "#b48ce0",
-    "#5c4033": "#b5917f",
-    "#117733": "#4fb96f",
+    **{INK: "#e6edf3", FAINT: "#9198a1", GRID: "#30363d", PAPER: "#151b23"},
+    **{"#0072b2": "#4aa8ea", "#d55e00": "#ff8a4c", "#009e73": "#2fc49a", "#7f7f7f": "#a3a3a3"},
+    **{"#882255": "#d16ba5", "#6a3d9a": "#b48ce0", "#5c4033": "#b5917f", "#117733": "#4fb96f"},
 }
 """What takes the place of each colour on a dark page; the others are read on both."""
 
@@ -39,28 +31,33 @@ class MethodStyle:
     """As `#rrggbb`."""
     marker: str
     """Of matplotlib."""
-    size: float
-    """Of the marker, so that all look equally large [pt]."""
     order: float
     """Drawn above those with a smaller one."""
+
+    def mark(self, *, face: str | None = None) -> dict[str, Any]:
+        """Return how matplotlib draws its marker: full, or with a face of another colour."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            # All look equally large.
+            "markersize": _MARKER_SIZES.get(self.marker, 7.0),
+            "markerfacecolor": face or self.colour,
+            "markeredgecolor": self.colour if face else PAPER,
+            "markeredgewidth": 1.5 if face else 0.8,
+        }
 
 
 def styles_of(methods: Sequence[str]) -> dict[str, MethodStyle]:
     """Return the style of each method; that of a shipped one never depends on the others."""
-    shipped = {**METHODS, **CLASSICAL}
-    own = [name for name in methods if name not in shipped]
     # The first, e2e, is what the comparison is about: nothing covers it.
-    order = {name: 4 - 0.1 * index for index, name in enumerate(shipped)}
-    styles = {}
-    for name in methods:
-        if name in shipped:
-            look = shipped[name]
-            label, colour, marker = look.label, look.colour, look.marker
-        else:
-            label, colour, marker = "", _OTHER_COLOURS[own.index(name) % len(_OTHER_COLOURS)], "p"
-        size = _MARKER_SIZES.get(marker, 7.0)
-        styles[name] = MethodStyle(label, colour, marker, size, order.get(name, 3.0))
-    return styles
+    known: list[Method | Classical] = [*METHODS.values(), *CLASSICAL.values()]
+    shipped = {
+        method.name: MethodStyle(method.label, method.colour, method.marker, 4 - 0.1 * index)
+        for index, method in enumerate(known)
+    }
+    own = [name for name in methods if name not in shipped]
+    colours = {name: _OTHER_COLOURS[i % len(_OTHER_COLOURS)] for i, name in enumerate(own)}
+    return {name: shipped.get(name) or MethodStyle("", colours[name], "p", 3) for name in methods}
 
 
 def engine_name(engine: str) -> str:

@@ -11,7 +11,7 @@ from diffcar.base.config import read_yaml
 from diffcar.base.log import logger
 from diffcar.compare.config import CompareConfig
 from diffcar.compare.contestants import Driver, network_of
-from diffcar.compare.results import Contestant
+from diffcar.compare.results import Run
 from diffcar.compare.tuning import generations_of, is_tuned, tuned
 from diffcar.compare.workshop import NUM_JUDGED_CARS, Learner, Workshop, require_same
 from diffcar.controllers.checkpoint import load_checkpoint
@@ -92,8 +92,8 @@ def _learner_of(run: Path, method: str, seed: int, scene: GenesisCar) -> Learner
         iteration = int(file.stem.removeprefix("at-"))
         driver = network_of(then, scene)
         history.append((iteration, then["train_seconds"], then["num_env_steps"], driver))
-    contestant = Contestant(method, seed, str(run), last["train_seconds"], last["num_env_steps"])
-    return Learner(contestant, network_of(load_checkpoint(run), scene), history)
+    figures = Run(method, seed, str(run), last["train_seconds"], last["num_env_steps"])
+    return Learner(figures, network_of(load_checkpoint(run), scene), history)
 
 
 def _session(workshop: Workshop, home: Path, method: str, seed: int) -> TrainingSession:

@@ -9,7 +9,7 @@ from diffcar.base.errors import CheckpointError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.compare.contestants import Driver, TunedDriver
-from diffcar.compare.results import Contestant
+from diffcar.compare.results import Run
 from diffcar.compare.workshop import Learner, Workshop, require_same
 from diffcar.sim.config import CarConfig
 from diffcar.tasks.tracking.metrics import CARS_EACH
@@ -62,8 +62,8 @@ def tuned(workshop: Workshop, home: Path, method: str, seed: int) -> Learner:
     ]
     last = generations[-1]
     told = ", ".join(f"{name} {value:.4g}" for name, value in last.parameters.items())
-    contestant = Contestant(method, seed, told, last.seconds, last.num_env_steps)
-    return Learner(contestant, TunedDriver(method, last.parameters), history)
+    run = Run(method, seed, told, last.seconds, last.num_env_steps)
+    return Learner(run, TunedDriver(method, last.parameters), history)
 
 
 def generations_of(home: Path) -> list[Generation]:

@@ -8,7 +8,7 @@ from diffcar.base.errors import ConfigError
 from diffcar.base.log import logger
 from diffcar.compare.config import CompareConfig
 from diffcar.compare.contestants import Driver
-from diffcar.compare.results import Contestant
+from diffcar.compare.results import Run
 from diffcar.path.load import load_path
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
@@ -24,9 +24,9 @@ NUM_JUDGED_CARS = 16
 
 @dataclass(frozen=True)
 class Learner:
-    """A contestant, who drives for it in the end, and who drove on the way there."""
+    """A run, who drives for it in the end, and who drove on the way there."""
 
-    contestant: Contestant
+    run: Run
     """Its figures so far."""
     driver: Driver
     """Who drives in the end."""

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from diffcar.cli.render_compare import show_comparison
 from diffcar.compare.results import Comparison
-from tests.synthetic_comparison import make_comparison
+from tests.compare.synthetic import make_comparison
 
 
 def shown(comparison: Comparison, width: int) -> str:
@@ -35,4 +35,4 @@ def test_missing_parts_are_left_out() -> None:
     )
     assert "by condition" not in text
     assert "over e2e" not in text
-    assert "Nothing was scored." in shown(Comparison(threshold_m=0.02), 80)
+    assert "Nothing was scored." in shown(Comparison(0.02), 80)

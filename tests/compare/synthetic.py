@@ -73,9 +73,10 @@ def make_comparison(
     for number, path in enumerate(paths):
         distance, x, y = reference(number)
         references[path] = (x.tolist(), y.tolist())
-        for method in methods:
-            for engine in engines:
-                tracks.append(_drive(method, engine, path, distance, x, y, chance))
+        tracks += [
+            _drive(method, engine, path, distance, x, y, chance)
+            for method, engine in itertools.product(methods, engines)
+        ]
     return Comparison(0.02, runs, score_frame(scores), curve_frame(points), tracks, references)
 
 
