@@ -131,16 +131,23 @@ def train(
     return result
 
 
-def make_trainer(how: Method, config: TaskConfig, *, scenes: Any = None) -> Trainer:  # noqa: ANN401
+def make_trainer(
+    how: Method,
+    config: TaskConfig,
+    *,
+    scenes: Any = None,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401
+) -> Trainer:
     """Return a method's optimisation, its task built and untrained.
 
     Args:
         how: The method.
         config: Its settings for a task.
         scenes: What there is already of scenes; None builds some.
+        options: What else the method takes, such as the `expert` of a clone.
     """
     make: Callable[..., Trainer] = require_method(how)
-    return make(config, scenes=scenes)
+    return make(config, scenes=scenes, **options)
 
 
 def require_method(how: Method) -> Callable[..., Trainer]:
