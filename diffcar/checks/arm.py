@@ -9,18 +9,14 @@ import torch
 from torch import Tensor
 
 from diffcar.base.log import logger
-from diffcar.gradients.hops import Hop
+from diffcar.gradients.certificate import Problem, certify
+from diffcar.gradients.hops import Hop, trace_hops
+from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_arm_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
-from diffcar.tasks.reaching.problem import (
-    ReadProbe,
-    TorqueCertificate,
-    certify_torques,
-    probe_reads,
-    trace_reach_hops,
-)
+from diffcar.tasks.reaching.problem import torque_problem, trace_reach
 from diffcar.tasks.reaching.task import (
     ReachMetrics,
     ReachTrajectory,
@@ -32,9 +28,60 @@ from diffcar.tasks.reaching.task import (
 from diffcar.training.optimiser import TrainStep
 from diffcar.training.reach import train_to_reach
 
-__all__ = ["FrankaTestResult", "as_json", "run"]
+__all__ = [
+    "FrankaTestResult",
+    "ReadProbe",
+    "TorqueCertificate",
+    "as_json",
+    "certify_torques",
+    "probe_reads",
+    "run",
+]
 
 _NUM_FILMED_TARGETS = 6
+
+
+@dataclass(frozen=True)
+class ReadProbe:
+    """What came of reading a part of the state after a step driven by torques with gradients."""
+
+    expression: str
+    """What was read, as a user would write it."""
+    requires_grad: bool | None
+    """Whether autograd tracks it; None where there was nothing to look at."""
+    grad_fn: str
+    """The operation that made it, or `none`."""
+    gradient_norm: float | None
+    """Norm of the gradient of its sum by the torques; None where none arrived."""
+    error: str | None
+    """The exception that reading it raised, if it did."""
+
+
+@dataclass(frozen=True)
+class TorqueCertificate:
+    """How exact the gradients by joint torques are in one case."""
+
+    case: str
+    """`in free space` or `on the ground`."""
+    horizon: int
+    """Control steps."""
+    num_directions: int
+    """Random directions in the space of all torques, one in each environment."""
+    median_error: float
+    """Of the relative errors where there is a derivative."""
+    worst_error: float
+    """The largest of them."""
+    num_kinks: int
+    """Directions in which differences do not settle to within the tolerance, left out above: there
+    is no derivative, or a kink lies nearer than the step sizes."""
+    contact_fraction: float
+    """Share of environments and steps in which contact pushed on the arm."""
+    is_repeatable: bool
+    """Whether the same torques gave the same result and the same gradient bit for bit."""
+    is_certified: bool
+    """Whether everything is within what the configuration allows."""
+    checks: list[DirectionalCheck]
+    """Every direction."""
 
 
 @dataclass
@@ -110,12 +157,12 @@ def run(
     arm = test.build("differentiable", num_envs, differentiable=True)
     logger.info("reading states, and checking gradients by joint torques in free space")
     test.result.probes = probe_reads(arm)
-    test.certify(arm, "in free space", arm.home)
+    test.certify(arm, arm.home, case="in free space")
     grounded = test.build("differentiable ground", num_envs, differentiable=True, with_ground=True)
     logger.info("checking gradients by joint torques on the ground")
     share = config.gradients.min_contact_fraction
-    test.certify(grounded, "on the ground", grounded.tensor(ON_GROUND), share)
-
+    start = grounded.tensor(ON_GROUND)
+    test.certify(grounded, start, case="on the ground", min_contact_fraction=share)
     plain = test.build("plain", num_targets)
     controller = build_reaching_mlp(config.reach, arm, seed=config.seed)
     test.result.before = reach_metrics(test.judge(plain, controller))
@@ -140,6 +187,67 @@ def as_json(result: FrankaTestResult) -> dict[str, object]:
     """Return the result as plain values for a JSON file."""
     verdicts = {"is_certified": result.is_certified, "is_reached": result.is_reached}
     return {**verdicts, **asdict(result)}
+
+
+def probe_reads(arm: GenesisArm) -> list[ReadProbe]:
+    """Read a state in the report's three ways and in those that are on the graph.
+
+    Args:
+        arm: A differentiable scene; left to be reset.
+
+    Returns:
+        What each way gave just now.
+    """
+    solver, entity = arm.scene.sim.rigid_solver, arm.entity
+    reads: dict[str, Callable[[], Tensor]] = {
+        "franka.get_qpos()": entity.get_qpos,
+        "rigid_solver.get_qvel()": lambda: solver.get_qvel(),
+        "franka.get_dofs_velocity()": entity.get_dofs_velocity,
+        "rigid_solver.get_state().qpos": lambda: solver.get_state().qpos,
+        "rigid_solver.get_state().dofs_vel": lambda: solver.get_state().dofs_vel,
+        "rigid_solver.get_state().links_pos": lambda: solver.get_state().links_pos,
+    }
+    return [_probe(arm, expression, read) for expression, read in reads.items()]
+
+
+def _probe(arm: GenesisArm, expression: str, read: Callable[[], Tensor]) -> ReadProbe:
+    """Take a step with torques that track gradients, read, and see whether they get one."""
+    arm.reset(arm.home)
+    torques = torch.ones(arm.num_envs, 7, dtype=arm.dtype, device=arm.device, requires_grad=True)
+    arm.apply_torques(torques)
+    arm.step()
+    try:
+        value = read()
+    except Exception as error:  # whatever it is, it is what this probe reports
+        text = f"{type(error).__name__}: {error}"
+        return ReadProbe(expression, None, "none", None, text)
+    if value.requires_grad:
+        arm.backward(value.sum())
+    return ReadProbe(
+        expression=expression,
+        requires_grad=value.requires_grad,
+        grad_fn="none" if value.grad_fn is None else type(value.grad_fn).__name__,
+        gradient_norm=None if torques.grad is None else float(torques.grad.norm()),
+        error=None,
+    )
+
+
+def certify_torques(problem: Problem) -> TorqueCertificate:
+    """Certify the gradients of a `torque_problem`."""
+    certificate = certify(problem)
+    (row,) = certificate.rows
+    return TorqueCertificate(
+        case=row.regime,
+        horizon=row.horizon,
+        num_directions=len(row.checks),
+        median_error=row.summary.median_relative_error,
+        worst_error=row.summary.worst_relative_error,
+        num_kinks=row.summary.num_kinks,
+        contact_fraction=row.regime_fraction,
+        is_repeatable=certificate.is_repeatable,
+        is_certified=certificate.is_certified,
+        checks=list(row.checks),
+    )
 
 
 class _FrankaTest:
@@ -175,19 +283,18 @@ class _FrankaTest:
         )
 
     def certify(
-        self, arm: GenesisArm, case: str, joint_angles: Tensor, min_contact_fraction: float = 0.0
+        self, arm: GenesisArm, angles: Tensor, *, case: str, min_contact_fraction: float = 0.0
     ) -> None:
         """Certify the gradients of one case."""
-        self.result.certificates.append(
-            certify_torques(
-                arm,
-                case,
-                joint_angles,
-                self.config.gradients,
-                seed=self.config.seed,
-                min_contact_fraction=min_contact_fraction,
-            )
+        problem = torque_problem(
+            arm,
+            angles,
+            self.config.gradients,
+            case=case,
+            seed=self.config.seed,
+            min_contact_fraction=min_contact_fraction,
         )
+        self.result.certificates.append(certify_torques(problem))
 
     def train(self, arm: GenesisArm, controller: ReachingMLP) -> None:
         """Train, keep the updates' figures, then follow the gradient through a short reach."""
@@ -197,12 +304,12 @@ class _FrankaTest:
             self.result.num_skipped += step.is_skipped
             self.on_update(step)
         self.result.train_seconds = time.perf_counter() - began
-
-        def loss_of(trajectory: ReachTrajectory) -> Tensor:
-            return self.config.loss.costs(trajectory).total
-
         target = draw_targets(controller.target_box, arm.num_envs, seed=self.config.seed)
-        self.result.hops = trace_reach_hops(arm, controller, target, loss_of=loss_of)
+        self.result.hops = trace_hops(
+            controller.network,
+            lambda watch: trace_reach(watch, arm, controller, target, loss=self.config.loss),
+            arm.backward,
+        )
 
     def judge(self, plain: GenesisArm, controller: ReachingMLP) -> ReachTrajectory:
         """Reach for the unseen targets in plain physics."""
