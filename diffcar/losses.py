@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffcar.tasks.pushing.rollout import PushTrajectory
-    from diffcar.tasks.reaching.task import ReachTrajectory
+    from diffcar.tasks.reaching.rollout import ReachTrajectory
     from diffcar.tasks.tracking.rollout import Trajectory
 
 __all__ = ["Costs", "Loss", "PushingLoss", "ReachingLoss", "TrackingLoss", "Weight", "pseudo_huber"]

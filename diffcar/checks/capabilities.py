@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
@@ -16,7 +15,7 @@ from diffcar.gradients.certificate import Certificate, attempt, certify
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import apply_repairs, build_scene, build_soft_body_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig, SoftBodyConfig
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyStart
@@ -57,7 +56,7 @@ def car_capabilities(config: CarConfig) -> Iterator[Capability]:
     path = load_path(PathConfig(source="line")).to(car.dtype, car.device)
     for way in list_attempts(path):
         if way.with_repairs:
-            apply_repairs(car)
+            repair(car)
         result = run_attempt(car, way, tolerance=_TOLERANCE)
         detail = result.error or "3 steps"
         yield Capability(_RIGID, way.kind, way.name, result.outcome, result.relative_error, detail)
@@ -88,10 +87,10 @@ def _car_contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
 
 def _car_costs(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
     """Time the steps of a drive."""
-    start = starts_on_path(path, torch.ones(car.num_envs, dtype=car.dtype, device=car.device))
+    start = starts_on_path(path, 1.0 + car.zeros(car.num_envs))
 
     def drive() -> Tensor:
-        action = torch.tensor([0.05, 2.0], dtype=car.dtype, device=car.device)
+        action = car.tensor([0.05, 2.0])
         leaf = action.expand(car.num_envs, 2).clone().requires_grad_(car.differentiable)
         for _ in range(_CAR_STEPS):
             car.apply(leaf)
@@ -121,12 +120,12 @@ def soft_body_capabilities(config: SoftBodyConfig) -> Iterator[Capability]:
         ConfigError: If Genesis runs in this process with other settings.
         SimulationError: If Genesis refuses the scene itself.
     """
-    scene = build_soft_body_scene(config, num_envs=_NUM_BODIES, differentiable=True)
+    scene = build_scene(config, num_envs=_NUM_BODIES, differentiable=True)
     yield from _readings(scene, config.material)
     yield from _body_contacts(scene, config.material)
     yield _refusal(config)
     yield from _body_costs(scene)
-    plain = build_soft_body_scene(config, num_envs=_NUM_BODIES, differentiable=False)
+    plain = build_scene(config, num_envs=_NUM_BODIES, differentiable=False)
     yield from _body_costs(plain)
 
 
@@ -179,7 +178,7 @@ def _refusal(config: SoftBodyConfig) -> Capability:
     """Try the contact with thin objects, which Genesis offers without gradients alone."""
     outcome, detail = "accepted", "the scene was built"
     try:
-        build_soft_body_scene(config, num_envs=1, differentiable=True, enable_CPIC=True)
+        build_scene(config, num_envs=1, differentiable=True, mpm_options={"enable_CPIC": True})
     except SimulationError as error:
         outcome, detail = "refused", error.message
     return Capability(_MPM, "contact", "thin objects (CPIC)", outcome, None, detail)
@@ -189,7 +188,7 @@ def _body_costs(scene: GenesisSoftBody) -> Iterator[Capability]:
     """Time the steps of pushes."""
 
     def push() -> Tensor:
-        velocity = torch.tensor([0.8, 0.0, 0.0]).to(scene.zeros(1))
+        velocity = scene.tensor([0.8, 0.0, 0.0])
         leaf = velocity.expand(scene.num_envs, 3).clone().requires_grad_(scene.differentiable)
         for _ in range(_PUSH_STEPS):
             scene.apply(leaf)

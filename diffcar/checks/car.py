@@ -21,15 +21,14 @@ from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.certificate import Certificate, Problem, certify
-from diffcar.gradients.hops import trace_hops
 from diffcar.losses import TrackingLoss
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.problem import NETWORK_OUTPUT, CarCases, trace_drive, tracking_problem
+from diffcar.tasks.tracking.problem import CarCases, drive_hops, tracking_problem
 
 __all__ = ["JointNames", "run"]
 
@@ -117,7 +116,7 @@ class _Check:
             if not attempt.with_repairs:
                 self._try(attempt)
         if self.config.repairs:
-            apply_repairs(self.scene)
+            repair(self.scene)
         for attempt in attempts:
             if attempt.with_repairs and (self.config.repairs or not attempt.needs_repairs):
                 self._try(attempt)
@@ -125,15 +124,9 @@ class _Check:
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
         scene, controller, path = self.scene, self.controller, self.path
-        arc_length = torch.ones(scene.num_envs, dtype=scene.dtype, device=scene.device)
+        arc_length = 1.0 + scene.zeros(scene.num_envs)
         start = starts_on_path(path, arc_length, cross_track=0.05)
-        loss = TrackingLoss()
-        self.result.hops = trace_hops(
-            controller.network,
-            lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
-            scene.backward,
-            output=NETWORK_OUTPUT,
-        )
+        self.result.hops = drive_hops(scene, controller, path, start, loss=TrackingLoss())
 
     def certify(self, horizon: int) -> None:
         """Compare with finite differences over one horizon."""
@@ -237,7 +230,7 @@ def _certificates_of(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, Cer
     """Return the certificate of a configuration at each horizon, and nothing else."""
     scene, path, controller = _open(config, vehicle)
     if config.repairs:
-        apply_repairs(scene)
+        repair(scene)
     problems = [
         _problem(config, scene, controller, path, horizon)
         for horizon in config.certificate.horizons

@@ -10,7 +10,7 @@ from diffcar.checks.config import CheckGradConfig
 from diffcar.gradients.capabilities import Capability
 from diffcar.gradients.certificate import attempt
 from diffcar.gradients.slopes import Verdict, worst_of
-from diffcar.sim.build import build_soft_body_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.config import CarConfig, SoftBodyConfig
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.problem import INPUTS, NOISY_MATERIAL, input_problem
@@ -133,12 +133,10 @@ def _check_inputs(config: SoftBodyConfig) -> Iterator[SoftBodyCheck]:
         ("muscle", [], fall + muscles),
     ):
         chosen = config.model_copy(update={"material": material})
-        scene = build_soft_body_scene(
-            chosen, num_envs=_NUM_ENVS, differentiable=True, with_repairs=False
-        )
+        scene = build_scene(chosen, num_envs=_NUM_ENVS, differentiable=True, with_repairs=False)
         for name, steps in as_it_comes:
             yield check_input(scene, name, steps, material=material)
-        scene.repair()
+        repair(scene)
         for name, steps in repaired:
             yield check_input(scene, name, steps, material=material, is_repaired=True)
 

@@ -11,7 +11,7 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem, certify
 from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise, verdict
 from diffcar.path.load import load_path
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
 from diffcar.tasks.tracking.problem import PARAMETERS, TOLERANCES, tracking_problem
@@ -86,7 +86,7 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
         seed=config.seed,
     )
     before, refusal = _compare(problem)
-    apply_repairs(scene)
+    repair(scene)
     after, later_refusal = _compare(problem)
     return WheelResult(
         shape=vehicle.wheel_shape,

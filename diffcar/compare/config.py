@@ -10,9 +10,9 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
-from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig
+from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
 from diffcar.training.bc.config import CloneConfig
-from diffcar.training.config import TrainConfig, TuningConfig
+from diffcar.training.config import TuningConfig
 from diffcar.training.ppo.config import PPOConfig
 
 __all__ = ["METHODS", "CompareConfig", "Method", "SuiteConfig"]

@@ -10,12 +10,11 @@ import torch
 from diffcar.compare.suite import Entrants
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.checkpoint import config_values, restore_network
-from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.sim.contract import CarScene
-from diffcar.training.tuning import CLASSICAL
 
 __all__ = ["Driver", "NetworkDriver", "TunedDriver", "entrants_of", "network_of"]
 
@@ -35,7 +34,7 @@ class TunedDriver:
     """A classical controller with parameters of its own."""
 
     kind: str
-    """A key of `CLASSICAL`."""
+    """Its name."""
     parameters: dict[str, float]
     """Its parameters."""
 
@@ -93,5 +92,5 @@ def _together(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> Con
         .to(dtype=scene.dtype, device=scene.device)
         for name in first.parameters
     }
-    controller: Controller = CLASSICAL[first.kind][0](scene.vehicle, **own)
+    controller: Controller = CONTROLLERS[first.kind](scene.vehicle, **own)
     return controller

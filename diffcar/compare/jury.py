@@ -12,7 +12,7 @@ from diffcar.compare.results import Comparison, CurvePoint, DrivenTrack, Score
 from diffcar.compare.suite import drive_entrants
 from diffcar.compare.workshop import Learner, Workshop
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.drive import Drive
@@ -52,8 +52,8 @@ class Jury:
         )
         self._scenes: dict[str, CarScene] = {"genesis": genesis}
         if "mujoco" in config.suite.engines:
-            self._scenes["mujoco"] = build_mujoco_scene(
-                config, num_envs=num_envs, vehicle=workshop.vehicle, dtype=genesis.dtype
+            self._scenes["mujoco"] = build_scene(
+                config, num_envs=num_envs, engine="mujoco", vehicle=workshop.vehicle
             )
         self._paths = [path.to(genesis.dtype, genesis.device) for path in paths]
 

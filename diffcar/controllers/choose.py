@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffcar.base.registry import CLASSICAL_CONTROLLERS, check_controller
+from diffcar.base.files import is_there
+from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
     config_values,
     load_checkpoint,
@@ -13,10 +14,8 @@ from diffcar.controllers.checkpoint import (
     require_car,
     restore_tracking_mlp,
 )
+from diffcar.controllers.config import CONTROLLERS, check_controller
 from diffcar.controllers.contract import Controller
-from diffcar.controllers.pure_pursuit import PurePursuit
-from diffcar.controllers.stanley import Stanley
-from diffcar.controllers.zero import Zero
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 
@@ -83,10 +82,7 @@ class ControllerChoice:
                 device=scene.device,
                 name=self.spec,
             )
-        if self.spec == "zero":
-            return Zero()
-        kind = PurePursuit if self.spec == "pure-pursuit" else Stanley
-        return kind(scene.vehicle, **self.parameters)
+        return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
 
 
 def choose_controller(spec: str) -> ControllerChoice:
@@ -102,8 +98,7 @@ def choose_controller(spec: str) -> ControllerChoice:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
     """
     check_controller(spec)
-    is_classical = spec in CLASSICAL_CONTROLLERS
-    if is_classical:
+    if spec in CONTROLLERS or (is_own(spec) and not is_there(spec)):
         return ControllerChoice(spec)
     checkpoint = load_checkpoint(Path(spec))
     require_car(checkpoint)

@@ -1,5 +1,7 @@
 """Pure pursuit, the classical geometric tracker."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,12 @@ class PurePursuit:
     """
 
     name = "pure-pursuit"
+    SEARCH: ClassVar = {
+        "lookahead_time": (0.02, 0.5),
+        "min_lookahead": (0.0, 0.4),
+        "speed_lead": (0.0, 0.3),
+    }
+    """Range of each parameter that tuning searches."""
 
     def __init__(
         self,

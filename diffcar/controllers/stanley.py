@@ -1,5 +1,7 @@
 """The Stanley controller, the tracker of the 2005 DARPA Grand Challenge winner."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,14 @@ class Stanley:
     """
 
     name = "stanley"
+    SEARCH: ClassVar = {
+        "gain": (0.2, 8.0),
+        "softening": (0.1, 8.0),
+        "yaw_damping": (0.0, 0.04),
+        "slip_gain": (0.0, 0.01),
+        "speed_lead": (0.0, 0.3),
+    }
+    """Range of each parameter that tuning searches."""
 
     def __init__(
         self,

@@ -167,7 +167,8 @@ class ReferencePath:
             arc_length = arc_length - lap * self.length
         else:
             lap = torch.zeros_like(arc_length)
-        piece = torch.floor(arc_length.detach() / self._step).clamp(-1, num_pieces)
+        # What is no number stays none, but must not be an index.
+        piece = torch.floor(arc_length.detach() / self._step).nan_to_num().clamp(-1, num_pieces)
         if self.closed:
             piece = piece.clamp(0, num_pieces - 1)
         # The piece before the start runs backwards from zero, as the one after the end from there.

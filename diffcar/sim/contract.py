@@ -1,4 +1,4 @@
-"""The contract of a car in any physics engine, where it begins, and the state it reports."""
+"""The contract of a scene in any physics engine, where cars begin, and the state they report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,9 +9,10 @@ from torch import Tensor
 
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["CarScene", "CarState", "Placement", "Start", "map_tensors"]
+__all__ = ["CarScene", "CarState", "Placement", "Scene", "Start", "map_tensors"]
 
 RecordT = TypeVar("RecordT")
+StateT = TypeVar("StateT", covariant=True)
 
 
 def map_tensors(record: RecordT, change: Callable[[Tensor], Tensor]) -> RecordT:
@@ -35,6 +36,12 @@ class Placement:
     """Rate of turn [rad/s], shape (B,)."""
     arc_length: Tensor | None = None
     """Near which point of the path they are [m], shape (B,); None where nobody knows."""
+
+    @classmethod
+    def at_origin(cls, speed: Tensor) -> "Placement":
+        """Return cars at the origin that face along x; `speed` as above."""
+        zero = torch.zeros_like(speed)
+        return cls(torch.stack([zero, zero], -1), zero, speed, zero)
 
 
 @dataclass(frozen=True)
@@ -96,23 +103,34 @@ class Start:
         return Start(CarState(**merged), arc_length)
 
 
-class CarScene(Protocol):
-    """Parallel cars on a plane."""
+class Scene(Protocol[StateT]):
+    """Parallel environments in any physics engine."""
 
     num_envs: int
-    """Number of cars."""
+    """Number of environments."""
     dt: float
     """Time that `step` advances [s]."""
     dtype: torch.dtype
     """Precision of the states."""
     device: torch.device
     """Where the states lie."""
+
+    def read(self) -> StateT:
+        """Return the present state, on the graph where the scene is differentiable."""
+
+    def step(self) -> None:
+        """Advance all environments by `dt`."""
+
+
+class CarScene(Scene[CarState], Protocol):
+    """Parallel cars on a plane."""
+
     vehicle: Vehicle
     """The cars' parameters, before any variation."""
     variations: dict[str, Tensor]
-    """What differs from car to car, shape (B,) each, from the next placement on: `mass_ratio` on
-    the mass and inertia of a car's bodies, `friction_ratio` on the friction of its road and
-    wheels."""
+    """What differs from car to car, shape (B,) each, from the next placement of all on:
+    `mass_ratio` on the mass and inertia of a car's bodies, `friction_ratio` on the friction of its
+    road and wheels; any other name is an error."""
 
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars, or continue from a state; a differentiable scene begins a new graph."""
@@ -128,9 +146,6 @@ class CarScene(Protocol):
     def state_of(self, placement: Placement) -> CarState:
         """Return the state that cars have once they are placed so, which may be fewer or more."""
 
-    def read(self) -> CarState:
-        """Return the present state, on the graph where the scene is differentiable."""
-
     def apply(self, action: Tensor) -> None:
         """Command steering angle [rad] and speed [m/s], shape (B, 2), for the next step."""
 
@@ -140,6 +155,3 @@ class CarScene(Protocol):
         Args:
             force: World x, y components [N], shape (B, 2).
         """
-
-    def step(self) -> None:
-        """Advance all cars by `dt`."""

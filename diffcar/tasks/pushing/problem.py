@@ -10,13 +10,13 @@ from torch import Tensor
 from diffcar.controllers.mlp import with_weights
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import along_gradient, random_directions
-from diffcar.gradients.hops import Watch
+from diffcar.gradients.hops import Hop, Watch, trace_hops
 from diffcar.losses import PushingLoss
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
 from diffcar.tasks.pushing.controller import PushingMLP
-from diffcar.tasks.pushing.rollout import PushTask, push
+from diffcar.tasks.pushing.rollout import PushStart, push
 
-__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem", "trace_push"]
+__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "push_hops", "pushing_problem"]
 
 INPUTS = (
     "initial velocity",
@@ -88,7 +88,7 @@ def input_problem(
     """
     generator = torch.Generator().manual_seed(seed)
     values = _draw_input(scene, name, horizon, generator).requires_grad_()
-    offset = torch.tensor(tool_offset, dtype=scene.dtype, device=scene.device)
+    offset = scene.tensor(tool_offset)
     direction = random_directions(values, generator)
     weights: list[Tensor] = []
 
@@ -119,7 +119,7 @@ def input_problem(
 def pushing_problem(
     scene: GenesisSoftBody,
     controller: PushingMLP,
-    task: PushTask,
+    start: PushStart,
     *,
     horizon: int,
     seed: int = 0,
@@ -133,7 +133,7 @@ def pushing_problem(
     Args:
         scene: A differentiable scene; left rewound.
         controller: The network whose weights are perturbed.
-        task: What is pushed where.
+        start: Which part of a path each body is pushed along.
         horizon: Control steps.
         seed: Of the random directions.
     """
@@ -146,7 +146,7 @@ def pushing_problem(
     bodies = torch.arange(scene.num_envs, device=scene.device)
 
     def score() -> Tensor:
-        pushed = push(scene, policy, task, horizon)
+        pushed = push(scene, policy, start, horizon)
         return (pushed.cross_track_error.square() + pushed.progress_error.square()).mean(0)
 
     def directions(gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -173,43 +173,43 @@ def pushing_problem(
     )
 
 
-def trace_push(
-    watch: Watch,
+def push_hops(
     scene: GenesisSoftBody,
     controller: PushingMLP,
-    task: PushTask,
+    start: PushStart,
     *,
     loss: PushingLoss,
     num_steps: int = 8,
-) -> Tensor:
-    """Push, and hand over the tensors on the way from the network's output to the loss.
+) -> list[Hop]:
+    """Follow the gradient hop by hop through a short push.
 
     Args:
-        watch: Takes them.
-        scene: A differentiable scene.
+        scene: Differentiable soft bodies.
         controller: The network.
-        task: What is pushed where.
+        start: Which part of a path each body is pushed along.
         loss: What the push is to cost.
         num_steps: Control steps.
-
-    Returns:
-        The loss.
     """
 
-    def after_step(state: SoftBodyState) -> None:
-        watch("state: particle positions", state.particle_positions)
-        watch("state: tool position", state.tool_position)
-        watch("centroid", state.centroid)
+    def shove(watch: Watch) -> Tensor:
+        def after_step(state: SoftBodyState) -> None:
+            for name, tensor in scene.last_command.items():
+                watch(name, tensor)
+            watch("state: particle positions", state.particle_positions)
+            watch("state: tool position", state.tool_position)
+            watch("centroid", state.centroid)
 
-    pushed = push(scene, controller, task, num_steps, on_step=after_step)
-    watch("cross_track_error", pushed.cross_track_error)
-    watch("progress_error", pushed.progress_error)
-    return loss.costs(pushed).total
+        pushed = push(scene, controller, start, num_steps, on_step=after_step)
+        watch("cross_track_error", pushed.cross_track_error)
+        return loss.costs(pushed).total
+
+    output = "MLP output (and mirror image)"
+    return trace_hops(controller.network, shove, scene.backward, output=output)
 
 
 def _push_velocity(scene: GenesisSoftBody) -> Tensor:
     """Return a velocity that moves the tool into the body and a little aside [m/s], shape (3,)."""
-    return torch.tensor([0.8, 0.05, 0.02], dtype=scene.dtype, device=scene.device)
+    return scene.tensor([0.8, 0.05, 0.02])
 
 
 def _push_on(scene: GenesisSoftBody) -> Tensor:
@@ -255,9 +255,7 @@ def _roll_out(
     """Roll the scene out with an input (see `_draw_input`), the tool's start moved [m]."""
     start = scene.resting_start()
     if name in ("initial velocity", "muscle activation"):
-        offset = offset - torch.tensor([0.1, 0.0, 0.0], dtype=torch.float64).to(
-            offset
-        )  # out of the way
+        offset = offset - scene.tensor([0.1, 0.0, 0.0])  # out of the way
     start = replace(start, tool_position=start.tool_position + offset)
     if name == "initial velocity":
         start = replace(start, body_velocity=values)

@@ -1,13 +1,14 @@
 """The schema of `diffcar franka-test`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, Finite, Positive, Section
 from diffcar.losses import ReachingLoss
-from diffcar.sim.config import EngineConfig
+from diffcar.sim.config import ArmConfig
+from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
 __all__ = [
     "FrankaTestConfig",
@@ -61,7 +62,7 @@ class ReachConfig(Section):
         return self
 
 
-class ReachTrainConfig(Section):
+class ReachTrainConfig(BackpropConfig):
     """The optimisation."""
 
     num_updates: Count = 50
@@ -69,17 +70,13 @@ class ReachTrainConfig(Section):
     horizon: Count = 40
     """Control steps in a reach."""
     learning_rate: Positive = 0.007
-    """Adam's step size at its highest; it decays by a half cosine over the run."""
-    final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02
-    """The step size at the end over that at the start."""
-    max_gradient_norm: Positive = 1.0
-    """The gradient of all weights together is scaled down to this norm."""
-    max_skipped_updates: Count = 5
-    """Updates with a non-finite loss or gradient in a row before the run is given up."""
+    """Adam's step size at its highest."""
 
 
-class FrankaTestConfig(EngineConfig):
+class FrankaTestConfig(ArmConfig):
     """`diffcar franka-test`."""
+
+    task: ClassVar[str] = "reaching"
 
     precision: Literal[32, 64] = 64
     """Bits of a floating-point number in the simulator and around it; gradients need 64."""
@@ -89,6 +86,7 @@ class FrankaTestConfig(EngineConfig):
     reach: ReachConfig = ReachConfig()
     loss: ReachingLoss = ReachingLoss()
     train: ReachTrainConfig = ReachTrainConfig()
+    evaluation: ScheduleConfig = ScheduleConfig()
 
     @pydantic.model_validator(mode="after")
     def _tolerance_can_be_resolved(self) -> "FrankaTestConfig":

@@ -15,7 +15,7 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
@@ -176,7 +176,7 @@ def _build_scenes(config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool
     )
     if config.engine == "genesis":
         return [genesis]
-    return [genesis, build_mujoco_scene(config, num_envs=1, vehicle=vehicle, dtype=genesis.dtype)]
+    return [genesis, build_scene(config, num_envs=1, engine="mujoco", vehicle=vehicle)]
 
 
 def _drive(
@@ -197,7 +197,8 @@ def _drive(
 
     filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if camera is not None and video_file is not None:
-        filming = camera.recording(_dots(path), video_file)
+        camera.dots = _dots(path)
+        filming = camera.recording(video_file)
     with filming:
         return drive(
             scene,

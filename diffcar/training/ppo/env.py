@@ -9,8 +9,7 @@ from torch import Tensor
 
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import Placement
+from diffcar.sim.contract import CarScene, Placement
 from diffcar.tasks.tracking.rollout import ClosedLoop, Trajectory
 from diffcar.tasks.tracking.starts import draw_starts
 from diffcar.training.ppo.config import TrainPPOConfig
@@ -37,7 +36,7 @@ class DrivingEnv(VecEnv):
     def __init__(
         self,
         config: TrainPPOConfig,
-        scene: GenesisCar,
+        scene: CarScene,
         path: ReferencePath,
         controller: TrackingMLP,
     ) -> None:

@@ -1,0 +1,132 @@
+"""The training methods: what each is, how it is set up, and how it looks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from diffcar.base.registry import Registry
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.ppo.config import TrainPPOConfig
+
+__all__ = ["METHODS", "Method", "expert_of"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to get from a task to weights; known without loading anything heavy."""
+
+    name: str
+    """What users call it, such as `dagger-e2e`."""
+    label: str
+    """What it does, in a few words."""
+    trainer: str
+    """What makes its trainer of settings, as `package.module:function`."""
+    config: Mapping[str, type]
+    """Settings of a run, by task."""
+    section: str
+    """The key of its settings within those of a comparison."""
+    expert: str | None = None
+    """Whom it imitates; trained or tuned before it."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """Settings of its section that are its own, whatever the user sets for that section."""
+    through_physics: bool = False
+    """Whether it uses gradients of the physics, which are then certified before training."""
+    command: str = ""
+    """The subcommand that trains by it, and alone goes on with its runs."""
+    requires: str | None = None
+    """A package that it needs and the installation may lack."""
+    colour: str = ""
+    """In every picture, as `#rrggbb`."""
+    marker: str = ""
+    """In every picture, of matplotlib."""
+    is_compared: bool = True
+    """Whether a comparison can have it."""
+
+    @property
+    def recorded_as(self) -> str:
+        """Return what checkpoints call it: all clones are `bc`."""
+        return self.command.removeprefix("train-") or self.name
+
+    def command_for(self, task: str) -> str:
+        """Return the command line that trains by it for a task, and goes on with its runs."""
+        if task == "reaching":
+            return "franka-test"
+        return f"{self.command} --entity mpm" if task == "pushing" else self.command
+
+
+_CLONE = {
+    "trainer": "diffcar.training.bc.trainer:make_trainer",
+    "config": {"tracking": TrainBCConfig},
+    "section": "bc",
+    "command": "train-bc",
+}
+# Okabe and Ito's colours, which the colour-blind tell apart.
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        method.name: method
+        for method in (
+            Method(
+                name="e2e",
+                label="gradients through the physics",
+                trainer="diffcar.training.backprop:make_trainer",
+                config={
+                    "tracking": TrainE2EConfig,
+                    "pushing": TrainPushConfig,
+                    "reaching": FrankaTestConfig,
+                },
+                section="e2e",
+                through_physics=True,
+                command="train-e2e",
+                colour="#0072b2",
+                marker="o",
+            ),
+            Method(
+                name="ppo",
+                label="reinforcement learning",
+                trainer="diffcar.training.ppo.trainer:make_trainer",
+                config={"tracking": TrainPPOConfig},
+                section="ppo",
+                command="train-ppo",
+                requires="rsl-rl-lib>=5,<6",
+                colour="#d55e00",
+                marker="s",
+            ),
+            Method(name="bc", label="imitates an expert", is_compared=False, **_CLONE),  # type: ignore[arg-type]
+            Method(
+                name="bc-pure-pursuit",
+                label="imitates pure pursuit",
+                expert="pure-pursuit",
+                overrides={"dagger_rounds": 0},
+                colour="#cc79a7",
+                marker="v",
+                **_CLONE,  # type: ignore[arg-type]
+            ),
+            Method(
+                name="bc-e2e",
+                label="imitates e2e",
+                expert="e2e",
+                overrides={"dagger_rounds": 0},
+                colour="#56b4e9",
+                marker="^",
+                **_CLONE,  # type: ignore[arg-type]
+            ),
+            Method(
+                name="dagger-e2e",
+                label="imitates e2e, which corrects it",
+                expert="e2e",
+                colour="#009e73",
+                marker="D",
+                **_CLONE,  # type: ignore[arg-type]
+            ),
+        )
+    },
+)
+"""By name; the first is what all others are compared with."""
+
+
+def expert_of(name: str) -> str | None:
+    """Return whom a method imitates; None for what is no clone, or is not known."""
+    return METHODS[name].expert if name in METHODS else None
