@@ -198,13 +198,15 @@ def number(value: float | None) -> str:
     return f"{value:.2e}"
 
 
-def millimetres(metres: float) -> str:
-    """Return a length in millimetres, without the unit.
+def millimetres(metres: float, deviation: float = math.nan) -> str:
+    """Return a length in millimetres, without the unit, and with its deviation if that is known.
 
     Args:
         metres: The length [m].
+        deviation: Its standard deviation [m].
     """
-    return number(1e3 * metres)
+    spread = "" if math.isnan(deviation) else f" ± {1e3 * deviation:.2g}"
+    return f"{number(1e3 * metres)}{spread}"
 
 
 def count(value: float) -> str:

@@ -2,24 +2,25 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from diffcar.base.files import plain_values
 from diffcar.base.log import logger
 from diffcar.gradients.certificate import Problem, certify
 from diffcar.gradients.hops import Hop
 from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
+from diffcar.sim.video import FixedCamera
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.pictures import plot_reach
 from diffcar.tasks.reaching.problem import torque_problem
 from diffcar.tasks.reaching.rollout import reach
-from diffcar.tasks.reaching.task import ReachMetrics
+from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
 from diffcar.training.run import TrainingResult, train
 from diffcar.training.session import OnUpdate
 
@@ -113,6 +114,8 @@ class FrankaTestResult:
     """Wall time of the updates [s]."""
     wall_seconds: float = 0.0
     """Wall time of the whole test, imports left out [s]."""
+    run_folder: Path | None = None
+    """Where the training was written."""
 
     @property
     def is_certified(self) -> bool:
@@ -128,6 +131,7 @@ class FrankaTestResult:
 def run(
     config: FrankaTestConfig,
     *,
+    out: Path | None = None,
     plot_file: Path | None = None,
     video_file: Path | None = None,
     on_update: OnUpdate = lambda event: None,
@@ -136,6 +140,7 @@ def run(
 
     Args:
         config: The resolved configuration.
+        out: The run folder of the training; None names one below `runs/`.
         plot_file: Where to write a PNG of loss and distances.
         video_file: Where to write an mp4 of some reaches.
         on_update: Called after each update.
@@ -155,20 +160,18 @@ def run(
     test.certify(arm, arm.home, case="in free space")
     grounded = test.build("differentiable ground", num_envs, differentiable=True, with_ground=True)
     logger.info("checking gradients by joint torques on the ground")
-    start, share = grounded.tensor(ON_GROUND), config.gradients.min_contact_fraction
+    share = config.gradients.min_contact_fraction
+    start = grounded.tensor(ON_GROUND)
     test.certify(grounded, start, case="on the ground", min_contact_fraction=share)
-
     logger.info("training the arm to reach, through the physics")
-    trained = train("e2e", config, certify=False, scenes=arm, on_update=on_update)
+    trained = train("e2e", config, out=out, certify=False, scenes=arm, on_update=on_update)
     test.take(trained)
     if plot_file is not None:
+        reached = trained.task.reach_unseen()
         passing = config.reach.max_mean_distance
-        losses = test.result.losses
-        trajectory = trained.task.reach_unseen()
-        plot_reach(losses, trajectory, plot_file, dt=config.dt, max_mean_distance=passing)
+        plot_reach(trained.losses, reached, plot_file, dt=config.dt, max_mean_distance=passing)
     if video_file is not None:
-        target = trained.task.reach_unseen().target[:_NUM_FILMED_TARGETS]
-        test.film(trained.task.driver, target, video_file)
+        test.film(trained.task, video_file)
     test.result.wall_seconds = time.perf_counter() - began
     return test.result
 
@@ -176,7 +179,9 @@ def run(
 def as_json(result: FrankaTestResult) -> dict[str, object]:
     """Return the result as plain values for a JSON file."""
     verdicts = {"is_certified": result.is_certified, "is_reached": result.is_reached}
-    return {**verdicts, **asdict(result)}
+    values = plain_values(result)
+    assert isinstance(values, dict)
+    return {**verdicts, **values}
 
 
 def probe_reads(arm: GenesisArm) -> list[ReadProbe]:
@@ -289,24 +294,25 @@ class _FrankaTest:
     def take(self, trained: TrainingResult) -> None:
         """Keep the figures of the training."""
         result = self.result
+        result.run_folder = trained.run_folder
         result.losses, result.num_skipped = trained.losses, trained.num_skipped
         result.before, result.after = trained.before, trained.after
         result.hops, result.train_seconds = trained.hops, trained.train_seconds
         result.mean_distances_m = trained.findings["mean_distances_m"]
         result.worst_distances_m = trained.findings["worst_distances_m"]
 
-    def film(self, controller: ReachingMLP, targets: Tensor, file: Path) -> None:
+    def film(self, task: ReachingTask, file: Path) -> None:
         """Film an arm reaching for one target after the other."""
         arm = self.build("filmed", 1, with_ground=True, with_camera=True)
         logger.info("filming")
         camera = arm.camera
-        assert camera is not None
+        assert isinstance(camera, FixedCamera)
         num_steps = self.config.train.horizon
 
         def film_one(target: Tensor) -> None:
             # Marked in each step: the reset at a reach's start wipes what was painted before it.
-            reach(arm, controller, target[None], num_steps, on_step=lambda _: camera.mark(target))
+            reach(arm, task.driver, target[None], num_steps, on_step=lambda _: camera.mark(target))
 
         with camera.recording(file), torch.no_grad():
-            for target in targets:
+            for target in task.reach_unseen().target[:_NUM_FILMED_TARGETS]:
                 film_one(target)

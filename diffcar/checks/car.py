@@ -21,6 +21,7 @@ from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.certificate import Certificate, Problem, certify
+from diffcar.gradients.hops import trace_hops
 from diffcar.losses import TrackingLoss
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
@@ -28,7 +29,7 @@ from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.problem import CarCases, drive_hops, tracking_problem
+from diffcar.tasks.tracking.problem import NETWORK_OUTPUT, CarCases, trace_drive, tracking_problem
 
 __all__ = ["JointNames", "run"]
 
@@ -124,9 +125,15 @@ class _Check:
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
         scene, controller, path = self.scene, self.controller, self.path
-        arc_length = 1.0 + scene.zeros(scene.num_envs)
+        arc_length = torch.ones(scene.num_envs, dtype=scene.dtype, device=scene.device)
         start = starts_on_path(path, arc_length, cross_track=0.05)
-        self.result.hops = drive_hops(scene, controller, path, start, loss=TrackingLoss())
+        loss = TrackingLoss()
+        self.result.hops = trace_hops(
+            controller.network,
+            lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
+            scene.backward,
+            output=NETWORK_OUTPUT,
+        )
 
     def certify(self, horizon: int) -> None:
         """Compare with finite differences over one horizon."""

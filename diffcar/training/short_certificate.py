@@ -2,18 +2,16 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 from diffcar.base.errors import GradientError
 from diffcar.base.log import logger
-from diffcar.gradients.certificate import certify
+from diffcar.gradients.certificate import Problem, certify
 from diffcar.gradients.slopes import Verdict, summarise, verdict
-from diffcar.tasks.config import BackpropConfig
-from diffcar.tasks.contract import Task
 
-__all__ = ["ShortCertificate", "certify_before_training"]
+__all__ = ["SHORT_HORIZON", "ShortCertificate", "certify_before_training"]
 
-_CERTIFIED_HORIZON = 32
+SHORT_HORIZON = 32
+"""Control steps that are certified before training, at the most."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +38,17 @@ class ShortCertificate:
     """Of every direction, the decisive ones first."""
 
 
-def certify_before_training(task: Task[Any, Any]) -> ShortCertificate:
-    """Check the gradients of the task that is about to be trained for.
+def certify_before_training(problem: Problem) -> ShortCertificate:
+    """Check the gradients of the scene that is about to be trained in.
+
+    Args:
+        problem: What the task certifies, over `SHORT_HORIZON` steps at the most.
 
     Raises:
         GradientError: If they are wrong.
         SimulationError: If Genesis meets a gradient that is not a number.
     """
     began = time.perf_counter()
-    train = task.config.train
-    assert isinstance(train, BackpropConfig)
-    problem = task.problem(min(train.horizon, _CERTIFIED_HORIZON))
     over = f"over {problem.horizon} steps"
     logger.info(f"comparing gradients with finite differences {over}")
     certificate = certify(replace(problem, guards=()))

@@ -10,13 +10,13 @@ from torch import Tensor
 from diffcar.controllers.mlp import with_weights
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import along_gradient, random_directions
-from diffcar.gradients.hops import Hop, Watch, trace_hops
+from diffcar.gradients.hops import Watch
 from diffcar.losses import PushingLoss
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
 from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.rollout import PushStart, push
 
-__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "push_hops", "pushing_problem"]
+__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem", "trace_push"]
 
 INPUTS = (
     "initial velocity",
@@ -88,7 +88,7 @@ def input_problem(
     """
     generator = torch.Generator().manual_seed(seed)
     values = _draw_input(scene, name, horizon, generator).requires_grad_()
-    offset = scene.tensor(tool_offset)
+    offset = torch.tensor(tool_offset, dtype=scene.dtype, device=scene.device)
     direction = random_directions(values, generator)
     weights: list[Tensor] = []
 
@@ -133,7 +133,7 @@ def pushing_problem(
     Args:
         scene: A differentiable scene; left rewound.
         controller: The network whose weights are perturbed.
-        start: Which part of a path each body is pushed along.
+        start: What is pushed where.
         horizon: Control steps.
         seed: Of the random directions.
     """
@@ -173,43 +173,43 @@ def pushing_problem(
     )
 
 
-def push_hops(
+def trace_push(
+    watch: Watch,
     scene: GenesisSoftBody,
     controller: PushingMLP,
     start: PushStart,
     *,
     loss: PushingLoss,
     num_steps: int = 8,
-) -> list[Hop]:
-    """Follow the gradient hop by hop through a short push.
+) -> Tensor:
+    """Push, and hand over the tensors on the way from the network's output to the loss.
 
     Args:
-        scene: Differentiable soft bodies.
+        watch: Takes them.
+        scene: A differentiable scene.
         controller: The network.
-        start: Which part of a path each body is pushed along.
+        start: What is pushed where.
         loss: What the push is to cost.
         num_steps: Control steps.
+
+    Returns:
+        The loss.
     """
 
-    def shove(watch: Watch) -> Tensor:
-        def after_step(state: SoftBodyState) -> None:
-            for name, tensor in scene.last_command.items():
-                watch(name, tensor)
-            watch("state: particle positions", state.particle_positions)
-            watch("state: tool position", state.tool_position)
-            watch("centroid", state.centroid)
+    def after_step(state: SoftBodyState) -> None:
+        watch("state: particle positions", state.particle_positions)
+        watch("state: tool position", state.tool_position)
+        watch("centroid", state.centroid)
 
-        pushed = push(scene, controller, start, num_steps, on_step=after_step)
-        watch("cross_track_error", pushed.cross_track_error)
-        return loss.costs(pushed).total
-
-    output = "MLP output (and mirror image)"
-    return trace_hops(controller.network, shove, scene.backward, output=output)
+    pushed = push(scene, controller, start, num_steps, on_step=after_step)
+    watch("cross_track_error", pushed.cross_track_error)
+    watch("progress_error", pushed.progress_error)
+    return loss.costs(pushed).total
 
 
 def _push_velocity(scene: GenesisSoftBody) -> Tensor:
     """Return a velocity that moves the tool into the body and a little aside [m/s], shape (3,)."""
-    return scene.tensor([0.8, 0.05, 0.02])
+    return torch.tensor([0.8, 0.05, 0.02], dtype=scene.dtype, device=scene.device)
 
 
 def _push_on(scene: GenesisSoftBody) -> Tensor:
@@ -255,7 +255,9 @@ def _roll_out(
     """Roll the scene out with an input (see `_draw_input`), the tool's start moved [m]."""
     start = scene.resting_start()
     if name in ("initial velocity", "muscle activation"):
-        offset = offset - scene.tensor([0.1, 0.0, 0.0])  # out of the way
+        offset = offset - torch.tensor([0.1, 0.0, 0.0], dtype=torch.float64).to(
+            offset
+        )  # out of the way
     start = replace(start, tool_position=start.tool_position + offset)
     if name == "initial velocity":
         start = replace(start, body_velocity=values)

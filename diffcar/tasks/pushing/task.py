@@ -12,7 +12,7 @@ from torch import Tensor
 from diffcar.base.errors import PathError
 from diffcar.base.log import logger
 from diffcar.gradients.certificate import Problem
-from diffcar.gradients.hops import Hop
+from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
@@ -21,7 +21,7 @@ from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushingMLP, build_pushing_mlp
 from diffcar.tasks.pushing.pictures import plot_push
-from diffcar.tasks.pushing.problem import push_hops, pushing_problem
+from diffcar.tasks.pushing.problem import pushing_problem, trace_push
 from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, push
 from diffcar.tasks.tracking.metrics import NAN, rms
 
@@ -112,6 +112,7 @@ class PushingTask:
 
     name = "pushing"
     remedy = "lower train.learning_rate, train.horizon or controller.max_correction"
+    output = "MLP output (and mirror image)"
 
     def __init__(self, config: TrainPushConfig, *, scenes: None = None) -> None:
         self.config = config
@@ -182,12 +183,12 @@ class PushingTask:
         )
         return score if math.isfinite(score) else math.inf
 
-    def hops(self) -> list[Hop]:
-        """Follow the gradient through eight steps."""
-        return push_hops(self.scene, self.driver, self.draw(0, None), loss=self.loss)
+    def trace(self, watch: Watch) -> Tensor:
+        """Return the loss of eight steps, handing over the tensors on the way."""
+        return trace_push(watch, self.scene, self.driver, self.draw(0, None), loss=self.loss)
 
     def problem(self, horizon: int) -> Problem:
-        """Return the gradient by the weights, along itself in every other body."""
+        """Return the gradient by the network's weights, a direction a body."""
         return pushing_problem(
             self.scene, self.driver, self.draw(0, None), horizon=horizon, seed=self.config.seed
         )

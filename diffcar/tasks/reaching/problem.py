@@ -8,14 +8,14 @@ from torch import Tensor
 from diffcar.controllers.mlp import with_weights
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import random_directions
-from diffcar.gradients.hops import Hop, Watch, trace_hops
+from diffcar.gradients.hops import Watch
 from diffcar.losses import ReachingLoss
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.tasks.reaching.config import TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.rollout import reach
 
-__all__ = ["reach_hops", "reaching_problem", "torque_problem"]
+__all__ = ["reaching_problem", "torque_problem", "trace_reach"]
 
 _SETTLING_STEPS = 50
 _VELOCITY_WEIGHT = 0.1
@@ -150,36 +150,38 @@ def reaching_problem(
     )
 
 
-def reach_hops(
+def trace_reach(
+    watch: Watch,
     arm: GenesisArm,
     controller: ReachingMLP,
     target: Tensor,
     *,
     loss: ReachingLoss,
     num_steps: int = 8,
-) -> list[Hop]:
-    """Follow the gradient hop by hop through a short reach.
+) -> Tensor:
+    """Reach, and hand over the tensors on the way from the network's output to the loss.
 
     Args:
+        watch: Takes them.
         arm: A differentiable scene.
         controller: The network.
         target: Where the hands should be [m], shape (B, 3).
         loss: What the reach is to cost.
         num_steps: Control steps.
+
+    Returns:
+        The loss.
     """
 
-    def approach(watch: Watch) -> Tensor:
-        def after_step(state: ArmState) -> None:
-            # The command is what the entity was handed: the last tensor before Genesis.
-            for name, tensor in arm.last_command.items():
-                watch(name, tensor)
-            watch("state: qpos", state.qpos)
-            watch("state: dofs_velocity", state.dofs_velocity)
-            watch("hand position", state.hand_position)
+    def after_step(state: ArmState) -> None:
+        # The command is what the entity was handed: the last tensor before Genesis.
+        for name, tensor in arm.last_command.items():
+            watch(name, tensor)
+        watch("state: qpos", state.qpos)
+        watch("state: dofs_velocity", state.dofs_velocity)
+        watch("hand position", state.hand_position)
 
-        return loss.costs(reach(arm, controller, target, num_steps, on_step=after_step)).total
-
-    return trace_hops(controller.network, approach, arm.backward)
+    return loss.costs(reach(arm, controller, target, num_steps, on_step=after_step)).total
 
 
 def _come_to_rest(arm: GenesisArm, joint_angles: Tensor) -> tuple[ArmState, Tensor]:

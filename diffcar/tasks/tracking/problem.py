@@ -16,7 +16,7 @@ from diffcar.controllers.mlp import with_weights
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import random_directions
-from diffcar.gradients.hops import Hop, Watch, trace_hops
+from diffcar.gradients.hops import Watch
 from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
@@ -24,16 +24,19 @@ from diffcar.sim.contract import CarState, Placement, Start
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
 __all__ = [
+    "NETWORK_OUTPUT",
     "PARAMETERS",
     "STEP_SIZES",
     "TOLERANCES",
     "CarCases",
-    "drive_hops",
     "short_problem",
+    "trace_drive",
     "tracking_problem",
 ]
 
 PARAMETERS = ("actions", "initial state", "network weights")
+NETWORK_OUTPUT = "MLP output (and mirror image)"
+"""What its hop is called."""
 STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
 """What a car's rollout is perturbed by."""
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
@@ -256,7 +259,7 @@ class CarCases:
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             draw = torch.rand(num_cars, *shape, generator=generator, dtype=torch.float64)
-            return scene.tensor(low + (high - low) * draw)
+            return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
 
         sliding, airborne = self.are_about("sliding"), self.are_about("airborne")
         path = self.path
@@ -321,7 +324,8 @@ class _CaseController:
         return action.index_copy(0, self.rows, self.policy(*own))
 
 
-def drive_hops(
+def trace_drive(
+    watch: Watch,
     scene: GenesisCar,
     controller: TrackingMLP,
     path: ReferencePath,
@@ -329,31 +333,31 @@ def drive_hops(
     *,
     loss: TrackingLoss,
     num_steps: int = 8,
-) -> list[Hop]:
-    """Follow the gradient hop by hop through a short drive.
+) -> Tensor:
+    """Drive, and hand over the tensors on the way from the network's output to the loss.
 
     Args:
-        scene: Differentiable cars.
+        watch: Takes them.
+        scene: A differentiable scene.
         controller: The network.
         path: The reference.
         start: Where the cars begin.
-        loss: What the drive is to cost.
+        loss: What the rollout is to cost.
         num_steps: Control steps.
+
+    Returns:
+        The loss.
     """
 
-    def drive(watch: Watch) -> Tensor:
-        def after_step(state: CarState, errors: ErrorState) -> None:
-            # The command is what the entity was handed: the last tensors before Genesis.
-            for name, tensor in scene.last_command.items():
-                watch(name, tensor)
-            watch("state: qpos", state.qpos)
-            watch("state: dofs_velocity", state.dofs_velocity)
-            watch("position", state.position)
-            watch("error state: cross_track_error", errors.cross_track_error)
-            watch("error state: heading_error", errors.heading_error)
+    def after_step(state: CarState, errors: ErrorState) -> None:
+        # The command is what the entity was handed: the last tensors before Genesis.
+        for name, tensor in scene.last_command.items():
+            watch(name, tensor)
+        watch("state: qpos", state.qpos)
+        watch("state: dofs_velocity", state.dofs_velocity)
+        watch("position", state.position)
+        watch("error state: cross_track_error", errors.cross_track_error)
+        watch("error state: heading_error", errors.heading_error)
 
-        driven = rollout(scene, controller, path, start, num_steps, on_step=after_step)
-        return loss.costs(driven).total
-
-    output = "MLP output (and mirror image)"
-    return trace_hops(controller.network, drive, scene.backward, output=output)
+    trajectory = rollout(scene, controller, path, start, num_steps, on_step=after_step)
+    return loss.costs(trajectory).total
