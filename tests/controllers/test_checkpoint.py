@@ -27,7 +27,7 @@ def content(seed: int = 0, **changes: object) -> dict[str, object]:
     driver = build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float32, seed=seed)
     return {
         **checkpoint_content(
-            "e2e", config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
+            "e2e", "tracking", config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
         ),
         **changes,
     }

@@ -31,20 +31,20 @@ def last_of(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("method", TRAINED_BY)
 def test_a_run_leaves_everything_behind(method: str, tmp_path: Path) -> None:
     """Settings, figures, weights, curves and logs, and a result whose network has the best."""
-    result = trained(method, "evaluation.unseen_paths=[line]", out=tmp_path / "run")
+    result = trained(method, "evaluation.unseen_paths=[obstacle-avoidance]", out=tmp_path / "run")
     assert (result.num_updates, result.is_interrupted) == (4, False)
     for made in ("config.yaml", "metrics.csv", "checkpoints/last.pt", "checkpoints/best.pt"):
         assert (tmp_path / "run" / made).is_file(), made
     drawn = {file.name for file in (tmp_path / "run" / "plots").iterdir()}
-    assert {"training.png", "drive-0-circle.png", "drive-1-line.png"} <= drawn
+    assert {"training.png", "drive-0-circle.png", "drive-1-obstacle-avoidance.png"} <= drawn
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     best = load_checkpoint(tmp_path / "run")["network"]
     for name, weight in result.task.network.state_dict().items():
         assert torch.equal(weight, best[name]), name
     scores = result.findings["scores"]
     assert [(score.path, score.start) for score in scores] == [
-        ("line", "standing"),
-        ("line", "flying"),
+        ("obstacle-avoidance", "standing"),
+        ("obstacle-avoidance", "flying"),
     ]
     assert result.before is not None
     assert result.after == result.task.evaluate()
