@@ -25,9 +25,14 @@ def content(seed: int = 0, **changes: object) -> dict[str, object]:
     """Return the content of an untrained checkpoint."""
     config = TrainE2EConfig(seed=seed)
     driver = build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float32, seed=seed)
+    state = {"network": driver.network.state_dict(), "step": 3}
     return {
         **checkpoint_content(
-            "e2e", "tracking", config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
+            "e2e",
+            "tracking",
+            config,
+            {"network": driver.network.state_dict(), "step": 3},
+            best_score=0.5,
         ),
         **changes,
     }

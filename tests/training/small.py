@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from diffcar.tasks.tracking.task import TrackingTask
-from diffcar.training.methods import METHODS
-
 from diffcar.base.config import load_config
 from diffcar.tasks.tracking.config import TrainingConfig
+from diffcar.tasks.tracking.task import TrackingTask
+from diffcar.training.methods import METHODS
 from tests.bicycle import bicycle_scenes
 
 _ALL = [

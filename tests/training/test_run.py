@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from diffcar.training.methods import METHODS, Method
 
 from diffcar.base.errors import CheckpointError, ConfigError, GradientError, OutputError
 from diffcar.controllers.checkpoint import load_checkpoint
 from diffcar.training import run
+from diffcar.training.methods import METHODS, Method
 from diffcar.training.run import TrainingResult, require_method, train
 from tests.bicycle import bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
@@ -51,6 +51,7 @@ def test_a_run_leaves_everything_behind(method: str, tmp_path: Path) -> None:
     assert result.as_json()["run_folder"] == str(tmp_path / "run")
 
 
+@pytest.mark.usefixtures("_unpainted")
 @pytest.mark.parametrize("method", ["e2e", "bc"])
 def test_a_stopped_run_goes_on_exactly(method: str, tmp_path: Path) -> None:
     """The same losses and weights, bit for bit, as of a run in one piece."""
@@ -73,6 +74,7 @@ def test_a_stopped_run_goes_on_exactly(method: str, tmp_path: Path) -> None:
     assert resumed.num_env_steps == whole.num_env_steps
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_finished_run_changes_nothing_when_it_is_resumed(tmp_path: Path) -> None:
     """There is no update left; it is driven again."""
     trained("e2e", out=tmp_path / "run")
@@ -91,6 +93,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_built(tmp_path: Pa
         train("e2e", config_of("e2e"), out=tmp_path, scenes="none that would be looked at")
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     """Not silently gone on with."""
     trained("bc", out=tmp_path / "run", stop_after=1)
@@ -99,6 +102,7 @@ def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     assert caught.value.hint == "diffcar train-bc --resume RUN"
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_wrong_gradient_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a method that goes through the physics begins; the others have none to be wrong."""
 
