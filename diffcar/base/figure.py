@@ -1,8 +1,12 @@
-"""A figure without a display, and its style."""
+"""A figure without a display, its style, and its way into a PNG file or a page."""
 
+import html
+import io
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffcar.base.files import write_atomically
 
@@ -15,31 +19,18 @@ __all__ = [
     "GRID",
     "INK",
     "PAPER",
-    "blank_figure",
+    "add_key",
     "calm",
+    "css_colour",
+    "inline_svg",
     "log_scale",
     "new_figure",
     "plain",
-    "save_figure",
     "save_png",
 ]
 
 
-def blank_figure(width: float, height: float) -> "Figure":
-    """Return a figure that needs no display and no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: "Figure", file: Path) -> None:
-    """Write the figure as PNG."""
-    write_atomically(file, lambda target: figure.savefig(target, dpi=110, format="png"))
-
-
+# No pure white or black: a page can replace these without touching anything else that is drawn.
 INK, FAINT, GRID, PAPER = "#1f2328", "#656d76", "#dfe3e8", "#fffffe"
 
 
@@ -105,6 +96,22 @@ def log_scale(axes: "Axes", which: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
+def add_key(figure: "Figure", looks: Mapping[str, Mapping[str, Any]], **how: Any) -> None:  # noqa: ANN401 - matplotlib's own
+    """Explain beside the axes what lines and markers mean.
+
+    Args:
+        figure: To be explained.
+        looks: What a line or marker looks like, by what it means.
+        how: What `Figure.legend` takes.
+    """
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    how = {"frameon": False, "labelcolor": INK, "ncols": len(handles), **how}
+    if handles:
+        figure.legend(handles=handles, **how).get_title().set_color(FAINT)
+
+
 def _tick(value: float) -> str:
     """Return a number at a tick."""
     for limit, unit in ((1e6, "M"), (1e4, "k")):
@@ -116,11 +123,55 @@ def _tick(value: float) -> str:
 def save_png(figure: "Figure", file: Path) -> None:
     """Write a figure as PNG.
 
-    Args:
-        figure: To be written.
-        file: PNG file.
-
     Raises:
         OutputError: If the file system refuses.
     """
     write_atomically(file, lambda target: figure.savefig(target, dpi=130, format="png"))
+
+
+def inline_svg(figure: "Figure", name: str, description: str) -> str:
+    """Return a figure as SVG inside HTML, whose colours a style sheet can replace.
+
+    Args:
+        figure: To be drawn.
+        name: Prefix of its identifiers, which must differ between the figures of a page.
+        description: Read out in its place; escaped here.
+
+    Returns:
+        An `svg` element. Its colours are as `css_colour` writes them, and what has the group
+        identifier `method-3` is of the class `m3`.
+    """
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    # Text stays text: it can be searched, and takes the font of the page.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    # Its style sheet would hold for the whole page.
+    text = re.sub(r"<(metadata|style).*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL)
+    # Names that a user chose are between tags, where nothing may be replaced.
+    text = re.sub(r"<[^>]+>", lambda tag: _adapted(tag[0], name), text)
+    opening, _, content = text.partition(">")
+    size = re.search(r'viewBox="[^"]+"', opening)
+    assert size, "matplotlib writes no viewBox any more"
+    label = html.escape(description, quote=True)
+    return f'<svg class="plot" {size[0]} role="img" aria-label="{label}">{content}'
+
+
+def css_colour(colour: str) -> str:
+    """Return a colour `#rrggbb` as CSS that a style sheet can replace, by setting `--c-rrggbb`."""
+    return f"var(--c-{colour[1:]}, {colour})"
+
+
+def _adapted(tag: str, name: str) -> str:
+    """Return a tag of an SVG as part of a page."""
+    tag = re.sub(r'\bid="method-(\d+)"', r'class="m\1"', tag)
+    tag = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', tag)
+    tag = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", tag)
+    # The page has its own typeface.
+    tag = re.sub(r"font: (?:\w+ )*?([\d.]+px) '[^;\"]*", r"font-size: \1", tag)
+    tag = re.sub(r"font-family: [^;\"]*;?", "", tag)
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
+    return re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda colour: css_colour(colour[0]), tag)

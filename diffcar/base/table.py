@@ -1,18 +1,34 @@
-"""Tables of records: what a column is called, how it is shown, and its key in files."""
+"""What is shown of records: tables, curves and sentences, wherever they are shown.
+
+A column says what a quantity is called, how it is read, and its key in files.
+"""
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from diffcar.base.files import write_atomically
 
-__all__ = ["Column", "Mark", "Table", "count", "millimetres", "number", "times"]
+__all__ = [
+    "Column",
+    "Curve",
+    "Line",
+    "Mark",
+    "Shown",
+    "Table",
+    "across",
+    "count",
+    "millimetres",
+    "number",
+    "times",
+]
 
 RowT = TypeVar("RowT")
+OuterT = TypeVar("OuterT")
 
 
 class Mark(StrEnum):
@@ -40,14 +56,29 @@ class Column(Generic[RowT]):
     """Its name in JSON and CSV; None where it is for the eye alone."""
     mark: Callable[[RowT], Mark | None] | None = None
     """Returns what a row's cell says about its value, if anything."""
+    words: Callable[[RowT], str] | None = None
+    """Returns what people read where three digits of the value would not do."""
+    max_width: int | None = None
+    """Characters in a line of it, at the most."""
+    is_whole: bool = False
+    """Whether its text is kept on one line where there is room for that."""
+    is_extra: bool = False
+    """Whether it is left out where there is little room."""
 
     @property
     def title(self) -> str:
-        """Return heading and unit."""
-        return f"{self.heading} [{self.unit}]" if self.unit else self.heading
+        """Return heading and unit; the unit stands in a line of its own below a line's end."""
+        gap = "" if self.heading.endswith("\n") else " "
+        return f"{self.heading}{gap}[{self.unit}]" if self.unit else self.heading
+
+    def within(self, get: Callable[[OuterT], RowT]) -> "Column[OuterT]":
+        """Return the column of something that holds such a row."""
+        return Column(self.heading, lambda row: self.of(get(row)), self.unit, self.factor, self.key)
 
     def text(self, row: RowT) -> str:
         """Return the value as people read it: three significant digits, `-` for what is missing."""
+        if self.words is not None:
+            return self.words(row)
         value = self.of(row)
         if value is None:
             return "-"
@@ -74,6 +105,8 @@ class Table(Generic[RowT]):
     """From top to bottom."""
     note: str = ""
     """What must be known to read it."""
+    section: Callable[[RowT], object] | None = None
+    """Returns what neighbouring rows must have in common to stand together, without a line."""
 
     def is_number(self, column: Column[RowT]) -> bool:
         """Return whether a column holds numbers alone, which are aligned to the right."""
@@ -102,6 +135,58 @@ class Table(Generic[RowT]):
         write_atomically(file, write)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over the updates of a session, drawn logarithmically."""
+
+    title: str
+    """What it is."""
+    values: Sequence[float]
+    """One an update; those that are not finite and positive are left out."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that is never broken, since it is found or copied by what it says."""
+
+    text: str
+    """All of it."""
+    marked: str = ""
+    """The words of it that are marked."""
+    mark: Mark | None = None
+    """What they say."""
+
+
+Shown = Table[Any] | Curve | Line | str
+"""What a result is shown as; text is broken between words."""
+
+
+def across(
+    title: str, heading: str, columns: Sequence[Column[RowT]], rows: Mapping[str, RowT]
+) -> Table[Column[RowT]]:
+    """Return a table that is read across: a line for each quantity, with its unit at the end.
+
+    Args:
+        title: What it is about.
+        heading: What the quantities have in common.
+        columns: The quantities.
+        rows: What has them, by heading.
+    """
+
+    def subject(name: str, row: RowT) -> Column[Column[RowT]]:
+        return Column(name, lambda column: column.of(row), words=lambda column: column.text(row))
+
+    return Table(
+        title,
+        [
+            Column(heading, lambda column: column.heading),
+            *(subject(name, row) for name, row in rows.items()),
+            Column("unit", lambda column: column.unit),
+        ],
+        columns,
+    )
+
+
 def number(value: float | None) -> str:
     """Return three significant digits, `-` for what is missing or not finite."""
     if value is None or not math.isfinite(value):
@@ -113,13 +198,15 @@ def number(value: float | None) -> str:
     return f"{value:.2e}"
 
 
-def millimetres(metres: float) -> str:
-    """Return a length in millimetres, without the unit.
+def millimetres(metres: float, deviation: float = math.nan) -> str:
+    """Return a length in millimetres, without the unit, and with its deviation if that is known.
 
     Args:
         metres: The length [m].
+        deviation: Its standard deviation [m].
     """
-    return number(1e3 * metres)
+    spread = "" if math.isnan(deviation) else f" ± {1e3 * deviation:.2g}"
+    return f"{number(1e3 * metres)}{spread}"
 
 
 def count(value: float) -> str:

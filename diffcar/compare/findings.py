@@ -1,186 +1,212 @@
-"""What follows from a comparison, in sentences."""
+"""What follows from a comparison: ratios of costs and of errors, and sentences about them.
+
+A ratio of what was not measured is NaN, never an error, and its sentence is left out: a comparison
+may lack methods, engines, conditions or seeds.
+"""
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from diffcar.base.table import count, millimetres, number
-from diffcar.compare.results import Comparison, MethodSummary
-from diffcar.compare.verdicts import CLASSICAL, Verdicts, expert_of, judge, judged_key, ranking
+from diffcar.compare.results import Comparison, Cost, MethodSummary
+from diffcar.compare.style import engine_name
+from diffcar.controllers.classical import CLASSICAL
+from diffcar.training.methods import expert_of
 
-__all__ = ["ENGINE_NAMES", "tell"]
-
-ENGINE_NAMES = {"genesis": "Genesis", "mujoco": "MuJoCo"}
-"""How the engines write themselves."""
+__all__ = ["Ratios", "cost_ratio", "findings", "ranking", "ratios"]
 
 
-def tell(comparison: Comparison) -> list[str]:
-    """Return what the comparison found, a sentence or two each.
+class Ratios(NamedTuple):
+    """All ratios of a comparison; NaN where something was not measured."""
 
-    Args:
-        comparison: What is missing in it is left out.
+    cost_over_e2e: dict[str, Cost]
+    """Cost to the threshold over e2e's, by method; a clone's is without that of its expert."""
+    e2e_over_best_classical: float
+    """RMSE of e2e over that of the best classical controller."""
+    clone_over_expert: dict[str, float]
+    """RMSE of each cloned controller over that of the expert it learned from."""
+    dagger_share_of_gap: float
+    """What DAgger closes of the gap between bc-e2e and e2e: 1 all of it, 0 nothing, beyond both
+    where it is better or worse than they are; NaN where cloning leaves no gap."""
+    mujoco_over_genesis: float
+    """RMSE of e2e in MuJoCo over that in Genesis."""
+
+
+def ratios(comparison: Comparison) -> Ratios:
+    """Return all ratios of a comparison."""
+    methods, threshold = comparison.methods, comparison.threshold_m
+    engine, condition = comparison.ranked_by or ("genesis", "nominal")
+
+    def rmse(method: str | None, engine: str = engine) -> float:
+        summary = comparison.summaries.get(method or "")
+        return math.nan if summary is None else summary.rmse_m.get((engine, condition), math.nan)
+
+    gap = rmse("bc-e2e") - rmse("e2e")
+    closed = rmse("bc-e2e") - rmse("dagger-e2e")
+    classical = [rmse(method) for method in CLASSICAL if math.isfinite(rmse(method))]
+    return Ratios(
+        cost_over_e2e={m: cost_ratio(comparison, m, threshold) for m in methods if m != "e2e"},
+        e2e_over_best_classical=_ratio(rmse("e2e"), min(classical, default=math.nan)),
+        clone_over_expert={m: _ratio(rmse(m), rmse(expert_of(m))) for m in methods if expert_of(m)},
+        dagger_share_of_gap=closed / gap if 0 < gap < math.inf else math.nan,
+        mujoco_over_genesis=_ratio(rmse("e2e", "mujoco"), rmse("e2e", "genesis")),
+    )
+
+
+def cost_ratio(comparison: Comparison, method: str, threshold_m: float) -> Cost:
+    """Return what one of the thresholds [m] costs over what it costs e2e.
+
+    Returns:
+        Infinite where only e2e gets there, 0 where only `method` does, NaN where neither does.
     """
-    verdicts = judge(comparison)
+    if "e2e" not in comparison.summaries:
+        return Cost(math.nan, math.nan)
+    own, other = (comparison.summaries[name].costs[threshold_m] for name in (method, "e2e"))
+    return Cost(_ratio(own.seconds, other.seconds), _ratio(own.env_steps, other.env_steps))
+
+
+def ranking(comparison: Comparison) -> list[MethodSummary]:
+    """Return the methods that were scored, the smallest RMSE first."""
+    place = comparison.ranked_by
+    if place is None:
+        return []
+    scored = [s for s in comparison.summaries.values() if math.isfinite(s.rmse_m[place])]
+    return sorted(scored, key=lambda summary: summary.rmse_m[place])
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """Return what the comparison found, a sentence or two each."""
+    found = ratios(comparison)
     return [
-        *_tell_best(comparison),
-        *_tell_costs(comparison, verdicts),
-        *_tell_classical(comparison, verdicts),
-        *_tell_clones(comparison, verdicts),
-        *_tell_engines(comparison, verdicts),
-        *_tell_robustness(comparison),
-        *_tell_seeds(comparison),
+        *_best(comparison),
+        *_costs(comparison, found),
+        *_classical(comparison, found.e2e_over_best_classical),
+        *_clones(found),
+        *_engines(found.mujoco_over_genesis),
+        *_robustness(comparison),
+        *_seeds(comparison),
     ]
 
 
-def _tell_seeds(comparison: Comparison) -> list[str]:
-    """Warn where chance may have decided."""
-    summaries = comparison.summaries()
-    is_single = bool(summaries) and all(summary.num_seeds == 1 for summary in summaries)
-    return ["One seed decides nothing: trainings differ from seed to seed."] if is_single else []
-
-
-def _tell_best(comparison: Comparison) -> list[str]:
+def _best(comparison: Comparison) -> Iterator[str]:
     """Name the best method, and whether the spread of the seeds allows to."""
-    ranked, key = ranking(comparison), judged_key(comparison)
-    if key is None or not ranked:
-        return ["Nothing was scored."]
-    engine, condition = key
-    best = ranked[0]
-    place = f"{_where(condition)} in {_engine(engine)}"
+    ranked, place = ranking(comparison), comparison.ranked_by
+    if place is None or not ranked:
+        yield "Nothing was scored."
+        return
+
+    def spread(summary: MethodSummary) -> str:
+        return f"{millimetres(summary.rmse_m[place], summary.rmse_deviation_m[place])} mm"
+
+    best, *others = ranked
     text = (
-        f"{best.method} tracks the {len(comparison.paths)} paths of the suite best, {place}: a "
-        f"cross-track RMSE of {_spread(best, key)} mm"
+        f"{best.method} tracks the {len(comparison.paths)} paths of the suite best, "
+        f"{_where(place[1])} in {engine_name(place[0])}: a cross-track RMSE of {spread(best)}"
     )
-    if best.num_seeds > 1:
-        text += f" over {best.num_seeds} seeds"
-    if len(ranked) == 1:
-        return [text + "."]
-    second = ranked[1]
-    ratio = _quotient(second.rmse_m[key], best.rmse_m[key])
-    text += f". {second.method} follows with {_spread(second, key)} mm"
-    spread = math.hypot(best.rmse_deviation_m[key], second.rmse_deviation_m[key])
-    if second.rmse_m[key] - best.rmse_m[key] < spread:
-        return [text + "; the difference is within the spread of the seeds."]
-    return [text + (f", {number(ratio)} times as much." if math.isfinite(ratio) else ".")]
+    text += f" over {best.num_seeds} seeds" if best.num_seeds > 1 else ""
+    for second in others[:1]:
+        text += f". {second.method} follows with {spread(second)}"
+        lead = second.rmse_m[place] - best.rmse_m[place]
+        ratio = _ratio(second.rmse_m[place], best.rmse_m[place])
+        if lead < math.hypot(best.rmse_deviation_m[place], second.rmse_deviation_m[place]):
+            text += "; the difference is within the spread of the seeds"
+        elif math.isfinite(ratio):
+            text += f", {number(ratio)} times as much"
+    yield f"{text}."
 
 
-def _tell_costs(comparison: Comparison, verdicts: Verdicts) -> list[str]:
+def _costs(comparison: Comparison, found: Ratios) -> Iterator[str]:
     """Tell what the threshold costs each method."""
-    if not comparison.curves:
-        return []
-    told = []
     goal = f"an RMSE of {millimetres(comparison.threshold_m)} mm"
-    summaries = {summary.method: summary for summary in comparison.summaries()}
-    for summary in summaries.values():
-        seconds, steps = summary.seconds_to_threshold, summary.env_steps_to_threshold
+    for method, summary in comparison.summaries.items():
+        seconds, steps = summary.to_threshold
+        ratio = found.cost_over_e2e.get(method)
         if math.isnan(seconds):
             continue
         if math.isinf(seconds):
-            told.append(
-                f"{summary.method} does not reach {goal} in {number(summary.train_seconds)} s and "
-                f"{count(summary.num_env_steps)} steps{_best_on_curve(comparison, summary.method)}."
-            )
-            continue
-        text = f"{summary.method} reaches {goal} after {number(seconds)} s and {count(steps)} steps"
-        ratio = verdicts.cost_over_e2e.get(summary.method)
-        if expert_of(summary.method):
-            # Over e2e's cost it would look cheap: the expert was paid for before.
-            text += _on_top_of_expert(summaries.get(expert_of(summary.method) or ""))
-        elif ratio is not None and ratio.seconds > 0 and math.isfinite(ratio.seconds):
-            text += (
-                f", {number(ratio.seconds)} times the wall time and "
-                f"{number(ratio.env_steps)} times the steps of e2e"
-            )
-        told.append(f"{text}.")
-    return told
-
-
-def _tell_classical(comparison: Comparison, verdicts: Verdicts) -> list[str]:
-    """Compare e2e with the best of the tuned controllers."""
-    ratio = verdicts.e2e_over_best_classical
-    if not math.isfinite(ratio) or ratio <= 0:
-        return []
-    best = next(s.method for s in ranking(comparison) if s.method in CLASSICAL)
-    if ratio < 1:
-        return [
-            f"{best}, the best tuned controller, is off by {number(1 / ratio)} times e2e's RMSE."
-        ]
-    return [f"{best} beats e2e: e2e is off by {number(ratio)} times the tuned controller's RMSE."]
-
-
-def _tell_clones(comparison: Comparison, verdicts: Verdicts) -> list[str]:
-    """Compare clones with their experts, and tell what DAgger is good for."""
-    told = [
-        f"{clone} has {number(ratio)} times the RMSE of its expert {expert_of(clone)}."
-        for clone, ratio in verdicts.clone_over_expert.items()
-        if math.isfinite(ratio)
-    ]
-    share = verdicts.dagger_share_of_gap
-    if math.isfinite(share):
-        if share < 0:
-            told.append("DAgger is worse than behaviour cloning alone: it widens the gap to e2e.")
-        elif share > 1:
-            told.append("DAgger more than closes the gap between bc-e2e and e2e.")
+            text = f"{method} does not reach {goal} in {_cost(summary)}"
+            rmse = comparison.curves.cross_track_rmse_m[comparison.curves.method == method].min()
+            text += f"; its best is {millimetres(rmse)} mm" if math.isfinite(rmse) else ""
         else:
-            told.append(f"DAgger closes {100 * share:.0f} % of the gap between bc-e2e and e2e.")
-    return told
+            text = f"{method} reaches {goal} after {number(seconds)} s and {count(steps)} steps"
+            expert = comparison.summaries.get(expert_of(method) or "")
+            # Over e2e's cost a clone would look cheap: its expert was paid for before.
+            if expert is not None:
+                text += f", on top of its expert {expert.method} ({_cost(expert, ', ')})"
+            elif expert_of(method):
+                text += ", not counting its expert"
+            elif ratio is not None and 0 < ratio.seconds < math.inf:
+                text += f", {number(ratio.seconds)} times the wall time and "
+                text += f"{number(ratio.env_steps)} times the steps of e2e"
+        yield f"{text}."
 
 
-def _tell_engines(comparison: Comparison, verdicts: Verdicts) -> list[str]:
+def _classical(comparison: Comparison, ratio: float) -> Iterator[str]:
+    """Compare e2e with the best of the tuned controllers."""
+    best = next((s.method for s in ranking(comparison) if s.method in CLASSICAL), None)
+    if 0 < ratio < 1:
+        yield f"{best}, the best tuned controller, is off by {number(1 / ratio)} times e2e's RMSE."
+    elif 1 <= ratio < math.inf:
+        yield f"{best} beats e2e: e2e is off by {number(ratio)} times the tuned controller's RMSE."
+
+
+def _clones(found: Ratios) -> Iterator[str]:
+    """Compare clones with their experts, and tell what DAgger is good for."""
+    for clone, ratio in found.clone_over_expert.items():
+        if math.isfinite(ratio):
+            yield f"{clone} has {number(ratio)} times the RMSE of its expert {expert_of(clone)}."
+    share = found.dagger_share_of_gap
+    if share < 0:
+        yield "DAgger is worse than behaviour cloning alone: it widens the gap to e2e."
+    elif share <= 1:
+        yield f"DAgger closes {100 * share:.0f} % of the gap between bc-e2e and e2e."
+    elif share < math.inf:
+        yield "DAgger more than closes the gap between bc-e2e and e2e."
+
+
+def _engines(ratio: float) -> Iterator[str]:
     """Tell how far the engines agree on e2e."""
-    ratio = verdicts.mujoco_over_genesis
-    if not math.isfinite(ratio):
-        return []
     difference = 100 * (ratio - 1)
     if abs(difference) < 0.05:
-        return ["The RMSE of e2e is the same in MuJoCo as in Genesis, which it was trained in."]
-    side = "above" if difference > 0 else "below"
-    return [
-        f"The RMSE of e2e in MuJoCo is {number(abs(difference))} % {side} that in Genesis, which "
-        "it was trained in."
-    ]
+        yield "The RMSE of e2e is the same in MuJoCo as in Genesis, which it was trained in."
+    elif math.isfinite(difference):
+        yield (
+            f"The RMSE of e2e in MuJoCo is {number(abs(difference))} % "
+            f"{'above' if difference > 0 else 'below'} that in Genesis, which it was trained in."
+        )
 
 
-def _tell_robustness(comparison: Comparison) -> list[str]:
+def _robustness(comparison: Comparison) -> Iterator[str]:
     """Tell which disturbance harms e2e, or the best method, the most."""
-    key = judged_key(comparison)
-    if key is None or len(comparison.conditions) < 2:
-        return []
-    summaries = {s.method: s for s in comparison.summaries()}
-    ranked = ranking(comparison)
-    summary = summaries.get("e2e") or (ranked[0] if ranked else None)
-    if summary is None:
-        return []
-    engine, condition = key
-    rmse = {c: summary.rmse_m.get((engine, c), math.nan) for c in comparison.conditions[1:]}
-    rmse = {c: value for c, value in rmse.items() if math.isfinite(value)}
-    ratio = _quotient(max(rmse.values(), default=math.nan), summary.rmse_m[key])
-    if not math.isfinite(ratio):
-        return []
+    summary = comparison.summaries.get("e2e") or next(iter(ranking(comparison)), None)
+    if summary is None or comparison.ranked_by is None:
+        return
+    engine, undisturbed = comparison.ranked_by
+    rmse = {condition: summary.rmse_m[engine, condition] for condition in comparison.conditions[1:]}
+    rmse = {condition: value for condition, value in rmse.items() if math.isfinite(value)}
+    worst = max(rmse, key=lambda condition: rmse[condition], default="")
+    ratio = _ratio(rmse.get(worst, math.nan), summary.rmse_m[engine, undisturbed])
     if ratio <= 1:
-        return [f"None of the disturbances harms {summary.method}."]
-    worst = max(rmse, key=lambda name: rmse[name])
-    lost = summary.lost.get((engine, worst), math.nan)
-    return [
-        f"Of the disturbances, {worst!r} harms {summary.method} the most: "
-        f"{millimetres(rmse[worst])} mm, {number(ratio)} times its {_where(condition)} RMSE"
-        + (f", and {100 * lost:.0f} % of the drives fail." if lost > 0 else ".")
-    ]
+        yield f"None of the disturbances harms {summary.method}."
+    elif math.isfinite(ratio):
+        lost = summary.lost[engine, worst]
+        yield (
+            f"Of the disturbances, {worst!r} harms {summary.method} the most: "
+            f"{millimetres(rmse[worst])} mm, {number(ratio)} times its {_where(undisturbed)} RMSE"
+            + (f", and {100 * lost:.0f} % of the drives fail." if lost > 0 else ".")
+        )
 
 
-def _best_on_curve(comparison: Comparison, method: str) -> str:
-    """Tell the best that a method's learning curves show."""
-    reached = [p.cross_track_rmse_m for p in comparison.curves if p.method == method]
-    reached = [value for value in reached if math.isfinite(value)]
-    return f"; its best is {millimetres(min(reached))} mm" if reached else ""
+def _seeds(comparison: Comparison) -> Iterator[str]:
+    """Warn where chance may have decided."""
+    if {summary.num_seeds for summary in comparison.summaries.values()} == {1}:
+        yield "One seed decides nothing: trainings differ from seed to seed."
 
 
-def _on_top_of_expert(expert: MethodSummary | None) -> str:
-    """Tell what the expert of a clone cost."""
-    if expert is None or not math.isfinite(expert.train_seconds):
-        return ", not counting its expert"
-    return (
-        f", on top of its expert {expert.method} ({number(expert.train_seconds)} s, "
-        f"{count(expert.num_env_steps)} steps)"
-    )
+def _cost(summary: MethodSummary, between: str = " and ") -> str:
+    """Return what a whole training takes."""
+    return f"{number(summary.train_seconds)} s{between}{count(summary.num_env_steps)} steps"
 
 
 def _where(condition: str) -> str:
@@ -188,18 +214,6 @@ def _where(condition: str) -> str:
     return "undisturbed" if condition == "nominal" else f"under {condition!r}"
 
 
-def _engine(engine: str) -> str:
-    """Return the name of an engine as it writes itself."""
-    return ENGINE_NAMES.get(engine, engine)
-
-
-def _spread(summary: MethodSummary, key: tuple[str, str]) -> str:
-    """Return mean and standard deviation over the seeds, in mm."""
-    deviation = summary.rmse_deviation_m[key]
-    text = millimetres(summary.rmse_m[key])
-    return text if math.isnan(deviation) else f"{text} ± {1e3 * deviation:.2g}"
-
-
-def _quotient(own: float, other: float) -> float:
-    """Divide, NaN by zero."""
+def _ratio(own: float, other: float) -> float:
+    """Divide what may be infinite or missing; NaN by zero."""
     return own / other if other else math.nan

@@ -1,23 +1,45 @@
-"""The figures of a comparison of controllers, and what follows from them."""
+"""What a comparison found: runs, frames of their scores and learning curves, and their means."""
 
 import math
-import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import pandas as pd
 
 from diffcar.tasks.tracking.metrics import SuiteFigures
 
-__all__ = ["Comparison", "Contestant", "CurvePoint", "DrivenTrack", "MethodSummary", "Score"]
+__all__ = [
+    "Comparison",
+    "Cost",
+    "CurvePoint",
+    "DrivenTrack",
+    "MethodSummary",
+    "Run",
+    "Score",
+    "curve_frame",
+    "score_frame",
+]
+
+Place = tuple[str, str]
+"""Engine and condition."""
+_FIGURES = [figure.name for figure in fields(SuiteFigures)]
+_RMSE = "cross_track_rmse_m"
+# Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m].
+_THRESHOLDS_M = (0.02, 0.01, 0.005, 0.002, 0.001)
+# What is not a number shall not be averaged away.
+_mean = partial(pd.Series.mean, skipna=False)
+_deviation = partial(pd.Series.std, skipna=False)
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A controller that was trained or tuned."""
+class Run:
+    """What is compared: a controller that was trained or tuned by a method with a seed."""
 
     method: str
-    """One of `METHODS`."""
+    """Name of a training method or of a classical controller."""
     seed: int
-    """Of its training."""
     source: str
     """Its run folder, or its tuned parameters."""
     train_seconds: float
@@ -28,60 +50,69 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Score:
-    """A controller on one path."""
+    """A run on one path."""
 
     method: str
-    """One of `METHODS`."""
     seed: int
-    """Of its training."""
     engine: str
     """`genesis` or `mujoco`."""
     condition: str
     """`nominal`, or the name of a disturbance."""
     path: str
-    """Name."""
     figures: SuiteFigures
-    """How well it did."""
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A controller in training, on the whole suite, undisturbed, in Genesis."""
+    """A snapshot of a run on the whole suite, undisturbed, in Genesis."""
 
     method: str
-    """One of `METHODS`."""
     seed: int
-    """Of its training."""
     iteration: int
     """Updates, passes or generations so far."""
     train_seconds: float
-    """Wall time of the training so far [s]."""
+    """Wall time so far, as that of a `Run` [s]."""
     num_env_steps: int
-    """Control steps of all cars so far."""
+    """Control steps so far, as those of a `Run`."""
     cross_track_rmse_m: float
-    """Mean over the paths of the cross-track RMSE [m]."""
+    """Mean over the paths [m]."""
     lost: float
     """Share of the drives that lost the path."""
 
 
 @dataclass(frozen=True)
 class DrivenTrack:
-    """How one controller drove one path, for drawings."""
+    """How a run drove one path from rest, undisturbed, point by point [m]."""
 
     method: str
-    """One of `METHODS`."""
     engine: str
-    """`genesis` or `mujoco`."""
     path: str
-    """Name."""
     distance: list[float]
-    """Along the path [m]."""
+    """Along the path."""
     x: list[float]
-    """World x [m]."""
     y: list[float]
-    """World y [m]."""
     cross_track: list[float]
-    """Cross-track error [m]."""
+
+
+def score_frame(scores: Iterable[Score] = ()) -> pd.DataFrame:
+    """Return scores as a frame, their figures under the names of their fields."""
+    names = [f.name for f in fields(Score) if f.name != "figures"]
+    rows = [{**vars(score), **asdict(score.figures)} for score in scores]
+    return pd.DataFrame(rows, columns=[*names, *_FIGURES])
+
+
+def curve_frame(points: Iterable[CurvePoint] = ()) -> pd.DataFrame:
+    """Return points of learning curves as a frame."""
+    return pd.DataFrame(map(asdict, points), columns=[f.name for f in fields(CurvePoint)])
+
+
+class Cost(NamedTuple):
+    """What a training costs; infinite if it does not get there, NaN if that was not measured."""
+
+    seconds: float
+    """Of wall time."""
+    env_steps: float
+    """Control steps of all cars."""
 
 
 @dataclass(frozen=True)
@@ -89,147 +120,132 @@ class MethodSummary:
     """A method over all of its seeds and all paths of the suite."""
 
     method: str
-    """One of `METHODS`."""
     num_seeds: int
-    """Trainings."""
-    rmse_m: dict[tuple[str, str], float]
-    """Mean cross-track RMSE by engine and condition [m]; a car that loses the path, or does
-    not arrive in time, counts as one metre off."""
-    rmse_deviation_m: dict[tuple[str, str], float]
-    """Standard deviation of that over the seeds [m]."""
-    lost: dict[tuple[str, str], float]
-    """Share of the drives that lost the path, by engine and condition."""
+    mean: Mapping[str, Mapping[Place, float]]
+    """Mean of each of the `SuiteFigures`; `nominal` comes first."""
+    deviation: Mapping[str, Mapping[Place, float]]
+    """Standard deviation of that over the seeds."""
     train_seconds: float
     """Mean wall time of a training [s]."""
     num_env_steps: float
     """Mean control steps of a training."""
-    seconds_to_threshold: float
-    """Median over the seeds of the wall time until the RMSE on the suite is first reached [s];
-    infinite if half of them or more never reach it."""
-    env_steps_to_threshold: float
-    """The same in control steps."""
+    costs: Mapping[float, Cost]
+    """Median over the seeds of the cost until each RMSE [m] on the suite is first reached; infinite
+    if half of them or more never reach it."""
+    to_threshold: Cost
+    """That of the comparison's own threshold."""
+
+    @property
+    def rmse_m(self) -> Mapping[Place, float]:
+        """Return the mean cross-track RMSE [m]; a car that fails counts as one metre off."""
+        return self.mean[_RMSE]
+
+    @property
+    def rmse_deviation_m(self) -> Mapping[Place, float]:
+        """Return the standard deviation of that over the seeds [m]."""
+        return self.deviation[_RMSE]
+
+    @property
+    def lost(self) -> Mapping[Place, float]:
+        """Return the share of the drives that lost the path."""
+        return self.mean["lost"]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Everything that a comparison found."""
 
     threshold_m: float
     """Cross-track RMSE whose cost is told [m]."""
-    contestants: list[Contestant] = field(default_factory=list)
+    runs: Sequence[Run] = ()
     """What was trained and tuned."""
-    scores: list[Score] = field(default_factory=list)
-    """How it did in the end."""
-    curves: list[CurvePoint] = field(default_factory=list)
-    """How it got there."""
-    tracks: list[DrivenTrack] = field(default_factory=list)
+    scores: pd.DataFrame = field(default_factory=score_frame)
+    """How they did in the end; a row is a `Score`."""
+    curves: pd.DataFrame = field(default_factory=curve_frame)
+    """How they got there; a row is a `CurvePoint`."""
+    tracks: Sequence[DrivenTrack] = ()
     """Drives of the first seed."""
-    references: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    references: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     """World x and y of the suite's paths by name [m]."""
 
     @property
     def methods(self) -> list[str]:
         """Return the methods in the order in which they were trained."""
-        return list(dict.fromkeys(contestant.method for contestant in self.contestants))
+        return list(dict.fromkeys(run.method for run in self.runs))
 
     @property
     def conditions(self) -> list[str]:
         """Return the conditions, `nominal` first."""
-        found = dict.fromkeys(score.condition for score in self.scores)
-        return sorted(found, key=lambda condition: condition != "nominal")
+        return sorted(self.scores.condition.unique(), key=lambda name: name != "nominal")
 
     @property
     def engines(self) -> list[str]:
         """Return the engines, `genesis` first."""
-        found = dict.fromkeys(score.engine for score in self.scores)
-        return sorted(found, key=lambda engine: engine != "genesis")
+        return sorted(self.scores.engine.unique(), key=lambda name: name != "genesis")
 
     @property
     def paths(self) -> list[str]:
         """Return the names of the suite's paths."""
-        return list(dict.fromkeys(score.path for score in self.scores))
+        return list(self.scores.path.unique())
 
-    def summaries(self) -> list[MethodSummary]:
+    @property
+    def ranked_by(self) -> Place | None:
+        """Return where methods are ranked: in Genesis, undisturbed, or what comes first instead."""
+        return None if self.scores.empty else (self.engines[0], self.conditions[0])
+
+    @property
+    def thresholds_m(self) -> list[float]:
+        """Return the RMSE whose costs are told, the largest first [m]."""
+        others = (t for t in _THRESHOLDS_M if not math.isclose(t, self.threshold_m))
+        return sorted([self.threshold_m, *others], reverse=True)
+
+    @cached_property
+    def summaries(self) -> dict[str, MethodSummary]:
         """Return the summary of each method."""
-        return [self._summarise(method) for method in self.methods]
+        return {method: self._summarise(method) for method in self.methods}
+
+    def rmse(self, by: str, **where: str) -> pd.DataFrame:
+        """Return the mean cross-track RMSE over all that is not named [m].
+
+        Args:
+            by: What a row stands for: `condition` or `path`; a column is a method.
+            where: What all scores have in common, such as `engine="genesis"`.
+        """
+        chosen = self.scores
+        for column, value in where.items():
+            chosen = chosen[chosen[column] == value]
+        rmse = chosen.groupby([by, "method"])[_RMSE].agg(_mean).unstack()
+        return rmse.reindex(index=getattr(self, f"{by}s"), columns=self.methods)
 
     def _summarise(self, method: str) -> MethodSummary:
-        """Average a method over seeds and paths."""
-        seeds = [c for c in self.contestants if c.method == method]
-        rmse, deviation, lost = {}, {}, {}
-        own = [score for score in self.scores if score.method == method]
-        for key in dict.fromkeys((s.engine, s.condition) for s in self.scores):
-            of_seed: dict[int, list[float]] = {}
-            for score in own:
-                if (score.engine, score.condition) == key:
-                    of_seed.setdefault(score.seed, []).append(score.figures.cross_track_rmse_m)
-            per_seed = [_mean(values) for values in of_seed.values()]
-            rmse[key] = _mean(per_seed)
-            deviation[key] = _deviation(per_seed)
-            lost[key] = _mean(s.figures.lost for s in own if (s.engine, s.condition) == key)
+        """Average a method over the paths, then over its seeds."""
+        runs = [run for run in self.runs if run.method == method]
+        own = self.scores[self.scores.method == method]
+        of_seeds = own.groupby(["engine", "condition", "seed"])[_FIGURES].agg(_mean)
+        finite = of_seeds.replace([math.inf, -math.inf], math.nan)
+        costs = {threshold: self._cost(method, threshold) for threshold in self.thresholds_m}
         return MethodSummary(
             method=method,
-            num_seeds=len(seeds),
-            rmse_m=rmse,
-            rmse_deviation_m=deviation,
-            lost=lost,
-            train_seconds=_mean(c.train_seconds for c in seeds),
-            num_env_steps=_mean(c.num_env_steps for c in seeds),
-            seconds_to_threshold=self._cost(method, self.threshold_m, lambda p: p.train_seconds),
-            env_steps_to_threshold=self._cost(method, self.threshold_m, lambda p: p.num_env_steps),
+            num_seeds=len(runs),
+            mean=self._over_seeds(of_seeds, _mean),
+            deviation=self._over_seeds(finite, _deviation),
+            train_seconds=sum(run.train_seconds for run in runs) / len(runs),
+            num_env_steps=sum(run.num_env_steps for run in runs) / len(runs),
+            costs=costs,
+            to_threshold=costs[self.threshold_m],
         )
 
-    def _cost(
-        self, method: str, threshold_m: float, cost_of: Callable[[CurvePoint], float]
-    ) -> float:
-        """Return the median cost until a method's RMSE is below a threshold."""
-        costs = []
-        for seed in dict.fromkeys(p.seed for p in self.curves if p.method == method):
-            curve = [p for p in self.curves if p.method == method and p.seed == seed]
-            reached = (cost_of(p) for p in curve if p.cross_track_rmse_m <= threshold_m)
-            costs.append(min(reached, default=math.inf))
-        return statistics.median(costs) if costs else math.nan
+    def _over_seeds(
+        self, of_seeds: pd.DataFrame, figure: Callable[[pd.Series], float]
+    ) -> Mapping[str, Mapping[Place, float]]:
+        """Return a figure of a method's seeds, for each of their figures and each place."""
+        places = pd.MultiIndex.from_product([self.engines, self.conditions])
+        together = of_seeds.groupby(["engine", "condition"])[_FIGURES].agg(figure)
+        return together.reindex(places).to_dict()
 
-    def path_rmse_m(self, method: str, engine: str, path: str, condition: str = "nominal") -> float:
-        """Return a method's cross-track RMSE on one path [m], the mean over its seeds.
-
-        Args:
-            method: One of `METHODS`.
-            engine: `genesis` or `mujoco`.
-            path: Name.
-            condition: `nominal`, or the name of a disturbance.
-        """
-        wanted = (method, engine, path, condition)
-        return _mean(
-            score.figures.cross_track_rmse_m
-            for score in self.scores
-            if (score.method, score.engine, score.path, score.condition) == wanted
-        )
-
-    def costs_to(self, method: str, thresholds_m: Sequence[float]) -> list[tuple[float, float]]:
-        """Return wall time [s] and control steps until each RMSE is first reached, as medians.
-
-        Args:
-            method: One of `METHODS`.
-            thresholds_m: Cross-track RMSE on the suite [m].
-        """
-        return [
-            (
-                self._cost(method, threshold, lambda p: p.train_seconds),
-                self._cost(method, threshold, lambda p: p.num_env_steps),
-            )
-            for threshold in thresholds_m
-        ]
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Return the mean, NaN of nothing."""
-    values = list(values)
-    return sum(values) / len(values) if values else math.nan
-
-
-def _deviation(values: Sequence[float]) -> float:
-    """Return the standard deviation of a sample, NaN of fewer than two finite values."""
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return math.nan
-    return statistics.stdev(values)
+    def _cost(self, method: str, threshold_m: float) -> Cost:
+        """Return the median over the seeds of the cost until the RMSE is below a threshold."""
+        curves = self.curves[self.curves.method == method]
+        reached = curves[curves[_RMSE] <= threshold_m].groupby("seed")
+        of_seeds = reached[["train_seconds", "num_env_steps"]].min().reindex(curves.seed.unique())
+        return Cost(*of_seeds.astype(float).fillna(math.inf).median().tolist())

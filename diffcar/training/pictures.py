@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diffcar.base.figure import blank_figure, save_figure
+from diffcar.base.figure import new_figure, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def plot_training(metrics_file: Path, file: Path) -> None:
     """
     with metrics_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    figure = blank_figure(10, 7)
+    figure = new_figure(10, 7)
     loss, other, rmse = figure.subplots(3, 1, sharex=True)
     terms = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
     for name in terms:
@@ -52,7 +52,7 @@ def plot_training(metrics_file: Path, file: Path) -> None:
         if axes.lines:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
-    save_figure(figure, file)
+    save_png(figure, file)
 
 
 def _curve(

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.base.config import load_config
+from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.compare import compare, jury, workshop
 from diffcar.compare import training as compare_training
 from diffcar.compare.compare import CompareResult
 from diffcar.compare.config import CompareConfig
 from diffcar.compare.contestants import NetworkDriver, TunedDriver, entrants_of
-from diffcar.compare.files import write_results
+from diffcar.compare.page import write_results
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
@@ -152,9 +152,14 @@ def test_curves_go_from_the_first_update_to_the_final_score(finished: Finished) 
 @pytest.mark.genesis
 def test_results_are_written(finished: Finished) -> None:
     """A page to read, every figure in JSON and CSV, and the pictures."""
-    files = write_results(finished.result, finished.config, "diffcar compare")
-    assert files.report.read_text().lstrip().lower().startswith("<!doctype html")
-    scores = json.loads(files.results.read_text())["scores"]
+    page = write_results(
+        finished.result.comparison,
+        finished.folder,
+        configuration=dump_config(finished.config),
+        command="diffcar compare",
+    )
+    assert page.read_text().lstrip().lower().startswith("<!doctype html")
+    scores = json.loads((finished.folder / "comparison.json").read_text())["scores"]
     assert len(scores) == 12
     assert len((finished.folder / "scores.csv").read_text().splitlines()) == 13
     for name in ("learning-curves", "conditions", "tracks"):

@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from diffcar.training.backprop import Backprop, make_trainer
 
 from diffcar.base.errors import GradientError
 from diffcar.controllers.errors import compute_error_state
 from diffcar.sim.contract import Start
+from diffcar.training.backprop import Backprop, make_trainer
 from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from diffcar.tasks.config import BackpropConfig
 from torch import nn
 
 from diffcar.base.errors import GradientError
 from diffcar.losses import Costs
+from diffcar.tasks.config import BackpropConfig
 from diffcar.training.optimiser import AccumulatedGradient, GuardedOptimizer, cosine_learning_rate
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffcar.training.backprop import make_trainer
 
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import load_checkpoint
+from diffcar.training.backprop import make_trainer
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import Evaluated, OnUpdate, TrainingSession, deferred_interrupt

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diffcar.base.figure import blank_figure, save_figure
+from diffcar.base.figure import new_figure, save_png
 from diffcar.tasks.pushing.rollout import PushTrajectory
 
 __all__ = ["plot_push"]
@@ -19,7 +19,7 @@ def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None
         file: PNG file to write.
     """
     num_bodies = min(after.centroid.shape[1], _NUM_DRAWN_PUSHES)
-    figure = blank_figure(10, 2.4 * ((num_bodies + 1) // 2))
+    figure = new_figure(10, 2.4 * ((num_bodies + 1) // 2))
     drawn = figure.subplots((num_bodies + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
     start = after.start
     reference = start.to_world(start.path.sample(start.arc_length + after.target_distance).position)
@@ -40,4 +40,4 @@ def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None
     for axes in drawn[:, 0]:
         axes.set_ylabel("y [m]")
     figure.legend(*drawn[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    save_figure(figure, file)
+    save_png(figure, file)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffcar.base.figure import blank_figure, save_figure
+from diffcar.base.figure import new_figure, save_png
 from diffcar.tasks.reaching.rollout import ReachTrajectory
 
 __all__ = ["plot_reach"]
@@ -28,7 +28,7 @@ def plot_reach(
         dt: Time between its steps [s].
         max_mean_distance: Mean distance that passes [m].
     """
-    figure = blank_figure(10, 7)
+    figure = new_figure(10, 7)
     loss, reaches = figure.subplots(2, 1)
     loss.plot(range(1, len(losses) + 1), losses, color="black", linewidth=1.6)
     loss.set_xlabel("update")
@@ -45,4 +45,4 @@ def plot_reach(
     for axes in (loss, reaches):
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
-    save_figure(figure, file)
+    save_png(figure, file)

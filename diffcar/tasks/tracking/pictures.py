@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffcar.base.figure import blank_figure, save_figure
+from diffcar.base.figure import new_figure, save_png
 from diffcar.path.reference import ReferencePath
 from diffcar.tasks.tracking.drive import Drive
 
@@ -32,7 +32,7 @@ def plot_drive(
         beside: Other drives along the path, by what to call them.
     """
     trajectory = driven.trajectory
-    figure = blank_figure(10, 8)
+    figure = new_figure(10, 8)
     grid = figure.add_gridspec(3, 1, height_ratios=[2.4, 1, 1])
     plan, error, speed = (figure.add_subplot(grid[row]) for row in range(3))
     xy = trajectory.position[:, car].cpu().numpy()
@@ -64,4 +64,4 @@ def plot_drive(
     )
     speed.set_ylabel("speed [m/s]")
     speed.set_xlabel("distance along the path [m]")
-    save_figure(figure, file)
+    save_png(figure, file)

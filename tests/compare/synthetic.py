@@ -1,12 +1,22 @@
 """A comparison as a long run would find it, made up in milliseconds."""
 
+import itertools
 import math
 import random
+from collections.abc import Iterator
 
 import numpy as np
 
 from diffcar.compare.config import METHODS
-from diffcar.compare.results import Comparison, Contestant, CurvePoint, DrivenTrack, Score
+from diffcar.compare.results import (
+    Comparison,
+    CurvePoint,
+    DrivenTrack,
+    Run,
+    Score,
+    curve_frame,
+    score_frame,
+)
 from diffcar.tasks.tracking.metrics import SuiteFigures
 
 __all__ = ["make_comparison"]
@@ -52,21 +62,25 @@ def make_comparison(
 ) -> Comparison:
     """Return a comparison of some methods over some paths."""
     chance = random.Random(7)
-    comparison = Comparison(threshold_m=0.02)
+    runs, points, scores = [], [], []
     for method in methods:
         for seed in seeds:
-            _add_training(comparison, method, seed, chance)
-            _add_scores(comparison, method, seed, chance, (engines, conditions, paths))
+            points += _training(method, seed, chance)
+            last_s, last_steps = PROFILES[method][2], round(PROFILES[method][4])
+            runs.append(Run(method, seed, f"runs/{method}-{seed}", last_s, last_steps))
+            scores += _scores(method, seed, chance, (engines, conditions, paths))
+    references, tracks = {}, []
     for number, path in enumerate(paths):
         distance, x, y = reference(number)
-        comparison.references[path] = (x.tolist(), y.tolist())
-        for method in methods:
-            for engine in engines:
-                comparison.tracks.append(_drive(method, engine, path, distance, x, y, chance))
-    return comparison
+        references[path] = (x.tolist(), y.tolist())
+        tracks += [
+            _drive(method, engine, path, distance, x, y, chance)
+            for method, engine in itertools.product(methods, engines)
+        ]
+    return Comparison(0.02, runs, score_frame(scores), curve_frame(points), tracks, references)
 
 
-def _add_training(comparison: Comparison, method: str, seed: int, chance: random.Random) -> None:
+def _training(method: str, seed: int, chance: random.Random) -> Iterator[CurvePoint]:
     end, first_s, last_s, first_steps, last_steps = PROFILES[method]
     is_tuned = method in ("stanley", "pure-pursuit")
     num_points = 5 if is_tuned else 40
@@ -80,37 +94,26 @@ def _add_training(comparison: Comparison, method: str, seed: int, chance: random
         rmse *= 1.0 if is_tuned else math.exp(chance.gauss(0, 0.12))
         seconds = first_s * (last_s / first_s) ** share * chance.uniform(0.98, 1.02)
         steps = round(first_steps * (last_steps / first_steps) ** share)
-        comparison.curves.append(
-            CurvePoint(method, seed, index, seconds, steps, rmse, 0.5 if rmse > 0.3 else 0.0)
-        )
-    comparison.contestants.append(
-        Contestant(method, seed, f"runs/{method}-{seed}", last_s, round(last_steps))
-    )
+        lost = 0.5 if rmse > 0.3 else 0.0
+        yield CurvePoint(method, seed, index, seconds, steps, rmse, lost)
 
 
-def _add_scores(
-    comparison: Comparison,
-    method: str,
-    seed: int,
-    chance: random.Random,
-    what: tuple[tuple[str, ...], ...],
-) -> None:
-    engines, conditions, paths = what
+def _scores(
+    method: str, seed: int, chance: random.Random, what: tuple[tuple[str, ...], ...]
+) -> Iterator[Score]:
     skill = chance.uniform(0.9, 1.15)
-    for engine in engines:
-        for condition in conditions:
-            for path in paths:
-                floor = 2e-3 * (CONDITIONS[condition] - 1)
-                rmse = math.hypot(PROFILES[method][0] * skill, floor) * chance.uniform(0.8, 1.2)
-                rmse *= 1.03 if engine == "mujoco" else 1.0
-                is_lost = (method, path) == LOST_ON and condition in ("nominal", "push", "noise")
-                figures = SuiteFigures(
-                    cross_track_rmse_m=0.41 if is_lost else rmse,
-                    cross_track_max_m=1.0 if is_lost else 2.7 * rmse,
-                    speed_rmse_mps=chance.uniform(0.02, 0.06),
-                    lost=0.5 if is_lost else 0.0,
-                )
-                comparison.scores.append(Score(method, seed, engine, condition, path, figures))
+    for engine, condition, path in itertools.product(*what):
+        floor = 2e-3 * (CONDITIONS[condition] - 1)
+        rmse = math.hypot(PROFILES[method][0] * skill, floor) * chance.uniform(0.8, 1.2)
+        rmse *= 1.03 if engine == "mujoco" else 1.0
+        is_lost = (method, path) == LOST_ON and condition in ("nominal", "push", "noise")
+        figures = SuiteFigures(
+            cross_track_rmse_m=0.41 if is_lost else rmse,
+            cross_track_max_m=1.0 if is_lost else 2.7 * rmse,
+            speed_rmse_mps=chance.uniform(0.02, 0.06),
+            lost=0.5 if is_lost else 0.0,
+        )
+        yield Score(method, seed, engine, condition, path, figures)
 
 
 def reference(number: int, num_points: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
