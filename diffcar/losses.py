@@ -1,7 +1,7 @@
 """What training minimises: of each term the weight, its meaning and its formula stand together.
 
-A loss is a section of settings. Each `Weight` of it, say `heading`, has a method `heading_cost` that
-takes a record of a rollout and returns what the term costs: a new term is those few lines, and
+A loss is a section of settings. Each `Weight` of it, say `heading`, has a method `heading_cost`
+that takes a record of a rollout and returns what the term costs: a new term is those few lines, and
 whatever names terms (settings, tables, curves, PPO's reward) follows.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffcar.tasks.pushing.rollout import PushTrajectory
-    from diffcar.tasks.reaching.task import ReachTrajectory
+    from diffcar.tasks.reaching.rollout import ReachTrajectory
     from diffcar.tasks.tracking.rollout import Trajectory
 
 __all__ = ["Costs", "Loss", "PushingLoss", "ReachingLoss", "TrackingLoss", "Weight", "pseudo_huber"]
@@ -66,8 +66,8 @@ class Loss(Section):
     def _has_an_aim(self) -> "Loss":
         needed = self.needs_one_of or self.term_names()
         if not any(getattr(self, name) for name in needed):
-            which = "every weight is" if not self.needs_one_of else f"{' and '.join(needed)} are"
-            raise ValueError(f"{which} zero, so nothing would be trained")
+            which = f"{' and '.join(needed)} zero" if self.needs_one_of else "every weight zero"
+            raise ValueError(f"with {which} nothing would be trained")
         return self
 
     @classmethod

@@ -8,13 +8,16 @@ import torch
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_scene, build_soft_body_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig, SoftBodyConfig
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 from diffcar.sim.soft_body import GenesisSoftBody
 
 _PROCESS_PRECISION = 64
+
+# Matrices so small are slower where threads wait for each other on busy cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +42,7 @@ def plain_car(scene_config: CarConfig) -> GenesisCar:
 def soft_body() -> GenesisSoftBody:
     """Four differentiable soft bodies with muscles; relaxed, they are the elastic ones."""
     config = SoftBodyConfig(precision=_PROCESS_PRECISION, material="muscle")
-    return build_soft_body_scene(config, num_envs=4, differentiable=True)
+    return build_scene(config, num_envs=4, differentiable=True)
 
 
 @pytest.fixture
@@ -49,12 +52,12 @@ def figure_eight() -> ReferencePath:
 
 
 @pytest.fixture
-def rolling_start() -> Callable[..., StartState]:
+def rolling_start() -> Callable[..., Placement]:
     """Make start states at the origin."""
 
-    def make(num_envs: int = 4, speed: float = 2.0, yaw: float = 0.3) -> StartState:
+    def make(num_envs: int = 4, speed: float = 2.0, yaw: float = 0.3) -> Placement:
         ones = torch.ones(num_envs, dtype=torch.float64)
-        return StartState(
+        return Placement(
             position=torch.zeros(num_envs, 2, dtype=torch.float64),
             yaw=yaw * ones,
             speed=speed * ones,

@@ -5,14 +5,17 @@ torch or Genesis is imported.
 """
 
 import difflib
+import inspect
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from diffcar.base.errors import ConfigError
 
@@ -23,6 +26,7 @@ __all__ = [
     "Positive",
     "Section",
     "Seed",
+    "commented_yaml",
     "dump_config",
     "load_config",
     "read_yaml",
@@ -85,9 +89,93 @@ def load_config(
         raise _explain(error, schema) from None
 
 
-def dump_config(config: BaseModel) -> str:
+class Settings(Protocol):
+    """Whatever can be written as nested values."""
+
+    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
+        """Return the settings; in the mode `json` as JSON holds them."""
+
+
+def dump_config(config: Settings) -> str:
     """Return the configuration as YAML that `load_config` reads back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+_WIDTH = 100
+# What is longer has its comment above it, lest it push those of its neighbours to the right.
+_LONGEST = 40
+
+
+def commented_yaml(schema: type[BaseModel]) -> str:
+    """Return all settings of a command with their defaults as YAML, and their meaning as comments.
+
+    Args:
+        schema: Its docstrings are the comments; that of the class names the command.
+    """
+    intro = (
+        f"Settings of {_first_paragraph(schema).removesuffix('.')}; every value shown is the "
+        "default. Any of them can be given as `--set key=value`, nested keys with dots."
+    )
+    head = textwrap.wrap(intro, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+    return "\n".join([*head, "", *_commented(schema(), "")]) + "\n"
+
+
+def _commented(section: BaseModel, indent: str) -> list[str]:
+    """Return a section's settings as lines: its values, then the sections in it."""
+    entries = []
+    for name, field in type(section).model_fields.items():
+        if not field.exclude:
+            text, below = _entry(getattr(section, name), indent)
+            text = f"{indent}{name}:{text}"
+            entries.append((text, _meaning(field, getattr(section, name)), below))
+    column = 2 + max((len(text) for text, *_ in entries if len(text) <= _LONGEST), default=0)
+    lines: list[str] = []
+    for text, meaning, below in sorted(entries, key=lambda entry: bool(entry[-1])):
+        is_beside = len(text) <= _LONGEST
+        lead = " " * (column if is_beside else len(indent)) + "# "
+        comment = textwrap.wrap(
+            meaning, _WIDTH, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
+        )
+        if comment and is_beside:
+            comment[0] = text + comment[0][len(text) :]
+        else:
+            comment.append(text)
+        lines += [*([""] if below and not indent else []), *comment, *below]
+    return lines
+
+
+def _entry(value: object, indent: str) -> tuple[str, list[str]]:
+    """Return what stands behind a key, and the lines below it."""
+    if isinstance(value, BaseModel):
+        return "", _commented(value, f"{indent}  ")
+    plain: object = value
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        plain = [item.model_dump(mode="json", exclude_defaults=True) for item in value]
+    elif isinstance(value, dict):
+        plain = {k: v.model_dump(mode="json", exclude_defaults=True) for k, v in value.items()}
+    is_plain = plain is value or not value
+    text = yaml.safe_dump(
+        plain, default_flow_style=is_plain, sort_keys=False, allow_unicode=True, width=10_000
+    ).removesuffix("...\n")
+    if is_plain:
+        return f" {text.rstrip()}", []
+    return "", textwrap.indent(text, f"{indent}  ").splitlines()
+
+
+def _meaning(field: FieldInfo, value: object) -> str:
+    """Return what a field, or else the section that it holds, says about itself."""
+    text = field.description
+    if text is None:
+        return _first_paragraph(type(value)) if isinstance(value, BaseModel) else ""
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    if not all(str(choice) in text for choice in choices):
+        text = f"{' | '.join(map(str, choices))}: {text}"
+    return " ".join(text.split())
+
+
+def _first_paragraph(schema: type[BaseModel]) -> str:
+    """Return the beginning of a docstring."""
+    return " ".join(inspect.cleandoc(schema.__doc__ or "").split("\n\n")[0].split())
 
 
 class _Loader(yaml.SafeLoader):
@@ -180,7 +268,9 @@ def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> Config
             ]
             hints.append(f"did you mean {near[0]!r}?" if near else f"keys are: {', '.join(keys)}")
         else:
-            given = "" if not key else f"{key} = {problem['input']!r}: "
+            value = problem["input"]
+            shown = key if isinstance(value, Mapping | BaseModel) else f"{key} = {value!r}"
+            given = f"{shown}: " if key else ""
             lines.append(f"{given}{problem['msg'].removeprefix('Value error, ')}")
     return ConfigError("; ".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)
 

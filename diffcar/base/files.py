@@ -4,11 +4,28 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from diffcar.base.errors import ConfigError, OutputError
 
-__all__ = ["check_outputs", "finite_json", "make_folder", "resource_path", "write_atomically"]
+__all__ = [
+    "check_outputs",
+    "finite_json",
+    "is_there",
+    "make_folder",
+    "plain_values",
+    "resource_path",
+    "write_atomically",
+]
+
+
+def is_there(name: str, predicate: Callable[[Path], bool] = Path.exists) -> bool:
+    """Apply a predicate to a file name that may be no possible one."""
+    try:
+        return predicate(Path(name))
+    except (OSError, ValueError):
+        return False
 
 
 def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
@@ -84,6 +101,17 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         # torch reports a full disk as a RuntimeError.
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
+
+
+def plain_values(value: object) -> object:
+    """Return dataclasses as dictionaries and paths as text, at any depth."""
+    if is_dataclass(value):
+        return {own.name: plain_values(getattr(value, own.name)) for own in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain_values(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def finite_json(value: object) -> object:

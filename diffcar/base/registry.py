@@ -1,64 +1,113 @@
-"""Names that users give to paths and controllers, checked before anything heavy is imported."""
+"""What can be named: paths, controllers, methods and so on, and whoever a user adds to them."""
 
 import difflib
-from collections.abc import Callable
-from pathlib import Path
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar, cast
 
-from diffcar.base.errors import CheckpointError, PathError
+from diffcar.base.errors import ConfigError, DiffcarError
 
-__all__ = ["BUILTIN_PATH_NAMES", "CLASSICAL_CONTROLLERS", "check_controller", "check_path_source"]
+__all__ = ["Registry", "import_attribute", "is_own"]
 
-BUILTIN_PATH_NAMES = (
-    "line",
-    "circle",
-    "sine",
-    "figure-eight",
-    "slalom",
-    "double-lane-change",
-    "obstacle-avoidance",
-    "random",
-)
-"""Paths that need no file."""
-
-CLASSICAL_CONTROLLERS = ("pure-pursuit", "stanley", "zero")
-"""Controllers that need no training."""
+T = TypeVar("T")
 
 
-def check_path_source(source: str) -> None:
-    """Refuse a path that is neither built in nor a file.
+class Registry(Mapping[str, T], Generic[T]):
+    """What can be named, by name; imported when asked for.
 
-    Raises:
-        PathError: With the nearest name.
+    `package.module:Attribute` names one's own, from the folder that the command is run in or from
+    what is installed.
+
+    Args:
+        kind: What the entries are, in the singular.
+        entries: By name: the thing itself, or where it is as `package.module:Attribute`.
+        error: Raised for a name that there is not.
+        nor: Behind the message: what else could have been meant, and is not there either.
+        known: Before the names there are, in the hint.
     """
-    if source in BUILTIN_PATH_NAMES or _is(source, Path.is_file):
-        return
-    near = difflib.get_close_matches(source, BUILTIN_PATH_NAMES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise PathError(
-        f"no path is called {source!r} and no such file exists",
-        hint=f"{hint}built in are {', '.join(BUILTIN_PATH_NAMES)}",
-    )
 
+    def __init__(
+        self,
+        kind: str,
+        entries: Mapping[str, T | str],
+        *,
+        error: type[DiffcarError] = ConfigError,
+        nor: str = "",
+        known: str = "there are",
+    ) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+        self._error = error
+        self._nor = nor
+        self._known = known
 
-def check_controller(spec: str) -> None:
-    """Refuse a controller that is neither classical nor a file or folder.
+    def __getitem__(self, name: str) -> T:
+        """Return what is called so.
 
-    Raises:
-        CheckpointError: With the names there are.
-    """
-    if spec not in CLASSICAL_CONTROLLERS and not _is(spec, Path.exists):
-        near = difflib.get_close_matches(spec, CLASSICAL_CONTROLLERS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise CheckpointError(
-            f"no controller is called {spec!r} and no such run or checkpoint exists",
-            hint=f"{hint}give a run folder, a checkpoint, or one of "
-            + ", ".join(CLASSICAL_CONTROLLERS),
+        Raises:
+            DiffcarError: If nothing is, with the nearest name and all there are.
+        """
+        self.check(name)
+        entry = self._entries.get(name, name)
+        return cast(T, import_attribute(entry)) if isinstance(entry, str) else entry
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether it is one of the names."""
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Return the number of names."""
+        return len(self._entries)
+
+    def check(self, name: str) -> None:
+        """Refuse a name that there is not, without importing anything.
+
+        Raises:
+            DiffcarError: With the nearest name and all there are.
+        """
+        if name in self._entries or is_own(name):
+            return
+        near = difflib.get_close_matches(name, self._entries, n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise self._error(
+            f"no {self.kind} is called {name!r}{self._nor}",
+            hint=f"{guess}{self._known} {', '.join(self._entries)}",
         )
 
 
-def _is(name: str, predicate: Callable[[Path], bool]) -> bool:
-    """Apply a predicate to a file name that may be no possible one."""
+def is_own(name: str) -> bool:
+    """Tell whether a name has the form `package.module:Attribute`."""
+    module, colon, attribute = name.partition(":")
+    return (
+        bool(colon) and attribute.isidentifier() and all(map(str.isidentifier, module.split(".")))
+    )
+
+
+def import_attribute(where: str) -> Any:  # noqa: ANN401
+    """Return what `package.module:Attribute` names.
+
+    Raises:
+        ConfigError: If there is no such module, or nothing of that name in it.
+    """
+    module, _, attribute = where.partition(":")
+    folder = os.getcwd()
+    if folder not in sys.path:  # a command's own search path does not hold the user's folder
+        sys.path.append(folder)
     try:
-        return predicate(Path(name))
-    except (OSError, ValueError):
-        return False
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # the module is there, and lacks something that it needs
+        raise ConfigError(
+            f"{where!r}: there is no module {error.name!r}",
+            hint="give package.module:Attribute of what is installed or lies in this folder",
+        ) from None
+    if not hasattr(found, attribute):
+        raise ConfigError(f"{where!r}: the module has no {attribute!r}")
+    return getattr(found, attribute)

@@ -61,7 +61,7 @@ class Column(Generic[RowT]):
     max_width: int | None = None
     """Characters in a line of it, at the most."""
     is_whole: bool = False
-    """Whether its text is kept on one line."""
+    """Whether its text is kept on one line where there is room for that."""
     is_extra: bool = False
     """Whether it is left out where there is little room."""
 

@@ -1,7 +1,6 @@
 """`diffcar franka-test`: prove a Franka's gradients, and train it to reach through the physics."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,28 +9,23 @@ from torch import Tensor
 
 from diffcar.base.log import logger
 from diffcar.gradients.hops import Hop
-from diffcar.losses import reach_loss_terms
 from diffcar.sim.arm import ON_GROUND, GenesisArm
-from diffcar.sim.build import build_arm_scene
+from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
+from diffcar.tasks.reaching.controller import ReachingMLP
+from diffcar.tasks.reaching.pictures import plot_reach
 from diffcar.tasks.reaching.problem import (
     ReadProbe,
     TorqueCertificate,
     certify_torques,
     probe_reads,
-    trace_reach_hops,
 )
 from diffcar.tasks.reaching.task import (
     ReachMetrics,
-    ReachTrajectory,
-    draw_targets,
-    plot_reach,
     reach,
-    reach_metrics,
 )
-from diffcar.training.optimiser import TrainStep
-from diffcar.training.reach import train_to_reach
+from diffcar.training.run import TrainingResult, train
+from diffcar.training.session import OnUpdate
 
 __all__ = ["FrankaTestResult", "as_json", "run"]
 
@@ -89,7 +83,7 @@ def run(
     *,
     plot_file: Path | None = None,
     video_file: Path | None = None,
-    on_update: Callable[[TrainStep], None] = lambda step: None,
+    on_update: OnUpdate = lambda event: None,
 ) -> FrankaTestResult:
     """Probe and certify an arm's gradients, train it to reach, and judge it in plain physics.
 
@@ -107,7 +101,7 @@ def run(
     """
     began = time.perf_counter()
     test = _FrankaTest(config, on_update)
-    num_envs, num_targets = config.num_envs, config.reach.num_unseen_targets
+    num_envs = config.num_envs
     arm = test.build("differentiable", num_envs, differentiable=True)
     logger.info("reading states, and checking gradients by joint torques in free space")
     test.result.probes = probe_reads(arm)
@@ -117,22 +111,17 @@ def run(
     share = config.gradients.min_contact_fraction
     test.certify(grounded, "on the ground", grounded.tensor(ON_GROUND), share)
 
-    plain = test.build("plain", num_targets)
-    controller = build_reaching_mlp(config.reach, arm, seed=config.seed)
-    test.result.before = reach_metrics(test.judge(plain, controller))
     logger.info("training the arm to reach, through the physics")
-    test.train(arm, controller)
-    logger.info("reaching for targets never trained on, in plain physics")
-    trajectory = test.judge(plain, controller)
-    test.result.after = reach_metrics(trajectory)
-    test.result.mean_distances_m = trajectory.distance.mean(1).tolist()
-    test.result.worst_distances_m = trajectory.distance.amax(1).tolist()
+    trained = train("e2e", config, certify=False, scenes=arm, on_update=on_update)
+    test.take(trained)
     if plot_file is not None:
         passing = config.reach.max_mean_distance
         losses = test.result.losses
+        trajectory = trained.task.reach_unseen()
         plot_reach(losses, trajectory, plot_file, dt=config.dt, max_mean_distance=passing)
     if video_file is not None:
-        test.film(controller, trajectory.target[:_NUM_FILMED_TARGETS], video_file)
+        target = trained.task.reach_unseen().target[:_NUM_FILMED_TARGETS]
+        test.film(trained.task.driver, target, video_file)
     test.result.wall_seconds = time.perf_counter() - began
     return test.result
 
@@ -146,7 +135,7 @@ def as_json(result: FrankaTestResult) -> dict[str, object]:
 class _FrankaTest:
     """A test in progress: what its parts share."""
 
-    def __init__(self, config: FrankaTestConfig, on_update: Callable[[TrainStep], None]) -> None:
+    def __init__(self, config: FrankaTestConfig, on_update: OnUpdate) -> None:
         self.config = config
         self.on_update = on_update
         self.result = FrankaTestResult(
@@ -167,7 +156,7 @@ class _FrankaTest:
     ) -> GenesisArm:
         """Build a scene, which takes long."""
         logger.info(f"building the {kind} scene (a minute or two the first time)")
-        return build_arm_scene(
+        return build_scene(
             self.config,
             num_envs=num_envs,
             differentiable=differentiable,
@@ -190,26 +179,14 @@ class _FrankaTest:
             )
         )
 
-    def train(self, arm: GenesisArm, controller: ReachingMLP) -> None:
-        """Train, keep the updates' figures, then follow the gradient through a short reach."""
-        began = time.perf_counter()
-        for step in train_to_reach(self.config, arm, controller):
-            self.result.losses.append(step.loss)
-            self.result.num_skipped += step.is_skipped
-            self.on_update(step)
-        self.result.train_seconds = time.perf_counter() - began
-
-        def loss_of(trajectory: ReachTrajectory) -> Tensor:
-            return torch.stack(list(reach_loss_terms(trajectory, self.config.loss).values())).sum()
-
-        target = draw_targets(controller.target_box, arm.num_envs, seed=self.config.seed)
-        self.result.hops = trace_reach_hops(arm, controller, target, loss_of=loss_of)
-
-    def judge(self, plain: GenesisArm, controller: ReachingMLP) -> ReachTrajectory:
-        """Reach for the unseen targets in plain physics."""
-        target = draw_targets(controller.target_box, plain.num_envs, seed=self.config.seed)
-        with torch.no_grad():
-            return reach(plain, controller, target, self.config.train.horizon)
+    def take(self, trained: TrainingResult) -> None:
+        """Keep the figures of the training."""
+        result = self.result
+        result.losses, result.num_skipped = trained.losses, trained.num_skipped
+        result.before, result.after = trained.before, trained.after
+        result.hops, result.train_seconds = trained.hops, trained.train_seconds
+        result.mean_distances_m = trained.findings["mean_distances_m"]
+        result.worst_distances_m = trained.findings["worst_distances_m"]
 
     def film(self, controller: ReachingMLP, targets: Tensor, file: Path) -> None:
         """Film an arm reaching for one target after the other."""

@@ -11,7 +11,7 @@ from diffcar.controllers.errors import compute_error_state
 from diffcar.gradients.finite_differences import check_directions
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 
 __all__ = ["Attempt", "AttemptResult", "list_attempts", "run_attempt"]
 
@@ -127,10 +127,10 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
     ]
 
 
-def _start(car: GenesisCar) -> StartState:
+def _start(car: GenesisCar) -> Placement:
     """Return cars that roll straight ahead."""
     ones = torch.ones(car.num_envs, dtype=car.dtype, device=car.device)
-    return StartState(torch.stack([ones, 0.1 * ones], -1), 0.2 * ones, _SPEED * ones, 0.0 * ones)
+    return Placement(torch.stack([ones, 0.1 * ones], -1), 0.2 * ones, _SPEED * ones, 0.0 * ones)
 
 
 def _pose(car: GenesisCar) -> Tensor:

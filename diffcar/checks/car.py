@@ -22,14 +22,13 @@ from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.certificate import CertificateRow
 from diffcar.gradients.hops import Hop
 from diffcar.gradients.slopes import STEP_SIZES, TOLERANCES
-from diffcar.losses import tracking_loss_terms
+from diffcar.losses import TrackingLoss
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.config import LossConfig
 from diffcar.tasks.tracking.problem import Certifier, trace_hops
 
 __all__ = ["JointNames", "run"]
@@ -122,7 +121,7 @@ class _Check:
             if not attempt.with_repairs:
                 self._try(attempt)
         if self.config.repairs:
-            apply_repairs(self.scene)
+            repair(self.scene)
         for attempt in attempts:
             if attempt.with_repairs and (self.config.repairs or not attempt.needs_repairs):
                 self._try(attempt)
@@ -186,10 +185,7 @@ class _Check:
             self.controller,
             self.path,
             starts_on_path(self.path, arc_length, cross_track=0.05),
-            arc_length=arc_length,
-            loss_of=lambda trajectory: torch.stack(
-                list(tracking_loss_terms(trajectory, LossConfig(), self.vehicle).values())
-            ).sum(),
+            loss_of=lambda trajectory: TrackingLoss().costs(trajectory).total,
         )
 
 
@@ -249,7 +245,6 @@ def _open(
     path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
     controller = build_tracking_mlp(
         config.controller,
-        path,
         vehicle,
         dtype=scene.dtype,
         device=scene.device,
@@ -262,6 +257,6 @@ def _rows_of(config: CheckGradConfig, vehicle: Vehicle) -> list[CertificateRow]:
     """Return the certificate of a configuration, and nothing else."""
     scene, path, controller = _open(config, vehicle)
     if config.repairs:
-        apply_repairs(scene)
+        repair(scene)
     certifier = _certifier(config, scene, controller, path)
     return [row for horizon in config.certificate.horizons for row in certifier.certify(horizon)]

@@ -15,7 +15,7 @@ from diffcar.gradients.slopes import STEP_SIZES, summarise, verdict
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.tasks.tracking.problem import Certifier
@@ -53,7 +53,7 @@ def car_capabilities(config: CarConfig) -> Iterator[Capability]:
     attempts = list_attempts(path)
     for attempt in attempts:
         if attempt.with_repairs:
-            apply_repairs(car)
+            repair(car)
         result = run_attempt(car, attempt, tolerance=_TOLERANCE)
         yield Capability(
             entity=_ENTITY,
@@ -72,7 +72,7 @@ def car_capabilities(config: CarConfig) -> Iterator[Capability]:
 def _contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
     """Differentiate through each regime of contact."""
     controller = build_tracking_mlp(
-        ControllerConfig(), path, car.vehicle, dtype=car.dtype, device=car.device
+        ControllerConfig(), car.vehicle, dtype=car.dtype, device=car.device
     )
     certifier = Certifier(
         car,
@@ -91,7 +91,7 @@ def _contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
             figure=summarise(row.checks).worst_relative_error,
             detail=f"by the actions, {_CONTACT_STEPS} steps",
         )
-    car.friction_ratio = None
+    car.variations = {}
 
 
 def _costs(car: GenesisCar, path: ReferencePath, mode: str) -> Iterator[Capability]:

@@ -8,7 +8,7 @@ import torch
 
 from diffcar.base.errors import SimulationError
 from diffcar.gradients.capabilities import Capability
-from diffcar.sim.build import build_soft_body_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.problem import READINGS, SoftBodyCheck, check_input
@@ -26,7 +26,7 @@ def soft_body_capabilities(
     checks: Iterable[SoftBodyCheck],
     *,
     num_envs: int = 4,
-    build: Callable[..., GenesisSoftBody] = build_soft_body_scene,
+    build: Callable[..., GenesisSoftBody] = build_scene,
 ) -> Iterator[Capability]:
     """Measure what can be read, written and touched with gradients, and the time it takes.
 
@@ -120,7 +120,7 @@ def _refusal(config: SoftBodyConfig, build: Callable[..., GenesisSoftBody]) -> C
     """Try the contact with thin objects, which Genesis offers without gradients alone."""
     outcome, detail = "accepted", "the scene was built"
     try:
-        build(config, num_envs=1, differentiable=True, enable_CPIC=True)
+        build(config, num_envs=1, differentiable=True, mpm_options={"enable_CPIC": True})
     except SimulationError as error:
         outcome, detail = "refused", error.message
     return Capability(_ENTITY, "contact", "thin objects (CPIC)", outcome, None, detail)

@@ -17,7 +17,7 @@ from diffcar.gradients.slopes import (
     verdict,
 )
 from diffcar.path.load import load_path
-from diffcar.sim.build import apply_repairs, build_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
 from diffcar.tasks.tracking.problem import Certifier
@@ -87,7 +87,7 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
     tolerance = config.certificate.tolerance or TOLERANCES[scene.dtype]
     path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
     controller = build_tracking_mlp(
-        config.controller, path, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
+        config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
     certifier = Certifier(
         scene,
@@ -108,7 +108,7 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
             return []
 
     before = check()
-    apply_repairs(scene)
+    repair(scene)
     after = check()
     return WheelResult(
         shape=vehicle.wheel_shape,

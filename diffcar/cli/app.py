@@ -10,9 +10,7 @@ from diffcar.cli.compare import compare
 from diffcar.cli.franka_test import franka_test
 from diffcar.cli.record import record
 from diffcar.cli.simulate import simulate
-from diffcar.cli.train_bc import train_bc
-from diffcar.cli.train_e2e import train_e2e
-from diffcar.cli.train_ppo import train_ppo
+from diffcar.cli.train import train_bc, train_e2e, train_ppo
 
 __all__ = ["app", "main"]
 

@@ -1,36 +1,34 @@
 """`diffcar check-grad`, as the terminal sees it."""
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffcar.base.config import load_config
-from diffcar.base.files import check_outputs
-from diffcar.base.registry import check_path_source
-from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_NEGATIVE, JsonSink, errors, note
+from diffcar.cli.console import EXIT_NEGATIVE
+from diffcar.cli.options import Entity, Given, with_options
+
+if TYPE_CHECKING:
+    from diffcar.checks.config import CheckGradConfig
 
 __all__ = ["check_grad"]
 
 
-class Entity(StrEnum):
-    """What is differentiated."""
-
-    rigid = "rigid"
-    mpm = "mpm"
-
-
+@with_options(
+    options.PATH_SOURCE,
+    options.SERVOS,
+    options.JSON,
+    options.FILES,
+    options.ENGINE | options.precision(64, "; 32 shows its cost"),
+    options.MESSAGES,
+)
 def check_grad(
     entity: Annotated[
         Entity | None,
-        typer.Option("--entity", help="The car, or an elastic body of particles. (default: rigid)"),
+        typer.Option(help="The car, or an elastic body of particles. (default: rigid)"),
     ] = None,
     model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="FILE", help="Your own car, MJCF or URDF."),
+        str | None, typer.Option(metavar="FILE", help="Your own car, MJCF or URDF.")
     ] = None,
     steering_joints: Annotated[
         str | None,
@@ -46,100 +44,57 @@ def check_grad(
     no_repairs: Annotated[
         bool, typer.Option("--no-repairs", help="Show Genesis as it comes.")
     ] = False,
-    path: options.PathSource = None,
-    actuation: options.ActuationOption = None,
-    json_target: options.JsonTarget = None,
-    config_file: options.ConfigFile = None,
-    overrides: options.Overrides = None,
-    seed: options.Seed = None,
-    backend: options.BackendOption = None,
-    precision: Annotated[
-        options.Precision | None,
-        typer.Option("--precision", help="Bits of a number; 32 shows its cost. (default: 64)"),
-    ] = None,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
+    *,
+    given: Given,
 ) -> None:
     """Show where the gradient goes, and prove it against finite differences on this machine.
 
     Without arguments: the shipped car over 1 to 500 steps, in about a minute. Exits with 1 if the
     gradient that training uses is not certified.
     """
-    with errors(debug):
-        shared = options.config_flags(
-            path,
-            None,
-            None,
-            actuation,
-            seed=seed,
-            backend=backend,
-            precision=precision,
-            verbose=verbose,
-        )
-        config = load_config(
-            CheckGradConfig,
-            file=config_file,
-            overrides=overrides or (),
-            flags={
-                **shared,
-                "entity": entity and entity.value,
-                "model": model,
-                "wheels": wheels,
-                "repairs": False if no_repairs else None,
-            },
-        )
-        check_path_source(config.path.source)
-        if (steering_joints or wheel_joints) and config.model is None:
-            raise typer.BadParameter("joints are named together with --model")
-        steering, wheel_names = _names(steering_joints, 2), _names(wheel_joints, 4)
-        sink = JsonSink(json_target)
-        inputs = (config.path.source, config.model, config_file)
-        check_outputs(
-            [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
-        )
-        if config.entity == "mpm":
-            is_certified = _check_soft_body(config, sink, verbose)
-        else:
-            is_certified = _check_car(config, (steering, wheel_names), sink, verbose)
-        if not is_certified:
-            raise typer.Exit(EXIT_NEGATIVE)
+    from diffcar.checks.config import CheckGradConfig
+
+    own = {
+        "entity": entity,
+        "model": model,
+        "wheels": wheels,
+        "repairs": False if no_repairs else None,
+    }
+    config = given.config(CheckGradConfig, own)
+    if (steering_joints or wheel_joints) and config.model is None:
+        raise typer.BadParameter("joints are named together with --model")
+    joints = _names(steering_joints, 2), _names(wheel_joints, 4)
+    given.check_files(config)
+    check = _check_soft_body if config.entity == "mpm" else _check_car
+    if not check(config, joints, given):
+        raise typer.Exit(EXIT_NEGATIVE)
 
 
-def _check_car(
-    config: CheckGradConfig,
-    joints: tuple[tuple[str, ...], tuple[str, ...]],
-    sink: JsonSink,
-    verbose: bool,
-) -> bool:
+_Joints = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _check_car(config: "CheckGradConfig", joints: _Joints, given: Given) -> bool:
     """Check the car and show what was found; returns whether it is certified."""
     from diffcar.checks import car as command
-    from diffcar.cli.progress import StageDisplay
-    from diffcar.cli.render_check_grad import show_check_grad
+    from diffcar.checks.car_result import as_json
+    from diffcar.checks.tables import car_report
+    from diffcar.cli.progress import Display
 
-    with StageDisplay() as display:
-        result = command.run(
-            config,
-            joints=command.JointNames(*joints),
-        )
-    for line in result.notes:
-        note(line)
-    show_check_grad(result, sink.console())
-    sink.write(command.as_json(result))
+    with Display():
+        result = command.run(config, joints=command.JointNames(*joints))
+    given.report(car_report(result), as_json(result), notes=result.notes)
     return result.certified
 
 
-def _check_soft_body(config: CheckGradConfig, sink: JsonSink, verbose: bool) -> bool:
-    """Check an elastic body and show what was found; returns whether it is certified."""
+def _check_soft_body(config: "CheckGradConfig", joints: _Joints, given: Given) -> bool:
+    """Check an elastic body, which has no joints, likewise."""
     from diffcar.checks import soft_body as command
-    from diffcar.cli.progress import StageDisplay
-    from diffcar.cli.render_soft_body import show_soft_body
+    from diffcar.checks.tables import soft_body_report
+    from diffcar.cli.progress import Display
 
-    with StageDisplay() as display:
-        result = command.run(
-            config,
-        )
-    show_soft_body(result, sink.console())
-    sink.write(command.as_json(result))
+    with Display():
+        result = command.run(config)
+    given.report(soft_body_report(result), command.as_json(result))
     return result.certified
 
 

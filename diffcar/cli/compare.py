@@ -3,21 +3,28 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffcar.base.config import dump_config, load_config, read_yaml
+from diffcar.base.config import dump_config, read_yaml
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import check_outputs, resource_path
-from diffcar.base.registry import check_path_source
+from diffcar.base.files import resource_path
+from diffcar.base.table import Line
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, JsonSink, errors, note
-from diffcar.compare.config import METHODS, CompareConfig
+from diffcar.cli.console import EXIT_INTERRUPTED, note
+from diffcar.cli.options import Given, with_options
+from diffcar.path.config import check_path_source
+
+if TYPE_CHECKING:
+    from diffcar.compare.config import CompareConfig
 
 __all__ = ["compare"]
 
 
+@with_options(
+    options.PATH, options.SERVOS, options.FILES, options.BACKEND, options.JSON, options.MESSAGES
+)
 def compare(
     quick: Annotated[
         bool, typer.Option("--quick", help="Little of everything, in five minutes.")
@@ -36,16 +43,8 @@ def compare(
     resume: Annotated[
         Path | None, typer.Option(help="Comparison to go on with; what is trained stays.")
     ] = None,
-    path: options.PathSource = None,
-    path_scale: options.PathScale = None,
-    closed: options.Closed = None,
-    actuation: options.ActuationOption = None,
-    config_file: options.ConfigFile = None,
-    overrides: options.Overrides = None,
-    backend: options.BackendOption = None,
-    json_target: options.JsonTarget = None,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
+    *,
+    given: Given,
 ) -> None:
     """Train every method, drive all over paths none was trained on, and say what each costs.
 
@@ -53,67 +52,38 @@ def compare(
     pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about half an
     hour; --quick takes five minutes.
     """
-    with errors(debug):
-        if resume is not None and (out is not None or quick):
-            raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
-        flags = options.config_flags(
-            path,
-            path_scale,
-            closed,
-            actuation,
-            seed=None,
-            backend=backend,
-            precision=None,
-            verbose=verbose,
-        )
-        config = load_config(
-            CompareConfig,
-            base=_base(quick, resume, suite),
-            file=config_file,
-            overrides=overrides or (),
-            flags=flags,
-        )
-        sources = (config.path.source, *(path.source for path in config.suite.paths))
-        for source in sources:
-            check_path_source(source)
-        runs = dict(_split(given, config) for given in load or ())
-        sink = JsonSink(json_target)
-        inputs = (*sources, config.model, config_file, suite, resume, *runs.values())
-        check_outputs(
-            [sink.file] if sink.file else [], inputs=[Path(given) for given in inputs if given]
-        )
-        from diffcar.cli.progress import ComparisonDisplay
-        from diffcar.cli.render_compare import show_comparison
-        from diffcar.compare import compare as command
-        from diffcar.compare.page import write_results
-        from diffcar.compare.tables import as_json
+    from diffcar.compare.config import CompareConfig
 
-        with ComparisonDisplay() as display:
-            result = command.run(
-                config,
-                out=out,
-                resume=resume,
-                loaded=runs,
-                on_update=display.show,
-            )
-        for line in result.notes:
-            note(line)
-        if result.is_interrupted:
-            note(f"stopped; go on with: diffcar compare --resume {result.folder}")
-            raise typer.Exit(EXIT_INTERRUPTED)
-        page = write_results(
-            result.comparison,
-            result.folder,
-            configuration=dump_config(config),
-            command=shlex.join(["diffcar", *sys.argv[1:]]),
-        )
-        show_comparison(result.comparison, sink.console())
-        sink.console().print(
-            f"{result.wall_seconds:.0f} s in all; open {page}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        sink.write(as_json(result.comparison))
+    if resume is not None and (out is not None or quick):
+        raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
+    config = given.config(CompareConfig, base=_base(quick, resume, suite))
+    sources = [path.source for path in config.suite.paths]
+    for source in sources:
+        check_path_source(source)
+    runs = dict(_split(text, config) for text in load or ())
+    given.check_files(config, inputs=[*sources, suite, resume, *runs.values()])
+    from diffcar.cli.progress import ComparisonDisplay
+    from diffcar.cli.render_compare import show_comparison
+    from diffcar.compare import compare as command
+    from diffcar.compare.page import write_results
+    from diffcar.compare.tables import as_json
+
+    with ComparisonDisplay() as display:
+        result = command.run(config, out=out, resume=resume, loaded=runs, on_update=display.show)
+    for line in result.notes:
+        note(line)
+    if result.is_interrupted:
+        note(f"stopped; go on with: diffcar compare --resume {result.folder}")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    page = write_results(
+        result.comparison,
+        result.folder,
+        configuration=dump_config(config),
+        command=shlex.join(["diffcar", *sys.argv[1:]]),
+    )
+    show_comparison(result.comparison, given.console)
+    ended = Line(f"{result.wall_seconds:.0f} s in all; open {page}")
+    given.report([ended], as_json(result.comparison))
 
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
@@ -139,8 +109,10 @@ def _stored(folder: Path) -> dict[str, object]:
     return read_yaml(file)
 
 
-def _split(given: str, config: CompareConfig) -> tuple[str, Path]:
+def _split(given: str, config: "CompareConfig") -> tuple[str, Path]:
     """Split an argument of `--load`."""
+    from diffcar.compare.config import METHODS
+
     method, separator, run = given.partition("=")
     if not separator or method not in METHODS or method in ("stanley", "pure-pursuit"):
         raise typer.BadParameter(

@@ -1,25 +1,22 @@
 """Where text goes: results to stdout, everything else to stderr; errors to exit codes."""
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from diffcar.base.errors import DiffcarError, GradientError
-from diffcar.base.files import finite_json, write_atomically
 
 __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_NEGATIVE",
     "EXIT_USAGE",
-    "JsonSink",
     "errors",
+    "messages",
     "note",
     "results",
 ]
@@ -35,14 +32,14 @@ def results() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
-def _messages() -> Console:
+def messages() -> Console:
     """Return the console of hints, warnings and errors."""
     return Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH)
 
 
 def note(text: str) -> None:
     """Tell the user something on stderr."""
-    _messages().print(f"[yellow]note:[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
+    messages().print(f"[yellow]note:[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -57,7 +54,7 @@ def errors(debug: bool) -> Iterator[None]:
     except DiffcarError as error:
         if debug:
             raise
-        console = _messages()
+        console = messages()
         console.print(
             f"[bold red]error:[/bold red] {escape(error.message)}", highlight=False, soft_wrap=True
         )
@@ -69,34 +66,9 @@ def errors(debug: bool) -> Iterator[None]:
         is_verdict = isinstance(error, GradientError)
         raise typer.Exit(EXIT_NEGATIVE if is_verdict else EXIT_USAGE) from None
     except KeyboardInterrupt:
-        _messages().print("interrupted")
+        messages().print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-
-
-class JsonSink:
-    """Where `--json` sends the result.
-
-    Args:
-        target: A file name, `-` for stdout, or None for nowhere.
-    """
-
-    def __init__(self, target: str | None) -> None:
-        self._takes_stdout = target == "-"
-        self.file = None if target in (None, "-") else Path(str(target))
-
-    def console(self) -> Console:
-        """Return the console for tables: stderr where stdout belongs to the JSON."""
-        return _messages() if self._takes_stdout else results()
-
-    def write(self, content: object) -> None:
-        """Write the result as JSON, what is not a number as null."""
-        text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
-        if self._takes_stdout:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        elif self.file is not None:
-            write_atomically(self.file, lambda file: file.write_text(text))

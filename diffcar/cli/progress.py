@@ -5,7 +5,6 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -14,10 +13,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from diffcar.base.log import logger
 
 if TYPE_CHECKING:
-    from diffcar.training.optimiser import Step
+    from diffcar.training.contract import UpdateRecord
     from diffcar.training.session import Evaluated
 
-__all__ = ["ComparisonDisplay", "DriveDisplay", "StageDisplay", "TrainingDisplay"]
+__all__ = ["ComparisonDisplay", "Display", "DriveDisplay", "TrainingDisplay"]
 
 _PLAIN_LINE_INTERVAL = 5
 # Differences in float32 are known to a few percent; kinks under the cars make single ones worse.
@@ -37,8 +36,12 @@ class _Teller(logging.Handler):
         self._say(f"note: {text}" if record.levelno >= logging.WARNING else f"{text} ...")
 
 
-class _Display:
-    """Progress on stderr: a live bar in a terminal, plain lines elsewhere."""
+class Display:
+    """Progress on stderr: a live bar in a terminal, plain lines elsewhere; what is logged, too.
+
+    Args:
+        columns: What stands beside the bar, as rich's format of its fields.
+    """
 
     def __init__(self, *columns: str) -> None:
         self._console = Console(stderr=True)
@@ -64,12 +67,7 @@ class _Display:
         logger.addHandler(self._handler)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         logger.removeHandler(self._handler)
         self._progress.stop()
 
@@ -78,7 +76,7 @@ class _Display:
         self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-class TrainingDisplay(_Display):
+class TrainingDisplay(Display):
     """Shows the events of a training run.
 
     Args:
@@ -89,54 +87,48 @@ class TrainingDisplay(_Display):
         super().__init__("{task.completed}/{task.total}", "{task.fields[status]}")
         self._num_updates = num_updates
         self._task = self._progress.add_task("training", total=num_updates, status="")
-        self._rmse = math.nan
-        self._rmse_iteration = 0
+        self._judged = ""
         self._began: float | None = None
         self._first = 0
 
-    def show(self, event: "Step | Evaluated") -> None:
+    def show(self, event: "UpdateRecord | Evaluated") -> None:
         """Show one event."""
         from diffcar.training.session import Evaluated
 
         if isinstance(event, Evaluated):
-            self._rmse = 1e3 * event.metrics.cross_track_rmse_m
-            self._rmse_iteration = event.iteration
-            self.say(
-                f"update {event.iteration:4d}  plain physics: cross-track RMSE "
-                f"{self._rmse:.4g} mm, speed RMSE {event.metrics.speed_rmse_mps:.3g} m/s"
-            )
+            self._judged = f"  {event.metrics} (update {event.iteration})"
+            self.say(f"update {event.iteration:4d}  plain physics: {event.metrics}")
         else:
-            now = time.perf_counter()
-            if self._began is None:
-                self._began, self._first = now, event.iteration
-                # The bar estimates the time left from what it sees done: not what came before.
-                self._progress.reset(self._task, completed=event.iteration)
-            terms = " ".join(f"{name} {value:.2g}" for name, value in event.terms.items())
-            status = f"loss {event.loss:.3g}"
-            for label, name in event.highlights.items():
-                status += f"  {label} {getattr(event, name):.2g}"
-            if not math.isnan(self._rmse):
-                status += f"  RMSE {self._rmse:.4g} mm (update {self._rmse_iteration})"
-            self._progress.update(
-                self._task, completed=event.iteration, status=f"{status}\n{terms}"
+            self._show_update(event)
+
+    def _show_update(self, step: "UpdateRecord") -> None:
+        """Show an update: in the bar, or some of them as lines; and what is odd about it."""
+        now = time.perf_counter()
+        if self._began is None:
+            self._began, self._first = now, step.iteration
+            # The bar estimates the time left from what it sees done: not what came before.
+            self._progress.reset(self._task, completed=step.iteration)
+        terms = " ".join(f"{name} {value:.2g}" for name, value in step.terms.items())
+        own = "".join(f"  {key} {getattr(step, name):.2g}" for key, name in step.highlights.items())
+        status = f"loss {step.loss:.3g}{own}{self._judged}"
+        self._progress.update(self._task, completed=step.iteration, status=f"{status}\n{terms}")
+        gradient_error = getattr(step, "gradient_error", math.nan)
+        if gradient_error > _SUSPICIOUS_GRADIENT_ERROR:
+            self.say(
+                f"update {step.iteration}: the gradient differs from a finite difference by "
+                f"{gradient_error:.2g}"
             )
-            gradient_error = getattr(event, "gradient_error", math.nan)
-            if gradient_error > _SUSPICIOUS_GRADIENT_ERROR:
-                self.say(
-                    f"update {event.iteration}: the gradient differs from a finite difference by "
-                    f"{gradient_error:.2g}"
-                )
-            if event.is_skipped:
-                self.say(f"update {event.iteration}: loss or gradient not finite, skipped")
-            elif not self._is_live and event.iteration % _PLAIN_LINE_INTERVAL == 0:
-                done = event.iteration - self._first
-                each = (now - self._began) / done if done else math.nan
-                left = each * (self._num_updates - event.iteration)
-                remaining = "" if math.isnan(left) else f"  {left:.0f} s left"
-                self.say(f"update {event.iteration:4d}  {status}  ({terms}){remaining}")
+        if step.is_skipped:
+            self.say(f"update {step.iteration}: loss or gradient not finite, skipped")
+        elif not self._is_live and step.iteration % _PLAIN_LINE_INTERVAL == 0:
+            left = ""
+            if done := step.iteration - self._first:
+                seconds = (now - self._began) / done * (self._num_updates - step.iteration)
+                left = f"  {seconds:.0f} s left"
+            self.say(f"update {step.iteration:4d}  {status}  ({terms}){left}")
 
 
-class ComparisonDisplay(_Display):
+class ComparisonDisplay(Display):
     """Shows what a comparison is at: many trainings, one after the other."""
 
     _PLAIN_SECONDS = 15.0
@@ -146,7 +138,7 @@ class ComparisonDisplay(_Display):
         self._task = self._progress.add_task("comparing", total=None, status="")
         self._told = time.perf_counter()
 
-    def show(self, event: "Step | Evaluated") -> None:
+    def show(self, event: "UpdateRecord | Evaluated") -> None:
         """Show one event."""
         from diffcar.training.session import Evaluated
 
@@ -158,7 +150,7 @@ class ComparisonDisplay(_Display):
                 self.say(status)
 
 
-class DriveDisplay(_Display):
+class DriveDisplay(Display):
     """Shows how far a drive has come."""
 
     def __init__(self) -> None:
@@ -171,7 +163,3 @@ class DriveDisplay(_Display):
         if fraction - self._shown > 0.01:
             self._shown = fraction
             self._progress.update(self._task, completed=min(fraction, 1.0))
-
-
-class StageDisplay(_Display):
-    """Shows what is being done, a line each."""

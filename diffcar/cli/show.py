@@ -1,7 +1,8 @@
 """Tables, curves and sentences in a terminal."""
 
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import rich.table
@@ -9,14 +10,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from diffcar.base.table import Curve, Line, Mark, Shown, Table
+from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table
 
 __all__ = ["show", "show_table", "titled"]
 
-_STYLES = {Mark.GOOD: "green", Mark.DOUBTFUL: "yellow", Mark.BAD: "red", Mark.BEST: "bold"}
+_STYLES: dict[Mark | None, str] = {
+    None: "",
+    Mark.GOOD: "green",
+    Mark.DOUBTFUL: "yellow",
+    Mark.BAD: "red",
+    Mark.BEST: "bold",
+}
 # Columns of the terminal from which there is room for everything.
 _WIDE = 96
-_MANY = 6
 _CURVE_SIZE = (100, 14)
 
 
@@ -29,10 +35,8 @@ def show(items: Iterable[Shown], console: Console) -> None:
             case Curve():
                 _show_curve(item, console)
             case Line():
-                text = Text(item.text)
-                if item.mark is not None:
-                    begin = item.text.index(item.marked)
-                    text.stylize(_STYLES[item.mark], begin, begin + len(item.marked))
+                text, begin = Text(item.text), item.text.index(item.marked)
+                text.stylize(_STYLES[item.mark], begin, begin + len(item.marked))
                 console.print(text, highlight=False, soft_wrap=True)
             case str():
                 console.print(item, highlight=False, markup=False)
@@ -41,37 +45,54 @@ def show(items: Iterable[Shown], console: Console) -> None:
 def show_table(table: Table[Any], console: Console) -> None:
     """Print a table: units in the headings, numbers to the right, what must be known below.
 
-    Colours say nothing that the words do not say, too.
+    Colours say nothing that the words do not say, too. In a narrow terminal numbers stay whole.
     """
-    columns = [c for c in table.columns if console.width >= _WIDE or not c.is_extra]
-    grid = titled(table.title, console)
-    is_broad = len(columns) > _MANY
-    # Without the outer frame, and with headings broken at hyphens, eight fit into 80 columns.
-    grid.show_edge = grid.pad_edge = not is_broad
-    for column in columns:
-        title = column.title
-        if is_broad and console.width < _WIDE:
-            title = title.replace("-", "-\n")
-        grid.add_column(
-            Text(title),
-            justify="right" if table.is_number(column) else "left",
-            overflow="fold",
-            no_wrap=column.is_whole,
-            max_width=column.max_width,
-        )
-    groups = [table.section(row) if table.section else None for row in table.rows]
-    for row, group, following in zip(table.rows, groups, [*groups[1:], None], strict=False):
-        cells = (Text(c.text(row), _STYLES.get(c.mark_of(row), "")) for c in columns)
-        grid.add_row(*cells, end_section=group != following)
+    is_narrow = console.width < _WIDE
+    columns = [column for column in table.columns if not (is_narrow and column.is_extra)]
+    grid = _grid(table, columns)
+    if is_narrow and console.measure(grid, options=console.options.update(width=1000)).maximum > (
+        console.width
+    ):
+        grid = _grid(table, columns, is_tight=True)
+    _show_title(table.title, console)
     console.print(grid)
     if table.note:
         console.print(table.note, style="dim", highlight=False, markup=False)
 
 
+def _grid(
+    table: Table[Any], columns: Sequence[Column[Any]], *, is_tight: bool = False
+) -> rich.table.Table:
+    """Lay a table out; if room is tight, without a frame, and headings no wider than numbers."""
+    grid = rich.table.Table(show_edge=not is_tight, pad_edge=not is_tight)
+    for column in columns:
+        title, is_number = column.title, table.is_number(column)
+        if is_tight and is_number:
+            width = max([1, *(len(column.text(row)) for row in table.rows)])
+            title = textwrap.fill(title, width, break_long_words=False)
+        grid.add_column(
+            Text(title),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number if is_tight else column.is_whole,
+            max_width=column.max_width,
+        )
+    groups = [table.section(row) if table.section else None for row in table.rows]
+    for row, group, following in zip(table.rows, groups, [*groups[1:], None], strict=False):
+        cells = (Text(c.text(row), _STYLES[c.mark_of(row)]) for c in columns)
+        grid.add_row(*cells, end_section=group != following)
+    return grid
+
+
 def titled(title: str, console: Console) -> rich.table.Table:
-    """Print a title, which a table would wrap to its own width, and return the table below it."""
-    console.print(f"\n{escape(title)}", style="italic", highlight=False, soft_wrap=True)
+    """Print a title, and return a table below it."""
+    _show_title(title, console)
     return rich.table.Table()
+
+
+def _show_title(title: str, console: Console) -> None:
+    """Print a title, which a table would wrap to its own width."""
+    console.print(f"\n{escape(title)}", style="italic", highlight=False, soft_wrap=True)
 
 
 def _show_curve(curve: Curve, console: Console) -> None:

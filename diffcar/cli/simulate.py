@@ -1,20 +1,27 @@
 """`diffcar simulate`, as the terminal sees it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from diffcar.base.config import load_config
-from diffcar.base.files import check_outputs
-from diffcar.base.registry import check_controller, check_path_source
 from diffcar.cli import options
-from diffcar.cli.console import JsonSink, errors, note
-from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.cli.options import Given, require_suffix, with_options
+from diffcar.controllers.config import check_controller
 
 __all__ = ["simulate"]
 
 
+@with_options(
+    options.PATH,
+    "start",
+    options.SERVOS,
+    *("engine", "csv_file", "plot_file", "video_file"),
+    options.JSON,
+    options.FILES,
+    options.ENGINE,
+    options.MESSAGES,
+)
 def simulate(
     controller: Annotated[
         str | None,
@@ -24,16 +31,12 @@ def simulate(
             "(default: the newest run)",
         ),
     ] = None,
-    path: options.PathSource = None,
-    path_scale: options.PathScale = None,
-    closed: options.Closed = None,
     start: Annotated[
-        options.Start | None,
+        Literal["standing", "flying"] | None,
         typer.Option(help="At rest, or at the reference speed. (default: standing)"),
     ] = None,
-    actuation: options.ActuationOption = None,
     engine: Annotated[
-        options.Engine | None,
+        Literal["genesis", "mujoco"] | None,
         typer.Option(help="mujoco drives in Genesis, too, and compares. (default: genesis)"),
     ] = None,
     csv_file: Annotated[
@@ -45,70 +48,37 @@ def simulate(
     video_file: Annotated[
         Path | None, typer.Option("--video", metavar="FILE.mp4", help="Film the drive.")
     ] = None,
-    json_target: options.JsonTarget = None,
-    config_file: options.ConfigFile = None,
-    overrides: options.Overrides = None,
-    seed: options.Seed = None,
-    backend: options.BackendOption = None,
-    precision: options.PrecisionOption = None,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
+    *,
+    given: Given,
 ) -> None:
     """Drive a controller along a path in plain physics and measure how well it tracks.
 
     Without arguments: the newest run's controller, or pure pursuit, on the figure-eight.
     """
-    with errors(debug):
-        for file, suffix in ((plot_file, ".png"), (video_file, ".mp4")):
-            if file is not None and file.suffix.lower() != suffix:
-                raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
-        shared = options.config_flags(
-            path,
-            path_scale,
-            closed,
-            actuation,
-            seed=seed,
-            backend=backend,
-            precision=precision,
-            verbose=verbose,
-        )
-        config = load_config(
-            SimulateConfig,
-            file=config_file,
-            overrides=overrides or (),
-            flags={
-                **shared,
-                "controller": controller,
-                "engine": engine and engine.value,
-                "start": start and start.value,
-            },
-        )
-        if video_file is not None and config.engine != "genesis":
-            raise typer.BadParameter("--video films in Genesis: leave the engine MuJoCo out")
-        check_path_source(config.path.source)
-        if config.controller is not None:
-            check_controller(config.controller)
-        sink = JsonSink(json_target)
-        outputs = [file for file in (sink.file, csv_file, plot_file, video_file) if file]
-        inputs = (config.path.source, config.controller, config.model, config_file)
-        check_outputs(outputs, inputs=[Path(given) for given in inputs if given])
-        from diffcar.cli.progress import DriveDisplay
-        from diffcar.cli.render import show_simulation
-        from diffcar.tasks.tracking import simulate as command
+    from diffcar.tasks.tracking.config import SimulateConfig
 
-        with DriveDisplay() as display:
-            display.say("building the scene (a minute or two the first time) ...")
-            result = command.run(
-                config,
-                csv_file=csv_file,
-                plot_file=plot_file,
-                video_file=video_file,
-                on_step=display.show,
-            )
-        for line in result.notes:
-            note(line)
-        show_simulation(result, sink.console())
-        for file in (csv_file, plot_file, video_file):
-            if file is not None:
-                note(f"wrote {file}")
-        sink.write(result.as_json())
+    require_suffix(plot_file, ".png")
+    require_suffix(video_file, ".mp4")
+    config = given.config(
+        SimulateConfig, {"controller": controller, "engine": engine, "start": start}
+    )
+    if video_file is not None and config.engine != "genesis":
+        raise typer.BadParameter("--video films in Genesis: leave the engine MuJoCo out")
+    if config.controller is not None:
+        check_controller(config.controller)
+    files = (csv_file, plot_file, video_file)
+    given.check_files(config, outputs=files, inputs=[config.controller])
+    from diffcar.cli.progress import DriveDisplay
+    from diffcar.tasks.tracking import simulate as command
+    from diffcar.tasks.tracking.tables import simulation_report
+
+    with DriveDisplay() as display:
+        display.say("building the scene (a minute or two the first time) ...")
+        result = command.run(
+            config,
+            csv_file=csv_file,
+            plot_file=plot_file,
+            video_file=video_file,
+            on_step=display.show,
+        )
+    given.report(simulation_report(result), result.as_json(), notes=result.notes, written=files)

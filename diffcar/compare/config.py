@@ -8,10 +8,11 @@ from pydantic import Field
 from diffcar.base.config import Positive, Section, Seed
 from diffcar.controllers.config import ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig
+from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
-from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, LossConfig, StartConfig
+from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
 from diffcar.training.bc.config import CloneConfig
-from diffcar.training.config import TrainConfig, TuningConfig
+from diffcar.training.config import TuningConfig
 from diffcar.training.ppo.config import PPOConfig
 
 __all__ = ["METHODS", "CompareConfig", "Method", "SuiteConfig"]
@@ -92,7 +93,7 @@ class CompareConfig(DrivingConfig):
     """Points on the learning curve of a training."""
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
-    loss: LossConfig = LossConfig()
+    loss: TrackingLoss = TrackingLoss()
     e2e: TrainConfig = TrainConfig(num_updates=300, decay_updates=300, gradient_check_interval=0)
     """Training through the physics, without checks of the gradient, which cost further drives."""
     ppo: PPOConfig = PPOConfig(num_updates=1200)

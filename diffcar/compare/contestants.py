@@ -10,13 +10,11 @@ import torch
 from diffcar.compare.suite import Entrants
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.checkpoint import config_values, restore_network
-from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
-from diffcar.training.tuning import CLASSICAL
 
 __all__ = ["Driver", "NetworkDriver", "TunedDriver", "entrants_of", "network_of"]
 
@@ -36,7 +34,7 @@ class TunedDriver:
     """A classical controller with parameters of its own."""
 
     kind: str
-    """A key of `CLASSICAL`."""
+    """Its name."""
     parameters: dict[str, float]
     """Its parameters."""
 
@@ -63,11 +61,11 @@ def entrants_of(drivers: Sequence[Driver], scene: CarScene) -> Entrants:
         scene: Whose cars they drive.
     """
 
-    def build(path: ReferencePath, cars_each: int) -> list[tuple[Controller, int]]:
+    def build(cars_each: int) -> list[tuple[Controller, int]]:
         members = []
         for _, group in groupby(drivers, key=_kind):
             alike = list(group)
-            controller = _together(alike, path, scene, cars_each)
+            controller = _together(alike, scene, cars_each)
             members.append((controller, len(alike) * cars_each))
         return members
 
@@ -81,14 +79,12 @@ def _kind(driver: Driver) -> object:
     return driver.config.model_dump_json()
 
 
-def _together(
-    drivers: Sequence[Driver], path: ReferencePath, scene: CarScene, cars_each: int
-) -> Controller:
+def _together(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> Controller:
     """Return one controller for drivers of a kind."""
     first = drivers[0]
     if isinstance(first, NetworkDriver):
         networks = [driver.network for driver in drivers if isinstance(driver, NetworkDriver)]
-        return TrackingEnsemble(networks, PathObserver(path, first.config), scene.vehicle)
+        return TrackingEnsemble(networks, PathObserver(first.config), scene.vehicle)
     tuned = [driver.parameters for driver in drivers if isinstance(driver, TunedDriver)]
     own = {
         name: torch.tensor([parameters[name] for parameters in tuned])
@@ -96,5 +92,5 @@ def _together(
         .to(dtype=scene.dtype, device=scene.device)
         for name in first.parameters
     }
-    controller: Controller = CLASSICAL[first.kind][0](path, scene.vehicle, **own)
+    controller: Controller = CONTROLLERS[first.kind](scene.vehicle, **own)
     return controller

@@ -12,7 +12,7 @@ from diffcar.compare.results import CurvePoint, DrivenTrack, Score
 from diffcar.compare.suite import drive_entrants
 from diffcar.compare.workshop import Learner, Workshop
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.drive import Drive
@@ -41,7 +41,6 @@ class Jury:
         workshop: Workshop,
     ) -> None:
         self._config = config
-        self._paths = paths
         num_envs = CARS_EACH * _DRIVERS_AT_ONCE
         logger.info(f"building the scenes of the suite, {num_envs} cars each")
         genesis = build_scene(
@@ -53,11 +52,10 @@ class Jury:
         )
         self._scenes: dict[str, CarScene] = {"genesis": genesis}
         if "mujoco" in config.suite.engines:
-            self._scenes["mujoco"] = build_mujoco_scene(
-                config, num_envs=num_envs, vehicle=workshop.vehicle, dtype=genesis.dtype
+            self._scenes["mujoco"] = build_scene(
+                config, num_envs=num_envs, engine="mujoco", vehicle=workshop.vehicle
             )
-        for path in paths:
-            path.to(genesis.dtype, genesis.device)
+        self._paths = [path.to(genesis.dtype, genesis.device) for path in paths]
 
     def judge(self, learners: Sequence[Learner]) -> tuple[list[Score], list[DrivenTrack]]:
         """Return everybody's final scores, and the drives of the first seed."""

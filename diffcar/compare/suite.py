@@ -16,8 +16,8 @@ from diffcar.tasks.tracking.metrics import CARS_EACH, SuiteFigures, car_figures
 
 __all__ = ["Entrants", "drive_entrants"]
 
-Entrants = Callable[[ReferencePath, int], Sequence[tuple[Controller, int]]]
-"""Makes the controllers that are driven together, given the path and the number of cars of each: a
+Entrants = Callable[[int], Sequence[tuple[Controller, int]]]
+"""Makes the controllers that are driven together, given the number of cars of each: a
 list of controllers with the number of their cars, in the order of the entrants."""
 
 
@@ -42,12 +42,12 @@ def drive_entrants(
         The figures of each entrant, and the drive of all cars, entrant by entrant.
 
     """
-    team = ControllerTeam(entrants(path, CARS_EACH))
+    team = ControllerTeam(entrants(CARS_EACH))
     plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     driven = drive(
         DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH),
-        NoisyController(team, path, disturbance, sensors, cars_alike=CARS_EACH),
+        NoisyController(team, disturbance, sensors, cars_alike=CARS_EACH),
         path,
         is_standing=is_standing,
         must_stay_finite=False,

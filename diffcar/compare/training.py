@@ -16,13 +16,15 @@ from diffcar.compare.tuning import generations_of, is_tuned, tuned
 from diffcar.compare.workshop import NUM_JUDGED_CARS, Learner, Workshop, require_same
 from diffcar.controllers.checkpoint import load_checkpoint
 from diffcar.controllers.choose import ControllerChoice, choose_controller
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
+from diffcar.tasks.config import UpdatesConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig, TrainingConfig
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.experts import ExpertCollector
 from diffcar.training.bc.trainer import BCTrainer
-from diffcar.training.config import TrainE2EConfig, TrainingConfig, UpdatesConfig
 from diffcar.training.contract import Trainer
 from diffcar.training.e2e import E2ETrainer
 from diffcar.training.ppo.config import TrainPPOConfig
@@ -30,7 +32,6 @@ from diffcar.training.ppo.run import load_ppo_trainer
 from diffcar.training.run import Course
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import TrainingSession
-from diffcar.training.tuning import CLASSICAL
 
 __all__ = ["TrainingStopped", "loaded_learner", "prepare"]
 
@@ -57,7 +58,7 @@ def prepare(workshop: Workshop, folder: Path, method: str, seed: int) -> Learner
         DiffcarError: If something in it fails.
     """
     home = folder / run_name(method, seed)
-    if method in CLASSICAL:
+    if method in CONTROLLERS:
         return tuned(workshop, home, method, seed)
     session = _session(workshop, home, method, seed)
     if not session.trainer.is_finished:
@@ -102,7 +103,6 @@ def _session(workshop: Workshop, home: Path, method: str, seed: int) -> Training
     judged = workshop.judged_cars()
     controller = build_tracking_mlp(
         config.controller,
-        course.path,
         course.vehicle,
         dtype=judged.dtype,
         device=judged.device,
@@ -112,7 +112,7 @@ def _session(workshop: Workshop, home: Path, method: str, seed: int) -> Training
     # An earlier session may have been ended between making the folder and its first checkpoint.
     folder = RunFolder.make(home) if is_new else RunFolder.open(home)
     trainer, seconds = _trainer(workshop, folder, method, seed, course, controller)
-    session = TrainingSession(folder, trainer, judged, on_update=workshop.on_update)
+    session = TrainingSession(folder, trainer, judged, course.path, on_update=workshop.on_update)
     session.train_seconds = seconds
     if is_new:
         folder.write_config(trainer.config)
@@ -165,7 +165,7 @@ def _trainer(
 def _expert(loaded: Mapping[str, Path], folder: Path, name: str, seed: int) -> ControllerChoice:
     """Return the expert that was loaded, or trained or tuned with the same seed."""
     home = loaded.get(name, folder / run_name(name, seed))
-    if name not in CLASSICAL:
+    if name not in CONTROLLERS:
         return choose_controller(str(home))
     if not is_tuned(home):
         return choose_controller(name)

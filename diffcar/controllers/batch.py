@@ -1,8 +1,6 @@
 """Many controllers in one batch, each with cars of its own."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,9 +13,10 @@ from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["ControllerTeam", "TrackingEnsemble", "cars_of"]
-
-RecordT = TypeVar("RecordT", CarState, ErrorState)
+__all__ = [
+    "ControllerTeam",
+    "TrackingEnsemble",
+]
 
 
 class TrackingEnsemble(TrackingMLP):
@@ -64,11 +63,6 @@ class ControllerTeam:
         actions, first = [], 0
         for controller, num_cars in self._members:
             cars = slice(first, first + num_cars)
-            actions.append(controller(cars_of(state, cars), cars_of(errors, cars)))
+            actions.append(controller(state.select(cars), errors.select(cars)))
             first += num_cars
         return torch.cat(actions)
-
-
-def cars_of(record: RecordT, cars: Tensor | slice) -> RecordT:
-    """Return some cars of a state or of errors."""
-    return replace(record, **{name: value[cars] for name, value in vars(record).items()})

@@ -3,34 +3,30 @@
 import math
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pydantic
 import torch
 
-from diffcar.base.config import dump_config
+from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.path.reference import ReferencePath
+from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.config import TrainE2EConfig, TrainingConfig
-from diffcar.training.ppo.config import TrainPPOConfig
 
 __all__ = [
     "RUNS",
     "checkpoint_content",
     "config_values",
+    "identity",
     "load_checkpoint",
     "newest_run",
     "require_car",
-    "require_method",
     "restore_network",
     "restore_tracking_mlp",
 ]
@@ -46,17 +42,14 @@ _KEYS = (
     "train_seconds",
     "num_env_steps",
 )
-_METHODS: dict[str, type[TrainingConfig] | type[TrainPushConfig]] = {
-    "e2e": TrainE2EConfig,
-    "bc": TrainBCConfig,
-    "ppo": TrainPPOConfig,
-    "push": TrainPushConfig,
-}
-_COMMANDS = {"push": "train-e2e --entity mpm"}
+# No engine setting that did not exist from the first is needed to drive.
+_PHYSICS = ("dt", "substeps", "actuation", "model")
 
 
 def checkpoint_content(
-    config: TrainingConfig | TrainPushConfig,
+    method: str,
+    task: str,
+    config: Settings,
     trainer_state: Mapping[str, Any],
     *,
     best_score: float = math.inf,
@@ -66,6 +59,8 @@ def checkpoint_content(
     """Return the content of a checkpoint: tensors, numbers and text only.
 
     Args:
+        method: What trains.
+        task: What for.
         config: The resolved configuration of the run.
         trainer_state: The trainer's `state_dict`, the network's among it.
         best_score: Smallest score of an evaluation so far.
@@ -75,7 +70,8 @@ def checkpoint_content(
     trainer = dict(trainer_state)
     return {
         "format": _FORMAT,
-        "method": next(name for name, kind in _METHODS.items() if type(config) is kind),
+        "method": method,
+        "task": task,
         "config": dump_config(config),
         "network": trainer.pop("network"),
         "trainer": trainer,
@@ -145,28 +141,25 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(content["config"])
-        _METHODS[content["method"]].model_validate(values)
-    except (KeyError, TypeError, yaml.YAMLError, AttributeError, pydantic.ValidationError) as error:
+        if identity(content)[1] == "tracking":
+            ControllerConfig.model_validate(values["controller"])
+            CarConfig.model_validate({name: values[name] for name in _PHYSICS})
+    except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
         raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
     return values
 
 
-def require_method(content: Mapping[str, Any], method: str) -> None:
-    """Refuse a checkpoint that another command wrote.
+def identity(content: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the method and the task of a checkpoint.
+
+    Those written before tasks had names say `push` of a soft body that was pushed by `e2e`.
 
     Args:
         content: A loaded checkpoint.
-        method: `e2e`, `bc`, `ppo` or `push`.
-
-    Raises:
-        CheckpointError: If it is of another method.
     """
-    if content["method"] != method:
-        command = _COMMANDS.get(content["method"], f"train-{content['method']}")
-        raise CheckpointError(
-            f"this run was trained by `diffcar {command}`, which alone can go on with it",
-            hint=f"diffcar {command} --resume RUN",
-        )
+    if content["method"] == "push":
+        return "e2e", "pushing"
+    return content["method"], content.get("task", "tracking")
 
 
 def require_car(content: Mapping[str, Any]) -> None:
@@ -176,18 +169,21 @@ def require_car(content: Mapping[str, Any]) -> None:
         content: A loaded checkpoint.
 
     Raises:
-        CheckpointError: If it pushes a soft body.
+        CheckpointError: If it does something else.
     """
-    if content["method"] == "push":
+    task = identity(content)[1]
+    if task != "tracking":
+        does = {"pushing": "pushes a soft body", "reaching": "moves an arm"}.get(
+            task, f"does {task}"
+        )
         raise CheckpointError(
-            "this controller pushes a soft body and cannot drive a car",
+            f"this controller {does} and cannot drive a car",
             hint="give a run of train-e2e, train-bc or train-ppo",
         )
 
 
 def restore_tracking_mlp(
     content: Mapping[str, Any],
-    path: ReferencePath,
     vehicle: Vehicle,
     *,
     dtype: torch.dtype,
@@ -198,7 +194,6 @@ def restore_tracking_mlp(
 
     Args:
         content: A loaded checkpoint.
-        path: What it observes.
         vehicle: Limits of its commands.
         dtype: Precision of the weights.
         device: Where they lie.
@@ -209,7 +204,7 @@ def restore_tracking_mlp(
     """
     config = ControllerConfig.model_validate(config_values(content)["controller"])
     network = restore_network(content, config).to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
+    return TrackingMLP(network, PathObserver(config), vehicle, name=name)
 
 
 def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLPController:
@@ -237,14 +232,13 @@ RUNS = Path("runs")
 
 
 def newest_run(root: Path = RUNS) -> Path | None:
-    """Return the run below `root` whose checkpoint was written last, if there is one.
+    """Return the run below `root` whose checkpoint was written last, of those that drive a car.
 
-    Runs that push a soft body are left out by their usual name: they cannot drive.
+    Raises:
+        CheckpointError: If one that was written later is damaged.
     """
-    files: Sequence[Path] = [
-        file
-        for name in ("best.pt", "last.pt")
-        for file in root.glob(f"*/checkpoints/{name}")
-        if not file.parents[1].name.endswith("-train-push")
-    ]
-    return max(files, key=lambda file: file.stat().st_mtime).parents[1] if files else None
+    files = [file for name in ("best.pt", "last.pt") for file in root.glob(f"*/checkpoints/{name}")]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        if identity(load_checkpoint(file))[1] == "tracking":
+            return file.parents[1]
+    return None

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffcar.base.registry import CLASSICAL_CONTROLLERS, check_controller
+from diffcar.base.files import is_there
+from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
     config_values,
     load_checkpoint,
@@ -13,11 +14,8 @@ from diffcar.controllers.checkpoint import (
     require_car,
     restore_tracking_mlp,
 )
+from diffcar.controllers.config import CONTROLLERS, check_controller
 from diffcar.controllers.contract import Controller
-from diffcar.controllers.pure_pursuit import PurePursuit
-from diffcar.controllers.stanley import Stanley
-from diffcar.controllers.zero import Zero
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 
@@ -70,26 +68,21 @@ class ControllerChoice:
             if (value := getattr(config, key)) != trained[key]
         ]
 
-    def build(self, path: ReferencePath, scene: CarScene) -> Controller:
+    def build(self, scene: CarScene) -> Controller:
         """Return the controller of the cars of a scene.
 
         Args:
-            path: What it follows.
             scene: Whose cars it drives.
         """
         if self.checkpoint is not None:
             return restore_tracking_mlp(
                 self.checkpoint,
-                path,
                 scene.vehicle,
                 dtype=scene.dtype,
                 device=scene.device,
                 name=self.spec,
             )
-        if self.spec == "zero":
-            return Zero()
-        kind = PurePursuit if self.spec == "pure-pursuit" else Stanley
-        return kind(path, scene.vehicle, **self.parameters)
+        return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
 
 
 def choose_controller(spec: str) -> ControllerChoice:
@@ -105,8 +98,7 @@ def choose_controller(spec: str) -> ControllerChoice:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
     """
     check_controller(spec)
-    is_classical = spec in CLASSICAL_CONTROLLERS
-    if is_classical:
+    if spec in CONTROLLERS or (is_own(spec) and not is_there(spec)):
         return ControllerChoice(spec)
     checkpoint = load_checkpoint(Path(spec))
     require_car(checkpoint)

@@ -1,12 +1,33 @@
-"""The settings of the tracking network."""
+"""The settings of the tracking network, and the controllers that need no training."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from diffcar.base.config import Count, NonNegative, Section
+from diffcar.base.errors import CheckpointError
+from diffcar.base.files import is_there
+from diffcar.base.registry import Registry
 
-__all__ = ["ControllerConfig"]
+if TYPE_CHECKING:
+    from diffcar.controllers.contract import Controller
+
+__all__ = ["CONTROLLERS", "ControllerConfig", "check_controller"]
+
+CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
+    "controller",
+    {
+        "pure-pursuit": "diffcar.controllers.pure_pursuit:PurePursuit",
+        "stanley": "diffcar.controllers.stanley:Stanley",
+        "zero": "diffcar.controllers.zero:Zero",
+    },
+    error=CheckpointError,
+    nor=" and no such run or checkpoint exists",
+    known="give a run folder, a checkpoint, or one of",
+)
+"""Classes by name, made with a vehicle; one with a `SEARCH` of its parameters' ranges is tuned and
+compared."""
 
 
 class ControllerConfig(Section):
@@ -22,3 +43,13 @@ class ControllerConfig(Section):
     """Distances ahead at which the path's curvature is observed [m]."""
     speed_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(default=[0.15, 0.4])
     """Distances ahead at which the reference speed is observed [m]."""
+
+
+def check_controller(spec: str) -> None:
+    """Refuse a controller that is neither known by name nor a file or folder nor somebody's own.
+
+    Raises:
+        CheckpointError: With the names there are.
+    """
+    if not is_there(spec):
+        CONTROLLERS.check(spec)

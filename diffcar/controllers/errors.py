@@ -7,14 +7,14 @@ from torch import Tensor
 
 from diffcar.base.geometry import wrap_angle
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement, map_tensors
 
 __all__ = ["ErrorState", "compute_error_state", "starts_on_path"]
 
 
 @dataclass(frozen=True)
 class ErrorState:
-    """The car in the frame of the path; every field has shape (B,)."""
+    """The car in the frame of the path; every tensor has shape (B,)."""
 
     arc_length: Tensor
     """Of the nearest path point [m]; counts on over laps of a closed path."""
@@ -28,6 +28,12 @@ class ErrorState:
     """Of the path there [1/m], + turns left."""
     reference_speed: Tensor
     """Of the path there [m/s]."""
+    path: ReferencePath
+    """What they were computed from, for controllers that look ahead on it."""
+
+    def select(self, cars: Tensor | slice) -> "ErrorState":
+        """Return those of some of the cars, by a mask, indices or a slice."""
+        return map_tensors(self, lambda tensor: tensor[cars])
 
 
 def compute_error_state(
@@ -56,6 +62,7 @@ def compute_error_state(
         speed_error=state.speed - point.speed,
         curvature=point.curvature,
         reference_speed=point.speed,
+        path=path,
     )
 
 
@@ -66,8 +73,8 @@ def starts_on_path(
     cross_track: Tensor | float = 0.0,
     heading: Tensor | float = 0.0,
     speed: Tensor | None = None,
-) -> StartState:
-    """Return start states beside the path, turning with it.
+) -> Placement:
+    """Place cars beside the path, turning with it.
 
     Args:
         path: The reference.
@@ -75,17 +82,15 @@ def starts_on_path(
         cross_track: Offset to the left [m], a number or shape (B,).
         heading: Offset of the heading [rad], a number or shape (B,).
         speed: Forward speeds [m/s], shape (B,); None takes the reference speed.
-
-    Returns:
-        The start states.
     """
     point = path.sample(arc_length)
     left = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], dim=-1)
     offset = torch.as_tensor(cross_track, dtype=arc_length.dtype, device=arc_length.device)
     speed = point.speed if speed is None else speed
-    return StartState(
+    return Placement(
         position=point.position + offset.expand_as(arc_length)[:, None] * left,
         yaw=point.heading + heading,
         speed=speed,
         yaw_rate=speed * point.curvature,
+        arc_length=arc_length,
     )

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 
 __all__ = ["PathObserver"]
@@ -19,7 +18,6 @@ class PathObserver:
     at the preview distances, each divided by its characteristic size.
 
     Args:
-        path: The reference.
         config: The preview distances.
     """
 
@@ -37,8 +35,7 @@ class PathObserver:
         "steering_angle",
     )
 
-    def __init__(self, path: ReferencePath, config: ControllerConfig) -> None:
-        self.path = path
+    def __init__(self, config: ControllerConfig) -> None:
         self._num_curvatures = len(config.curvature_preview)
         self._preview_distances = torch.tensor(
             [*config.curvature_preview, *config.speed_preview], dtype=torch.float64
@@ -92,7 +89,7 @@ class PathObserver:
             )
             / scales
         )
-        ahead = self.path.preview(errors.arc_length, self._preview_distances.to(state.speed))
+        ahead = errors.path.preview(errors.arc_length, self._preview_distances.to(state.speed))
         curvature = ahead.curvature[:, : self._num_curvatures] / self._CURVATURE_SCALE
         speed = (ahead.speed[:, self._num_curvatures :] - state.speed[:, None]) / self._SPEED_SCALE
         return torch.cat([motion, curvature, speed], dim=-1)

@@ -1,11 +1,12 @@
 """Pure pursuit, the classical geometric tracker."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from diffcar.base.geometry import rotate_into_body
 from diffcar.controllers.errors import ErrorState
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -18,7 +19,6 @@ class PurePursuit:
     The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
 
     Args:
-        path: The reference.
         vehicle: The car.
         lookahead_time: Growth of the lookahead distance with speed [s].
         min_lookahead: Lookahead distance at rest [m].
@@ -31,17 +31,21 @@ class PurePursuit:
     """
 
     name = "pure-pursuit"
+    SEARCH: ClassVar = {
+        "lookahead_time": (0.02, 0.5),
+        "min_lookahead": (0.0, 0.4),
+        "speed_lead": (0.0, 0.3),
+    }
+    """Range of each parameter that tuning searches."""
 
     def __init__(
         self,
-        path: ReferencePath,
         vehicle: Vehicle,
         *,
         lookahead_time: float = 0.12,
         min_lookahead: float = 0.0,
         speed_lead: float = 0.12,
     ) -> None:
-        self.path = path
         self.vehicle = vehicle
         self.lookahead_time = lookahead_time
         self.min_lookahead = min_lookahead
@@ -54,10 +58,10 @@ class PurePursuit:
         rear_axle = state.position + vehicle.rear_axle_x * forward
         rear_arc_length = errors.arc_length + vehicle.rear_axle_x
         lookahead = self.min_lookahead + self.lookahead_time * state.speed.clamp_min(0.0)
-        target = self.path.sample(rear_arc_length + lookahead).position - rear_axle
+        target = errors.path.sample(rear_arc_length + lookahead).position - rear_axle
         _, left = rotate_into_body(target, state.yaw)
         distance_squared = (target**2).sum(-1).clamp_min(1e-6)
         steering = torch.atan(2 * vehicle.wheelbase * left / distance_squared)
         ahead = errors.arc_length + self.speed_lead * state.speed.clamp_min(0.0)
-        speed = self.path.sample(ahead).speed
+        speed = errors.path.sample(ahead).speed
         return torch.stack([steering.clamp(-vehicle.max_steering, vehicle.max_steering), speed], -1)

@@ -1,11 +1,12 @@
 """The Stanley controller, the tracker of the 2005 DARPA Grand Challenge winner."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from diffcar.base.geometry import wrap_angle
 from diffcar.controllers.errors import ErrorState
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -22,7 +23,6 @@ class Stanley:
     The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
 
     Args:
-        path: The reference.
         vehicle: The car.
         gain: Pull towards the path, k [1/s].
         softening: Keeps the pull finite at low speed, k_soft [m/s].
@@ -37,10 +37,17 @@ class Stanley:
     """
 
     name = "stanley"
+    SEARCH: ClassVar = {
+        "gain": (0.2, 8.0),
+        "softening": (0.1, 8.0),
+        "yaw_damping": (0.0, 0.04),
+        "slip_gain": (0.0, 0.01),
+        "speed_lead": (0.0, 0.3),
+    }
+    """Range of each parameter that tuning searches."""
 
     def __init__(
         self,
-        path: ReferencePath,
         vehicle: Vehicle,
         *,
         gain: float = 1.0,
@@ -49,7 +56,6 @@ class Stanley:
         slip_gain: float = 0.003,
         speed_lead: float = 0.1,
     ) -> None:
-        self.path = path
         self.vehicle = vehicle
         self.gain = gain
         self.softening = softening
@@ -63,8 +69,8 @@ class Stanley:
         forward = torch.stack([torch.cos(state.yaw), torch.sin(state.yaw)], dim=-1)
         front_axle_x = vehicle.wheelbase + vehicle.rear_axle_x
         front_axle = state.position + front_axle_x * forward
-        arc_length = self.path.project(front_axle, errors.arc_length + front_axle_x)
-        point = self.path.sample(arc_length)
+        arc_length = errors.path.project(front_axle, errors.arc_length + front_axle_x)
+        point = errors.path.sample(arc_length)
         offset = front_axle - point.position
         cross_track = (
             torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
@@ -78,7 +84,7 @@ class Stanley:
             - torch.atan(self.gain * cross_track / (self.softening + speed))
             + self.yaw_damping * (path_yaw_rate - state.yaw_rate)
         )
-        target_speed = self.path.sample(errors.arc_length + self.speed_lead * speed).speed
+        target_speed = errors.path.sample(errors.arc_length + self.speed_lead * speed).speed
         return torch.stack(
             [steering.clamp(-vehicle.max_steering, vehicle.max_steering), target_speed], -1
         )

@@ -7,7 +7,6 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -84,7 +83,6 @@ def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
 
 def build_tracking_mlp(
     config: ControllerConfig,
-    path: ReferencePath,
     vehicle: Vehicle,
     *,
     dtype: torch.dtype,
@@ -96,7 +94,6 @@ def build_tracking_mlp(
 
     Args:
         config: Sizes and previews.
-        path: What it observes.
         vehicle: Limits of its commands.
         dtype: Precision of the weights.
         device: Where they lie.
@@ -109,4 +106,4 @@ def build_tracking_mlp(
         config.hidden_sizes,
         generator=torch.Generator().manual_seed(seed),
     ).to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(path, config), vehicle, name=name)
+    return TrackingMLP(network, PathObserver(config), vehicle, name=name)

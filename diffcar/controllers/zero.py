@@ -5,6 +5,7 @@ from torch import Tensor
 
 from diffcar.controllers.errors import ErrorState
 from diffcar.sim.contract import CarState
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["Zero"]
 
@@ -13,6 +14,9 @@ class Zero:
     """Steers straight and asks for standstill."""
 
     name = "zero"
+
+    def __init__(self, vehicle: Vehicle) -> None:
+        del vehicle  # made like any other controller
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return zeros, shape (B, 2)."""

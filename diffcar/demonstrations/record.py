@@ -106,11 +106,11 @@ def run(
         differentiable=False,
         vehicle=vehicle,
     )
-    path.to(scene.dtype, scene.device)
+    path = path.to(scene.dtype, scene.device)
     began = time.perf_counter()
     recording = record_demonstrations(
         scene,
-        expert.build(path, scene),
+        expert.build(scene),
         path,
         config.controller,
         config=config.demonstrations,

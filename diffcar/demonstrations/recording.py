@@ -83,17 +83,17 @@ def record_demonstrations(
     """
     num_steps = max(1, round(config.duration / scene.dt))
     generator = torch.Generator().manual_seed(seed)
-    arc_length, start = draw_starts(
+    start = draw_starts(
         path,
-        start_config,
-        num_cars=scene.num_envs,
+        scene.num_envs,
+        seed=generator,
+        config=start_config,
         reach=num_steps * scene.dt * float(path.samples[:, 4].max()),
-        generator=generator,
     )
     recorder = _Recorder(
         driver or expert,
         expert,
-        PathObserver(path, controller_config),
+        PathObserver(controller_config),
         _CommandNoise(config, scene, generator),
         observation_columns(controller_config),
     )
@@ -108,10 +108,7 @@ def record_demonstrations(
         return not bool(_is_on_path(path, errors.arc_length, errors.cross_track_error).any())
 
     with torch.no_grad():
-        scene.reset(start)
-        trajectory = rollout(
-            scene, recorder, path, num_steps, arc_length_hint=arc_length, on_step=is_over
-        )
+        trajectory = rollout(scene, recorder, path, start, num_steps, on_step=is_over)
     return _collect(recorder, trajectory, path)
 
 

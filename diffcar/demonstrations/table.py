@@ -146,7 +146,6 @@ def _derive_observation(
     table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
 ) -> Tensor:
     """Return what a network would have observed in the states of a table, shape (N, size)."""
-    observer = PathObserver(path, config)
     values = torch.stack([table[name] for name in STATE_COLUMNS], dim=-1)
     state = _car_state(values.to(dtype=path.dtype, device=path.device))
     known = table.get("arc_length_m")
@@ -164,7 +163,7 @@ def _derive_observation(
             f"half of the cars point more than {turn:.2g} rad away from the path {path.name!r}",
             hint="if yaw_rad is in degrees: --column yaw_rad=NAME*0.0174533",
         )
-    return observer.observe(state, errors).to("cpu", torch.float64)
+    return PathObserver(config).observe(state, errors).to("cpu", torch.float64)
 
 
 def _car_state(values: Tensor) -> CarState:

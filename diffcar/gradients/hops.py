@@ -1,10 +1,13 @@
 """Follows the gradient hop by hop through one short rollout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-__all__ = ["Hop", "HopRecorder"]
+from diffcar.base.table import Column, Mark, Table, number
+
+__all__ = ["Hop", "HopRecorder", "hops_table"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,29 @@ def _describe(name: str, tensor: Tensor) -> Hop:
         grad_fn=grad_fn,
         gradient_norm=None if tensor.grad is None else float(tensor.grad.norm()),
     )
+
+
+def hops_table(hops: Sequence[Hop]) -> Table[Hop]:
+    """Return where the gradient went, hop by hop."""
+
+    def arrived(hop: Hop) -> bool:
+        return hop.gradient_norm is not None and hop.gradient_norm > 0
+
+    columns: list[Column[Hop]] = [
+        Column("hop", lambda hop: hop.name),
+        Column("type", lambda hop: f"{hop.kind} {hop.dtype}"),
+        Column("shape", lambda hop: "x".join(map(str, hop.shape)) or "scalar"),
+        Column(
+            "requires_grad",
+            lambda hop: "True" if hop.requires_grad else "False: chain broken",
+            mark=lambda hop: Mark.GOOD if hop.requires_grad else Mark.BAD,
+        ),
+        Column("grad_fn", lambda hop: hop.grad_fn),
+        Column(
+            "|gradient|",
+            lambda hop: hop.gradient_norm,
+            words=lambda hop: number(hop.gradient_norm) if arrived(hop) else "none arrived",
+            mark=lambda hop: None if arrived(hop) else Mark.BAD,
+        ),
+    ]
+    return Table("gradient status, from the MLP's output to the loss", columns, hops)

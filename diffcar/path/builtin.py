@@ -1,13 +1,22 @@
 """Paths that need no file, as points in driving order, scaled to a 1:10 car."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 from scipy.interpolate import CubicSpline
 
-__all__ = ["BUILTIN_PATHS", "Points"]
+__all__ = [
+    "Points",
+    "circle",
+    "double_lane_change",
+    "figure_eight",
+    "line",
+    "obstacle_avoidance",
+    "random",
+    "sine",
+    "slalom",
+]
 
 _SCALE = 0.1
 _PASSENGER_CAR_WIDTH = 1.8
@@ -26,31 +35,31 @@ class Points:
     """Speeds that came with the points [m/s], shape (N,)."""
 
 
-def _line(seed: int) -> Points:
+def line(seed: int) -> Points:
     """Straight ahead for 20 m."""
     x = np.linspace(0.0, 20.0, 201)
     return Points(np.stack([x, np.zeros_like(x)], 1), closed=False)
 
 
-def _circle(seed: int) -> Points:
+def circle(seed: int) -> Points:
     """Left turns of 2 m radius."""
     angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
     return Points(2.0 * np.stack([np.sin(angle), 1 - np.cos(angle)], 1), closed=True)
 
 
-def _sine(seed: int) -> Points:
+def sine(seed: int) -> Points:
     """Six waves of 5 m length and 0.5 m amplitude."""
     x = np.arange(0.0, 30.0 + _SPACING / 2, _SPACING)
     return Points(np.stack([x, 0.5 * np.sin(2 * np.pi * x / 5.0)], 1), closed=False)
 
 
-def _figure_eight(seed: int) -> Points:
+def figure_eight(seed: int) -> Points:
     """Gerono's lemniscate, 8 m by 4 m."""
     u = np.linspace(0, 2 * np.pi, 800, endpoint=False)
     return Points(np.stack([4.0 * np.sin(u), 4.0 * np.sin(u) * np.cos(u)], 1), closed=True)
 
 
-def _slalom(seed: int) -> Points:
+def slalom(seed: int) -> Points:
     """Ten cones 1.8 m apart, passed at 0.25 m, with a straight before and after."""
     spacing, num_cones, amplitude, lead = 1.8, 10, 0.25, 2.0
     x = np.arange(0.0, 2 * lead + spacing * num_cones, _SPACING)
@@ -61,12 +70,12 @@ def _slalom(seed: int) -> Points:
     return Points(np.stack([x, y], 1), closed=False)
 
 
-def _double_lane_change(seed: int) -> Points:
+def double_lane_change(seed: int) -> Points:
     """Swerve by 3.5 m and back: the lanes of ISO 3888-1 (15, 30, 25, 25, 15, 15 m) at 1:10."""
     return _lane_change(lane=15.0, over=30.0, beside=25.0, back=25.0, exit_lane=30.0, offset=3.5)
 
 
-def _obstacle_avoidance(seed: int) -> Points:
+def obstacle_avoidance(seed: int) -> Points:
     """Swerve as in ISO 3888-2 (12, 13.5, 11, 12.5, 12 m) for a car 1.8 m wide, at 1:10.
 
     The lanes are 1.1 w + 0.25 m and w + 1 m wide and lie 1 m apart; the path follows their middles.
@@ -76,7 +85,7 @@ def _obstacle_avoidance(seed: int) -> Points:
     return _lane_change(lane=12.0, over=13.5, beside=11.0, back=12.5, exit_lane=12.0, offset=offset)
 
 
-def _random(seed: int) -> Points:
+def random(seed: int) -> Points:
     """A 240 m road of straights, bends and chicanes up to 1.25 1/m, drawn by seed."""
     generator = np.random.default_rng(seed)
     length, knot_spacing, sharpest = 240.0, 0.9, 1.25
@@ -113,16 +122,3 @@ def _smooth_step(u: np.ndarray) -> np.ndarray:
     """Rise from 0 to 1 over [0, 1] with vanishing first and second derivative at both ends."""
     u = np.clip(u, 0, 1)
     return u**3 * (10 - 15 * u + 6 * u**2)
-
-
-BUILTIN_PATHS: dict[str, Callable[[int], Points]] = {
-    "line": _line,
-    "circle": _circle,
-    "sine": _sine,
-    "figure-eight": _figure_eight,
-    "slalom": _slalom,
-    "double-lane-change": _double_lane_change,
-    "obstacle-avoidance": _obstacle_avoidance,
-    "random": _random,
-}
-"""Builders by name; each takes a seed, which only `random` uses."""

@@ -1,15 +1,43 @@
-"""The settings of a reference path."""
+"""The settings of a reference path, and the paths that need no file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diffcar.base.config import Positive, Section, Seed
+from diffcar.base.errors import PathError
+from diffcar.base.files import is_there
+from diffcar.base.registry import Registry
 
-__all__ = ["PathConfig"]
+if TYPE_CHECKING:
+    from diffcar.path.builtin import Points
+
+__all__ = ["PATHS", "PathConfig", "check_path_source"]
+
+PATHS: Registry[Callable[[int], "Points"]] = Registry(
+    "path",
+    {
+        "line": "diffcar.path.builtin:line",
+        "circle": "diffcar.path.builtin:circle",
+        "sine": "diffcar.path.builtin:sine",
+        "figure-eight": "diffcar.path.builtin:figure_eight",
+        "slalom": "diffcar.path.builtin:slalom",
+        "double-lane-change": "diffcar.path.builtin:double_lane_change",
+        "obstacle-avoidance": "diffcar.path.builtin:obstacle_avoidance",
+        "random": "diffcar.path.builtin:random",
+    },
+    error=PathError,
+    nor=" and no such file exists",
+    known="built in are",
+)
+"""Functions of a seed that return the points of a path, by its name."""
 
 
 class PathConfig(Section):
     """The reference path and the speed to drive it with."""
 
     source: str = "random"
-    """Name of a built-in path or a CSV file."""
+    """Name of a built-in path, a CSV file, or package.module:function of one's own."""
     scale: Positive = 1.0
     """Factor on all coordinates of a file; 0.1 turns a race track into one for a 1:10 car."""
     closed: bool | None = None
@@ -22,3 +50,13 @@ class PathConfig(Section):
     """Limit on speed² times curvature along the path [m/s²]."""
     longitudinal_acceleration: Positive = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
+
+
+def check_path_source(source: str) -> None:
+    """Refuse a path that is neither built in nor a file nor somebody's own.
+
+    Raises:
+        PathError: With the nearest name.
+    """
+    if not is_there(source, Path.is_file):
+        PATHS.check(source)

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from diffcar.base.errors import PathError
-from diffcar.base.registry import check_path_source
-from diffcar.path.builtin import BUILTIN_PATHS, Points
-from diffcar.path.config import PathConfig
+from diffcar.base.files import is_there
+from diffcar.path.builtin import Points
+from diffcar.path.config import PATHS, PathConfig, check_path_source
 from diffcar.path.formats import read_points
 from diffcar.path.reference import ReferencePath
 from diffcar.path.speed import speed_profile
@@ -52,7 +52,11 @@ def load_path(
     if max_curvature is not None:
         warnings += _sharp_turns(arc_length, curvature, max_curvature)
     samples = np.column_stack([x_y, heading, curvature, speed])
-    name = Path(config.source).stem if config.source not in BUILTIN_PATHS else config.source
+    name = (
+        config.source
+        if config.source in PATHS
+        else Path(config.source.partition(":")[2] or config.source).stem
+    )
     return ReferencePath(
         arc_length, samples, closed=points.closed, name=name, warnings=tuple(warnings)
     )
@@ -61,11 +65,10 @@ def load_path(
 def _read_source(config: PathConfig, seed: int) -> Points:
     """Return the points of a built-in path or a file."""
     check_path_source(config.source)
-    builder = BUILTIN_PATHS.get(config.source)
-    if builder is None:
+    if config.source not in PATHS and is_there(config.source, Path.is_file):
         return read_points(Path(config.source), scale=config.scale, closed=config.closed)
-    points = builder(seed)
-    return Points(points.xy * config.scale, closed=points.closed)
+    points = PATHS[config.source](seed)
+    return Points(points.xy * config.scale, closed=points.closed, speed=points.speed)
 
 
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
@@ -88,7 +91,7 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
     if len(points.xy) < 4:
         raise PathError(f"{source!r} has {len(points.xy)} distinct points; a path needs 4")
     _refuse_reversals(points, source)
-    if source not in BUILTIN_PATHS:
+    if source not in PATHS:
         crossing = _first_crossing(points)
         if crossing is not None:
             warnings.append(

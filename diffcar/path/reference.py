@@ -1,5 +1,6 @@
 """A reference path as splines over arc length, sampled and projected onto in torch."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +63,13 @@ class ReferencePath:
         self._coefficients = torch.from_numpy(_piecewise_cubics(arc_length, samples, closed))
 
     def to(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> "ReferencePath":
-        """Convert the path in place to a precision and a device, and return it."""
-        self._coefficients = self._coefficients.to(dtype=dtype, device=device)
-        return self
+        """Return the path in a precision and on a device; itself if nothing differs."""
+        coefficients = self._coefficients.to(dtype=dtype, device=device)
+        if coefficients is self._coefficients:
+            return self
+        other = copy.copy(self)
+        other._coefficients = coefficients
+        return other
 
     @property
     def dtype(self) -> torch.dtype:
@@ -162,7 +167,8 @@ class ReferencePath:
             arc_length = arc_length - lap * self.length
         else:
             lap = torch.zeros_like(arc_length)
-        piece = torch.floor(arc_length.detach() / self._step).clamp(-1, num_pieces)
+        # What is no number stays none, but must not be an index.
+        piece = torch.floor(arc_length.detach() / self._step).nan_to_num().clamp(-1, num_pieces)
         if self.closed:
             piece = piece.clamp(0, num_pieces - 1)
         # The piece before the start runs backwards from zero, as the one after the end from there.

@@ -29,10 +29,7 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
 
     Args:
         action: Steering angle [rad] and speed [m/s], shape (B, 2).
-        vehicle: The car.
-
-    Returns:
-        Targets of the four servos.
+        vehicle: Its geometry.
 
     Source:
         R. Rajamani, "Vehicle Dynamics and Control", 2nd ed., 2012, section 2.2
@@ -55,11 +52,6 @@ def servo_torques(targets: JointTargets, state: CarState, vehicle: Vehicle) -> T
     The damping of the steering is a property of its joints, where the engine integrates it
     implicitly; an explicit damping term here would be unstable at this step. Not differentiable
     where a torque reaches its limit.
-
-    Args:
-        targets: What the servos are asked for.
-        state: The car's present state.
-        vehicle: Gains and limits.
 
     Returns:
         Torques of the left and right steering joint and the left and right driven wheel [N m],

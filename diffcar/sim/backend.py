@@ -4,29 +4,19 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import torch
 
 from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.sim.config import EngineConfig
 
-if TYPE_CHECKING:
-    from genesis import Scene
-
-__all__ = ["initialise", "reset_scene", "translated_errors"]
+__all__ = ["initialise", "translated_errors"]
 
 _started_with: tuple[str, int, bool] | None = None
 
 
 def initialise(config: EngineConfig) -> ModuleType:
-    """Initialise Genesis, or check that it is already initialised in the same way.
-
-    Args:
-        config: Backend, precision and whether array shapes are compiled into the kernels.
-
-    Returns:
-        The `genesis` module.
+    """Initialise Genesis and return the module, or check that it is initialised in the same way.
 
     Raises:
         ConfigError: If the process runs Genesis already with other settings, or there is no GPU.
@@ -59,17 +49,6 @@ def initialise(config: EngineConfig) -> ModuleType:
             hint="use one process for each",
         )
     return gs
-
-
-def reset_scene(scene: "Scene") -> None:
-    """Rewind a scene to its first state, also after a backward pass that failed.
-
-    A backward pass that meets a gradient that is not a number raises between switching the rigid
-    solver to reverse and back. Genesis's own reset leaves it there: until a later backward pass
-    succeeds, steps would move nothing, and gradients would be of that.
-    """
-    scene.sim.rigid_solver._is_backward = False
-    scene.reset()
 
 
 @contextlib.contextmanager

@@ -1,226 +1,137 @@
-"""The one place that builds physics scenes."""
+"""The one place that builds physics scenes, and repairs those of others."""
 
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import GradientError
-from diffcar.sim.arm import ARM_MODEL, GenesisArm
-from diffcar.sim.backend import initialise, translated_errors
+from diffcar.base.errors import ConfigError, GradientError, SimulationError
+from diffcar.sim.arm import GenesisArm
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.config import CarConfig, EngineConfig, SoftBodyConfig
-from diffcar.sim.contract import StartState
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.config import ENGINES, ArmConfig, CarConfig, EngineConfig, SoftBodyConfig
+from diffcar.sim.contract import CarScene, Placement, Scene
+from diffcar.sim.genesis_scene import GenesisScene
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
-from diffcar.sim.repairs.control_tape import repair_control_tape
-from diffcar.sim.repairs.rolling_contact import repair_rolling_contact
-from diffcar.sim.soft_body import GenesisSoftBody, add_soft_body, grid_options, lay_muscles
-from diffcar.sim.video import ChaseCamera, FixedCamera
+from diffcar.sim.repairs import REPAIRS
+from diffcar.sim.soft_body import GenesisSoftBody
 
-__all__ = [
-    "apply_repairs",
-    "build_arm_scene",
-    "build_mujoco_scene",
-    "build_scene",
-    "build_soft_body_scene",
-    "verify_actuation_gradient",
-]
+if TYPE_CHECKING:
+    import genesis
+
+__all__ = ["GENESIS", "MUJOCO", "Engine", "build_scene", "repair", "verify_actuation_gradient"]
+
+_CAR = CarConfig()
 
 
+@overload
 def build_scene(
-    config: CarConfig,
+    config: CarConfig = _CAR,
     *,
     num_envs: int,
-    differentiable: bool,
+    engine: str,
+    **options: Any,  # noqa: ANN401
+) -> CarScene: ...
+@overload
+def build_scene(config: CarConfig = _CAR, *, num_envs: int, **options: Any) -> GenesisCar: ...  # noqa: ANN401
+@overload
+def build_scene(config: ArmConfig, *, num_envs: int, **options: Any) -> GenesisArm: ...  # noqa: ANN401
+@overload
+def build_scene(config: SoftBodyConfig, *, num_envs: int, **options: Any) -> GenesisSoftBody: ...  # noqa: ANN401
+def build_scene(
+    config: EngineConfig = _CAR,
+    *,
+    num_envs: int,
+    differentiable: bool = False,
+    engine: str = "genesis",
     vehicle: Vehicle | None = None,
     with_camera: bool = False,
     with_repairs: bool = True,
-    with_varied_mass: bool = False,
-) -> GenesisCar:
-    """Build parallel cars on a plane.
+    **options: Any,
+) -> Scene[Any]:
+    """Build what a config describes, many times in parallel.
 
     Args:
-        config: Time step, actuation, precision and model.
+        config: What is simulated, by its type, and how.
         num_envs: Number of parallel environments.
         differentiable: Whether `backward` can run through the steps; costs about 14 times a plain
             step at one environment and 8 times at thousands.
+        engine: One of `ENGINES`.
         vehicle: The car, if it was loaded already.
         with_camera: Whether the scene can be filmed.
-        with_repairs: Whether a differentiable scene is repaired and proves its gradient; without,
-            it differentiates as Genesis comes, until `apply_repairs`.
-        with_varied_mass: Whether `mass_ratio` may differ between the cars, for which Genesis
-            compiles other kernels.
+        with_repairs: Whether a differentiable scene is repaired, and a car proves its gradient;
+            without, it differentiates as Genesis comes, until `repair`.
+        options: Of cars in Genesis, `with_varied_mass`: whether the variation `mass_ratio` may
+            differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
+            whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
 
     Returns:
-        The scene, at rest.
+        The scene: cars at rest, anything else not yet reset.
 
     Raises:
-        ConfigError: If Genesis runs in this process with other settings, or there is no GPU.
+        ConfigError: If Genesis runs in this process with other settings, there is no GPU, or the
+            engine cannot do what is asked for.
         ModelError: If the model is not a usable car.
         SimulationError: If Genesis refuses the scene.
         GradientError: If the gradient of a step disagrees with a finite difference.
     """
-    gs = initialise(config)
-    vehicle = vehicle or load_vehicle(config.model)
-    with translated_errors():
-        scene = gs.Scene(
-            show_viewer=False,
-            sim_options=_sim_options(config, differentiable),
-            rigid_options=_rigid_options(
-                config, max_contacts=vehicle.max_contacts, batch_links_info=with_varied_mass
-            ),
-        )
-        scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction))
-        # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg a free wheel.
-        entity = scene.add_entity(gs.morphs.MJCF(file=str(vehicle.file), default_armature=None))
-        camera = ChaseCamera(scene) if with_camera else None
-        scene.build(n_envs=num_envs)
-    car = GenesisCar(
-        scene, entity, vehicle, num_envs=num_envs, actuation=config.actuation, camera=camera
-    )
-    if differentiable:
-        # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.
-        repair_control_tape(entity, with_targets=False)
-    car.settle()
-    if differentiable and with_repairs:
-        apply_repairs(car)
-        verify_actuation_gradient(car)
-    return car
+    asked = {"differentiable": differentiable, "vehicle": vehicle, "with_camera": with_camera}
+    options |= {name: value for name, value in asked.items() if value}
+    scene = _builder(ENGINES[engine], config, set(options))(config, num_envs, **options)
+    if differentiable and with_repairs and isinstance(scene, GenesisScene):
+        repair(scene)
+        if isinstance(scene, GenesisCar):
+            verify_actuation_gradient(scene)
+    return scene
 
 
-def build_mujoco_scene(
-    config: CarConfig,
-    *,
-    num_envs: int,
-    vehicle: Vehicle | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> MuJoCoCar:
-    """Build parallel cars on a plane in MuJoCo, without Genesis and without gradients.
-
-    Args:
-        config: Time step, actuation and model; its backend and precision are Genesis's.
-        num_envs: Number of cars.
-        vehicle: The car, if it was loaded already.
-        dtype: Precision of what the scene reports; it computes in float64.
-
-    Returns:
-        The scene, at rest.
+def _builder(
+    engine: "Engine", config: EngineConfig, options: set[str]
+) -> Callable[..., Scene[Any]]:
+    """Return what builds the scene of a config.
 
     Raises:
-        ModelError: If the model is not a usable car.
+        ConfigError: If nothing does, or not with these options.
     """
-    return MuJoCoCar(
-        vehicle or load_vehicle(config.model),
-        num_envs=num_envs,
-        dt=config.dt,
-        substeps=config.substeps,
-        actuation=config.actuation,
-        dtype=dtype,
+    name = type(config).__name__
+    for kind, build in engine.builders.items():
+        if isinstance(config, kind):
+            unknown = options - inspect.signature(build).parameters.keys()
+            if unknown:
+                raise ConfigError(
+                    f"{engine.label} builds no scene of {name} with {', '.join(sorted(unknown))}",
+                    hint="leave it out",
+                )
+            return build
+    known = ", ".join(kind.__name__ for kind in engine.builders)
+    raise ConfigError(
+        f"{engine.label} builds no scene of {name}", hint=f"it builds those of {known}"
     )
 
 
-def apply_repairs(car: GenesisCar) -> None:
-    """Make the gradients of a differentiable scene right where Genesis has them wrong.
+def repair(scene: "GenesisScene[Any] | genesis.Scene") -> list[str]:
+    """Make the gradients of a built scene right where Genesis has them wrong or withholds them.
 
     Args:
-        car: Built with or without repairs.
-
-    Raises:
-        SimulationError: If the installed Genesis is not the one that is repaired.
-    """
-    repair_control_tape(car.entity)
-    repair_rolling_contact(car.scene)
-
-
-def build_arm_scene(
-    config: EngineConfig,
-    *,
-    num_envs: int,
-    differentiable: bool,
-    with_ground: bool,
-    with_camera: bool = False,
-) -> GenesisArm:
-    """Build parallel Franka arms, from the model that comes with Genesis.
-
-    Args:
-        config: Time step, substeps, backend and precision.
-        num_envs: Number of parallel environments.
-        differentiable: Whether `backward` can run through the steps.
-        with_ground: Whether there is a plane to touch.
-        with_camera: Whether the scene can be filmed.
+        scene: Differentiable; one of diffcar's, or one that was built with Genesis alone. A plain
+            one has no gradients, and is left as it is.
 
     Returns:
-        The scene, not yet reset.
+        The repairs that it had a use for, by their names in `REPAIRS`.
 
     Raises:
-        ConfigError: If Genesis runs in this process with other settings, or there is no GPU.
-        SimulationError: If Genesis refuses the scene.
+        SimulationError: If the scene is not built, or this Genesis lacks what a repair rests on.
     """
-    gs = initialise(config)
-    with translated_errors():
-        scene = gs.Scene(
-            show_viewer=False,
-            sim_options=_sim_options(config, differentiable),
-            # One contact point a pair of bodies: those that Genesis finds besides, by tilting the
-            # bodies, depend on the pose in ways that its reverse pass leaves out, and made
-            # gradients of a hand flat on the ground wrong by up to four percent.
-            rigid_options=_rigid_options(config, enable_multi_contact=False),
-        )
-        if with_ground:
-            scene.add_entity(gs.morphs.Plane())
-        entity = scene.add_entity(gs.morphs.MJCF(file=ARM_MODEL))
-        camera = FixedCamera(scene) if with_camera else None
-        scene.build(n_envs=num_envs)
-    arm = GenesisArm(scene, entity, num_envs=num_envs, camera=camera)
-    if differentiable:
-        repair_control_tape(entity)
-    return arm
-
-
-def build_soft_body_scene(
-    config: SoftBodyConfig,
-    *,
-    num_envs: int,
-    differentiable: bool,
-    with_repairs: bool = True,
-    **mpm_options: object,
-) -> GenesisSoftBody:
-    """Build parallel soft bodies on a plane, each with a tool to its left.
-
-    Args:
-        config: Material, sizes, friction, time step and precision.
-        num_envs: Number of parallel environments.
-        differentiable: Whether `backward` can run through the steps.
-        with_repairs: Whether a differentiable scene is repaired; without, it differentiates as
-            Genesis comes, until `GenesisSoftBody.repair`. The tool's shape is right in any case.
-        mpm_options: Further options of Genesis's MPM solver.
-
-    Returns:
-        The scene, not yet reset.
-
-    Raises:
-        ConfigError: If Genesis runs in this process with other settings, or there is no GPU.
-        SimulationError: If Genesis refuses the scene.
-    """
-    gs = initialise(config)
-    with translated_errors():
-        scene = gs.Scene(
-            show_viewer=False,
-            sim_options=_sim_options(config, differentiable),
-            rigid_options=_rigid_options(config),
-            mpm_options=grid_options(config, **mpm_options),
-        )
-        body, tool = add_soft_body(scene, config)
-        scene.build(n_envs=num_envs)
-    num_muscles = config.num_muscles if config.material == "muscle" else 0
-    if num_muscles:
-        lay_muscles(body, num_muscles)
-    soft_body = GenesisSoftBody(scene, body, tool, num_envs=num_envs, num_muscles=num_muscles)
-    if differentiable and with_repairs:
-        soft_body.repair()
-    return soft_body
+    bare = scene.scene if isinstance(scene, GenesisScene) else scene
+    if not bare.is_built:
+        raise SimulationError("the scene is not built yet", hint="repair it after scene.build()")
+    if not bare.requires_grad:
+        return []
+    return [name for name, apply in REPAIRS.items() if apply(bare)]
 
 
 def verify_actuation_gradient(car: GenesisCar) -> None:
@@ -236,11 +147,10 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
         GradientError: If the two disagree or the difference vanishes.
     """
     generator = torch.Generator().manual_seed(0)
-    ones = torch.ones(car.num_envs, dtype=car.dtype, device=car.device)
-    start = StartState(torch.stack([0 * ones, 0 * ones], -1), 0 * ones, 1.5 * ones, 0 * ones)
-    weights = torch.randn(car.entity.n_dofs, generator=generator).to(ones)
-    direction = torch.randn(2, generator=generator).to(ones)
-    action = torch.tensor([0.1, 1.6]).to(ones)
+    start = Placement.at_origin(torch.full_like(car.zeros(car.num_envs), 1.5))
+    weights = torch.randn(car.entity.n_dofs, generator=generator).to(start.speed)
+    direction = torch.randn(2, generator=generator).to(start.speed)
+    action = torch.tensor([0.1, 1.6]).to(start.speed)
 
     def projected_velocity(command: Tensor) -> Tensor:
         car.reset(start)
@@ -268,24 +178,19 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
         )
 
 
-def _sim_options(config: EngineConfig, differentiable: bool) -> Any:  # noqa: ANN401
-    """Return the options of time and gradients."""
-    import genesis as gs
+@dataclass(frozen=True)
+class Engine:
+    """What simulates."""
 
-    return gs.options.SimOptions(
-        dt=config.dt, substeps=config.substeps, requires_grad=differentiable
-    )
+    label: str
+    """How it writes itself."""
+    builders: Mapping[type[EngineConfig], Callable[..., Scene[Any]]]
+    """What builds a scene of so many environments, by the type of its config; it takes those
+    options of `build_scene` that it knows."""
 
 
-def _rigid_options(config: EngineConfig, **overrides: object) -> Any:  # noqa: ANN401
-    """Return rigid solver options that fit the precision."""
-    import genesis as gs
-
-    # max_contacts: the default sizes every constraint array for 20 contacts a pair; the backward
-    # pass is 15 to 25 % faster with room for what the model's geometries can make.
-    options: dict[str, Any] = {"enable_self_collision": False, **overrides}
-    if config.precision == 64:
-        # The gradient is that of the converged solution, so differences need a converged one, too.
-        # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
-        options |= {"iterations": 50, "tolerance": 1e-14}
-    return gs.options.RigidOptions(**options)
+GENESIS = Engine(
+    "Genesis",
+    {CarConfig: GenesisCar, ArmConfig: GenesisArm, SoftBodyConfig: GenesisSoftBody},
+)
+MUJOCO = Engine("MuJoCo", {CarConfig: MuJoCoCar})

@@ -1,16 +1,20 @@
 """The car in Genesis, differentiable or plain."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.base.geometry import quaternion_from_yaw
+from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
-from diffcar.sim.backend import reset_scene, translated_errors
-from diffcar.sim.contract import CarState, StartState
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.config import CarConfig
+from diffcar.sim.contract import CarState, Placement
+from diffcar.sim.genesis_scene import GenesisScene
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 
 if TYPE_CHECKING:
@@ -20,58 +24,41 @@ if TYPE_CHECKING:
 __all__ = ["GenesisCar"]
 
 
-class GenesisCar:
-    """Parallel cars on a plane in a built Genesis scene (see `CarScene` for the contract).
-
-    Args:
-        scene: The built scene.
-        entity: The car in it.
-        vehicle: The car's parameters.
-        num_envs: Number of parallel environments.
-        actuation: `torque` for servo loops in torch, `pd` for Genesis's own servos.
-        camera: What films the scene, if anything does.
-    """
+class GenesisCar(GenesisScene[CarState], RollingCar):
+    """Parallel cars on a plane in Genesis, at rest (see `CarScene` for the contract)."""
 
     def __init__(
         self,
-        scene: "Scene",
-        entity: "RigidEntity",
-        vehicle: Vehicle,
-        *,
+        config: CarConfig,
         num_envs: int,
-        actuation: str,
-        camera: ChaseCamera | None = None,
+        *,
+        differentiable: bool = False,
+        vehicle: Vehicle | None = None,
+        with_camera: bool = False,
+        with_varied_mass: bool = False,
     ) -> None:
-        import genesis as gs
-
-        self.scene = scene
-        self.entity = entity
-        self.vehicle = vehicle
-        self.num_envs = num_envs
-        self.actuation = actuation
-        self.camera = camera
-        self.dt = float(scene.sim.dt)
-        self.dtype: torch.dtype = gs.tc_float
-        self.device: torch.device = gs.device
-        self.differentiable = bool(scene.requires_grad)
+        self.vehicle = vehicle = vehicle or load_vehicle(config.model)
+        # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
+        # to 25 % faster with room for what the model's geometries can make.
+        rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
+        with self._building(config, num_envs, differentiable, rigid=rigid) as scene:
+            self.entity = _add_car(scene, vehicle)
+            self.camera = ChaseCamera(scene) if with_camera else None
+        self.actuation: str = config.actuation
         self.rest_height = vehicle.base_height
         self.steering_dofs = self._dofs(vehicle.steering_joints)
         self.wheel_dofs = self._dofs(vehicle.wheel_joints)
         self.driven_dofs = self._dofs(vehicle.driven_joints)
+        self.variations: dict[str, Tensor] = {}
         self._servo_dofs = self.steering_dofs + self.driven_dofs
-        self._state: CarState | None = None
-        self._is_taped = True
-        self.last_command: dict[str, Tensor] = {}
-        self.friction_ratio: Tensor | None = None
-        """Factor on the friction of each environment's road and wheels, shape (B,)."""
-        self.mass_ratio: Tensor | None = None
-        """Factor on the mass and inertia of each environment's links, shape (B,)."""
-        self._mass_ratio = torch.ones(num_envs, dtype=self.dtype, device=self.device)
+        self._mass_ratio = torch.ones_like(self.zeros(num_envs))
         self._set_servo_gains()
+        self._settle()
 
-    def reset(self, start: StartState) -> None:
-        """Place the cars on the road with their wheels rolling; begins a new graph."""
-        self._place(*self.rolling(start))
+    def reset(self, start: Placement | CarState) -> None:
+        """Place the cars with their wheels rolling, or go on from a state; begins a new graph."""
+        state = self.state_of(start) if isinstance(start, Placement) else start
+        self._place(state.qpos.detach(), state.dofs_velocity.detach())
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
         """Place the cars anywhere, differentiably; begins a new graph.
@@ -82,9 +69,7 @@ class GenesisCar:
             velocity: Generalised velocities as the engine orders them, shape (B, 12).
         """
         position, quaternion = pose[:, :3].contiguous(), quaternion_from_yaw(pose[:, 3])
-        joints = torch.zeros(
-            self.num_envs, self.entity.n_qs - 7, dtype=self.dtype, device=self.device
-        )
+        joints = self.zeros(self.num_envs, self.entity.n_qs - 7)
         qpos = torch.cat([position, quaternion, joints], -1)
         self._place(qpos.detach(), velocity.detach())
         if self.differentiable:
@@ -97,28 +82,13 @@ class GenesisCar:
         # depend on them; but what it would say is known.
         self._state = self.describe(qpos, velocity)
 
-    def restart(self, cars: Tensor, start: StartState) -> None:
-        """Place some of the cars of a plain scene afresh, as `reset` places all.
-
-        Args:
-            cars: Their indices, shape (K,).
-            start: Where they begin, each field with K entries.
-        """
-        qpos, velocity = self.rolling(start)
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        """Place some of the cars of a plain scene afresh, as `reset` places all."""
+        state = self.state_of(placement)
         with torch.no_grad():
-            self.entity.set_qpos(qpos, envs_idx=cars, zero_velocity=False)
-            self.entity.set_dofs_velocity(velocity, envs_idx=cars)
+            self.entity.set_qpos(state.qpos, envs_idx=cars, zero_velocity=False)
+            self.entity.set_dofs_velocity(state.dofs_velocity, envs_idx=cars)
         self._state = None
-
-    def resume(self, state: CarState) -> None:
-        """Continue from the values of a state read earlier; begins a new graph."""
-        self._place(state.qpos.detach(), state.dofs_velocity.detach())
-
-    def read(self) -> CarState:
-        """Return the present state; repeated reads between steps cost nothing."""
-        if self._state is None:
-            self._state = self._read()
-        return self._state
 
     def apply(self, action: Tensor) -> None:
         """Command steering angle [rad] and speed [m/s], shape (B, 2), for the next step."""
@@ -139,7 +109,7 @@ class GenesisCar:
                 self.entity.control_dofs_force(torques, self._servo_dofs)
             self.last_command = {"command: joint torques": torques}
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step.
 
         Raises:
@@ -152,7 +122,7 @@ class GenesisCar:
             )
         import genesis as gs
 
-        forces = torch.nn.functional.pad(force.detach().to(self._mass_ratio), (0, 1))
+        forces = torch.nn.functional.pad(self.tensor(force.detach()), (0, 1))
         # Genesis clears it when all substeps are done.
         self.scene.sim.rigid_solver.apply_links_external_wrench(
             force=forces[:, None],
@@ -160,71 +130,48 @@ class GenesisCar:
             ref=gs.link_ref_frame.link_COM,
         )
 
-    def step(self) -> None:
-        """Advance all cars by `dt`."""
-        with translated_errors():
-            self.scene.step()
-        self._is_taped &= torch.is_grad_enabled()
-        self._state = None
-
-    def backward(self, loss: Tensor) -> None:
-        """Backpropagate through the steps since the last reset; rewinds the simulator.
-
-        Raises:
-            SimulationError: If Genesis meets a gradient that is not a number.
-        """
-        with translated_errors():
-            loss.backward()
-
-    def settle(self, num_steps: int = 50) -> None:
+    def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
-        zeros = torch.zeros(self.num_envs, dtype=self.dtype, device=self.device)
         with torch.no_grad():
-            self.reset(StartState(torch.stack([zeros, zeros], -1), zeros, zeros, zeros))
+            self.reset(Placement.at_origin(self.zeros(self.num_envs)))
             for _ in range(num_steps):
                 self.step()
             self.rest_height = float(self.read().qpos[0, 2])
 
-    def rolling(self, start: StartState) -> tuple[Tensor, Tensor]:
-        """Return the generalised positions and velocities with which `reset` places cars.
+    def state_of(self, placement: Placement) -> CarState:
+        """Return the state that cars have once they are placed so."""
+        num_cars = len(placement.speed)
+        qpos = self.zeros(num_cars, self.entity.n_qs)
+        velocity = self.zeros(num_cars, self.entity.n_dofs)
+        return self.describe(*self.rolling(placement, qpos, velocity))
 
-        Args:
-            start: Where they begin, each field with K entries.
-
-        Returns:
-            As the engine orders them, shapes (K, 13) and (K, 12).
-        """
-        num_cars = len(start.speed)
-        qpos = torch.zeros(num_cars, self.entity.n_qs, dtype=self.dtype, device=self.device)
-        qpos[:, :2] = start.position
-        qpos[:, 2] = self.rest_height
-        qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
-        velocity = torch.zeros(num_cars, self.entity.n_dofs, dtype=self.dtype, device=self.device)
-        velocity[:, 0] = start.speed * torch.cos(start.yaw)
-        velocity[:, 1] = start.speed * torch.sin(start.yaw)
-        velocity[:, 5] = start.yaw_rate
-        velocity[:, self.wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None]
-        return qpos, velocity
+    def _read(self) -> CarState:
+        """Read the state from the solver."""
+        if not self.differentiable:
+            return self.describe(self.entity.get_qpos(), self.entity.get_dofs_velocity())
+        state = self.scene.sim.rigid_solver.get_state()
+        return self.describe(state.qpos, state.dofs_vel)
 
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state and forget what was controlled before."""
         with torch.no_grad():
-            reset_scene(self.scene)
-            self._scale_masses()
+            self._rewind()
+            for name in dict.fromkeys((*_VARIATIONS, *self.variations)):
+                _VARIATIONS[name](self, self.variations.get(name))
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
-            if self.friction_ratio is not None:
-                solver = self.scene.sim.rigid_solver
-                ratio = self.friction_ratio[:, None].expand(self.num_envs, solver.n_geoms)
-                solver.set_geoms_friction_ratio(ratio.contiguous())
-        self._is_taped = True
-        self._state = None
 
-    def _scale_masses(self) -> None:
-        """Give the cars the masses asked for, which a reset of the scene does not undo."""
-        ratio = torch.ones_like(self._mass_ratio)
-        if self.mass_ratio is not None:
-            ratio = self.mass_ratio.to(ratio)
+    def _set_friction(self, ratio: Tensor | None) -> None:
+        """Give road and wheels of each car another friction, until the next reset of the scene."""
+        if ratio is not None:
+            solver = self.scene.sim.rigid_solver
+            of_geoms = ratio[:, None].expand(self.num_envs, solver.n_geoms)
+            solver.set_geoms_friction_ratio(of_geoms.contiguous())
+
+    def _set_mass(self, ratio: Tensor | None) -> None:
+        """Give each car another mass, which a reset of the scene does not undo."""
+        neutral = torch.ones_like(self._mass_ratio)
+        ratio = neutral if ratio is None else ratio.to(neutral)
         if torch.equal(ratio, self._mass_ratio):
             return
         if self.scene.sim.rigid_solver.is_links_info_batched:
@@ -238,33 +185,6 @@ class GenesisCar:
             )
         self._mass_ratio = ratio
 
-    def _read(self) -> CarState:
-        """Read the state from the solver."""
-        if self.differentiable:
-            # After a step that was not taped there is no graph that a read could join.
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self._is_taped):
-                state = self.scene.sim.rigid_solver.get_state()
-            qpos, velocity = state.qpos, state.dofs_vel
-        else:
-            qpos, velocity = self.entity.get_qpos(), self.entity.get_dofs_velocity()
-        return self.describe(qpos, velocity)
-
-    def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
-        """Return what generalised positions and velocities mean for a car."""
-        yaw = yaw_from_quaternion(qpos[:, 3:7])
-        forward, left = rotate_into_body(velocity[:, :2], yaw)
-        return CarState(
-            position=qpos[:, :2],
-            yaw=yaw,
-            speed=forward,
-            lateral_velocity=left,
-            yaw_rate=velocity[:, 5],
-            steering_angles=torch.stack([qpos[:, dof + 1] for dof in self.steering_dofs], -1),
-            wheel_speeds=torch.stack([velocity[:, dof] for dof in self.driven_dofs], -1),
-            qpos=qpos,
-            dofs_velocity=velocity,
-        )
-
     def _dofs(self, joints: tuple[str, ...]) -> list[int]:
         """Return the local dof of each named hinge (its qpos is one further: the quaternion)."""
         return [int(self.entity.get_joint(name).dofs_idx_local[0]) for name in joints]
@@ -272,11 +192,24 @@ class GenesisCar:
     def _set_servo_gains(self) -> None:
         """Give Genesis's servos the gains and limits of the model."""
         vehicle, entity = self.vehicle, self.entity
-        gains: dict[str, Any] = {
-            "kp": [vehicle.steering_gain] * 2 + [0.0] * 2,
-            "kv": [0.0] * 2 + [vehicle.drive_gain] * 2,
-        }
-        entity.set_dofs_kp(gains["kp"], self._servo_dofs)
-        entity.set_dofs_kv(gains["kv"], self._servo_dofs)
+        entity.set_dofs_kp([vehicle.steering_gain] * 2 + [0.0] * 2, self._servo_dofs)
+        entity.set_dofs_kv([0.0] * 2 + [vehicle.drive_gain] * 2, self._servo_dofs)
         limits = [vehicle.max_steering_torque] * 2 + [vehicle.max_drive_torque] * 2
         entity.set_dofs_force_range([-limit for limit in limits], limits, self._servo_dofs)
+
+
+_VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(
+    "variation",
+    {"mass_ratio": GenesisCar._set_mass, "friction_ratio": GenesisCar._set_friction},
+    error=SimulationError,
+)
+"""How each variation is applied when cars are placed; to None where the cars do not differ."""
+
+
+def _add_car(scene: "Scene", vehicle: Vehicle) -> "RigidEntity":
+    """Add a road, and on it a car, to a scene that is not yet built."""
+    import genesis as gs
+
+    scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction))
+    # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg a free wheel.
+    return scene.add_entity(gs.morphs.MJCF(file=str(vehicle.file), default_armature=None))

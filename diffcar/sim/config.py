@@ -1,13 +1,22 @@
 """The settings of every simulated scene."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, NonNegative, Positive, Section, Seed
+from diffcar.base.registry import Registry
 
-__all__ = ["CarConfig", "EngineConfig", "SoftBodyConfig"]
+if TYPE_CHECKING:
+    from diffcar.sim.build import Engine
+
+__all__ = ["ENGINES", "ArmConfig", "CarConfig", "EngineConfig", "SoftBodyConfig"]
+
+ENGINES: "Registry[Engine]" = Registry(
+    "engine", {"genesis": "diffcar.sim.build:GENESIS", "mujoco": "diffcar.sim.build:MUJOCO"}
+)
+"""What can simulate."""
 
 
 class EngineConfig(Section):
@@ -43,6 +52,10 @@ class CarConfig(EngineConfig):
     """MJCF file of the car; null takes the shipped one."""
     actuation: Literal["torque", "pd"] = "torque"
     """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
+
+
+class ArmConfig(EngineConfig):
+    """A Franka arm, from the model that comes with Genesis."""
 
 
 class SoftBodyConfig(EngineConfig):

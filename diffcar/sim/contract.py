@@ -1,19 +1,30 @@
-"""The contract of a car in any physics engine, and the state it reports."""
+"""The contract of a scene in any physics engine, where cars begin, and the state they report."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["CarScene", "CarState", "StartState"]
+__all__ = ["CarScene", "CarState", "Placement", "Scene", "Start", "map_tensors"]
+
+RecordT = TypeVar("RecordT")
+StateT = TypeVar("StateT", covariant=True)
+
+
+def map_tensors(record: RecordT, change: Callable[[Tensor], Tensor]) -> RecordT:
+    """Return a dataclass with each tensor that is a field of it changed."""
+    values: dict[str, object] = vars(record)
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    return replace(record, **{name: change(own) for name, own in tensors.items()})  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
-class StartState:
-    """Where cars begin; every field has shape (B,) or (B, 2)."""
+class Placement:
+    """Where cars are put on a road, in no engine's terms."""
 
     position: Tensor
     """World x, y of the base's frame [m], shape (B, 2)."""
@@ -23,6 +34,14 @@ class StartState:
     """Forward speed [m/s], wheels rolling, shape (B,)."""
     yaw_rate: Tensor
     """Rate of turn [rad/s], shape (B,)."""
+    arc_length: Tensor | None = None
+    """Near which point of the path they are [m], shape (B,); None where nobody knows."""
+
+    @classmethod
+    def at_origin(cls, speed: Tensor) -> "Placement":
+        """Return cars at the origin that face along x; `speed` as above."""
+        zero = torch.zeros_like(speed)
+        return cls(torch.stack([zero, zero], -1), zero, speed, zero)
 
 
 @dataclass(frozen=True)
@@ -48,45 +67,91 @@ class CarState:
     dofs_velocity: Tensor
     """All generalised velocities as the engine orders them, shape (B, 12)."""
 
+    def select(self, cars: Tensor | slice) -> "CarState":
+        """Return some of the cars, by a mask, indices or a slice."""
+        return map_tensors(self, lambda tensor: tensor[cars])
 
-class CarScene(Protocol):
-    """Parallel cars on a plane."""
+
+@dataclass(frozen=True)
+class Start:
+    """Where a rollout begins, and where the last one ended."""
+
+    state: CarState | None
+    """The cars; None leaves them where the scene has them."""
+    arc_length: Tensor | None
+    """Near which point of the path each is [m], shape (B,); None searches the path."""
+    timed_arc_length: Tensor | None = None
+    """Where the point is by now that runs along the path at the reference speed [m], shape (B,);
+    None lets it start with the car."""
+
+    def where(self, is_fresh: Tensor, fresh: "Start") -> "Start":
+        """Return a start with some cars from another one.
+
+        Args:
+            is_fresh: Which are taken from the other, shape (B,).
+            fresh: The other.
+        """
+        assert self.state is not None and fresh.state is not None
+        assert self.arc_length is not None and fresh.arc_length is not None
+        merged = {
+            name: torch.where(is_fresh.reshape(-1, *[1] * (old.dim() - 1)), new, old)
+            for (name, old), new in zip(
+                vars(self.state).items(), vars(fresh.state).values(), strict=True
+            )
+        }
+        arc_length = torch.where(is_fresh, fresh.arc_length, self.arc_length)
+        return Start(CarState(**merged), arc_length)
+
+
+class Scene(Protocol[StateT]):
+    """Parallel environments in any physics engine."""
 
     num_envs: int
-    """Number of cars."""
+    """Number of environments."""
     dt: float
     """Time that `step` advances [s]."""
     dtype: torch.dtype
     """Precision of the states."""
     device: torch.device
     """Where the states lie."""
-    vehicle: Vehicle
-    """The cars' parameters, before any ratio."""
-    friction_ratio: Tensor | None
-    """Factor on the friction of each car's road and wheels, shape (B,), from the next placement on;
-    None is one."""
-    mass_ratio: Tensor | None
-    """Factor on the mass and inertia of each car's bodies, shape (B,), from the next placement on;
-    None is one."""
 
-    def reset(self, start: StartState) -> None:
-        """Place the cars; a differentiable scene begins a new graph."""
-
-    def resume(self, state: CarState) -> None:
-        """Continue from a state read earlier; a differentiable scene begins a new graph."""
-
-    def read(self) -> CarState:
+    def read(self) -> StateT:
         """Return the present state, on the graph where the scene is differentiable."""
+
+    def step(self) -> None:
+        """Advance all environments by `dt`."""
+
+
+class CarScene(Scene[CarState], Protocol):
+    """Parallel cars on a plane."""
+
+    vehicle: Vehicle
+    """The cars' parameters, before any variation."""
+    variations: dict[str, Tensor]
+    """What differs from car to car, shape (B,) each, from the next placement of all on:
+    `mass_ratio` on the mass and inertia of a car's bodies, `friction_ratio` on the friction of its
+    road and wheels; any other name is an error."""
+
+    def reset(self, start: Placement | CarState) -> None:
+        """Place the cars, or continue from a state; a differentiable scene begins a new graph."""
+
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        """Place some of the cars of a plain scene afresh, as `reset` places all.
+
+        Args:
+            cars: Their indices, shape (K,).
+            placement: Where they begin, each entry with K rows.
+        """
+
+    def state_of(self, placement: Placement) -> CarState:
+        """Return the state that cars have once they are placed so, which may be fewer or more."""
 
     def apply(self, action: Tensor) -> None:
         """Command steering angle [rad] and speed [m/s], shape (B, 2), for the next step."""
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         """Push each base at its centre of mass during the next step; several pushes add up.
 
         Args:
             force: World x, y components [N], shape (B, 2).
         """
-
-    def step(self) -> None:
-        """Advance all cars by `dt`."""

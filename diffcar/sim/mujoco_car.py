@@ -1,6 +1,7 @@
 """The car in MuJoCo: the same model in another engine, without gradients."""
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.config import CarConfig
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:
     import mujoco
@@ -24,53 +27,36 @@ _ROAD = "diffcar road"
 _MUJOCO_TIME_CONSTANT, _GENESIS_TIME_CONSTANT = 0.02, 0.01
 
 
-class MuJoCoCar:
+class MuJoCoCar(RollingCar):
     """Parallel cars on a plane in MuJoCo (see `CarScene` for the contract).
 
-    Computes in float64 on the CPU; what it reports is no part of a graph.
-
-    Args:
-        vehicle: The car's parameters; its file is loaded.
-        num_envs: Number of cars.
-        dt: Control interval [s].
-        substeps: Physics steps in it.
-        actuation: `torque` for servo loops in torch, `pd` for the servos of the model.
-        dtype: Precision of what is reported.
+    Computes in float64 on the CPU; what it reports is in the config's precision, and no part of a
+    graph.
     """
 
-    def __init__(
-        self,
-        vehicle: Vehicle,
-        *,
-        num_envs: int,
-        dt: float,
-        substeps: int,
-        actuation: str,
-        dtype: torch.dtype = torch.float64,
-    ) -> None:
+    def __init__(self, config: CarConfig, num_envs: int, *, vehicle: Vehicle | None = None) -> None:
         import mujoco
 
-        self.vehicle = vehicle
+        self.vehicle = vehicle = vehicle or load_vehicle(config.model)
         self.num_envs = num_envs
-        self.dt = dt
-        self.actuation = actuation
-        self.dtype = dtype
+        self.dt = config.dt
+        self.actuation: str = config.actuation
+        self.dtype = torch.float64 if config.precision == 64 else torch.float32
         self.device = torch.device("cpu")
         self.rest_height = vehicle.base_height
-        self.friction_ratio: Tensor | None = None
-        """Factor on the friction of each car's road and wheels, shape (B,)."""
-        self.mass_ratio: Tensor | None = None
-        """Factor on the mass and inertia of each car's bodies, shape (B,)."""
-        self._substeps = substeps
-        self._model = _compile_on_plane(vehicle, dt / substeps, with_servos=actuation == "pd")
+        self.variations: dict[str, Tensor] = {}
+        self._substeps = config.substeps
+        self._model = _compile_on_plane(
+            vehicle, config.dt / config.substeps, with_servos=config.actuation == "pd"
+        )
         self._models = [self._model] * num_envs
         self._cars = [mujoco.MjData(self._model) for _ in range(num_envs)]
-        self._ratios = torch.ones(2, num_envs, dtype=torch.float64)
+        self._varied: list[tuple[_Variation, list[float]]] = []
         joints = [self._model.joint(name) for name in vehicle.steering_joints]
         self._base = int(self._model.body_rootid[joints[0].bodyid[0]])
-        self._steering_dofs = self._dofs(vehicle.steering_joints)
-        self._wheel_dofs = self._dofs(vehicle.wheel_joints)
-        self._driven_dofs = self._dofs(vehicle.driven_joints)
+        self.steering_dofs = self._dofs(vehicle.steering_joints)
+        self.wheel_dofs = self._dofs(vehicle.wheel_joints)
+        self.driven_dofs = self._dofs(vehicle.driven_joints)
         servo_joints = vehicle.steering_joints + vehicle.driven_joints
         self._servo_dofs = self._dofs(servo_joints)
         self._servos = [_servo_on(self._model, name) for name in servo_joints]
@@ -78,29 +64,36 @@ class MuJoCoCar:
         self._is_pushed = False
         self._settle()
 
-    def reset(self, start: StartState) -> None:
-        """Place the cars on the road with their wheels rolling."""
-        qpos = torch.zeros(self.num_envs, self._model.nq, dtype=torch.float64)
-        qpos[:, :2] = start.position
-        qpos[:, 2] = self.rest_height
-        qpos[:, 3:7] = quaternion_from_yaw(start.yaw)
-        velocity = torch.zeros(self.num_envs, self._model.nv, dtype=torch.float64)
-        velocity[:, 0] = start.speed * torch.cos(start.yaw)
-        velocity[:, 1] = start.speed * torch.sin(start.yaw)
-        velocity[:, 5] = start.yaw_rate
-        velocity[:, self._wheel_dofs] = (start.speed / self.vehicle.wheel_radius)[:, None].double()
-        self._place(qpos, velocity)
+    def reset(self, start: Placement | CarState) -> None:
+        """Place the cars on the road with their wheels rolling, or go on from a state."""
+        if isinstance(start, Placement):
+            self._place(*self._start_of(start))
+        else:
+            self._place(start.qpos, start.dofs_velocity)
 
-    def resume(self, state: CarState) -> None:
-        """Continue from a state read earlier."""
-        self._place(state.qpos, state.dofs_velocity)
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        """Place some of the cars afresh, as `reset` places all."""
+        rows = zip(*(part.numpy() for part in self._start_of(placement)), strict=True)
+        for index, (position, rate) in zip(cars.tolist(), rows, strict=True):
+            self._place_one(index, position, rate)
+        self._state = None
+
+    def state_of(self, placement: Placement) -> CarState:
+        """Return the state that cars have once they are placed so."""
+        qpos, velocity = self._start_of(placement)
+        return self.describe(qpos.to(self.dtype), velocity.to(self.dtype))
+
+    def _start_of(self, placement: Placement) -> tuple[Tensor, Tensor]:
+        """Return generalised positions and velocities of cars whose wheels roll, in float64."""
+        shapes = ((len(placement.speed), size) for size in (self._model.nq, self._model.nv))
+        return self.rolling(placement, *(torch.zeros(s, dtype=torch.float64) for s in shapes))
 
     def read(self) -> CarState:
         """Return the present state; repeated reads between steps cost nothing."""
         if self._state is None:
             qpos = torch.from_numpy(np.stack([car.qpos for car in self._cars]))
             velocity = torch.from_numpy(np.stack([car.qvel for car in self._cars]))
-            self._state = self._describe(qpos.to(self.dtype), velocity.to(self.dtype))
+            self._state = self.describe(qpos.to(self.dtype), velocity.to(self.dtype))
         return self._state
 
     def apply(self, action: Tensor) -> None:
@@ -125,7 +118,7 @@ class MuJoCoCar:
             for car, torque in zip(self._cars, torques.double().numpy(), strict=True):
                 car.qfrc_applied[self._servo_dofs] = torque
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step."""
         for car, newtons in zip(self._cars, force.detach().double().numpy(), strict=True):
             car.xfrc_applied[self._base, :2] += newtons
@@ -147,8 +140,7 @@ class MuJoCoCar:
 
     def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
-        zeros = torch.zeros(self.num_envs, dtype=torch.float64)
-        start = StartState(torch.stack([zeros, zeros], -1), zeros, zeros, zeros)
+        start = Placement.at_origin(torch.zeros(self.num_envs, dtype=torch.float64))
         self.reset(start)
         for _ in range(num_steps):
             self.step()
@@ -157,58 +149,67 @@ class MuJoCoCar:
 
     def _place(self, qpos: Tensor, velocity: Tensor) -> None:
         """Set the whole state and forget what acted before."""
-        import mujoco
-
         self._vary_models()
         rows = zip(qpos.double().numpy(), velocity.double().numpy(), strict=True)
-        for model, car, (position, rate) in zip(self._models, self._cars, rows, strict=True):
-            mujoco.mj_resetData(model, car)
-            car.qpos[:] = position
-            car.qvel[:] = rate
+        for index, (position, rate) in enumerate(rows):
+            self._place_one(index, position, rate)
         self._is_pushed = False
         self._state = None
+
+    def _place_one(self, index: int, position: np.ndarray, rate: np.ndarray) -> None:
+        """Set the whole state of one car."""
+        import mujoco
+
+        car = self._cars[index]
+        mujoco.mj_resetData(self._models[index], car)
+        car.qpos[:] = position
+        car.qvel[:] = rate
 
     def _vary_models(self) -> None:
         """Give each car of another mass or friction a model of its own."""
         import mujoco
 
-        ones = torch.ones(self.num_envs, dtype=torch.float64)
-        masses = ones if self.mass_ratio is None else self.mass_ratio.double().cpu()
-        frictions = ones if self.friction_ratio is None else self.friction_ratio.double().cpu()
-        ratios = torch.stack([masses, frictions])
-        if torch.equal(ratios, self._ratios):
+        varied = [(_VARIATIONS[name], ratio.tolist()) for name, ratio in self.variations.items()]
+        if varied == self._varied:
             return
-        self._ratios = ratios.clone()
-        for index, (mass, friction) in enumerate(ratios.T.tolist()):
+        self._varied = varied
+        for index, car in enumerate(self._cars):
             model = self._model
-            if (mass, friction) != (1.0, 1.0):
-                model = copy.copy(self._model)
-                model.body_mass *= mass
-                model.body_inertia *= mass
-                model.geom_friction *= friction
+            if varied:
+                model = copy.copy(model)
+                for vary, ratios in varied:
+                    vary(model, ratios[index])
                 # Recomputes what derives from the masses, among it the stiffness of contacts.
-                mujoco.mj_setConst(model, self._cars[index])
+                mujoco.mj_setConst(model, car)
             self._models[index] = model
 
-    def _describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
-        """Return what generalised positions and velocities mean for a car."""
-        yaw = yaw_from_quaternion(qpos[:, 3:7])
-        forward, left = rotate_into_body(velocity[:, :2], yaw)
-        return CarState(
-            position=qpos[:, :2],
-            yaw=yaw,
-            speed=forward,
-            lateral_velocity=left,
-            yaw_rate=_about_vertical(qpos[:, 3:7], velocity[:, 3:6]),
-            steering_angles=qpos[:, [dof + 1 for dof in self._steering_dofs]],
-            wheel_speeds=velocity[:, self._driven_dofs],
-            qpos=qpos,
-            dofs_velocity=velocity,
-        )
+    def _yaw_rate(self, qpos: Tensor, velocity: Tensor) -> Tensor:
+        """Return the rate of turn about the world's vertical, not the car's own."""
+        w, x, y, z = qpos[:, 3:7].unbind(-1)
+        up = [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+        return (torch.stack(up, dim=-1) * velocity[:, 3:6]).sum(-1)
 
     def _dofs(self, joints: tuple[str, ...]) -> list[int]:
         """Return the dof of each named hinge (its qpos is one further: the quaternion)."""
         return [int(self._model.joint(name).dofadr[0]) for name in joints]
+
+
+def _scale_mass(model: "mujoco.MjModel", ratio: float) -> None:
+    model.body_mass *= ratio
+    model.body_inertia *= ratio
+
+
+def _scale_friction(model: "mujoco.MjModel", ratio: float) -> None:
+    model.geom_friction *= ratio
+
+
+_Variation = Callable[["mujoco.MjModel", float], None]
+_VARIATIONS: Registry[_Variation] = Registry(
+    "variation",
+    {"mass_ratio": _scale_mass, "friction_ratio": _scale_friction},
+    error=SimulationError,
+)
+"""How each variation changes the model of a car."""
 
 
 def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -> "mujoco.MjModel":
@@ -247,10 +248,3 @@ def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -
 def _servo_on(model: "mujoco.MjModel", joint: str) -> int:
     """Return the index of the one actuator on a joint."""
     return int((model.actuator_trnid[:, 0] == model.joint(joint).id).nonzero()[0][0])
-
-
-def _about_vertical(quaternion: Tensor, rate: Tensor) -> Tensor:
-    """Return the world's z component of rates of turn [rad/s] in the body's axes, shape (B,)."""
-    w, x, y, z = quaternion.unbind(-1)
-    up = torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=-1)
-    return (up * rate).sum(-1)

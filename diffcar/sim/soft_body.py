@@ -1,5 +1,6 @@
 """An elastic body of MPM particles that falls, contracts and is pushed, in Genesis."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,8 @@ from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.files import resource_path
-from diffcar.sim.backend import translated_errors
 from diffcar.sim.config import SoftBodyConfig
-from diffcar.sim.repairs.svd_adjoint import repair_svd_adjoint
-from diffcar.sim.repairs.tool_inputs import repair_tool_inputs
+from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.repairs.tool_shape import repair_tool_shape
 
 if TYPE_CHECKING:
@@ -19,14 +18,7 @@ if TYPE_CHECKING:
     from genesis.engine.entities import MPMEntity
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
 
-__all__ = [
-    "GenesisSoftBody",
-    "SoftBodyStart",
-    "SoftBodyState",
-    "add_soft_body",
-    "grid_options",
-    "lay_muscles",
-]
+__all__ = ["GenesisSoftBody", "SoftBodyStart", "SoftBodyState"]
 
 
 @dataclass(frozen=True)
@@ -67,59 +59,31 @@ class SoftBodyState:
         return self.particle_velocities.mean(1)
 
 
-class GenesisSoftBody:
-    """Parallel soft bodies on a plane, each with a tool that nothing can stop.
+class GenesisSoftBody(GenesisScene[SoftBodyState]):
+    """Parallel soft bodies on a plane, each with a tool that nothing can stop; not yet reset.
 
     The tool moves as commanded and pushes; the body does not push back. Contact is resolved at the
     nodes of the grid, so the gradient is that of a node entering or leaving the tool almost
-    everywhere, and has a kink where one does.
-
-    Args:
-        scene: The built scene.
-        body: The body in it.
-        tool: The tool in it.
-        num_envs: Number of parallel environments.
-        num_muscles: Groups of fibres that can be actuated.
+    everywhere, and has a kink where one does. The tool's shape is right also without repairs.
     """
 
     def __init__(
         self,
-        scene: "Scene",
-        body: "MPMEntity",
-        tool: "ToolEntity",
-        *,
+        config: SoftBodyConfig,
         num_envs: int,
-        num_muscles: int = 0,
+        *,
+        differentiable: bool = False,
+        mpm_options: Mapping[str, object] | None = None,
     ) -> None:
-        import genesis as gs
-
-        self.scene = scene
-        self.body = body
-        self.tool = tool
-        self.num_envs = num_envs
-        self.num_muscles = num_muscles
-        self.num_particles = int(body.n_particles)
-        self.dt = float(scene.sim.dt)
-        self.dtype: torch.dtype = gs.tc_float
-        self.device: torch.device = gs.device
-        self.differentiable = bool(scene.requires_grad)
-        self.rest_tool_position = torch.as_tensor(tool.init_pos).to(self.zeros(3))
+        mpm = {**_grid_options(config), **(mpm_options or {})}
+        with self._building(config, num_envs, differentiable, mpm=mpm) as scene:
+            self.body, self.tool = _add_body_and_tool(scene, config)
+        self.num_muscles = config.num_muscles if config.material == "muscle" else 0
+        if self.num_muscles:
+            _lay_muscles(self.body, self.num_muscles)
+        self.num_particles = int(self.body.n_particles)
+        self.rest_tool_position = self.tensor(self.tool.init_pos)
         self._start: SoftBodyStart | None = None
-        self._state: SoftBodyState | None = None
-        self._is_taped = True
-
-    def repair(self) -> None:
-        """Make the gradients of a differentiable scene right where Genesis has them wrong.
-
-        Raises:
-            SimulationError: If this Genesis lacks what the repairs rest on.
-        """
-        repair_tool_inputs(self.tool)
-        repair_svd_adjoint(self.scene.sim.mpm_solver)
-
-    def zeros(self, *shape: int) -> Tensor:
-        """Return zeros of the scene's number format on its device."""
-        return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     def resting_start(self) -> SoftBodyStart:
         """Return a start at rest, the tool where it was built."""
@@ -132,19 +96,11 @@ class GenesisSoftBody:
         if velocity.dim() == 2:
             velocity = velocity[:, None]
         velocity = velocity.expand(self.num_envs, self.num_particles, 3).contiguous()
-        self.scene.reset()
+        self._rewind()
         # Both are inputs of the first step, which alone puts them into the simulator.
         self.body.set_velocity(velocity)
         self.move_tool(position=start.tool_position, velocity=self.zeros(self.num_envs, 3))
         self._start = replace(start, body_velocity=velocity)
-        self._state = None
-        self._is_taped = True
-
-    def read(self) -> SoftBodyState:
-        """Return the present state; repeated reads between steps cost nothing."""
-        if self._state is None:
-            self._state = self._read()
-        return self._state
 
     def apply(self, action: Tensor) -> None:
         """Command the tool's velocity [m/s], shape (B, 3), from the next step on."""
@@ -167,14 +123,18 @@ class GenesisSoftBody:
             position: Of its centre [m], shape (B, 3).
             quaternion: Its orientation (w, x, y, z) of norm one, shape (B, 4).
         """
-        if velocity is not None:
-            self.tool.set_velocity(vel=velocity.to(self.dtype).contiguous())
-        if angular_velocity is not None:
-            self.tool.set_velocity(ang=angular_velocity.to(self.dtype).contiguous())
-        if position is not None:
-            self.tool.set_position(position.to(self.dtype).contiguous())
-        if quaternion is not None:
-            self.tool.set_quaternion(quaternion.to(self.dtype).contiguous())
+        writes = {
+            "velocity": (velocity, lambda value: self.tool.set_velocity(vel=value)),
+            "angular velocity": (angular_velocity, lambda value: self.tool.set_velocity(ang=value)),
+            "position": (position, self.tool.set_position),
+            "quaternion": (quaternion, self.tool.set_quaternion),
+        }
+        self.last_command = {}
+        for name, (value, write) in writes.items():
+            if value is not None:
+                handed = value.to(self.dtype).contiguous()
+                write(handed)
+                self.last_command[f"command: tool {name}"] = handed
 
     def actuate(self, activation: Tensor) -> None:
         """Contract the muscles from the next step on.
@@ -190,77 +150,47 @@ class GenesisSoftBody:
                 "this soft body has no muscles", hint="build it of the material `muscle`"
             )
         shape = (self.num_envs, self.num_particles, self.num_muscles)
-        self.body.set_actuation(activation[:, None].expand(shape).contiguous())
+        handed = activation[:, None].expand(shape).contiguous()
+        self.body.set_actuation(handed)
+        self.last_command = {"command: muscle activation": handed}
 
     def step(self) -> None:
         """Advance all bodies by `dt`."""
-        with translated_errors():
-            self.scene.step()
-        self._is_taped &= torch.is_grad_enabled()
+        super().step()
         self._start = None
-        self._state = None
-
-    def backward(self, loss: Tensor) -> None:
-        """Backpropagate through the steps since the last reset; rewinds the simulator.
-
-        Raises:
-            SimulationError: If Genesis refuses.
-        """
-        with translated_errors():
-            loss.backward()
 
     def _read(self) -> SoftBodyState:
         """Read the state from the entities, or what the first step will begin from."""
-        # After a step that was not taped there is no graph that a read could join.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self._is_taped):
-            body = self.body.get_state()
-            tool = self.tool.get_state()
+        body, tool = self.body.get_state(), self.tool.get_state()
         state = SoftBodyState(body.pos, body.vel, body.F, body.C, tool.pos, tool.quat)
-        if self._start is not None:
-            state = replace(
-                state,
-                particle_velocities=self._start.body_velocity,
-                tool_position=self._start.tool_position,
-            )
-        return state
+        if self._start is None:
+            return state
+        return replace(
+            state,
+            particle_velocities=self._start.body_velocity,
+            tool_position=self._start.tool_position,
+        )
 
 
 _CLEARANCE = 0.01
 _TOOL_RESOLUTION = 32
 
 
-def grid_options(config: SoftBodyConfig, **overrides: object) -> Any:  # noqa: ANN401
-    """Return Genesis's options of the grid, just large enough.
-
-    Args:
-        config: Sizes.
-        overrides: Options that replace or extend these.
-    """
-    import genesis as gs
-
+def _grid_options(config: SoftBodyConfig) -> dict[str, object]:
+    """Return Genesis's MPM options of a grid that is just large enough."""
     half, cell = config.half_width, 1 / config.grid_density
     # The margin of three cells that Genesis keeps free at each side, and one or two to move in.
     top = max(config.body_size, config.tool_size) + 5 * cell
-    options: dict[str, Any] = {
+    return {
         "lower_bound": (-half, -half, -4 * cell),
         "upper_bound": (half, half, top),
         "grid_density": config.grid_density,
         "particle_size": config.particle_size,
-        **overrides,
     }
-    return gs.options.MPMOptions(**options)
 
 
-def add_soft_body(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, ToolEntity]":
-    """Add a plane, a body just above it and a tool just to its left, which is -x.
-
-    Args:
-        scene: Not yet built.
-        config: Material, sizes and friction.
-
-    Returns:
-        The body and the tool.
-    """
+def _add_body_and_tool(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, ToolEntity]":
+    """Add a plane, a body just above it and a tool just to its left, to a scene not yet built."""
     import genesis as gs
 
     side, tool_side = config.body_size, config.tool_size
@@ -284,13 +214,8 @@ def add_soft_body(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEntity, T
     return body, tool
 
 
-def lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
-    """Divide a body into slabs across y, each a muscle with fibres along x.
-
-    Args:
-        body: A body of muscle material in a built scene.
-        num_muscles: Number of slabs.
-    """
+def _lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
+    """Divide a body of a built scene into slabs across y, each a muscle with fibres along x."""
     across = torch.as_tensor(body.init_particles)[:, 1]
     share = (across - across.min()) / (across.max() - across.min())
     body.set_muscle(

@@ -1,6 +1,124 @@
-"""What all tasks have in common."""
+"""The contract of a task: something that is driven through the physics, and what it is to do there.
 
-__all__ = ["seed_of_update"]
+Whoever implements it is trained by `training.backprop.Backprop`, evaluated, saved, resumed,
+certified and traced like the tasks that come with diffcar.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+
+from diffcar.losses import Loss
+from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from diffcar.gradients.hops import Hop
+    from diffcar.gradients.slopes import DirectionalCheck
+
+__all__ = ["Task", "TaskConfig", "seed_of_update"]
+
+StartT = TypeVar("StartT")
+RecordT = TypeVar("RecordT")
+
+
+class TaskConfig(Protocol):
+    """The settings that training needs of every task."""
+
+    task: ClassVar[str]
+    """The name of the task that they are of."""
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of everything random in the run."""
+
+    @property
+    def precision(self) -> int:
+        """Return the bits of a floating-point number."""
+
+    @property
+    def train(self) -> UpdatesConfig:
+        """Return the optimisation; a `BackpropConfig` where it goes through the physics."""
+
+    @property
+    def evaluation(self) -> ScheduleConfig:
+        """Return when training is evaluated."""
+
+    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
+        """Return the settings as nested values."""
+
+
+class Task(Protocol[StartT, RecordT]):
+    """Something that is driven through the physics, and what it is to do there."""
+
+    name: ClassVar[str]
+    """What a checkpoint calls it."""
+    remedy: ClassVar[str]
+    """What a user can do when gradients are not finite."""
+    config: TaskConfig
+    """Its settings."""
+    loss: Loss
+    """What is minimised."""
+    network: "nn.Module"
+    """Holds the parameters that are trained: weights, or gains, or a line."""
+    num_envs: int
+    """Environments simulated in parallel in training."""
+
+    def build(self) -> Self:
+        """Build what takes long: scenes, and the untrained network."""
+
+    def draw(self, update: int, reached: StartT | None) -> StartT:
+        """Return where an update begins.
+
+        Args:
+            update: Its number, from 0; with the run's seed it decides on what is drawn.
+            reached: Where the update before has ended; None begins afresh.
+        """
+
+    def roll_out(self, start: StartT, num_steps: int) -> RecordT:
+        """Drive from a start, with gradients unless they are switched off."""
+
+    def end(self, record: RecordT) -> StartT | None:
+        """Return where a rollout has ended, off the graph; None where each begins afresh."""
+
+    def backward(self, loss: "Tensor") -> None:
+        """Backpropagate through the last rollout.
+
+        Raises:
+            SimulationError: If the simulator meets a gradient that is not a number.
+        """
+
+    def pack(self, reached: StartT) -> dict[str, "Tensor"]:
+        """Return what a checkpoint holds of where an update has ended."""
+
+    def unpack(self, packed: Mapping[str, "Tensor"]) -> StartT:
+        """Return where an update has ended, from what a checkpoint holds of it."""
+
+    def evaluate(self) -> Any:  # noqa: ANN401
+        """Return the metrics of the present weights without gradients, a dataclass of floats."""
+
+    def score(self, metrics: Any) -> float:  # noqa: ANN401
+        """Return what the best weights are chosen by: the smaller the better, never infinite."""
+
+    def hops(self) -> "list[Hop]":
+        """Follow the gradient through one short rollout."""
+
+    def certify(self, horizon: int) -> "list[DirectionalCheck]":
+        """Check the gradient before training, over so many steps."""
+
+    def prepare(self) -> None:
+        """Look, before the first update of a session, at what `finish` will compare with."""
+
+    def finish(self, folder: Path) -> dict[str, Any]:
+        """Show what the present weights have come to, when training is over.
+
+        Args:
+            folder: Where pictures go.
+
+        Returns:
+            Findings by their key in the result's JSON.
+        """
 
 
 def seed_of_update(seed: int, number: int) -> int:

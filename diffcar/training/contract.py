@@ -1,30 +1,64 @@
-"""The contract of everything that trains a path-tracking controller."""
+"""The contract of everything that trains, and the record of an update."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
-from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.training.config import TrainingConfig
-from diffcar.training.optimiser import Step
+from diffcar.tasks.contract import Task, TaskConfig
+from diffcar.training.run_folder import RunFolder
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "UpdateRecord"]
+
+
+@dataclass(frozen=True)
+class UpdateRecord:
+    """What one update of any method did; methods add fields of their own."""
+
+    iteration: int
+    """Number of the update, from 1."""
+    loss: float
+    """What is minimised, before the update."""
+    terms: dict[str, float]
+    """Its parts by name."""
+    learning_rate: float
+    """Adam's step size."""
+    is_skipped: bool
+    """Whether the weights were left alone because loss or gradient was not finite."""
+
+    highlights: ClassVar[dict[str, str]] = {}
+    """What is worth showing of each update besides the loss: labels and names of fields."""
+
+    @classmethod
+    def columns(cls, terms: Sequence[str]) -> list[str]:
+        """Return the names of the figures in a table, given those of the terms."""
+        own = [f.name for f in fields(cls) if f.name not in ("iteration", "loss", "terms")]
+        return ["loss", *(f"loss_{term}" for term in terms), *own]
+
+    def row(self) -> dict[str, object]:
+        """Return the figures by the names of `columns`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        del values["iteration"]
+        terms = values.pop("terms")
+        return values | {f"loss_{name}": term for name, term in terms.items()}
 
 
 class Trainer(Protocol):
-    """An optimisation in progress, which a session runs, judges and saves."""
+    """An optimisation in progress, which a session runs, evaluates and saves."""
 
-    step_type: ClassVar[type[Step]]
-    """The record that `train` yields."""
+    method: ClassVar[str]
+    """What a checkpoint calls it."""
+    record_type: ClassVar[type[UpdateRecord]]
+    """What `train` yields."""
+    config: TaskConfig
+    """The run's settings."""
     num_updates_done: int
     """Updates of the whole run so far."""
+    seconds_before: float
+    """Wall time that went into what the first update learns from [s]."""
 
     @property
-    def config(self) -> TrainingConfig:
-        """Return the run's configuration."""
-
-    @property
-    def controller(self) -> TrackingMLP:
-        """Return what is trained."""
+    def task(self) -> Task[Any, Any]:
+        """Return what is trained for."""
 
     @property
     def term_names(self) -> list[str]:
@@ -32,13 +66,16 @@ class Trainer(Protocol):
 
     @property
     def num_env_steps(self) -> int:
-        """Return the control steps of all cars that training has used so far."""
+        """Return the control steps of all environments that training has used so far."""
 
     @property
     def is_finished(self) -> bool:
         """Return whether there is no update left to do."""
 
-    def train(self, num_updates: int | None = None) -> Iterator[Step]:
+    def begin(self, folder: RunFolder) -> None:
+        """Make or take up in the run's folder what the first update needs."""
+
+    def train(self, num_updates: int | None = None) -> Iterator[UpdateRecord]:
         """Yield a record after each update.
 
         Args:
@@ -50,3 +87,6 @@ class Trainer(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state saved earlier."""
+
+    def findings(self, updates: Sequence[UpdateRecord]) -> dict[str, Any]:
+        """Return what the method has to say of a session, by its key in the result's JSON."""

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from diffcar.base.registry import Registry
 from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.config import TrainE2EConfig
 from diffcar.training.ppo.config import TrainPPOConfig
 
 __all__ = ["METHODS", "Method", "expert_of"]
@@ -20,7 +22,7 @@ class Method:
     label: str
     """What it does, in a few words."""
     trainer: str
-    """Where its trainer is, as `package.module:Attribute`."""
+    """What makes its trainer of settings, as `package.module:function`."""
     config: Mapping[str, type]
     """Settings of a run, by task."""
     section: str
@@ -39,68 +41,89 @@ class Method:
     """In every picture, as `#rrggbb`."""
     marker: str = ""
     """In every picture, of matplotlib."""
+    is_compared: bool = True
+    """Whether a comparison can have it."""
+
+    @property
+    def recorded_as(self) -> str:
+        """Return what checkpoints call it: all clones are `bc`."""
+        return self.command.removeprefix("train-") or self.name
+
+    def command_for(self, task: str) -> str:
+        """Return the command line that trains by it for a task, and goes on with its runs."""
+        if task == "reaching":
+            return "franka-test"
+        return f"{self.command} --entity mpm" if task == "pushing" else self.command
 
 
 _CLONE = {
-    "trainer": "diffcar.training.bc.trainer:BCTrainer",
+    "trainer": "diffcar.training.bc.trainer:make_trainer",
     "config": {"tracking": TrainBCConfig},
     "section": "bc",
     "command": "train-bc",
 }
 # Okabe and Ito's colours, which the colour-blind tell apart.
-METHODS: Mapping[str, Method] = {
-    method.name: method
-    for method in (
-        Method(
-            name="e2e",
-            label="gradients through the physics",
-            trainer="diffcar.training.e2e:E2ETrainer",
-            config={"tracking": TrainE2EConfig, "pushing": TrainPushConfig},
-            section="e2e",
-            through_physics=True,
-            command="train-e2e",
-            colour="#0072b2",
-            marker="o",
-        ),
-        Method(
-            name="ppo",
-            label="reinforcement learning",
-            trainer="diffcar.training.ppo.trainer:PPOTrainer",
-            config={"tracking": TrainPPOConfig},
-            section="ppo",
-            command="train-ppo",
-            requires="rsl-rl-lib>=5,<6",
-            colour="#d55e00",
-            marker="s",
-        ),
-        Method(
-            name="bc-pure-pursuit",
-            label="imitates pure pursuit",
-            expert="pure-pursuit",
-            overrides={"dagger_rounds": 0},
-            colour="#cc79a7",
-            marker="v",
-            **_CLONE,  # type: ignore[arg-type]
-        ),
-        Method(
-            name="bc-e2e",
-            label="imitates e2e",
-            expert="e2e",
-            overrides={"dagger_rounds": 0},
-            colour="#56b4e9",
-            marker="^",
-            **_CLONE,  # type: ignore[arg-type]
-        ),
-        Method(
-            name="dagger-e2e",
-            label="imitates e2e, which corrects it",
-            expert="e2e",
-            colour="#009e73",
-            marker="D",
-            **_CLONE,  # type: ignore[arg-type]
-        ),
-    )
-}
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        method.name: method
+        for method in (
+            Method(
+                name="e2e",
+                label="gradients through the physics",
+                trainer="diffcar.training.backprop:make_trainer",
+                config={
+                    "tracking": TrainE2EConfig,
+                    "pushing": TrainPushConfig,
+                    "reaching": FrankaTestConfig,
+                },
+                section="e2e",
+                through_physics=True,
+                command="train-e2e",
+                colour="#0072b2",
+                marker="o",
+            ),
+            Method(
+                name="ppo",
+                label="reinforcement learning",
+                trainer="diffcar.training.ppo.trainer:make_trainer",
+                config={"tracking": TrainPPOConfig},
+                section="ppo",
+                command="train-ppo",
+                requires="rsl-rl-lib>=5,<6",
+                colour="#d55e00",
+                marker="s",
+            ),
+            Method(name="bc", label="imitates an expert", is_compared=False, **_CLONE),  # type: ignore[arg-type]
+            Method(
+                name="bc-pure-pursuit",
+                label="imitates pure pursuit",
+                expert="pure-pursuit",
+                overrides={"dagger_rounds": 0},
+                colour="#cc79a7",
+                marker="v",
+                **_CLONE,  # type: ignore[arg-type]
+            ),
+            Method(
+                name="bc-e2e",
+                label="imitates e2e",
+                expert="e2e",
+                overrides={"dagger_rounds": 0},
+                colour="#56b4e9",
+                marker="^",
+                **_CLONE,  # type: ignore[arg-type]
+            ),
+            Method(
+                name="dagger-e2e",
+                label="imitates e2e, which corrects it",
+                expert="e2e",
+                colour="#009e73",
+                marker="D",
+                **_CLONE,  # type: ignore[arg-type]
+            ),
+        )
+    },
+)
 """By name; the first is what all others are compared with."""
 
 

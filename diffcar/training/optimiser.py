@@ -1,52 +1,27 @@
 """The record of an update, and what updates through the physics have in common."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from diffcar.base.errors import GradientError
+from diffcar.losses import Costs
+from diffcar.tasks.config import BackpropConfig
+from diffcar.training.contract import UpdateRecord
 
-__all__ = ["AccumulatedGradient", "GuardedOptimizer", "Step", "TrainStep", "cosine_learning_rate"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one update of any method did; methods add fields of their own."""
-
-    iteration: int
-    """Number of the update, from 1."""
-    loss: float
-    """What is minimised, before the update."""
-    terms: dict[str, float]
-    """Its parts by name."""
-    learning_rate: float
-    """Adam's step size."""
-    is_skipped: bool
-    """Whether the weights were left alone because loss or gradient was not finite."""
-
-    highlights: ClassVar[dict[str, str]] = {}
-    """What is worth showing of each update besides the loss: labels and names of fields."""
-
-    @classmethod
-    def columns(cls, terms: Sequence[str]) -> list[str]:
-        """Return the names of the figures in a table, given those of the terms."""
-        own = [f.name for f in fields(cls) if f.name not in ("iteration", "loss", "terms")]
-        return ["loss", *(f"loss_{term}" for term in terms), *own]
-
-    def row(self) -> dict[str, object]:
-        """Return the figures by the names of `columns`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        del values["iteration"]
-        terms = values.pop("terms")
-        return values | {f"loss_{name}": term for name, term in terms.items()}
+__all__ = [
+    "AccumulatedGradient",
+    "BackpropUpdate",
+    "GuardedOptimizer",
+    "cosine_learning_rate",
+]
 
 
 @dataclass(frozen=True)
-class TrainStep(Step):
+class BackpropUpdate(UpdateRecord):
     """What one update through the physics did."""
 
     highlights: ClassVar[dict[str, str]] = {"|grad|": "gradient_norm"}
@@ -78,25 +53,12 @@ class AccumulatedGradient:
     error: float = math.nan
     """Relative error against a finite difference; not a number where it was not checked."""
 
-    def add(self, terms: dict[str, Tensor], share: float = 1.0) -> None:
-        """Add a segment's terms by its share of the horizon, and note the first bad one."""
-        for name, term in terms.items():
-            value = float(term.detach())
+    def add(self, costs: Costs, share: float = 1.0) -> None:
+        """Add the costs of a segment by its share of the horizon, and note the first bad one."""
+        for name, value in costs.floats().items():
             self.terms[name] = self.terms.get(name, 0.0) + share * value
             if self.defect is None and not math.isfinite(value):
                 self.defect = f"the loss term {name!r} is {value}"
-
-
-class UpdateLimits(Protocol):
-    """The settings of an update."""
-
-    @property
-    def max_gradient_norm(self) -> float:
-        """Return the norm that a larger gradient is scaled down to."""
-
-    @property
-    def max_skipped_updates(self) -> int:
-        """Return how many updates in a row may be skipped."""
 
 
 class GuardedOptimizer:
@@ -108,7 +70,7 @@ class GuardedOptimizer:
         hint: What the user can do when too many were.
     """
 
-    def __init__(self, network: nn.Module, limits: UpdateLimits, *, hint: str) -> None:
+    def __init__(self, network: nn.Module, limits: BackpropConfig, *, hint: str) -> None:
         self.network = network
         self.adam = torch.optim.Adam(network.parameters())
         self.num_skipped_in_a_row = 0
@@ -117,7 +79,7 @@ class GuardedOptimizer:
 
     def update(
         self, gradient: AccumulatedGradient, *, iteration: int, learning_rate: float
-    ) -> TrainStep:
+    ) -> BackpropUpdate:
         """Use the gradient that lies in the network's parameters, if it is of use.
 
         Args:
@@ -150,7 +112,7 @@ class GuardedOptimizer:
                     f"{self.num_skipped_in_a_row} updates in a row had to be skipped",
                     hint=self._hint,
                 )
-        return TrainStep(
+        return BackpropUpdate(
             iteration=iteration,
             loss=loss,
             terms=gradient.terms,

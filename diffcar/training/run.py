@@ -1,60 +1,32 @@
-"""What all commands that train a path-tracking controller do around their own optimisation."""
+"""The one way to train: by any method, for any task, in a run folder that can be resumed."""
 
-from dataclasses import asdict, dataclass, field
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from diffcar.base.log import logger
-from diffcar.controllers.checkpoint import load_checkpoint, require_method, restore_tracking_mlp
-from diffcar.controllers.observation import PathObserver
-from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.path.builtin import BUILTIN_PATHS
-from diffcar.path.load import load_path
-from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_scene
-from diffcar.sim.car import GenesisCar
-from diffcar.sim.config import CarConfig
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.drive import Drive, drive
-from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
-from diffcar.tasks.tracking.pictures import plot_drive
-from diffcar.training.config import TrainingConfig
+from diffcar.base.config import load_config
+from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.files import plain_values, write_atomically
+from diffcar.base.registry import import_attribute
+from diffcar.controllers.checkpoint import config_values, identity
+from diffcar.gradients.hops import Hop
+from diffcar.tasks.contract import TaskConfig
+from diffcar.training.contract import Trainer
+from diffcar.training.methods import METHODS, Method
 from diffcar.training.pictures import plot_training
 from diffcar.training.run_folder import RunFolder
-from diffcar.training.session import SessionOutcome, TrainingSession
+from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
+from diffcar.training.short_certificate import ShortCertificate, certify_before_training
 
-__all__ = [
-    "Course",
-    "PathScore",
-    "TrainingResult",
-    "as_json",
-    "build_plain_scene",
-    "complete",
-    "load_course",
-    "open_checkpoint",
-]
-
-_SKIP_DISTANCE = 2.0
-_DRAWN_TIME = 10.0
-
-
-@dataclass(frozen=True)
-class PathScore:
-    """A finished controller on one path."""
-
-    path: str
-    """Name."""
-    start: str
-    """`standing` or `flying`."""
-    metrics: TrackingMetrics
-    """After the first two metres."""
+__all__ = ["TrainingResult", "make_trainer", "require_method", "stored_config", "train"]
 
 
 @dataclass
 class TrainingResult:
-    """What a training run came to, by whatever method."""
+    """What a training run came to, by whatever method and for whatever task."""
 
     run_folder: Path
     """Where everything was written."""
@@ -63,162 +35,198 @@ class TrainingResult:
     num_skipped: int = 0
     """Updates of this session that were skipped for non-finite numbers."""
     num_env_steps: int = 0
-    """Control steps of all cars that training has used in all."""
+    """Control steps of all environments that training has used in all."""
     is_interrupted: bool = False
     """Whether it was stopped before the last update."""
-    before: TrackingMetrics | None = None
-    """On the training path before the first update of this session."""
-    after: TrackingMetrics | None = None
-    """On the training path with the best weights."""
-    scores: list[PathScore] = field(default_factory=list)
-    """The best weights on paths never trained on."""
+    before: Any = None
+    """Metrics before the first update of this session."""
+    after: Any = None
+    """Metrics with the best weights; None where it was stopped."""
     losses: list[float] = field(default_factory=list)
     """Loss of each update of this session."""
     train_seconds: float = 0.0
     """Wall time of the updates and evaluations of this session [s]."""
     wall_seconds: float = 0.0
     """Wall time of the whole session, imports left out [s]."""
-    warnings: tuple[str, ...] = ()
-    """What the user should know about the path."""
+    certificate: ShortCertificate | None = None
+    """The check of the gradients before training; None where it was left out."""
+    hops: list[Hop] = field(default_factory=list)
+    """Gradient status from the network's output to the loss and its weights."""
+    findings: dict[str, Any] = field(default_factory=dict)
+    """What method and task have to say besides, by its key in JSON."""
+    task: Any = None
+    """What was trained for: where training is over, its network has the best weights."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the result as plain values, findings among the others."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "task"}
+        findings = own.pop("findings")
+        values = plain_values(own | findings)
+        assert isinstance(values, dict)
+        return values
 
 
-@dataclass(frozen=True)
-class Course:
-    """What is driven, and with which car."""
-
-    vehicle: Vehicle
-    """The car."""
-    path: ReferencePath
-    """What training follows."""
-    unseen: list[ReferencePath]
-    """What the finished controller drives."""
-
-
-def open_checkpoint(resume: Path | None, method: str) -> dict[str, Any] | None:
-    """Return the last checkpoint of the run to go on with, if there is one.
+def train(
+    method: str,
+    config: TaskConfig | None = None,
+    *,
+    task: str = "tracking",
+    out: Path | str | None = None,
+    resume: Path | RunFolder | None = None,
+    stop_after: int | None = None,
+    certify: bool = True,
+    scenes: Any = None,  # noqa: ANN401
+    on_update: OnUpdate = lambda event: None,
+) -> TrainingResult:
+    """Train a controller and leave a run folder behind.
 
     Args:
-        resume: The run folder.
-        method: `e2e`, `bc` or `ppo`.
+        method: A name of `METHODS`, such as `e2e`, `bc` or `ppo`, or `package.module:METHOD`.
+        config: The settings; None takes the defaults, or those of the run that is resumed.
+        task: A name of `TASKS`, for defaults; settings are those of a task.
+        out: The run folder; None names one below `runs/`.
+        resume: A run to go on with instead.
+        stop_after: Updates after which this session stops, as if interrupted.
+        certify: Whether a method that goes through the physics has its gradients checked first.
+        scenes: What there is already of the task's scenes; None builds them.
+        on_update: Called after each update and evaluation.
+
+    Returns:
+        What came of it.
 
     Raises:
-        CheckpointError: If there is none, or it is another method's.
+        DiffcarError: If configuration, path, model, data or checkpoint is unusable, the simulator
+            refuses, the gradient is wrong, or it stays non-finite.
     """
+    began = time.perf_counter()
+    how = METHODS[method]
+    task = task if config is None else config.task
+    folder = _open(resume, how, task)
+    if folder is None and out is not None:
+        RunFolder.require_free(Path(out))
+    trainer = make_trainer(how, config or _default_config(how, task, folder), scenes=scenes)
+    certificate = None
+    must_certify = certify and how.through_physics
+    if must_certify and folder is None:
+        certificate = certify_before_training(trainer.task)
+    is_new = folder is None
+    # Made only now, so that a scene that cannot be built leaves no folder in the way.
+    folder = folder or RunFolder.create(None if out is None else Path(out), _folder_name(how, task))
+    trainer.begin(folder)
+    session = TrainingSession(folder, trainer, on_update=on_update)
+    if not is_new:
+        session.restore()
+        if must_certify:  # with the weights that training goes on with
+            certificate = certify_before_training(trainer.task)
+    folder.write_config(trainer.config)
+    if certificate is not None:
+        text = json.dumps(asdict(certificate), indent=2) + "\n"
+        write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
+    trainer.task.prepare()
+    outcome = session.train(stop_after)
+    hops = trainer.task.hops() if how.through_physics else []
+    result = _conclude(session, outcome)
+    result.certificate, result.hops = certificate, hops
+    result.wall_seconds = time.perf_counter() - began
+    return result
+
+
+def make_trainer(how: Method, config: TaskConfig, *, scenes: Any = None) -> Trainer:  # noqa: ANN401
+    """Return a method's optimisation, its task built and untrained.
+
+    Args:
+        how: The method.
+        config: Its settings for a task.
+        scenes: What there is already of scenes; None builds some.
+    """
+    make: Callable[..., Trainer] = require_method(how)
+    return make(config, scenes=scenes)
+
+
+def require_method(how: Method) -> Callable[..., Trainer]:
+    """Return what makes the trainer of a method.
+
+    Raises:
+        ConfigError: If it needs a package that is not installed.
+    """
+    try:
+        return import_attribute(how.trainer)
+    except ModuleNotFoundError as error:
+        if how.requires is None:
+            raise
+        raise ConfigError(
+            f"{how.name} needs {how.requires}, and {error.name!r} is not installed",
+            hint=f"pip install {how.requires!r}, or leave it out of a comparison: "
+            "--set 'methods=[e2e, stanley]'",
+        ) from None
+
+
+def stored_config(folder: RunFolder, method: str, task: str) -> dict[str, Any]:
+    """Return the settings of a run that is to go on, as nested values.
+
+    Raises:
+        CheckpointError: If it is another method's or task's.
+    """
+    _require(folder, METHODS[method], task)
+    return config_values(folder.last)
+
+
+def _open(resume: Path | RunFolder | None, how: Method, task: str) -> RunFolder | None:
+    """Return the run to go on with, if there is one."""
     if resume is None:
         return None
-    checkpoint = load_checkpoint(RunFolder.open(resume).checkpoints / "last.pt")
-    require_method(checkpoint, method)
-    return checkpoint
+    folder = resume if isinstance(resume, RunFolder) else RunFolder.open(resume)
+    _require(folder, how, task)
+    return folder
 
 
-def load_course(config: TrainingConfig) -> Course:
-    """Load the car, the training path, and the paths for the final judgement.
-
-    The latter are driven at the limits and the scale of the former.
-
-    Raises:
-        DiffcarError: If one cannot be used.
-    """
-    vehicle = load_vehicle(config.model)
-    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
-    unseen = []
-    for source in config.evaluation.unseen_paths:
-        if source != config.path.source:
-            scale = 1.0 if source in BUILTIN_PATHS else config.path.scale
-            settings = config.path.model_copy(
-                update={"source": source, "scale": scale, "closed": None}
-            )
-            unseen.append(
-                load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature)
-            )
-    for warning in path.warnings:
-        logger.warning(warning)
-    return Course(vehicle, path, unseen)
-
-
-def build_plain_scene(
-    config: CarConfig,
-    course: Course,
-    *,
-    num_envs: int,
-) -> GenesisCar:
-    """Build plain cars, and bring the paths into their number format."""
-    logger.info("building the plain scene (a minute or two the first time)")
-    plain = build_scene(config, num_envs=num_envs, differentiable=False, vehicle=course.vehicle)
-    for path in (course.path, *course.unseen):
-        path.to(plain.dtype, plain.device)
-    return plain
-
-
-def complete(
-    result: TrainingResult,
-    session: TrainingSession,
-    outcome: SessionOutcome,
-    course: Course,
-) -> None:
-    """Write into the result what a session did and, after the last update, how good it is."""
-    trainer, plain = session.trainer, session.plain
-    result.before = outcome.before
-    result.losses = [step.loss for step in outcome.steps]
-    result.num_skipped = sum(step.is_skipped for step in outcome.steps)
-    result.train_seconds = outcome.seconds
-    result.num_updates = trainer.num_updates_done
-    result.num_env_steps = trainer.num_env_steps
-    result.is_interrupted = not trainer.is_finished
-    if trainer.is_finished:
-        logger.info("driving paths that training has not seen")
-        best = restore_tracking_mlp(
-            load_checkpoint(session.folder.path),
-            course.path,
-            course.vehicle,
-            dtype=plain.dtype,
-            device=plain.device,
+def _require(folder: RunFolder, how: Method, task: str) -> None:
+    """Refuse a run that another command wrote."""
+    written_by = identity(folder.last)
+    if written_by != (how.recorded_as, task):
+        method, of_task = written_by
+        command = METHODS[method].command_for(of_task) if method in METHODS else method
+        raise CheckpointError(
+            f"this run was trained by `diffcar {command}`, which alone can go on with it",
+            hint=f"diffcar {command} --resume RUN",
         )
-        result.after = session.evaluate(best)
-        _score(result, session, best, course)
-    plot_training(session.folder.metrics_file, session.folder.plots / "training.png")
 
 
-def _score(
-    result: TrainingResult, session: TrainingSession, controller: TrackingMLP, course: Course
-) -> None:
-    """Drive each unseen path from standing and flying starts; draw these and the training path."""
-    plain = session.plain
-    is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
-    # Starts a little apart, so that the figures are not those of one trajectory.
-    arc_length = 0.1 * torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
-    for number, path in enumerate((course.path, *course.unseen)):
-        is_training_path = path is course.path
-        driven = drive(
-            plain,
-            TrackingMLP(
-                controller.network,
-                PathObserver(path, session.config.controller),
-                controller.vehicle,
-            ),
-            path,
-            is_standing=is_standing,
-            arc_length=arc_length,
-            max_time=_DRAWN_TIME if is_training_path else None,
+def _default_config(how: Method, task: str, folder: RunFolder | None) -> TaskConfig:
+    """Return the settings of a run that is resumed, or the defaults of a new one."""
+    if task not in how.config:
+        raise ConfigError(
+            f"{how.name} does not train for the task {task!r}",
+            hint=f"it trains for {', '.join(how.config)}",
         )
-        plot_drive(driven, path, session.folder.plots / f"drive-{number}-{path.name}.png")
-        if not is_training_path:
-            for start, selected in (("standing", is_standing), ("flying", ~is_standing)):
-                metrics = _metrics_of(driven, path, selected)
-                result.scores.append(PathScore(path.name, start, metrics))
+    base = None if folder is None else config_values(folder.last)
+    config: TaskConfig = load_config(how.config[task], base=base)
+    return config
 
 
-def _metrics_of(driven: Drive, path: ReferencePath, selected: torch.Tensor) -> TrackingMetrics:
-    """Return the metrics of some of the cars, after the first two metres."""
-    return tracking_metrics(
-        driven.trajectory.select(selected),
-        goal_distance=driven.goal_distance[selected],
-        skip_distance=min(_SKIP_DISTANCE, path.length / 4),
+def _folder_name(how: Method, task: str) -> str:
+    """Return what the folder of a run is called, behind the date."""
+    return {"pushing": "train-push", "reaching": "franka-test"}.get(task, how.command or how.name)
+
+
+def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:
+    """Collect what a session did and, after the last update, how good the best weights are."""
+    trainer, folder = session.trainer, session.folder
+    result = TrainingResult(
+        folder.path,
+        num_updates=trainer.num_updates_done,
+        num_skipped=sum(update.is_skipped for update in outcome.updates),
+        num_env_steps=trainer.num_env_steps,
+        is_interrupted=not trainer.is_finished,
+        before=outcome.before,
+        losses=[update.loss for update in outcome.updates],
+        train_seconds=outcome.seconds,
+        findings=trainer.findings(outcome.updates),
+        task=trainer.task,
     )
-
-
-def as_json(result: TrainingResult) -> dict[str, object]:
-    """Return the result as plain values for a JSON file."""
-    values = asdict(result)
-    values["run_folder"] = str(result.run_folder)
-    return values
+    if trainer.is_finished:
+        session.take_best_weights()
+        result.after = trainer.task.evaluate()
+        result.findings |= trainer.task.finish(folder.plots)
+    plot_training(folder.metrics_file, folder.plots / "training.png")
+    return result

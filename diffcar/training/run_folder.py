@@ -3,15 +3,14 @@
 import csv
 import datetime
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from diffcar.base.config import dump_config
+from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.files import write_atomically
-from diffcar.controllers.checkpoint import RUNS
+from diffcar.controllers.checkpoint import RUNS, load_checkpoint
 
 __all__ = ["RunFolder", "new_name"]
 
@@ -90,7 +89,21 @@ class RunFolder:
             )
         return run
 
-    def write_config(self, config: BaseModel) -> None:
+    @cached_property
+    def last(self) -> dict[str, Any]:
+        """The last checkpoint, read once: what a resumed run goes on from.
+
+        Raises:
+            CheckpointError: If it is damaged or of another kind.
+        """
+        return load_checkpoint(self.checkpoints / "last.pt")
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Return the checkpoint `checkpoints/<name>.pt`, if there is one."""
+        file = self.checkpoints / f"{name}.pt"
+        return load_checkpoint(file) if file.is_file() else None
+
+    def write_config(self, config: Settings) -> None:
         """Write the resolved configuration."""
         text = dump_config(config)
         write_atomically(self.path / "config.yaml", lambda file: file.write_text(text))

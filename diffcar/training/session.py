@@ -1,43 +1,34 @@
-"""One session of a training run: updates, judgements, checkpoints and logs."""
+"""One session of a training run: updates, evaluations, checkpoints and logs."""
 
 import contextlib
+import copy
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from types import FrameType
 from typing import Any
 
-import torch
-
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import checkpoint_content
-from diffcar.controllers.errors import starts_on_path
-from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.sim.contract import CarScene
-from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
-from diffcar.tasks.tracking.rollout import rollout
-from diffcar.training.contract import Trainer
-from diffcar.training.optimiser import Step
+from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.run_folder import RunFolder
 
 __all__ = ["Evaluated", "OnUpdate", "SessionOutcome", "TrainingSession", "deferred_interrupt"]
 
-_SKIP_DISTANCE = 2.0
-
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The controller was judged in the plain scene."""
+    """The weights were evaluated in plain physics."""
 
     iteration: int
     """Updates done by then."""
-    metrics: TrackingMetrics
-    """On the training path, half of the cars from rest."""
+    metrics: Any
+    """Of the task."""
 
 
-OnUpdate = Callable[[Step | Evaluated], None]
+OnUpdate = Callable[[UpdateRecord | Evaluated], None]
 """Told of each update and evaluation."""
 
 
@@ -45,9 +36,9 @@ OnUpdate = Callable[[Step | Evaluated], None]
 class SessionOutcome:
     """What one session of training did."""
 
-    before: TrackingMetrics
-    """On the training path before its first update."""
-    steps: list[Step] = field(default_factory=list)
+    before: Any
+    """Metrics before its first update."""
+    updates: list[UpdateRecord] = field(default_factory=list)
     """The record of each of its updates."""
     seconds: float = 0.0
     """Wall time of its updates and evaluations [s]."""
@@ -56,50 +47,47 @@ class SessionOutcome:
 
 
 class TrainingSession:
-    """One process's share of a run: trains, judges in a plain scene, and saves.
+    """One process's share of a run: trains, evaluates in plain physics, and saves.
 
     Args:
         folder: Where everything is written.
         trainer: The optimisation.
-        plain: Plain cars to judge with.
         on_update: Called after each update and evaluation.
     """
 
     def __init__(
-        self,
-        folder: RunFolder,
-        trainer: Trainer,
-        plain: CarScene,
-        *,
-        on_update: OnUpdate,
+        self, folder: RunFolder, trainer: Trainer, *, on_update: OnUpdate = lambda event: None
     ) -> None:
-        self.config = trainer.config
         self.folder = folder
         self.trainer = trainer
-        self.plain = plain
+        self.task = trainer.task
         self.on_update = on_update
         self.best_score = math.inf
-        self.train_seconds = 0.0
+        self.train_seconds = trainer.seconds_before
         """Wall time of the updates of all sessions of this run, without evaluations [s]."""
-        self.writer: Any = None
+        self._best_weights: dict[str, Any] | None = None
+        self._writer: Any = None
+        self._metrics: list[str] = []
 
-    def restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """Go on where a checkpoint was written.
+    def restore(self) -> None:
+        """Go on where the folder's last checkpoint was written.
 
         Raises:
             CheckpointError: If it does not fit the configuration, or is damaged.
         """
+        last = self.folder.last
         try:
-            trainer_state = dict(checkpoint["trainer"])
-            self.trainer.load_state_dict({"network": checkpoint["network"], **trainer_state})
-            self.best_score = float(checkpoint["best_score"])
-            self.train_seconds = float(checkpoint["train_seconds"])
+            self.trainer.load_state_dict({"network": last["network"], **last["trainer"]})
+            self.best_score = float(last["best_score"])
+            self.train_seconds = float(last["train_seconds"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             first_line = str(error).partition("\n")[0]
             raise CheckpointError(
                 f"the checkpoint does not fit the configuration: {first_line}",
                 hint="resume with the controller's sizes as they were",
             ) from None
+        best = self.folder.load("best")
+        self._best_weights = None if best is None else best["network"]
         self.folder.rewind_metrics(self.trainer.num_updates_done)
 
     def train(self, stop_after: int | None = None) -> SessionOutcome:
@@ -112,118 +100,77 @@ class TrainingSession:
 
         trainer = self.trainer
         began = time.perf_counter()
-        last = self.config.train.num_updates
-        if stop_after is not None:
-            last = min(last, trainer.num_updates_done + stop_after)
-        # Steps that an earlier session logged after its last checkpoint are logged again.
-        self.writer = SummaryWriter(
+        last = None if stop_after is None else trainer.num_updates_done + stop_after
+        # Updates that an earlier session logged after its last checkpoint are logged again.
+        self._writer = SummaryWriter(
             str(self.folder.tensorboard), purge_step=trainer.num_updates_done + 1
         )
-        outcome = SessionOutcome(before=self.evaluate(trainer.controller))
+        outcome = SessionOutcome(before=self.task.evaluate())
+        self._metrics = [own.name for own in fields(outcome.before)]
         if trainer.num_updates_done == 0:
             self._record(None, outcome.before)
         with deferred_interrupt() as is_interrupted:
             resumed = time.perf_counter()
-            for step in trainer.train(last):
+            for update in self._updates(last):
                 self.train_seconds += time.perf_counter() - resumed
-                outcome.steps.append(step)
-                self.on_update(step)
-                self._record(step, self._evaluate_if_due())
+                outcome.updates.append(update)
+                self.on_update(update)
+                self._record(update, self.task.evaluate() if self._is_due() else None)
                 if is_interrupted():
                     outcome.is_interrupted = True
                     break
                 resumed = time.perf_counter()
-        if outcome.steps and not self._is_judged():
-            # So that what is left behind is the best so far, not what an early judgement found.
-            self._keep_if_best(self.evaluate(trainer.controller))
+        if outcome.updates and not self._is_due():
+            # So that what is left behind is the best so far, not what an early evaluation found.
+            self._keep_if_best(self.task.evaluate())
         # Only here: after an exception the last periodic checkpoint is the one to trust.
         self._save("last")
-        self.writer.close()
+        self._writer.close()
         outcome.seconds = time.perf_counter() - began
         return outcome
 
-    def evaluate(self, controller: TrackingMLP) -> TrackingMetrics:
-        """Drive cars spread over the training path for a while, every other one from rest.
+    def take_best_weights(self) -> None:
+        """Give the network the best weights of the run."""
+        if self._best_weights is not None:
+            self.task.network.load_state_dict(self._best_weights)
 
-        Args:
-            controller: What drives.
+    def _updates(self, last: int | None) -> Iterator[UpdateRecord]:
+        """Yield the updates up to the last one of this session."""
+        of_run = self.trainer.config.train.num_updates
+        return self.trainer.train(of_run if last is None else min(last, of_run))
 
-        Returns:
-            The metrics after the first metres; completion is how many of the cars came past them.
-        """
-        plain, path = self.plain, controller.observer.path
-        duration, top_speed = self.config.evaluation.duration, self.config.path.top_speed
-        index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
-        reach = path.length
-        if not path.closed:
-            reach = max(path.length - duration * top_speed, path.length / 4)
-        arc_length = index / plain.num_envs * reach
-        speed = path.sample(arc_length).speed
-        skip_distance = min(_SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
-        with torch.no_grad():
-            plain.reset(
-                starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
-            )
-            trajectory = rollout(
-                plain,
-                controller,
-                path,
-                max(1, round(duration / plain.dt)),
-                arc_length_hint=arc_length,
-            )
-        metrics = tracking_metrics(
-            trajectory, goal_distance=path.length, skip_distance=skip_distance
-        )
-        came_past = (trajectory.distance.amax(0) >= skip_distance).to(plain.dtype)
-        return replace(metrics, completion=float(came_past.mean()))
+    def _is_due(self) -> bool:
+        """Tell whether the present weights are among those that are evaluated."""
+        evaluation = self.trainer.config.evaluation
+        return evaluation.is_due(self.trainer.num_updates_done) or self.trainer.is_finished
 
-    def _score(self, metrics: TrackingMetrics) -> float:
-        """Return what the best weights are chosen by: tracking as the loss weighs it.
-
-        Weights with which a car does not get going are never the best.
-        """
-        weights = self.config.loss
-        score = (
-            max(weights.cross_track, weights.time_indexed) * metrics.cross_track_rmse_m**2
-            + weights.speed * metrics.speed_rmse_mps**2
-        )
-        return score if math.isfinite(score) and metrics.completion == 1.0 else math.inf
-
-    def _evaluate_if_due(self) -> TrackingMetrics | None:
-        """Judge the present weights at intervals and after the last update."""
-        return self.evaluate(self.trainer.controller) if self._is_judged() else None
-
-    def _is_judged(self) -> bool:
-        """Tell whether the present weights are among those that are judged."""
-        iteration, evaluation = self.trainer.num_updates_done, self.config.evaluation
-        is_due = iteration % evaluation.interval == 0 or iteration in evaluation.also_after
-        return is_due or self.trainer.is_finished
-
-    def _keep_if_best(self, metrics: TrackingMetrics) -> None:
-        """Save the present weights if none were better."""
-        score = self._score(metrics)
-        is_first = not (self.folder.checkpoints / "best.pt").exists()
+    def _keep_if_best(self, metrics: object) -> None:
+        """Keep and save the present weights if none were better."""
+        score = self.task.score(metrics)
         # While none has a score, the latest stand for the run, not the untrained ones.
-        if is_first or score <= self.best_score:
+        if self._best_weights is None or score <= self.best_score:
             self.best_score = score
+            self._best_weights = copy.deepcopy(self.task.network.state_dict())
             self._save("best")
 
-    def _record(self, step: Step | None, metrics: TrackingMetrics | None) -> None:
+    def _record(self, update: UpdateRecord | None, metrics: object | None) -> None:
         """Log an update and an evaluation, and save what they are worth."""
         iteration = self.trainer.num_updates_done
         if metrics is not None:
             self.on_update(Evaluated(iteration, metrics))
             self._keep_if_best(metrics)
-            if self.config.evaluation.keep_snapshots:
+            if self.trainer.config.evaluation.keep_snapshots:
                 self._save(f"at-{iteration:06d}")
-        self._log(iteration, step, metrics)
-        if iteration % self.config.train.checkpoint_interval == 0:
+        self._log(iteration, update, metrics)
+        if iteration % self.trainer.config.train.checkpoint_interval == 0:
             self._save("last")
 
     def _save(self, name: str) -> None:
         """Write a checkpoint of the present state."""
         content = checkpoint_content(
-            self.config,
+            self.trainer.method,
+            self.task.name,
+            self.trainer.config,
             self.trainer.state_dict(),
             best_score=self.best_score,
             train_seconds=self.train_seconds,
@@ -231,21 +178,26 @@ class TrainingSession:
         )
         self.folder.save_checkpoint(name, content)
 
-    def _log(self, iteration: int, step: Step | None, metrics: TrackingMetrics | None) -> None:
+    def _log(
+        self,
+        iteration: int,
+        update: UpdateRecord | None,
+        metrics: Any | None,  # noqa: ANN401
+    ) -> None:
         """Append to `metrics.csv` and TensorBoard."""
-        columns = type(self.trainer).step_type.columns(self.trainer.term_names)
-        figures = {} if step is None else step.row()
+        columns = self.trainer.record_type.columns(self.trainer.term_names)
+        figures = {} if update is None else update.row()
         row: dict[str, object] = {"iteration": iteration}
         row |= {name: figures.get(name, "") for name in columns}
         row["train_seconds"] = self.train_seconds
         row["num_env_steps"] = self.trainer.num_env_steps
-        for name in TrackingMetrics.__dataclass_fields__:
+        for name in self._metrics:
             row[f"eval_{name}"] = "" if metrics is None else getattr(metrics, name)
         self.folder.append_metrics(row)
         for name, value in row.items():
             if isinstance(value, float) and math.isfinite(value):
                 section = "eval" if name.startswith("eval_") else "training"
-                self.writer.add_scalar(f"{section}/{name.removeprefix('eval_')}", value, iteration)
+                self._writer.add_scalar(f"{section}/{name.removeprefix('eval_')}", value, iteration)
 
 
 @contextlib.contextmanager

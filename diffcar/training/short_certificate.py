@@ -2,15 +2,13 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from diffcar.base.errors import GradientError
 from diffcar.base.log import logger
-from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.gradients.slopes import GOOD_VERDICTS, summarise, verdict
-from diffcar.path.reference import ReferencePath
-from diffcar.sim.car import GenesisCar
-from diffcar.tasks.tracking.problem import certify_scene
-from diffcar.training.config import TrainE2EConfig
+from diffcar.tasks.config import BackpropConfig
+from diffcar.tasks.contract import Task
 
 __all__ = ["ShortCertificate", "certify_before_training"]
 
@@ -41,29 +39,22 @@ class ShortCertificate:
     """Wall time it took [s]."""
 
 
-def certify_before_training(
-    config: TrainE2EConfig,
-    scene: GenesisCar,
-    controller: TrackingMLP,
-    path: ReferencePath,
-) -> ShortCertificate:
-    """Check the gradients of the scene that is about to be trained in.
-
-    Args:
-        config: The run's configuration.
-        scene: Differentiable cars.
-        controller: The network, with the weights that training goes on from.
-        path: What it is trained on.
+def certify_before_training(task: Task[Any, Any]) -> ShortCertificate | None:
+    """Check the gradients of the task that is about to be trained for.
 
     Raises:
         GradientError: If they are wrong.
         SimulationError: If Genesis meets a gradient that is not a number.
     """
     began = time.perf_counter()
-    horizon = min(config.train.horizon, _CERTIFIED_HORIZON)
-    tolerance = _CERTIFIED_TOLERANCE[config.precision]
+    train = task.config.train
+    assert isinstance(train, BackpropConfig)
+    horizon = min(train.horizon, _CERTIFIED_HORIZON)
+    tolerance = _CERTIFIED_TOLERANCE[task.config.precision]
     logger.info(f"comparing gradients with finite differences over {horizon} steps")
-    checks = certify_scene(scene, controller, path, horizon=horizon, seed=config.seed)
+    checks = task.certify(horizon)
+    if not checks:
+        return None
     summary = summarise(checks)
     told = verdict(checks, tolerance)
     # Single directions can be off in float32, where differences are; the whole gradient cannot.

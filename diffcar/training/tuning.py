@@ -1,40 +1,21 @@
 """Searches the parameters of the classical controllers on a path, by the cross-entropy method."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.contract import Controller
-from diffcar.controllers.pure_pursuit import PurePursuit
-from diffcar.controllers.stanley import Stanley
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import CARS_EACH, car_figures
 from diffcar.training.config import TuningConfig
 
-__all__ = ["CLASSICAL", "Generation", "tune"]
-
-CLASSICAL: dict[str, tuple[type, dict[str, tuple[float, float]]]] = {
-    "pure-pursuit": (
-        PurePursuit,
-        {"lookahead_time": (0.02, 0.5), "min_lookahead": (0.0, 0.4), "speed_lead": (0.0, 0.3)},
-    ),
-    "stanley": (
-        Stanley,
-        {
-            "gain": (0.2, 8.0),
-            "softening": (0.1, 8.0),
-            "yaw_damping": (0.0, 0.04),
-            "slip_gain": (0.0, 0.01),
-            "speed_lead": (0.0, 0.3),
-        },
-    ),
-}
-"""The controllers by name, with the range of each parameter that is searched."""
+__all__ = ["Generation", "tune"]
 
 _ELITE_SHARE = 1 / 8
 # Keeps the search from narrowing to a point by chance; a share of the whole range.
@@ -67,7 +48,7 @@ def tune(
     eighth of the round before.
 
     Args:
-        name: A key of `CLASSICAL`.
+        name: Of a controller with a `SEARCH`.
         scene: Plain cars, two a candidate.
         path: What they follow.
         config: How long to search.
@@ -77,7 +58,8 @@ def tune(
         R. Rubinstein, "The Cross-Entropy Method for Combinatorial and Continuous Optimization",
         Methodology and Computing in Applied Probability 1, 1999.
     """
-    kind, ranges = CLASSICAL[name]
+    kind = CONTROLLERS[name]
+    ranges: dict[str, tuple[float, float]] = kind.SEARCH  # type: ignore[attr-defined]
     low, high = torch.tensor(list(ranges.values()), dtype=torch.float64).T
     generator = torch.Generator().manual_seed(seed)
     sobol = torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=seed)
@@ -107,14 +89,18 @@ def tune(
 
 
 def _rmse_of(
-    kind: type, parameters: dict[str, Tensor], scene: CarScene, path: ReferencePath, seconds: float
+    kind: Callable[..., Controller],
+    parameters: dict[str, Tensor],
+    scene: CarScene,
+    path: ReferencePath,
+    seconds: float,
 ) -> tuple[Tensor, int]:
     """Return each candidate's RMSE on the path [m], and the control steps it took."""
     own = {
         name: value.repeat_interleave(CARS_EACH).to(dtype=scene.dtype, device=scene.device)
         for name, value in parameters.items()
     }
-    controller: Controller = kind(path, scene.vehicle, **own)
+    controller: Controller = kind(scene.vehicle, **own)
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     half_way = torch.full_like(is_standing, path.length / 2, dtype=path.dtype)
     driven = drive(

@@ -8,10 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffcar.base.registry import BUILTIN_PATH_NAMES
-from diffcar.path.builtin import BUILTIN_PATHS
-from diffcar.path.config import PathConfig
+from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.load import load_path
+from tests.samples import doubles, road
 
 DOUBLE = torch.float64
 
@@ -57,7 +56,7 @@ def test_names_offered_are_the_paths_there_are() -> None:
     assert tuple(BUILTIN_PATHS) == BUILTIN_PATH_NAMES
 
 
-@pytest.mark.parametrize("name", BUILTIN_PATHS)
+@pytest.mark.parametrize("name", PATHS)
 def test_builtin_path_is_consistent(name: str) -> None:
     """Arc length, heading and curvature are derivatives of one another on every built-in path."""
     path = load_path(PathConfig(source=name))
@@ -137,3 +136,27 @@ def test_scaling_a_path_scales_length_and_curvature(scale: float) -> None:
     assert scaled.length == pytest.approx(scale * base.length, rel=1e-5)
     sharpest = np.abs(scaled.samples[:, 3]).max()
     assert sharpest == pytest.approx(np.abs(base.samples[:, 3]).max() / scale, rel=2e-2)
+
+
+def test_another_precision_is_another_path() -> None:
+    """Whoever holds the first one keeps it; where nothing differs there is no second."""
+    path = road("circle")
+    single = path.to(torch.float32)
+    assert path.to(torch.float64) is path
+    assert single is not path
+    assert (path.dtype, single.dtype) == (torch.float64, torch.float32)
+    assert single.sample(torch.zeros(1)).position.dtype == torch.float32
+    where = torch.zeros(1, dtype=torch.float64)
+    assert path.sample(where).position.dtype == torch.float64
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_car_that_is_nowhere_is_nowhere_on_the_path(closed: bool) -> None:
+    """No number in, no number out, and the cars beside it are where they were."""
+    path = road("circle" if closed else "line")
+    position = path.sample(doubles(1.0, 2.0)).position
+    position[0] = torch.nan
+    found = path.project(position, doubles(1.0, 2.0))
+    assert torch.isnan(found[0])
+    assert float(found[1]) == pytest.approx(2.0)
+    assert torch.isnan(path.sample(found).position[0]).all()

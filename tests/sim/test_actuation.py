@@ -7,10 +7,17 @@ import pytest
 import torch
 
 from diffcar.sim.actuation import joint_targets, servo_torques
+from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import load_vehicle
-from tests.test_tracking import car_at
 
 VEHICLE = load_vehicle()
+
+
+def car_at_rest() -> CarState:
+    zero = torch.zeros(1, dtype=torch.float64)
+    qpos, velocity = torch.zeros(1, 13).to(zero), torch.zeros(1, 12).to(zero)
+    two = qpos[:, :2]
+    return CarState(two, zero, zero, zero, zero, two, two, qpos, velocity)
 
 
 def test_front_wheels_turn_about_one_centre() -> None:
@@ -37,7 +44,7 @@ def test_targets_mirror_and_stay_within_the_joints() -> None:
 def test_servos_are_proportional_up_to_their_limit() -> None:
     """2 N m/rad at 0.1 rad gives 0.2 N m; a speed far away gives the motor's 0.55 N m."""
     state = dataclasses.replace(
-        car_at(0, 0, 0), wheel_speeds=torch.tensor([[0.0, 19.0]], dtype=torch.float64)
+        car_at_rest(), wheel_speeds=torch.tensor([[0.0, 19.0]], dtype=torch.float64)
     )
     targets = joint_targets(torch.tensor([[0.0, 1.0]], dtype=torch.float64), VEHICLE)
     targets = dataclasses.replace(
@@ -52,7 +59,7 @@ def test_servos_are_proportional_up_to_their_limit() -> None:
 
 def test_actuation_has_right_derivatives() -> None:
     """Autograd agrees with differences away from the limits."""
-    state = car_at(0, 0, 0)
+    state = car_at_rest()
     action = torch.tensor([[0.15, 0.1], [-0.2, 0.2]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda a: servo_torques(joint_targets(a, VEHICLE), state, VEHICLE), (action,)

@@ -2,19 +2,18 @@
 
 import pytest
 import torch
+from diffcar.training.reach import train_to_reach
 from torch import Tensor
 
 from diffcar.base.config import load_config
 from diffcar.checks.arm import FrankaTestResult
 from diffcar.gradients.finite_differences import check_directions
-from diffcar.losses import reach_loss_terms
 from diffcar.sim.arm import ON_GROUND, GenesisArm
-from diffcar.sim.build import build_arm_scene
+from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig, TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
 from diffcar.tasks.reaching.problem import certify_torques, probe_reads, trace_reach_hops
 from diffcar.tasks.reaching.task import ReachMetrics, ReachTrajectory, draw_targets, reach
-from diffcar.training.reach import train_to_reach
 
 pytestmark = pytest.mark.genesis
 
@@ -28,19 +27,19 @@ SHORT = TorqueGradientConfig(horizon=20)
 @pytest.fixture(scope="module")
 def arm() -> GenesisArm:
     """Four differentiable arms in free space."""
-    return build_arm_scene(CONFIG, num_envs=4, differentiable=True, with_ground=False)
+    return build_scene(CONFIG, num_envs=4, differentiable=True)
 
 
 @pytest.fixture(scope="module")
 def grounded_arm() -> GenesisArm:
     """Four differentiable arms above the ground."""
-    return build_arm_scene(CONFIG, num_envs=4, differentiable=True, with_ground=True)
+    return build_scene(CONFIG, num_envs=4, differentiable=True, with_ground=True)
 
 
 @pytest.fixture(scope="module")
 def plain_arm() -> GenesisArm:
     """Four plain arms."""
-    return build_arm_scene(CONFIG, num_envs=4, differentiable=False, with_ground=False)
+    return build_scene(CONFIG, num_envs=4, differentiable=False)
 
 
 def controller_of(arm: GenesisArm) -> ReachingMLP:
@@ -48,7 +47,7 @@ def controller_of(arm: GenesisArm) -> ReachingMLP:
 
 
 def loss_of(trajectory: ReachTrajectory) -> Tensor:
-    return torch.stack(list(reach_loss_terms(trajectory, CONFIG.loss).values())).sum()
+    return CONFIG.loss.costs(trajectory).total
 
 
 def test_torque_gradients_are_exact_in_free_space(arm: GenesisArm) -> None:

@@ -10,10 +10,10 @@ from diffcar.base.errors import ConfigError
 from diffcar.sim.backend import initialise
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 
 pytestmark = pytest.mark.genesis
-Starts = Callable[..., StartState]
+Starts = Callable[..., Placement]
 
 
 def drive(car: GenesisCar, action: list[list[float]], num_steps: int) -> None:
@@ -89,7 +89,7 @@ def test_reported_velocities_are_those_of_the_reported_pose(
     assert torch.allclose(turned / car.dt, after.yaw_rate, rtol=1e-3)
 
 
-def test_resume_continues_from_a_state(
+def test_reset_continues_from_a_state(
     differentiable_car: GenesisCar, rolling_start: Starts
 ) -> None:
     """Cut in two by a reset, a drive ends where the uncut one ends, to solver tolerance."""
@@ -101,7 +101,7 @@ def test_resume_continues_from_a_state(
     whole = car.read().qpos
     car.reset(rolling_start())
     drive(car, action, 15)
-    car.resume(car.read())
+    car.reset(car.read())
     drive(car, action, 15)
     assert torch.dist(car.read().qpos, whole) < 1e-5
 

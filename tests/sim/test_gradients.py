@@ -11,11 +11,10 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.finite_differences import check_directions, taylor_rate
-from diffcar.losses import tracking_loss_terms
+from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
-from diffcar.tasks.tracking.config import LossConfig
 from diffcar.tasks.tracking.rollout import rollout
 
 pytestmark = pytest.mark.genesis
@@ -24,7 +23,7 @@ TOLERANCE = 1e-6
 SMALLEST_USEFUL_SLOPE = 1e-7
 ACTUATIONS = ("torque", "pd")
 # Smoother than training's: its bend at 3 mm would cost the differences digits, not the gradient.
-WEIGHTS = LossConfig(cross_track=100.0, cross_track_scale=0.02, effort=0.01)
+WEIGHTS = TrackingLoss(cross_track=100.0, cross_track_scale=0.02, effort=0.01)
 
 
 class Recorded:
@@ -46,9 +45,8 @@ def total_loss(car: GenesisCar, controller: object, path: ReferencePath, num_ste
     """Roll out from fixed starts beside the path and return the loss."""
     arc_length = torch.linspace(1.0, 12.0, car.num_envs, dtype=torch.float64)
     offsets = torch.linspace(-0.05, 0.05, car.num_envs, dtype=torch.float64)
-    car.reset(starts_on_path(path, arc_length, cross_track=offsets, heading=offsets))
-    trajectory = rollout(car, controller, path, num_steps, arc_length_hint=arc_length)
-    return torch.stack(list(tracking_loss_terms(trajectory, WEIGHTS, car.vehicle).values())).sum()
+    start = starts_on_path(path, arc_length, cross_track=offsets, heading=offsets)
+    return WEIGHTS.costs(rollout(car, controller, path, start, num_steps)).total
 
 
 def recorded_actions(car: GenesisCar, num_steps: int) -> Tensor:
@@ -60,10 +58,10 @@ def recorded_actions(car: GenesisCar, num_steps: int) -> Tensor:
     return torch.stack([steering, speed], dim=-1)
 
 
-def network(car: GenesisCar, path: ReferencePath) -> TrackingMLP:
+def network(car: GenesisCar) -> TrackingMLP:
     """Return a small untrained controller in float64."""
     return build_tracking_mlp(
-        ControllerConfig(hidden_sizes=[16, 16]), path, car.vehicle, dtype=torch.float64, seed=3
+        ControllerConfig(hidden_sizes=[16, 16]), car.vehicle, dtype=torch.float64, seed=3
     )
 
 
@@ -96,7 +94,7 @@ def test_gradient_by_network_weights_is_right(
     car: GenesisCar, figure_eight: ReferencePath, num_steps: int
 ) -> None:
     """The closed loop, policy included: directions over all weights and over each tensor alone."""
-    controller = network(car, figure_eight)
+    controller = network(car)
     parameters = list(controller.network.parameters())
     checks = check_directions(
         lambda: total_loss(car, controller, figure_eight, num_steps),
@@ -111,7 +109,7 @@ def test_gradient_by_network_weights_is_right(
 
 def test_remainder_falls_at_rate_two(car: GenesisCar, figure_eight: ReferencePath) -> None:
     """The Taylor remainder of a 20-step rollout is of second order."""
-    controller = network(car, figure_eight)
+    controller = network(car)
     rate = taylor_rate(
         lambda: total_loss(car, controller, figure_eight, 20),
         list(controller.network.parameters()),
@@ -136,7 +134,7 @@ def test_rollouts_repeat_themselves_bit_for_bit(
     car: GenesisCar, figure_eight: ReferencePath
 ) -> None:
     """Two forward and backward passes from one start agree exactly: nothing stale is summed."""
-    controller = network(car, figure_eight)
+    controller = network(car)
     parameters = list(controller.network.parameters())
     results = []
     for _ in range(2):
@@ -152,8 +150,8 @@ def test_action_after_the_last_scored_state_has_no_gradient(
     """What is commanded after the loss was read cannot have moved it."""
     actions = recorded_actions(car, 6).requires_grad_()
     arc_length = torch.full((car.num_envs,), 2.0, dtype=torch.float64)
-    car.reset(starts_on_path(figure_eight, arc_length))
-    trajectory = rollout(car, Recorded(actions), figure_eight, 6, arc_length_hint=arc_length)
+    start = starts_on_path(figure_eight, arc_length)
+    trajectory = rollout(car, Recorded(actions), figure_eight, start, 6)
     trajectory.cross_track_error[:4].square().sum().backward()
     assert actions.grad is not None
     assert torch.count_nonzero(actions.grad[4:]) == 0
@@ -170,12 +168,9 @@ def test_differentiable_and_plain_physics_agree(
     for cars in (car, plain_car):
         arc_length = torch.linspace(1.0, 12.0, 4, dtype=torch.float64)
         with torch.no_grad():
-            cars.reset(starts_on_path(figure_eight, arc_length))
-            ends.append(
-                rollout(
-                    cars, Recorded(actions), figure_eight, 100, arc_length_hint=arc_length
-                ).position[-1]
-            )
+            start = starts_on_path(figure_eight, arc_length)
+            trajectory = rollout(cars, Recorded(actions), figure_eight, start, 100)
+            ends.append(trajectory.position[-1])
     assert torch.dist(*ends) < 1e-5
 
 

@@ -11,22 +11,25 @@ from torch import Tensor
 from diffcar.base.errors import SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import CarState, StartState
+from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import tracking_metrics
 
-Starts = Callable[..., StartState]
+Starts = Callable[..., Placement]
+
+
+def build_car(**settings: object) -> MuJoCoCar:
+    return build_scene(CarConfig(precision=64, **settings), num_envs=4, engine="mujoco")
 
 
 @pytest.fixture(params=["torque", "pd"])
 def car(request: pytest.FixtureRequest) -> MuJoCoCar:
     """Four cars under each actuation in turn."""
-    config = CarConfig(actuation=request.param)
-    return build_mujoco_scene(config, num_envs=4, dtype=torch.float64)
+    return build_car(actuation=request.param)
 
 
 def hold(car: MuJoCoCar | GenesisCar, action: list[float], num_steps: int) -> CarState:
@@ -101,7 +104,7 @@ def test_yaw_rate_is_that_of_the_world(car: MuJoCoCar) -> None:
     state.qpos[:, 3:7] = torch.stack([(pitch / 2).cos(), zero, (pitch / 2).sin(), zero], dim=-1)
     # One radian per second about the vertical, in the body's axes.
     state.dofs_velocity[:, 3:6] = torch.stack([-pitch.sin(), zero, pitch.cos()], dim=-1)
-    car.resume(state)
+    car.reset(state)
     assert torch.allclose(car.read().yaw_rate, torch.ones_like(pitch))
     before = car.read().yaw
     car.step()
@@ -109,13 +112,13 @@ def test_yaw_rate_is_that_of_the_world(car: MuJoCoCar) -> None:
     assert torch.allclose(turned / car.dt, torch.ones_like(pitch), rtol=0.02)
 
 
-def test_resume_repeats_bit_for_bit(car: MuJoCoCar, rolling_start: Starts) -> None:
+def test_reset_to_a_state_repeats_bit_for_bit(car: MuJoCoCar, rolling_start: Starts) -> None:
     """Nothing but the state decides what follows."""
     car.reset(rolling_start())
     state = hold(car, [0.2, 2.2], 10)
     ends = []
     for _ in range(2):
-        car.resume(state)
+        car.reset(state)
         ends.append(hold(car, [0.1, 2.0], 10).qpos)
     assert torch.equal(*ends)
 
@@ -123,39 +126,56 @@ def test_resume_repeats_bit_for_bit(car: MuJoCoCar, rolling_start: Starts) -> No
 @pytest.mark.parametrize("substeps", [1, 4])
 def test_push_accelerates_by_force_over_mass(rolling_start: Starts, substeps: int) -> None:
     """In the air, for one control interval with all its substeps, and then no more."""
-    config = CarConfig(substeps=substeps)
-    car = build_mujoco_scene(config, num_envs=4, dtype=torch.float64)
-    car.mass_ratio = torch.tensor([1.0, 0.5, 2.0, 1.0], dtype=torch.float64)
+    car = build_car(substeps=substeps)
+    mass_ratio = torch.tensor([1.0, 0.5, 2.0, 1.0], dtype=torch.float64)
+    car.variations = {"mass_ratio": mass_ratio}
     car.reset(rolling_start(speed=0.0))
-    car.resume(lifted(car))
+    car.reset(lifted(car))
     force = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-5.0, 5.0], [0.0, 0.0]], dtype=torch.float64)
-    car.push(force)
+    car.apply_force(force)
     car.step()
     velocity = car.read().dofs_velocity[:, :2]
-    mass = car.vehicle.mass * car.mass_ratio[:, None]
+    mass = car.vehicle.mass * mass_ratio[:, None]
     # The push also begins to roll and pitch the car, whose frame lies below the point it acts on.
     assert torch.allclose(velocity * mass / car.dt, force, atol=0.15)
     car.step()
     assert torch.allclose(car.read().dofs_velocity[:, :2], velocity, atol=1e-5)
 
 
-def test_ratios_act_from_the_next_placement(rolling_start: Starts) -> None:
-    """Ice and a load for one car each; None takes both back."""
-    car = build_mujoco_scene(CarConfig(), num_envs=4, dtype=torch.float64)
+def test_variations_act_from_the_next_placement(rolling_start: Starts) -> None:
+    """Ice and a load for one car each; an empty table takes both back."""
+    car = build_car()
 
     def speeds() -> Tensor:
         car.reset(rolling_start(speed=0.0))
         return hold(car, [0.0, 4.0], 20).speed
 
     plain = speeds()
-    car.friction_ratio = torch.tensor([1.0, 0.1, 1.0, 1.0])
-    car.mass_ratio = torch.tensor([1.0, 1.0, 2.0, 1.0])
+    car.variations = {
+        "friction_ratio": torch.tensor([1.0, 0.1, 1.0, 1.0]),
+        "mass_ratio": torch.tensor([1.0, 1.0, 2.0, 1.0]),
+    }
     changed = speeds()
     assert torch.equal(changed[[0, 3]], plain[[0, 3]])
     assert float(changed[1]) < 0.3 * float(plain[1])
     assert float(changed[2]) == pytest.approx(float(plain[2]) / 2, rel=0.15)
-    car.friction_ratio = car.mass_ratio = None
+    car.variations = {}
     assert torch.equal(speeds(), plain)
+
+
+@pytest.mark.parametrize("engine", ["mujoco", pytest.param("genesis", marks=pytest.mark.genesis)])
+def test_a_variation_that_there_is_not_is_refused(
+    engine: str, rolling_start: Starts, request: pytest.FixtureRequest
+) -> None:
+    """With the nearest name and all there are, not silently left out."""
+    car = build_car() if engine == "mujoco" else request.getfixturevalue("plain_car")
+    car.variations = {"mass": torch.ones(4)}
+    try:
+        with pytest.raises(SimulationError, match="no variation is called 'mass'") as caught:
+            car.reset(rolling_start())
+    finally:
+        car.variations = {}
+    assert "mass_ratio, friction_ratio" in (caught.value.hint or "")
 
 
 def test_command_that_is_no_number_is_refused(car: MuJoCoCar, rolling_start: Starts) -> None:
@@ -173,15 +193,14 @@ def test_engines_agree(plain_car: GenesisCar, figure_eight: ReferencePath, actua
     From a flying start: pure pursuit spins the wheels at a standing one, and what a car does then
     depends on rounding.
     """
-    config = CarConfig(actuation=actuation)
-    other = build_mujoco_scene(config, num_envs=4, dtype=plain_car.dtype)
+    other = build_car(actuation=actuation)
     plain_car.actuation = actuation
     assert other.rest_height == pytest.approx(plain_car.rest_height, abs=1e-7)
     path = figure_eight.to(plain_car.dtype, plain_car.device)
     driven = [
         drive(
             scene,
-            PurePursuit(path, scene.vehicle),
+            PurePursuit(scene.vehicle),
             path,
             is_standing=torch.zeros(4, dtype=torch.bool),
             arc_length=path.length * torch.tensor([0.0, 0.2, 0.45, 0.7], dtype=path.dtype),
@@ -204,21 +223,21 @@ def test_engines_agree_on_pushes_masses_and_friction(
 ) -> None:
     """A heavy car on a slippery road, pushed in a curve, goes the same way in both."""
     plain_car.actuation = "torque"
-    cars = (plain_car, build_mujoco_scene(CarConfig(), num_envs=4, dtype=plain_car.dtype))
+    cars = (plain_car, build_car())
     force = torch.tensor([[8.0, 0.0], [0.0, 8.0], [-8.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
     ends = []
     for car in cars:
         ratios = torch.tensor([[1.5] * 4, [1.0, 0.8, 0.9, 1.1]], dtype=torch.float64)
-        car.mass_ratio, car.friction_ratio = ratios
+        car.variations = dict(zip(("mass_ratio", "friction_ratio"), ratios, strict=True))
         try:
             car.reset(rolling_start(speed=1.5))
             hold(car, [0.2, 2.0], 5)
             for _ in range(5):
-                car.push(force)
+                car.apply_force(force)
                 state = hold(car, [0.2, 2.0], 1)
             ends.append(state)
         finally:
-            car.mass_ratio = car.friction_ratio = None
+            car.variations = {}
             car.reset(rolling_start())
     assert torch.allclose(ends[0].position, ends[1].position, atol=2e-4)
     assert torch.allclose(ends[0].speed, ends[1].speed, atol=2e-3)
@@ -232,8 +251,9 @@ def test_cars_of_different_masses_need_a_scene_for_them(
     plain_car: GenesisCar, rolling_start: Starts
 ) -> None:
     """Genesis shares the masses among its environments unless it is told otherwise."""
-    plain_car.mass_ratio = torch.tensor([1.0, 1.0, 1.0, 2.0], dtype=torch.float64)
+    ratio = torch.tensor([1.0, 1.0, 1.0, 2.0], dtype=torch.float64)
+    plain_car.variations = {"mass_ratio": ratio}
     with pytest.raises(SimulationError, match="one mass"):
         plain_car.reset(rolling_start())
-    plain_car.mass_ratio = None
+    plain_car.variations = {}
     plain_car.reset(rolling_start())

@@ -1,54 +1,41 @@
 """The search for the classical controllers' parameters: within ranges, repeatable, and of use."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.stanley import Stanley
-from diffcar.path.config import PathConfig
-from diffcar.path.load import load_path
-from diffcar.sim.build import build_mujoco_scene
-from diffcar.sim.config import CarConfig
-from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import car_figures
 from diffcar.training.config import TuningConfig
-from diffcar.training.tuning import CLASSICAL, Generation, tune
+from diffcar.training.tuning import Generation, tune
+from tests.bicycle import Bicycle
+from tests.samples import road
 
-PATH = load_path(PathConfig(source="double-lane-change"))
+PATH = road("double-lane-change")
 CONFIG = TuningConfig(num_generations=2, num_candidates=8, duration=3.0)
 BAD = {"gain": 0.2, "softening": 8.0, "yaw_damping": 0.0, "slip_gain": 0.01, "speed_lead": 0.0}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices so small are slower where threads wait for each other on busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def cars() -> MuJoCoCar:
+def cars() -> Bicycle:
     """Two cars for each of eight candidates."""
-    return build_mujoco_scene(CarConfig(), num_envs=16, dtype=torch.float64)
+    return Bicycle(16)
 
 
 @pytest.fixture(scope="module")
-def found(cars: MuJoCoCar) -> list[Generation]:
+def found(cars: Bicycle) -> list[Generation]:
     """What a search for Stanley's parameters comes to."""
     return list(tune("stanley", cars, PATH, CONFIG, seed=3))
 
 
-def rmse_with(parameters: dict[str, float], cars: MuJoCoCar) -> float:
+def rmse_with(parameters: dict[str, float], cars: Bicycle) -> float:
     """Return the RMSE of one car from rest and one flying from half-way [m]."""
     is_standing = torch.arange(cars.num_envs) % 2 == 0
     half_way = torch.full_like(is_standing, PATH.length / 2, dtype=PATH.dtype)
     driven = drive(
         cars,
-        Stanley(PATH, cars.vehicle, **parameters),
+        Stanley(cars.vehicle, **parameters),
         PATH,
         is_standing=is_standing,
         arc_length=torch.where(is_standing, 0.0, half_way),
@@ -60,7 +47,7 @@ def rmse_with(parameters: dict[str, float], cars: MuJoCoCar) -> float:
 
 
 def test_what_is_found_beats_a_bad_choice_and_is_what_it_is_said_to_be(
-    cars: MuJoCoCar, found: list[Generation]
+    cars: Bicycle, found: list[Generation]
 ) -> None:
     """Driven again, the best parameters have the RMSE that the search names."""
     best = found[-1]
@@ -68,12 +55,12 @@ def test_what_is_found_beats_a_bad_choice_and_is_what_it_is_said_to_be(
     assert best.cross_track_rmse_m < 0.5 * rmse_with(BAD, cars)
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", ["pure-pursuit", "stanley"])
 def test_the_best_never_gets_worse_within_the_ranges(
-    name: str, cars: MuJoCoCar, found: list[Generation]
+    name: str, cars: Bicycle, found: list[Generation]
 ) -> None:
     """For every controller and parameter; costs add up."""
-    ranges = CLASSICAL[name][1]
+    ranges = CONTROLLERS[name].SEARCH
     search = found if name == "stanley" else list(tune(name, cars, PATH, CONFIG, seed=0))
     assert [generation.number for generation in search] == [1, 2]
     assert search[1].cross_track_rmse_m <= search[0].cross_track_rmse_m < 0.1
@@ -86,7 +73,7 @@ def test_the_best_never_gets_worse_within_the_ranges(
             assert ranges[parameter][0] <= value <= ranges[parameter][1], parameter
 
 
-def test_the_seed_decides(cars: MuJoCoCar, found: list[Generation]) -> None:
+def test_the_seed_decides(cars: Bicycle, found: list[Generation]) -> None:
     """The same one finds the same parameters, another one others."""
     again = next(tune("stanley", cars, PATH, CONFIG, seed=3))
     other = next(tune("stanley", cars, PATH, CONFIG, seed=4))

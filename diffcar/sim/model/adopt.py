@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.model_file import explain_errors, open_model
 from diffcar.sim.model.servos import ensure_servos
 from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, Vehicle, load_vehicle
+
+if TYPE_CHECKING:
+    import mujoco
 
 __all__ = ["AdoptedModel", "adopt_model"]
 
@@ -33,16 +36,10 @@ def adopt_model(
     steering_joints: tuple[str, ...] = (),
     wheel_joints: tuple[str, ...] = (),
 ) -> AdoptedModel:
-    """Rewrite a car as MJCF with a free base, known joint names and servos.
+    """Rewrite an MJCF or URDF car as MJCF with a free base, known joint names and servos.
 
-    Args:
-        file: MJCF or URDF.
-        folder: Where the rewritten model goes.
-        steering_joints: Names of the two steering joints; empty looks for names that say so.
-        wheel_joints: Names of the four wheel joints, in any order; empty looks for names.
-
-    Returns:
-        The rewritten car, read leniently: its wheels may be boxes or meshes.
+    Its two steering and four wheel joints are given in any order, or found where their names say
+    what they are. The rewritten car is read leniently: its wheels may be boxes or meshes.
 
     Raises:
         ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
@@ -76,7 +73,7 @@ def adopt_model(
     return AdoptedModel(vehicle, tuple(notes))
 
 
-def _free_the_base(spec: Any) -> list[str]:  # noqa: ANN401
+def _free_the_base(spec: "mujoco.MjSpec") -> list[str]:
     """Give the one body of the world a free joint where it has none."""
     import mujoco
 
@@ -94,7 +91,7 @@ def _free_the_base(spec: Any) -> list[str]:  # noqa: ANN401
     return []
 
 
-def _clear_the_world(spec: Any) -> list[str]:  # noqa: ANN401
+def _clear_the_world(spec: "mujoco.MjSpec") -> list[str]:
     """Remove what stands beside the car, such as a floor: diffcar lays the road itself."""
     beside = [body for body in spec.worldbody.bodies if not list(body.find_all("joint"))]
     geoms = [*spec.worldbody.geoms, *(geom for body in beside for geom in body.find_all("geom"))]
@@ -109,14 +106,14 @@ def _clear_the_world(spec: Any) -> list[str]:  # noqa: ANN401
     return [f"removed from the world beside the car: {', '.join(told)}; diffcar lays the road"]
 
 
-def _shape(geom: Any) -> str:  # noqa: ANN401
+def _shape(geom: "mujoco.MjsGeom") -> str:
     """Return the name of a geometry's shape."""
     return str(geom.type.name).removeprefix("mjGEOM_").lower()
 
 
 def _find(
     file: Path,
-    model: Any,  # noqa: ANN401
+    model: "mujoco.MjModel",
     kind: str,
     given: tuple[str, ...],
     words: tuple[str, ...],
@@ -150,7 +147,7 @@ def _find(
     return found
 
 
-def _pose(model: Any) -> Any:  # noqa: ANN401
+def _pose(model: "mujoco.MjModel") -> "mujoco.MjData":
     """Return the model in its reference pose."""
     import mujoco
 
@@ -159,7 +156,7 @@ def _pose(model: Any) -> Any:  # noqa: ANN401
     return data
 
 
-def _in_order(model: Any, names: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
+def _in_order(model: "mujoco.MjModel", names: tuple[str, ...]) -> tuple[str, ...]:
     """Return joints front to rear and left to right, by where they are."""
     pose = _pose(model)
     places = {name: pose.xanchor[model.joint(name).id] for name in names}
@@ -169,10 +166,7 @@ def _in_order(model: Any, names: tuple[str, ...]) -> tuple[str, ...]:  # noqa: A
 
 
 def _point_axes(
-    spec: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
-    names: tuple[str, ...],
-    direction: int,
+    spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...], direction: int
 ) -> None:
     """Turn joint axes so that they point along y (wheels) or z (steering), not against it."""
     pose = _pose(model)
@@ -186,7 +180,7 @@ def _point_axes(
             joint.axis, joint.range = -joint.axis, [-high, -low]
 
 
-def _rename(spec: Any, old: str, new: str) -> None:  # noqa: ANN401
+def _rename(spec: "mujoco.MjSpec", old: str, new: str) -> None:
     """Give a joint another name, also where actuators refer to it."""
     spec.joint(old).name = new
     for actuator in spec.actuators:

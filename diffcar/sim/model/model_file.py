@@ -3,22 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
+
+if TYPE_CHECKING:
+    import mujoco
 
 __all__ = ["explain_errors", "open_model", "quiet_mujoco"]
 
 
-def open_model(file: Path) -> Any:  # noqa: ANN401
-    """Parse a model so that a copy of it may lie in another folder.
-
-    Args:
-        file: MJCF or URDF.
-
-    Returns:
-        The `mujoco.MjSpec`, whose folders of meshes and textures are absolute.
-    """
+def open_model(file: Path) -> "mujoco.MjSpec":
+    """Parse MJCF or URDF with absolute folders of meshes, so that a copy may lie elsewhere."""
     import mujoco
 
     spec = mujoco.MjSpec.from_file(str(file))
@@ -31,9 +27,7 @@ def open_model(file: Path) -> Any:  # noqa: ANN401
 def explain_errors(file: Path, claim: str) -> Iterator[None]:
     """Turn what MuJoCo raises inside into an error about the user's file.
 
-    Args:
-        file: The user's model.
-        claim: What cannot be done with it, such as "cannot be read as a car".
+    It says of the file a claim such as "cannot be read as a car".
 
     Raises:
         ModelError: With MuJoCo's own words, and what helps where that is known.

@@ -1,10 +1,13 @@
 """Servos for a car that comes without, or with others than diffcar drives."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.vehicle import read_servo, read_wheel
+
+if TYPE_CHECKING:
+    import mujoco
 
 __all__ = ["ensure_servos"]
 
@@ -19,25 +22,16 @@ _GRAVITY = 9.81
 
 def ensure_servos(
     file: Path,
-    spec: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
+    spec: "mujoco.MjSpec",
+    model: "mujoco.MjModel",
     steering: tuple[str, ...],
     driven: tuple[str, ...],
 ) -> list[str]:
     """Put servos on steering and driven joints, unless every one of them has what it takes.
 
     That is one position servo on each steering and one velocity servo on each driven joint, with
-    a limited force. Otherwise all actuators of these joints are replaced.
-
-    Args:
-        file: The user's model, named in errors.
-        spec: The `mujoco.MjSpec`, changed in place.
-        model: The same, compiled.
-        steering: Names of the steering joints.
-        driven: Names of the driven wheels' joints.
-
-    Returns:
-        What was assumed, in words.
+    a limited force. Otherwise all actuators of these joints are replaced in `spec`, of which
+    `model` was compiled, and what was assumed is returned in words.
 
     Raises:
         ModelError: If a steering joint has no range or a wheel does not collide.
@@ -66,10 +60,7 @@ def ensure_servos(
 
 
 def _lacking(
-    file: Path,
-    model: Any,  # noqa: ANN401
-    names: tuple[str, ...],
-    feedback: int,
+    file: Path, model: "mujoco.MjModel", names: tuple[str, ...], feedback: int
 ) -> list[str]:
     """Return the joints that have not exactly one servo with feedback of position or speed."""
     lacking = []
@@ -82,10 +73,7 @@ def _lacking(
 
 
 def _add_steering(
-    file: Path,
-    spec: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
-    names: tuple[str, ...],
+    file: Path, spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...]
 ) -> tuple[float, float]:
     """Add position servos with damping in the joints; return both gains."""
     inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in names)
@@ -105,10 +93,7 @@ def _add_steering(
 
 
 def _add_motors(
-    file: Path,
-    spec: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
-    names: tuple[str, ...],
+    file: Path, spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...]
 ) -> tuple[float, float]:
     """Add velocity servos; return their gain and limit."""
     mass = float(model.body_subtreemass[0])
@@ -120,13 +105,7 @@ def _add_motors(
     return gain, torque
 
 
-def _add_servo(
-    spec: Any,  # noqa: ANN401
-    name: str,
-    feedback: int,
-    gain: float,
-    limit: float,
-) -> None:
+def _add_servo(spec: "mujoco.MjSpec", name: str, feedback: int, gain: float, limit: float) -> None:
     """Add an actuator with proportional feedback of position (1) or speed (2)."""
     import mujoco
 
@@ -145,7 +124,7 @@ def _add_servo(
     )
 
 
-def _damp(joint: Any, least: float) -> None:  # noqa: ANN401
+def _damp(joint: "mujoco.MjsJoint", least: float) -> None:
     """Raise a joint's damping, which MuJoCo's later releases keep as a polynomial of the speed."""
     import numpy as np
 

@@ -83,18 +83,12 @@ class Vehicle:
 
 
 def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> Vehicle:
-    """Read a car from an MJCF file.
+    """Read a car from an MJCF file; None takes the shipped one.
 
     The joints must be named as in `assets/car.xml`, with a position actuator on each steering joint
-    and a velocity actuator on each rear wheel.
-
-    Args:
-        model: File name; None takes the shipped car.
-        lenient: Whether to accept what can be examined but should not be trained on: wheels that
-            are boxes or meshes, and further joints, such as those of a suspension.
-
-    Returns:
-        The car's parameters.
+    and a velocity actuator on each rear wheel. A lenient look accepts what can be examined but
+    should not be trained on: wheels that are boxes or meshes, and further joints, such as those of
+    a suspension.
 
     Raises:
         ModelError: If the file cannot be read or lacks a part of the car.
@@ -212,15 +206,7 @@ def _same(file: Path, what: str, values: Sequence[tuple[Any, ...]]) -> tuple[Any
 
 
 def read_wheel(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[str, float, float]:
-    """Find what a wheel collides as.
-
-    Args:
-        file: Named in errors.
-        model: The compiled model.
-        joint: Index of the wheel's joint.
-
-    Returns:
-        Shape, radius [m] and friction coefficient of its first colliding geometry.
+    """Return shape, radius [m] and friction of the first thing that collides of a joint's wheel.
 
     Raises:
         ModelError: If nothing of the wheel collides.
@@ -246,19 +232,10 @@ def _colliding(model: "mujoco.MjModel") -> dict[int, str]:
 def read_servo(
     file: Path, model: "mujoco.MjModel", joint: int, *, feedback: int
 ) -> tuple[float, float]:
-    """Find the one servo on a joint.
+    """Return gain [N m/rad or N m s/rad] and torque limit [N m] of the one servo on a joint.
 
     A position servo feeds back the position (index 1 of MuJoCo's bias), a speed servo the speed
     (index 2), each with minus the gain; a plain motor feeds back nothing.
-
-    Args:
-        file: Named in errors.
-        model: The compiled model.
-        joint: Index of the joint.
-        feedback: 1 for position, 2 for speed.
-
-    Returns:
-        Gain [N m/rad or N m s/rad] and torque limit [N m].
 
     Raises:
         ModelError: If there is no such servo, or something else acts on the joint too.

@@ -2,10 +2,13 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from diffcar.sim.model.model_file import explain_errors, open_model
 from diffcar.sim.model.vehicle import Vehicle
+
+if TYPE_CHECKING:
+    import mujoco
 
 __all__ = ["WHEEL_SHAPES", "with_wheels"]
 
@@ -30,15 +33,8 @@ _CONTACT_SETTINGS = (
 def with_wheels(vehicle: Vehicle, shape: str, folder: Path) -> Path:
     """Write a copy of a car whose wheels collide as another shape of the same radius.
 
-    The geometries that collided stay for their looks and their mass.
-
-    Args:
-        vehicle: The car, of whose model and wheel radius the copy is made.
-        shape: One of `WHEEL_SHAPES`; `mesh` is a convex prism.
-        folder: Where the copy goes.
-
-    Returns:
-        The copy.
+    The geometries that collided stay for their looks and their mass. The shape is one of
+    `WHEEL_SHAPES`; `mesh` is a convex prism.
 
     Raises:
         ModelError: If the model cannot be rewritten.
@@ -56,8 +52,8 @@ def with_wheels(vehicle: Vehicle, shape: str, folder: Path) -> Path:
 
 
 def _change_wheel(
-    spec: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
+    spec: "mujoco.MjSpec",
+    model: "mujoco.MjModel",
     joint: str,
     size: list[float],
     shape: str,
@@ -107,7 +103,7 @@ def _sizes(radius: float) -> dict[str, list[float]]:
     }
 
 
-def _add_prism(spec: Any, radius: float) -> str:  # noqa: ANN401
+def _add_prism(spec: "mujoco.MjSpec", radius: float) -> str:
     """Add a prism with its axis along z as a mesh, and return the mesh's name."""
     import numpy as np
 

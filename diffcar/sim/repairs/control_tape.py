@@ -14,7 +14,7 @@ Two faults of Genesis 1.4.5, both in how a `RigidEntity` tapes its control input
    until the next write the target is held, so what later steps add belongs to the same input.
 
 Both rest on private attributes. `repair_control_tape` therefore refuses an entity that lacks them,
-leaves the targets alone where Genesis treats them otherwise by now, and `diffcar.sim.scene` proves
+leaves the targets alone where Genesis treats them otherwise by now, and `diffcar.sim.build` proves
 the result by a finite difference before it is used.
 """
 

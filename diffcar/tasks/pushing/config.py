@@ -1,18 +1,18 @@
 """The schema of `diffcar train-e2e --entity mpm`."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, NonNegative, Positive, Section
+from diffcar.losses import PushingLoss
 from diffcar.path.config import PathConfig
 from diffcar.sim.config import SoftBodyConfig
+from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
 __all__ = [
     "PushControllerConfig",
     "PushEvaluationConfig",
-    "PushLossConfig",
     "PushStartConfig",
     "PushTrainConfig",
     "TrainPushConfig",
@@ -43,30 +43,11 @@ class PushControllerConfig(Section):
     """How far the tool's velocity can be from straight ahead at the reference speed [m/s]."""
 
 
-class PushLossConfig(Section):
-    """Weights of the loss terms; a weight of zero leaves a term out."""
-
-    cross_track: NonNegative = 100.0
-    """On the centroid's cross-track error, squared up to `cross_track_scale` [1/m²]."""
-    cross_track_scale: Positive = 0.02
-    """Offset beyond which the cross-track cost grows linearly [m]."""
-    progress: NonNegative = 10.0
-    """On the squared way that the body is behind or ahead of the running target [1/m²]."""
-    smoothness: NonNegative = 1.0
-    """On the squared change of the action from step to step."""
-
-    @pydantic.model_validator(mode="after")
-    def _has_an_aim(self) -> "PushLossConfig":
-        if not (self.cross_track or self.progress):
-            raise ValueError("cross_track and progress are both zero, so nothing would be trained")
-        return self
-
-
-class PushTrainConfig(Section):
+class PushTrainConfig(BackpropConfig):
     """The optimisation."""
 
     num_updates: Count = 20
-    """Optimiser steps; the step size decays by a half cosine over them."""
+    """Optimiser steps."""
     num_envs: Count = 6
     """Bodies simulated in parallel, in training and in evaluations."""
     horizon: Count = 70
@@ -74,31 +55,22 @@ class PushTrainConfig(Section):
     learning_rate: Positive = 0.005
     """Adam's step size at its highest."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.05
-    """The step size at the end over that at the start."""
-    max_gradient_norm: Positive = 1.0
-    """The gradient of all weights together is scaled down to this norm."""
-    max_skipped_updates: Count = 5
-    """Updates with a non-finite loss or gradient in a row before the run is given up."""
-    gradient_check_interval: Annotated[int, Field(ge=0, le=1_000_000)] = 10
-    """Updates between checks of the gradient against a finite difference along one direction, which
-    costs two plain pushes; 0 for none."""
-    checkpoint_interval: Count = 10
-    """Updates between saves of the last checkpoint."""
+    """The step size at the end of the cosine decay over that at its start."""
 
 
-class PushEvaluationConfig(Section):
-    """How training is judged, always without gradients."""
+class PushEvaluationConfig(ScheduleConfig):
+    """How training is evaluated, always without gradients."""
 
     unseen_paths: list[str] = Field(default=["slalom", "figure-eight"])
     """Paths pushed along before and after training that training has not seen."""
-    interval: Count = 10
-    """Updates between judgements on the training path."""
     skip_distance: NonNegative = 0.1
     """Errors count from where the running target has come this far [m]."""
 
 
 class TrainPushConfig(SoftBodyConfig):
     """`diffcar train-e2e --entity mpm`."""
+
+    task: ClassVar[str] = "pushing"
 
     dt: Annotated[float, Field(gt=0, le=0.1)] = 0.02
     """Control interval [s]."""
@@ -112,7 +84,7 @@ class TrainPushConfig(SoftBodyConfig):
     path: PathConfig = PathConfig(source="random", scale=0.8, top_speed=0.3)
     start: PushStartConfig = PushStartConfig()
     controller: PushControllerConfig = PushControllerConfig()
-    loss: PushLossConfig = PushLossConfig()
+    loss: PushingLoss = PushingLoss()
     train: PushTrainConfig = PushTrainConfig()
     evaluation: PushEvaluationConfig = PushEvaluationConfig()
 

@@ -21,8 +21,8 @@ def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None
     num_bodies = min(after.centroid.shape[1], _NUM_DRAWN_PUSHES)
     figure = new_figure(10, 2.4 * ((num_bodies + 1) // 2))
     drawn = figure.subplots((num_bodies + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
-    task = after.task
-    reference = task.to_world(task.path.sample(task.arc_length + after.target_distance).position)
+    start = after.start
+    reference = start.to_world(start.path.sample(start.arc_length + after.target_distance).position)
     for body, axes in enumerate(drawn.flat[:num_bodies]):
         for track, style in (
             (reference, {"color": "0.65", "linewidth": 3, "label": "reference"}),
@@ -33,7 +33,7 @@ def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None
             x, y = track[:, body].double().cpu().numpy().T
             axes.plot(x, y, **style)
         axes.set_aspect("equal", adjustable="box")
-        axes.set_title(f"{task.path.name} from {float(task.arc_length[body]):.2f} m", fontsize=9)
+        axes.set_title(f"{start.path.name} from {float(start.arc_length[body]):.2f} m", fontsize=9)
         axes.grid(alpha=0.3)
     for axes in drawn[-1]:
         axes.set_xlabel("x [m]")

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffcar.base.errors import DiffcarError
 from diffcar.gradients.finite_differences import check_environments, random_directions
 from diffcar.gradients.slopes import DirectionalCheck, summarise, verdict
-from diffcar.sim.build import build_soft_body_scene
+from diffcar.sim.build import build_scene, repair
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.inputs import INPUTS, draw_input, roll_out
@@ -77,7 +77,7 @@ def check_soft_body(
     push_horizons: Sequence[int] = (5, 10, 30),
     materials: Sequence[str] = MATERIALS,
     tolerance: float = 1e-5,
-    build: Callable[..., GenesisSoftBody] = build_soft_body_scene,
+    build: Callable[..., GenesisSoftBody] = build_scene,
 ) -> Iterator[SoftBodyCheck]:
     """Check every input of a soft body; where a repair matters, first as Genesis comes.
 
@@ -115,7 +115,7 @@ def check_soft_body(
         affected = (tool if material == materials[0] else []) + (falls if is_corotated else [])
         for name, horizon in affected:
             yield check_input(scene, name, horizon, material=material, tolerance=limit)
-        scene.repair()
+        repair(scene)
         muscles = [("muscle activation", steps)] if material == "muscle" else []
         for name, horizon in falls + muscles + (tool if material == materials[0] else []):
             check = check_input(scene, name, horizon, material=material, tolerance=limit)

@@ -10,12 +10,13 @@ from diffcar.base.geometry import rotate_into_body
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
 from diffcar.tasks.pushing.controller import PushingMLP, PushObservation
+from diffcar.tasks.tracking.rollout import advance_along
 
-__all__ = ["PushTask", "PushTrajectory", "push"]
+__all__ = ["PushStart", "PushTrajectory", "push"]
 
 
 @dataclass(frozen=True)
-class PushTask:
+class PushStart:
     """Which part of a path each of B bodies is pushed along, and how it lies to the body.
 
     A body always starts at the origin with the tool at its left, -x. So the path is laid to the
@@ -86,8 +87,8 @@ class PushTask:
 class PushTrajectory:
     """The record of a push: T steps of B bodies, each entry taken after the step's end."""
 
-    task: PushTask
-    """What was to be done."""
+    start: PushStart
+    """Which part of the path, and how it lies."""
     centroid: Tensor
     """World x, y of the body's centre of mass [m], shape (T, B, 2)."""
     tool_position: Tensor
@@ -110,7 +111,7 @@ class PushTrajectory:
 def push(
     scene: GenesisSoftBody,
     controller: PushingMLP,
-    task: PushTask,
+    start: PushStart,
     num_steps: int,
     *,
     on_step: Callable[[SoftBodyState], None] | None = None,
@@ -123,7 +124,7 @@ def push(
     Args:
         scene: Body and tool; it is reset.
         controller: What moves the tool.
-        task: The paths.
+        start: The paths.
         num_steps: Control steps.
         on_step: Called after each step.
 
@@ -133,38 +134,32 @@ def push(
     scene.reset(scene.resting_start())
     state = scene.read()
     undeformed = _relative_positions(state).detach()
-    path, target, arc_length = task.path, task.arc_length, task.arc_length
+    path, target, arc_length = start.path, start.arc_length, start.arc_length
     records: list[tuple[Tensor, ...]] = []
     previews = torch.as_tensor(controller.heading_preview).to(arc_length)
     for _ in range(num_steps):
         centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
         seen = PushObservation(
-            cross_track_error=task.cross_track_error(centroid, arc_length),
+            cross_track_error=start.cross_track_error(centroid, arc_length),
             progress_error=arc_length - target,
             velocity=state.velocity[:, :2],
             tool_offset=tool - centroid,
             yaw=_yaw(_relative_positions(state), undeformed),
-            path_headings=task.headings(arc_length[:, None] + previews),
+            path_headings=start.headings(arc_length[:, None] + previews),
         )
         action, velocity = controller(seen, path.sample(target).speed)
         scene.apply(torch.cat([velocity, torch.zeros_like(velocity[:, :1])], dim=-1))
         scene.step()
         state = scene.read()
         centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
-        arc_length = path.project(task.to_path_frame(centroid), arc_length)
-        target = _advance(path, target, scene.dt)
-        error = task.cross_track_error(centroid, arc_length)
-        distances = (arc_length - task.arc_length, target - task.arc_length)
+        arc_length = path.project(start.to_path_frame(centroid), arc_length)
+        target = advance_along(path, target, scene.dt)
+        error = start.cross_track_error(centroid, arc_length)
+        distances = (arc_length - start.arc_length, target - start.arc_length)
         records.append((centroid, tool, error, *distances, action))
         if on_step is not None:
             on_step(state)
-    return PushTrajectory(task, *(torch.stack(entries) for entries in zip(*records, strict=True)))
-
-
-def _advance(path: ReferencePath, arc_length: Tensor, dt: float) -> Tensor:
-    """Let a point run along the path at its speed for a step, by the midpoint rule."""
-    middle = arc_length + dt / 2 * path.sample(arc_length).speed
-    return arc_length + dt * path.sample(middle).speed
+    return PushTrajectory(start, *(torch.stack(entries) for entries in zip(*records, strict=True)))
 
 
 def _relative_positions(state: SoftBodyState) -> Tensor:

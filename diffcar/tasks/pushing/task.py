@@ -1,31 +1,34 @@
-"""The task of pushing a soft body along a path."""
+"""The task of pushing a soft body along a path with a tool."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import PathError
+from diffcar.base.errors import GradientError, PathError
 from diffcar.base.log import logger
-from diffcar.path.builtin import BUILTIN_PATHS
+from diffcar.gradients.finite_differences import spot_check
+from diffcar.gradients.hops import Hop
+from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.sim.build import build_scene
+from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.tasks.pushing.rollout import PushTask, PushTrajectory
+from diffcar.tasks.pushing.controller import PushingMLP, build_pushing_mlp
+from diffcar.tasks.pushing.pictures import plot_push
+from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, push
 from diffcar.tasks.tracking.metrics import NAN, rms
 
-__all__ = [
-    "PushMetrics",
-    "PushScore",
-    "draw_task",
-    "grid_bounds",
-    "load_push_paths",
-    "push_metrics",
-    "spread_task",
-]
+__all__ = ["PushMetrics", "PushScore", "PushingTask", "push_metrics"]
+
+_ROOM_SPACING = 0.05
+_BUILTIN_SCALE = TrainPushConfig().path.scale
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class PushMetrics:
     """How far the bodies came along their paths, mean [m]."""
     target_distance_m: float
     """How far the running targets came, mean [m]."""
+
+    def __str__(self) -> str:
+        """Return the figures that matter, in a line."""
+        across, along = 1e3 * self.cross_track_rmse_m, 1e3 * self.progress_rmse_m
+        return f"RMSE {across:.4g} mm across the path, {along:.4g} mm along it"
 
 
 def push_metrics(trajectory: PushTrajectory, *, skip_distance: float = 0.0) -> PushMetrics:
@@ -76,7 +84,7 @@ _BUILTIN_SCALE = TrainPushConfig().path.scale
 
 @dataclass(frozen=True)
 class PushScore:
-    """A controller on one path, judged without gradients."""
+    """A controller on one path, without gradients."""
 
     path: str
     """Name."""
@@ -85,105 +93,211 @@ class PushScore:
     before: PushMetrics
     """With the weights that this session began with."""
     after: PushMetrics
-    """With those that it ended with."""
+    """With the best ones."""
     loss_before: float
     """What is minimised, of the same pushes as `before`."""
     loss_after: float
     """Of the same pushes as `after`."""
 
 
-def load_push_paths(config: TrainPushConfig) -> list[ReferencePath]:
-    """Load the training path and those that training never sees, at its scale."""
-    sources = [config.path.source]
-    sources += [name for name in config.evaluation.unseen_paths if name != config.path.source]
-    paths = []
-    for source in sources:
-        closed = config.path.closed if source == sources[0] else None
-        scale = config.path.scale
-        # A user's file and the built-in paths need not be drawn at the same scale.
-        if (source in BUILTIN_PATHS) != (sources[0] in BUILTIN_PATHS):
-            scale = _BUILTIN_SCALE if source in BUILTIN_PATHS else 1.0
-        settings = {"source": source, "scale": scale, "closed": closed}
-        path = load_path(config.path.model_copy(update=settings), seed=config.seed)
-        for warning in path.warnings:
-            logger.warning(f"{path.name}: {warning}")
-        require_room(config, path)
-        paths.append(path)
-    return paths
+class PushingTask:
+    """A network that pushes soft bodies along a path (see `Task` for the contract).
 
+    The paths are laid out afresh in each update, from a distribution seeded by the update's number.
 
-def require_room(config: TrainPushConfig, path: ReferencePath) -> None:
-    """Refuse a path with a part that a body would leave the grid on.
-
-    Raises:
-        PathError: If there is one.
+    Args:
+        config: The run's settings.
+        scenes: Not used: bodies and grid are made for the settings.
     """
-    begin = torch.arange(0.0, path.length, _ROOM_SPACING, dtype=path.dtype)
-    zeros = torch.zeros_like(begin)
-    task = PushTask(path, begin, zeros, zeros, zeros + 1)
-    end = task.to_world(path.sample(begin + config.reach).position)
-    aside = float(end[:, 1].abs().max()) + config.start.cross_track
-    aside += config.reach * math.sin(min(config.start.heading, math.pi / 2))
-    room = config.half_width - config.body_size / 2 - 3 / config.grid_density
-    if aside > room:
-        raise PathError(
-            f"{path.name} turns so much that a push of {config.reach:.2f} m ends up to {aside:.3f} "
-            f"m aside; the grid has room for {room:.3f} m",
-            hint="raise half_width or --path-scale, or lower train.horizon",
+
+    name = "pushing"
+    remedy = "lower train.learning_rate, train.horizon or controller.max_correction"
+
+    def __init__(self, config: TrainPushConfig, *, scenes: None = None) -> None:
+        self.config = config
+        self.loss = config.loss
+        self.num_envs = config.train.num_envs
+        self.paths = self._load_paths()
+        """The training path first, then those that training never sees."""
+        self._before: list[PushTrajectory] = []
+
+    def build(self) -> "PushingTask":
+        """Build the scene and the untrained network."""
+        logger.info("building the differentiable scene (a minute or two the first time)")
+        self.scene = build_scene(
+            self.config, num_envs=self.num_envs, differentiable=True, **self._grid_bounds()
+        )
+        dtype, device = self.scene.dtype, self.scene.device
+        self.paths = [path.to(dtype, device) for path in self.paths]
+        self.driver: PushingMLP = build_pushing_mlp(self.config, dtype=dtype, device=device)
+        """The network that is trained, as a controller."""
+        self.network = self.driver.network
+        return self
+
+    def draw(self, update: int, reached: None) -> PushStart:
+        """Lay the path to each body at random: another part, shifted, turned, maybe mirrored."""
+        seed = seed_of_update(self.config.seed, update)
+        generator = torch.Generator().manual_seed(seed)
+
+        def uniform(low: float, high: float) -> Tensor:
+            draw = torch.rand(self.num_envs, generator=generator, dtype=torch.float64)
+            return (low + (high - low) * draw).to(self.scene.zeros(1))
+
+        start = self.config.start
+        return PushStart(
+            self.paths[0],
+            arc_length=uniform(0.0, self._last_start(self.paths[0])),
+            cross_track=uniform(-start.cross_track, start.cross_track),
+            heading=uniform(-start.heading, start.heading),
+            side=torch.sign(uniform(-1.0, 1.0)),
         )
 
+    def roll_out(self, start: PushStart, num_steps: int) -> PushTrajectory:
+        """Push from rest, with gradients unless they are switched off."""
+        return push(self.scene, self.driver, start, num_steps)
 
-def grid_bounds(config: TrainPushConfig) -> dict[str, Any]:
-    """Return the corners of a grid that just holds a push along +x [m]."""
-    cell = 1 / config.grid_density
-    half, margin = config.body_size / 2, 4 * cell
-    top = max(config.body_size, config.tool_size) + 5 * cell
-    return {
-        "lower_bound": (-half - margin, -config.half_width, -margin),
-        "upper_bound": (config.reach + half + margin, config.half_width, top),
-    }
+    def end(self, record: PushTrajectory) -> None:
+        """Return nothing: every push begins with an undeformed body."""
 
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate through the last push."""
+        self.scene.backward(loss)
 
-def draw_task(
-    path: ReferencePath, config: TrainPushConfig, scene: GenesisSoftBody, *, seed: int
-) -> PushTask:
-    """Lay the path to each body at random: another part of it, shifted, turned, maybe mirrored.
+    def pack(self, reached: None) -> dict[str, Tensor]:
+        """Return nothing to keep."""
+        return {}
 
-    Args:
-        path: The reference.
-        config: Offsets, and how far a push goes.
-        scene: Number of bodies, dtype and device.
-        seed: Of the draw.
-    """
-    generator = torch.Generator().manual_seed(seed)
+    def unpack(self, packed: Mapping[str, Tensor]) -> None:
+        """Return nothing kept."""
 
-    def uniform(low: float, high: float) -> Tensor:
-        draw = torch.rand(scene.num_envs, generator=generator, dtype=torch.float64)
-        return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
+    def evaluate(self) -> PushMetrics:
+        """Push bodies along parts spread over the training path, without gradients."""
+        return self._metrics(self._push_along(self.paths[0]))
 
-    start = config.start
-    return PushTask(
-        path,
-        arc_length=uniform(0.0, _last_start(path, config)),
-        cross_track=uniform(-start.cross_track, start.cross_track),
-        heading=uniform(-start.heading, start.heading),
-        side=torch.sign(uniform(-1.0, 1.0)),
-    )
+    def score(self, metrics: PushMetrics) -> float:
+        """Return the errors across and along the path as the loss weighs them."""
+        score = (
+            self.loss.cross_track * metrics.cross_track_rmse_m**2
+            + self.loss.progress * metrics.progress_rmse_m**2
+        )
+        return score if math.isfinite(score) else math.inf
 
+    def hops(self) -> list[Hop]:
+        """Follow no gradient."""
+        return []
 
-def spread_task(path: ReferencePath, config: TrainPushConfig, scene: GenesisSoftBody) -> PushTask:
-    """Spread the bodies evenly over the path, each on it and in its direction.
+    def certify(self, horizon: int) -> list[DirectionalCheck]:
+        """Check the gradient along itself and in two tensors.
 
-    Args:
-        path: The reference.
-        config: How far a push goes.
-        scene: Number of bodies, dtype and device.
-    """
-    zeros = scene.zeros(scene.num_envs)
-    share = torch.arange(scene.num_envs, dtype=scene.dtype, device=scene.device) / scene.num_envs
-    return PushTask(path, share * _last_start(path, config), zeros, zeros, zeros + 1)
+        Raises:
+            GradientError: If it is wrong along itself, where differences stand out from rounding.
+        """
+        start, num_steps = self.draw(0, None), self.config.train.horizon
+        parameters = list(self.network.parameters())
 
+        def loss() -> Tensor:
+            return self.loss.costs(self.roll_out(start, num_steps)).total
 
-def _last_start(path: ReferencePath, config: TrainPushConfig) -> float:
-    """Return where on a path the last push can begin: on an open one, well before the end [m]."""
-    return path.length if path.closed else max(path.length - config.reach, 0.0)
+        self.network.zero_grad(set_to_none=True)
+        self.backward(loss())
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        errors = [spot_check(loss, parameters, gradients, number=n) for n in range(3)]
+        if not errors[0] <= 0.3:
+            raise GradientError(
+                "the gradient by the network's weights differs from finite differences by "
+                + ", ".join(f"{error:.2g}" for error in errors),
+                hint="try --precision 64, more substeps, or leave the check out: --no-certify",
+            )
+        return []
+
+    def prepare(self) -> None:
+        """Push along all paths with the weights that the session begins with."""
+        names = ", ".join(path.name for path in self.paths)
+        logger.info(f"pushing along {names}, without gradients")
+        self._before = [self._push_along(path) for path in self.paths]
+
+    def finish(self, folder: Path) -> dict[str, Any]:
+        """Push along all paths again, and draw what has changed."""
+        logger.info("pushing along the same paths again")
+        scores = []
+        for number, (path, before) in enumerate(zip(self.paths, self._before, strict=True)):
+            after = self._push_along(path)
+            scores.append(
+                PushScore(
+                    path.name,
+                    is_unseen=number > 0,
+                    before=self._metrics(before),
+                    after=self._metrics(after),
+                    loss_before=float(self.loss.costs(before).total),
+                    loss_after=float(self.loss.costs(after).total),
+                )
+            )
+            plot_push(before, after, folder / f"push-{number}-{path.name}.png")
+        return {"scores": scores, "skip_distance_m": self.config.evaluation.skip_distance}
+
+    def _push_along(self, path: ReferencePath) -> PushTrajectory:
+        """Push bodies spread evenly over a path, each on it and in its direction."""
+        zeros = self.scene.zeros(self.num_envs)
+        share = torch.arange(self.num_envs).to(zeros) / self.num_envs
+        start = PushStart(path, share * self._last_start(path), zeros, zeros, zeros + 1)
+        with torch.no_grad():
+            return push(self.scene, self.driver, start, self.config.train.horizon)
+
+    def _metrics(self, pushed: PushTrajectory) -> PushMetrics:
+        """Return the figures of pushes without gradients."""
+        return push_metrics(pushed, skip_distance=self.config.evaluation.skip_distance)
+
+    def _last_start(self, path: ReferencePath) -> float:
+        """Return where the last push can begin: on an open path, well before the end [m]."""
+        return path.length if path.closed else max(path.length - self.config.reach, 0.0)
+
+    def _load_paths(self) -> list[ReferencePath]:
+        """Load the training path and those that training never sees, at its scale."""
+        config = self.config
+        first = config.path.source
+        paths = []
+        for source in dict.fromkeys([first, *config.evaluation.unseen_paths]):
+            scale = config.path.scale
+            # A user's file and the built-in paths need not be drawn at the same scale.
+            if (source in PATHS) != (first in PATHS):
+                scale = _BUILTIN_SCALE if source in PATHS else 1.0
+            closed = config.path.closed if source == first else None
+            settings = {"source": source, "scale": scale, "closed": closed}
+            path = load_path(config.path.model_copy(update=settings), seed=config.seed)
+            for warning in path.warnings:
+                logger.warning(f"{path.name}: {warning}")
+            self._require_room(path)
+            paths.append(path)
+        return paths
+
+    def _require_room(self, path: ReferencePath) -> None:
+        """Refuse a path with a part that a body would leave the grid on.
+
+        Raises:
+            PathError: If there is one.
+        """
+        config = self.config
+        begin = torch.arange(0.0, path.length, _ROOM_SPACING, dtype=path.dtype)
+        zeros = torch.zeros_like(begin)
+        start = PushStart(path, begin, zeros, zeros, zeros + 1)
+        end = start.to_world(path.sample(begin + config.reach).position)
+        aside = float(end[:, 1].abs().max()) + config.start.cross_track
+        aside += config.reach * math.sin(min(config.start.heading, math.pi / 2))
+        room = config.half_width - config.body_size / 2 - 3 / config.grid_density
+        if aside > room:
+            raise PathError(
+                f"{path.name} turns so much that a push of {config.reach:.2f} m ends up to "
+                f"{aside:.3f} m aside; the grid has room for {room:.3f} m",
+                hint="raise half_width or --path-scale, or lower train.horizon",
+            )
+
+    def _grid_bounds(self) -> dict[str, Any]:
+        """Return the corners of a grid that just holds a push along +x [m]."""
+        config = self.config
+        cell = 1 / config.grid_density
+        half, margin = config.body_size / 2, 4 * cell
+        top = max(config.body_size, config.tool_size) + 5 * cell
+        return {
+            "lower_bound": (-half - margin, -config.half_width, -margin),
+            "upper_bound": (config.reach + half + margin, config.half_width, top),
+        }

@@ -1,17 +1,18 @@
 """The schema of `diffcar franka-test`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
-from diffcar.sim.config import EngineConfig
+from diffcar.base.config import Count, Finite, Positive, Section
+from diffcar.losses import ReachingLoss
+from diffcar.sim.config import ArmConfig
+from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
 __all__ = [
     "FrankaTestConfig",
     "ReachConfig",
-    "ReachLossConfig",
     "ReachTrainConfig",
     "TorqueGradientConfig",
 ]
@@ -61,28 +62,7 @@ class ReachConfig(Section):
         return self
 
 
-class ReachLossConfig(Section):
-    """Weights of the loss terms; a weight of zero leaves a term out."""
-
-    distance: NonNegative = 50.0
-    """On the hand's distance, squared up to `distance_scale` [1/m²]."""
-    distance_scale: Positive = 0.02
-    """Distance beyond which its cost grows linearly [m]."""
-    late_power: NonNegative = 2.0
-    """A step counts by this power of the time since the start: late ones matter most."""
-    velocity: NonNegative = 0.001
-    """On the squared joint velocities, weighted as the distance is [s²/rad²]."""
-    smoothness: NonNegative = 0.001
-    """On the squared change of the action from step to step."""
-
-    @pydantic.model_validator(mode="after")
-    def _has_a_term(self) -> "ReachLossConfig":
-        if not self.distance:
-            raise ValueError("without the distance nothing would be reached: set it above zero")
-        return self
-
-
-class ReachTrainConfig(Section):
+class ReachTrainConfig(BackpropConfig):
     """The optimisation."""
 
     num_updates: Count = 50
@@ -90,17 +70,13 @@ class ReachTrainConfig(Section):
     horizon: Count = 40
     """Control steps in a reach."""
     learning_rate: Positive = 0.007
-    """Adam's step size at its highest; it decays by a half cosine over the run."""
-    final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02
-    """The step size at the end over that at the start."""
-    max_gradient_norm: Positive = 1.0
-    """The gradient of all weights together is scaled down to this norm."""
-    max_skipped_updates: Count = 5
-    """Updates with a non-finite loss or gradient in a row before the run is given up."""
+    """Adam's step size at its highest."""
 
 
-class FrankaTestConfig(EngineConfig):
+class FrankaTestConfig(ArmConfig):
     """`diffcar franka-test`."""
+
+    task: ClassVar[str] = "reaching"
 
     precision: Literal[32, 64] = 64
     """Bits of a floating-point number in the simulator and around it; gradients need 64."""
@@ -108,8 +84,9 @@ class FrankaTestConfig(EngineConfig):
     """Arms simulated in parallel in training, and directions checked in each gradient case."""
     gradients: TorqueGradientConfig = TorqueGradientConfig()
     reach: ReachConfig = ReachConfig()
-    loss: ReachLossConfig = ReachLossConfig()
+    loss: ReachingLoss = ReachingLoss()
     train: ReachTrainConfig = ReachTrainConfig()
+    evaluation: ScheduleConfig = ScheduleConfig()
 
     @pydantic.model_validator(mode="after")
     def _tolerance_can_be_resolved(self) -> "FrankaTestConfig":

@@ -13,7 +13,7 @@ from diffcar.gradients.slopes import GOOD_VERDICTS, DirectionalCheck, summarise,
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.tasks.reaching.config import TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
-from diffcar.tasks.reaching.task import ReachTrajectory, reach
+from diffcar.tasks.reaching.rollout import ReachTrajectory, reach
 
 __all__ = ["ReadProbe", "TorqueCertificate", "certify_torques", "probe_reads", "trace_reach_hops"]
 

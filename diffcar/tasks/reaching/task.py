@@ -1,102 +1,27 @@
-"""The task of reaching: controller and arm in a closed loop, recorded, judged and drawn."""
+"""The task of bringing an arm's hand to a target."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.figure import new_figure, save_png
-from diffcar.sim.arm import ArmState, GenesisArm
-from diffcar.tasks.reaching.controller import ReachingMLP
+from diffcar.base.log import logger
+from diffcar.gradients.hops import Hop
+from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.sim.arm import GenesisArm
+from diffcar.sim.build import build_scene
+from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
+from diffcar.tasks.reaching.problem import trace_reach_hops
+from diffcar.tasks.reaching.rollout import ReachTrajectory, draw_targets, reach
 
-__all__ = [
-    "ReachMetrics",
-    "ReachTrajectory",
-    "draw_targets",
-    "plot_reach",
-    "reach",
-    "reach_metrics",
-]
+__all__ = ["ReachMetrics", "ReachingTask", "reach_metrics"]
 
-
-@dataclass(frozen=True)
-class ReachTrajectory:
-    """The record of a reach: T steps of B arms, each entry taken after the step's end."""
-
-    hand_position: Tensor
-    """World position of the hand [m], shape (T, B, 3)."""
-    joint_velocities: Tensor
-    """Of the seven joints [rad/s], shape (T, B, 7)."""
-    action: Tensor
-    """The network's output at the step's start, in [-1, 1], shape (T, B, 7)."""
-    target: Tensor
-    """Where the hands should be [m], shape (B, 3)."""
-
-    @property
-    def distance(self) -> Tensor:
-        """Return how far each hand is from its target [m], shape (T, B)."""
-        return (self.hand_position - self.target).norm(dim=-1)
-
-
-def reach(
-    arm: GenesisArm,
-    controller: ReachingMLP,
-    target: Tensor,
-    num_steps: int,
-    *,
-    on_step: Callable[[ArmState], None] | None = None,
-) -> ReachTrajectory:
-    """Let the arms reach for their targets from home, at rest.
-
-    In a differentiable scene the trajectory is on the autograd graph from the first action to the
-    last state; under `torch.no_grad` or in a plain scene it is not.
-
-    Args:
-        arm: The scene; it is reset.
-        controller: What moves it.
-        target: Where the hands should be [m], shape (B, 3).
-        num_steps: Control steps.
-        on_step: Called after each step.
-
-    Returns:
-        The record.
-    """
-    arm.reset(controller.home)
-    state = arm.read()
-    hands, velocities, actions = [], [], []
-    for _ in range(num_steps):
-        action, joint_targets = controller(state, target)
-        arm.apply_targets(joint_targets)
-        arm.step()
-        state = arm.read()
-        hands.append(state.hand_position)
-        velocities.append(state.joint_velocities)
-        actions.append(action)
-        if on_step is not None:
-            on_step(state)
-    return ReachTrajectory(
-        torch.stack(hands), torch.stack(velocities), torch.stack(actions), target
-    )
-
-
-def draw_targets(target_box: tuple[Tensor, Tensor], num_targets: int, *, seed: int) -> Tensor:
-    """Draw targets evenly from a box.
-
-    Args:
-        target_box: Its lowest and highest corner [m], shape (3,) each.
-        num_targets: How many.
-        seed: Of the draw.
-
-    Returns:
-        Positions [m], shape (num_targets, 3).
-    """
-    low, high = target_box
-    generator = torch.Generator().manual_seed(seed)
-    draw = torch.rand(num_targets, 3, generator=generator, dtype=torch.float64)
-    return low + (high - low) * draw.to(low)
+# Updates draw their targets with the seeds from here on; the evaluation's lie below.
+_FIRST_SEED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -111,6 +36,10 @@ class ReachMetrics:
     """What 95 of 100 distances are below [m]."""
     max_m: float
     """The largest [m]."""
+
+    def __str__(self) -> str:
+        """Return the figure that matters."""
+        return f"mean distance {1e3 * self.mean_m:.4g} mm"
 
 
 def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
@@ -131,38 +60,98 @@ def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
     )
 
 
-def plot_reach(
-    losses: Sequence[float],
-    trajectory: ReachTrajectory,
-    file: Path,
-    *,
-    dt: float,
-    max_mean_distance: float,
-) -> None:
-    """Draw the loss over the updates, and distances to unseen targets over a reach.
+class ReachingTask:
+    """A network that reaches with Franka arms (see `Task` for the contract).
 
     Args:
-        losses: Loss of each update.
-        trajectory: A reach for targets never trained on.
-        file: PNG file to write.
-        dt: Time between its steps [s].
-        max_mean_distance: Mean distance that passes [m].
+        config: The run's settings.
+        scenes: The differentiable arms, if they are there already; None builds some.
     """
-    figure = new_figure(10, 7)
-    loss, reaches = figure.subplots(2, 1)
-    loss.plot(range(1, len(losses) + 1), losses, color="black", linewidth=1.6)
-    loss.set_xlabel("update")
-    loss.set_ylabel("loss")
-    distance = 1e3 * trajectory.distance.double().cpu().numpy()
-    time = dt * np.arange(1, len(distance) + 1)
-    reaches.plot(time, distance, color="0.8", linewidth=0.6)
-    reaches.plot(time, np.median(distance, axis=1), color="tab:orange", label="median")
-    reaches.plot(time, distance.mean(axis=1), color="tab:blue", linewidth=1.8, label="mean")
-    reaches.axhline(1e3 * max_mean_distance, color="tab:red", linewidth=0.8, linestyle="--")
-    reaches.set_xlabel("time [s]")
-    reaches.set_ylabel("distance to targets never\ntrained on [mm]")
-    reaches.legend(loc="upper right", fontsize="small")
-    for axes in (loss, reaches):
-        axes.set_yscale("log")
-        axes.grid(alpha=0.3)
-    save_png(figure, file)
+
+    name = "reaching"
+    remedy = "lower train.learning_rate, train.horizon or reach.joint_step"
+
+    def __init__(self, config: FrankaTestConfig, *, scenes: GenesisArm | None = None) -> None:
+        self.config = config
+        self.loss = config.loss
+        self.num_envs = config.num_envs
+        self._arm = scenes
+
+    def build(self) -> "ReachingTask":
+        """Build the scenes and the untrained network."""
+        config = self.config
+        self.arm = self._arm or self._build("differentiable", self.num_envs, differentiable=True)
+        self.plain = self._build("plain", config.reach.num_unseen_targets)
+        self.driver: ReachingMLP = build_reaching_mlp(config.reach, self.arm, seed=config.seed)
+        """The network that is trained, as a controller."""
+        self.network = self.driver.network
+        return self
+
+    def draw(self, update: int, reached: None) -> Tensor:
+        """Return the targets of an update [m], shape (B, 3); arms always begin at home."""
+        seed = _FIRST_SEED * (self.config.seed + 1) + update + 1
+        return draw_targets(self.driver.target_box, self.num_envs, seed=seed)
+
+    def roll_out(self, start: Tensor, num_steps: int) -> ReachTrajectory:
+        """Reach for targets, with gradients unless they are switched off."""
+        return reach(self.arm, self.driver, start, num_steps)
+
+    def end(self, record: ReachTrajectory) -> None:
+        """Return nothing: every reach begins at home."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate through the last reach."""
+        self.arm.backward(loss)
+
+    def pack(self, reached: None) -> dict[str, Tensor]:
+        """Return nothing to keep."""
+        return {}
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> None:
+        """Return nothing kept."""
+
+    def evaluate(self) -> ReachMetrics:
+        """Reach for targets never trained on, in plain physics."""
+        return reach_metrics(self.reach_unseen())
+
+    def reach_unseen(self) -> ReachTrajectory:
+        """Reach for targets never trained on, in plain physics, and return the record."""
+        target = draw_targets(self.driver.target_box, self.plain.num_envs, seed=self.config.seed)
+        with torch.no_grad():
+            return reach(self.plain, self.driver, target, self.config.train.horizon)
+
+    def score(self, metrics: ReachMetrics) -> float:
+        """Return the mean distance [m]."""
+        return metrics.mean_m
+
+    def hops(self) -> list[Hop]:
+        """Follow the gradient through eight steps."""
+        target = draw_targets(self.driver.target_box, self.num_envs, seed=self.config.seed)
+        return trace_reach_hops(
+            self.arm,
+            self.driver,
+            target,
+            loss_of=lambda reached: self.loss.costs(reached).total,
+        )
+
+    def certify(self, horizon: int) -> list[DirectionalCheck]:
+        """Check nothing: `franka-test` certifies the gradients by torques, more closely."""
+        return []
+
+    def prepare(self) -> None:
+        """Do nothing: the evaluation before training is enough to compare with."""
+
+    def finish(self, folder: Path) -> dict[str, Any]:
+        """Return the distances to targets never trained on after each step of a reach [m]."""
+        distance = self.reach_unseen().distance
+        return {
+            "mean_distances_m": distance.mean(1).tolist(),
+            "worst_distances_m": distance.amax(1).tolist(),
+        }
+
+    def _build(self, kind: str, num_envs: int, *, differentiable: bool = False) -> GenesisArm:
+        """Build a scene, which takes long."""
+        logger.info(f"building the {kind} scene (a minute or two the first time)")
+        return build_scene(
+            self.config, num_envs=num_envs, differentiable=differentiable, with_ground=False
+        )

@@ -1,21 +1,26 @@
 """The settings of path tracking."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
+from diffcar.controllers.config import ControllerConfig
+from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
 from diffcar.sim.config import CarConfig
+from diffcar.tasks.config import BackpropConfig, ScheduleConfig, UpdatesConfig
 
 __all__ = [
     "DisturbanceConfig",
     "DrivingConfig",
     "EvaluationConfig",
-    "LossConfig",
     "SimulateConfig",
     "StartConfig",
+    "TrainConfig",
+    "TrainE2EConfig",
+    "TrainingConfig",
 ]
 
 
@@ -57,46 +62,17 @@ class StartConfig(Section):
     """Fraction of the environments that start at rest."""
 
 
-class LossConfig(Section):
-    """Weights of the loss terms; a weight of zero leaves a term out."""
-
-    cross_track: NonNegative = 700.0
-    """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
-    cross_track_scale: Positive = 0.003
-    """Offset beyond which the cross-track cost grows linearly [m]."""
-    heading: NonNegative = 0.005
-    """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
-    speed: NonNegative = 0.1
-    """On the squared speed error [s²/m²]."""
-    effort: NonNegative = 0.0
-    """On the squared normalised action."""
-    smoothness: NonNegative = 0.02
-    """On the squared change of the normalised action from step to step."""
-    time_indexed: NonNegative = 0.0
-    """On the squared distance to the point where the car should be by now [1/m²]."""
-
-    @pydantic.model_validator(mode="after")
-    def _has_a_term(self) -> "LossConfig":
-        if not any(self.model_dump(exclude={"cross_track_scale"}).values()):
-            raise ValueError("every weight is zero, so nothing would be trained")
-        return self
-
-
-class EvaluationConfig(Section):
-    """How training is judged, always in a plain scene."""
+class EvaluationConfig(ScheduleConfig):
+    """How training is evaluated, always in a plain scene."""
 
     interval: Count = 20
     """Updates between evaluations."""
-    also_after: list[Count] = Field(default=[])
-    """Further updates after which training is judged."""
     num_envs: Count = 16
     """Cars spread along the training path in an evaluation."""
     duration: Positive = 4.0
     """Simulated time of an evaluation [s]."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
-    keep_snapshots: bool = False
-    """Whether the weights of every evaluation are kept, as `checkpoints/at-<update>.pt`."""
 
 
 class DrivingConfig(CarConfig):
@@ -123,3 +99,51 @@ class SimulateConfig(DrivingConfig):
     """Metrics count from this far along the path [m]."""
     max_time: Positive | None = None
     """Simulated time at the most [s]; null allows half as long again as needed."""
+
+
+class TrainConfig(BackpropConfig):
+    """The optimisation through the physics."""
+
+    num_updates: Count = 100
+    """Optimiser steps."""
+    num_envs: Count = 24
+    """Cars simulated in parallel."""
+    episode_updates: Count = 8
+    """Updates in a row in which a car drives on from where it was before it starts afresh."""
+    truncation_length: Count | None = None
+    """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
+    decay_updates: Count | None = 100
+    """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
+    Not tied to `num_updates`, so that a run can be extended exactly; null ties it all the same."""
+
+    @pydantic.model_validator(mode="after")
+    def _segments_fit(self) -> "TrainConfig":
+        cut = self.truncation_length
+        if cut is not None and cut > self.horizon:
+            raise ValueError(f"truncation_length {cut} is longer than horizon {self.horizon}")
+        return self
+
+    @property
+    def segments(self) -> list[int]:
+        """Lengths of the pieces between cuts of the graph, which add up to the horizon [steps]."""
+        cut = self.truncation_length or self.horizon
+        return [min(cut, self.horizon - begun) for begun in range(0, self.horizon, cut)]
+
+
+class TrainingConfig(DrivingConfig):
+    """What every way to train a path-tracking controller shares."""
+
+    task: ClassVar[str] = "tracking"
+
+    start: StartConfig = StartConfig()
+    controller: ControllerConfig = ControllerConfig()
+    loss: TrackingLoss = TrackingLoss()
+    """What is minimised, or by which controllers are judged where nothing else is."""
+    train: UpdatesConfig = UpdatesConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+class TrainE2EConfig(TrainingConfig):
+    """`diffcar train-e2e`."""
+
+    train: TrainConfig = TrainConfig()

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
-from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import CarScene, CarState, StartState
+from diffcar.sim.contract import CarScene, CarState, Placement
 from diffcar.tasks.tracking.config import DisturbanceConfig
 
 __all__ = ["DisturbedScene", "NoisyController"]
@@ -24,7 +23,7 @@ __all__ = ["DisturbedScene", "NoisyController"]
 class DisturbedScene:
     """Cars that are pushed, weigh more, slide on another road, and obey late (see `CarScene`).
 
-    The wrapped scene keeps the ratios of mass and friction until something else sets them.
+    The wrapped scene keeps the variations until something else sets them.
 
     Args:
         scene: The cars.
@@ -50,8 +49,12 @@ class DisturbedScene:
         self.dtype = scene.dtype
         self.device = scene.device
         self.vehicle = scene.vehicle
-        self.friction_ratio = self._ratio(config.friction_ratio)
-        self.mass_ratio = self._ratio(config.mass_ratio)
+        ratios = {"mass_ratio": config.mass_ratio, "friction_ratio": config.friction_ratio}
+        self.variations = {
+            name: torch.full((scene.num_envs,), ratio, dtype=scene.dtype, device=scene.device)
+            for name, ratio in ratios.items()
+            if ratio != 1
+        }
         self._cars_alike = cars_alike or scene.num_envs
         self._push_steps = max(1, round(config.push_duration / scene.dt))
         self._pending: deque[Tensor] = deque()
@@ -59,17 +62,19 @@ class DisturbedScene:
         self._next_push = self._push_end = self._side = torch.zeros(self._cars_alike)
         self._forget()
 
-    def reset(self, start: StartState) -> None:
-        """Place the cars; until the first command takes effect, they roll straight on."""
-        self._set_ratios()
+    def reset(self, start: Placement | CarState) -> None:
+        """Place the cars; until the first command takes effect, they roll as they are steered."""
+        self.scene.variations = self.variations
         self.scene.reset(start)
         self._forget()
 
-    def resume(self, state: CarState) -> None:
-        """Continue from a state; until the first command takes effect, as it is steered."""
-        self._set_ratios()
-        self.scene.resume(state)
-        self._forget()
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        """Place some of the cars afresh; commands and pushes go on as they are."""
+        self.scene.restart(cars, placement)
+
+    def state_of(self, placement: Placement) -> CarState:
+        """Return the state that cars have once they are placed so."""
+        return self.scene.state_of(placement)
 
     def read(self) -> CarState:
         """Return the present state, which is the true one."""
@@ -84,14 +89,14 @@ class DisturbedScene:
         self._pending.append(action)
         self.scene.apply(self._pending.popleft())
 
-    def push(self, force: Tensor) -> None:
+    def apply_force(self, force: Tensor) -> None:
         """Push each base with a horizontal force [N], shape (B, 2), besides the random pushes."""
-        self.scene.push(force)
+        self.scene.apply_force(force)
 
     def step(self) -> None:
         """Advance all cars by `dt`."""
         if self.config.push_force > 0:
-            self.scene.push(self._random_push())
+            self.scene.apply_force(self._random_push())
         self.scene.step()
 
     def _random_push(self) -> Tensor:
@@ -120,17 +125,6 @@ class DisturbedScene:
         self._push_end = torch.zeros_like(draw)
         self._side = torch.zeros_like(draw)
 
-    def _set_ratios(self) -> None:
-        """Hand the ratios to the scene, which applies them when it places the cars."""
-        self.scene.friction_ratio = self.friction_ratio
-        self.scene.mass_ratio = self.mass_ratio
-
-    def _ratio(self, value: float) -> Tensor | None:
-        """Return the same factor for every car, None for one."""
-        if value == 1:
-            return None
-        return torch.full((self.num_envs,), value, dtype=self.dtype, device=self.device)
-
 
 class NoisyController:
     """A controller that sees the car through noisy sensors.
@@ -140,7 +134,6 @@ class NoisyController:
 
     Args:
         controller: What drives.
-        path: What it follows.
         config: How large the noise is.
         generator: Of the noise; on the CPU.
         cars_alike: After so many cars the noise repeats; None draws for every car.
@@ -149,14 +142,12 @@ class NoisyController:
     def __init__(
         self,
         controller: Controller,
-        path: ReferencePath,
         config: DisturbanceConfig,
         generator: torch.Generator,
         *,
         cars_alike: int | None = None,
     ) -> None:
         self.controller = controller
-        self.path = path
         self.generator = generator
         self.cars_alike = cars_alike
         self.name = controller.name
@@ -185,7 +176,7 @@ class NoisyController:
             speed=state.speed + noise[:, 3],
             yaw_rate=state.yaw_rate + noise[:, 4],
         )
-        seen = compute_error_state(self.path, measured, errors.arc_length.detach())
+        seen = compute_error_state(errors.path, measured, errors.arc_length.detach())
         return self.controller(measured, seen)
 
 

@@ -98,15 +98,8 @@ def drive(
         return bool(((errors.arc_length >= goal_arc_length) | is_lost).all())
 
     with torch.no_grad():
-        scene.reset(start)
-        trajectory = rollout(
-            scene,
-            controller,
-            path,
-            max(1, round(limit / scene.dt)),
-            arc_length_hint=arc_length,
-            on_step=is_over,
-        )
+        num_steps = max(1, round(limit / scene.dt))
+        trajectory = rollout(scene, controller, path, start, num_steps, on_step=is_over)
     has_arrived = (trajectory.arc_length >= goal_arc_length).cummax(0).values
     return Drive(trajectory, goal, has_arrived)
 

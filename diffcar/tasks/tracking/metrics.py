@@ -13,7 +13,9 @@ __all__ = [
     "CARS_EACH",
     "FAILED",
     "NAN",
+    "SKIP_DISTANCE",
     "CarFigures",
+    "EvaluationMetrics",
     "SuiteFigures",
     "TrackingMetrics",
     "car_figures",
@@ -42,6 +44,19 @@ class TrackingMetrics:
     """Root mean square of the rate of the commanded steering angle [rad/s]."""
     completion: float
     """How much of the way was driven, 0 to 1, mean over the cars."""
+
+
+@dataclass(frozen=True)
+class EvaluationMetrics(TrackingMetrics):
+    """How well cars track the training path for a fixed time."""
+
+    got_going: float
+    """How many of the cars came past the first metres, 0 to 1."""
+
+    def __str__(self) -> str:
+        """Return the figures that matter, in a line."""
+        rmse = f"{1e3 * self.cross_track_rmse_m:.4g} mm"
+        return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
 
 
 def tracking_metrics(
@@ -87,6 +102,8 @@ def rms(values: Tensor) -> float:
 CARS_EACH = 2
 """Cars of a controller: one starts at rest, one at the reference speed."""
 SKIP_DISTANCE = 2.0
+"""Errors count from this far after a start [m]: by then a car has come to its path. Where the way
+or the time is short, from a quarter of it."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ a random direction. One backward pass and two rollouts a step size therefore che
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,18 +18,15 @@ from diffcar.gradients.certificate import CertificateRow
 from diffcar.gradients.finite_differences import check_environments, random_directions
 from diffcar.gradients.hops import Hop, HopRecorder
 from diffcar.gradients.slopes import STEP_SIZES, DirectionalCheck
-from diffcar.losses import tracking_costs
+from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.backend import translated_errors
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import CarState, StartState
-from diffcar.tasks.tracking.config import LossConfig
+from diffcar.sim.contract import CarState, Placement, Start
 from diffcar.tasks.tracking.regimes import PARAMETERS, Cases, draw_cases
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
 __all__ = ["CaseController", "Certifier", "certify_scene", "trace_hops"]
-
-RecordT = TypeVar("RecordT", CarState, ErrorState)
 
 
 class CaseController:
@@ -72,20 +68,15 @@ class CaseController:
         self.step += 1
         if not len(self.rows):
             return action
-        own = (_case_rows(state, self.rows), _case_rows(errors, self.rows))
+        own = (state.select(self.rows), errors.select(self.rows))
         return action.index_copy(0, self.rows, self.policy(*own))
-
-
-def _case_rows(record: RecordT, rows: Tensor) -> RecordT:
-    """Return some environments of a record of tensors."""
-    return replace(record, **{name: value[rows] for name, value in vars(record).items()})
 
 
 OnStep = Callable[[CarState, ErrorState], None]
 
 # Only what the physics carries: terms on the action itself would drown a wrong gradient. Squared
 # up to centimetres: training's bend at 3 mm would cost the differences digits, not the gradient.
-_LOSS = LossConfig(cross_track=100.0, cross_track_scale=0.02, effort=0.0, smoothness=0.0)
+_LOSS = TrackingLoss(cross_track=100.0, cross_track_scale=0.02, effort=0.0, smoothness=0.0)
 # Norms of the directions, so that one sweep of step sizes suits all parameters.
 _HEIGHT_SHARE = 1e-3
 _SCALES = {"actions": 3.0, "initial state": 1.0, "network weights": 10.0}
@@ -202,9 +193,7 @@ class Certifier:
     ) -> Tensor:
         """Return the tracking cost of every case, shape (B,)."""
         trajectory = self._roll_out(self.scene, parameters, horizon, on_step)
-        return torch.stack(
-            list(tracking_costs(trajectory, _LOSS, self.scene.vehicle).values())
-        ).sum(0)
+        return _LOSS.costs(trajectory).per_environment
 
     def _roll_out(
         self,
@@ -215,15 +204,15 @@ class Certifier:
     ) -> Trajectory:
         """Let all cases drive from their starts."""
         actions, state, weights = parameters.values()
-        scene.friction_ratio = self.cases.friction_ratio
+        scene.variations = {"friction_ratio": self.cases.friction_ratio}
         scene.place(self.cases.pose + state[0], self.cases.velocity + state[1])
         driver = CaseController(self.controller, actions[0], weights, self.cases.is_closed_loop)
         return rollout(
             scene,
             driver,
             self.path,
+            Start(None, self.cases.arc_length),
             horizon,
-            arc_length_hint=self.cases.arc_length,
             on_step=on_step,
         )
 
@@ -297,7 +286,7 @@ def certify_scene(
         seed=seed,
     )
     checks = [check for row in certifier.certify(horizon) for check in row.checks]
-    scene.friction_ratio = None
+    scene.variations = {}
     return checks
 
 
@@ -305,9 +294,8 @@ def trace_hops(
     scene: GenesisCar,
     controller: TrackingMLP,
     path: ReferencePath,
-    start: StartState,
+    start: Placement,
     *,
-    arc_length: Tensor,
     loss_of: Callable[[Trajectory], Tensor],
     num_steps: int = 8,
 ) -> list[Hop]:
@@ -318,7 +306,6 @@ def trace_hops(
         controller: The network; its gradients are cleared.
         path: The reference.
         start: Where the cars begin.
-        arc_length: Of the starts [m], shape (B,).
         loss_of: Returns the scalar loss of the rollout.
         num_steps: Length of the rollout.
 
@@ -339,10 +326,7 @@ def trace_hops(
         watch("error state: heading_error", errors.heading_error)
 
     try:
-        scene.reset(start)
-        trajectory = rollout(
-            scene, controller, path, num_steps, arc_length_hint=arc_length, on_step=after_step
-        )
+        trajectory = rollout(scene, controller, path, start, num_steps, on_step=after_step)
     finally:
         recorder.stop()
     loss = loss_of(trajectory)

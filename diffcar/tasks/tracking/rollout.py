@@ -1,7 +1,9 @@
 """The only forward pass: controller and physics in a closed loop, recorded."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,9 +11,27 @@ from torch import Tensor
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import CarScene, CarState
+from diffcar.sim.contract import CarScene, CarState, Placement, Start, map_tensors
+from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["Trajectory", "rollout"]
+__all__ = ["ClosedLoop", "Step", "Trajectory", "advance_along", "rollout"]
+
+
+_AT_START = ("start_arc_length", "timed_start", "output_before")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one control step of B cars did."""
+
+    state: CarState
+    """The cars after it."""
+    errors: ErrorState
+    """The cars relative to the path after it."""
+    action: Tensor
+    """Steering angle [rad] and speed [m/s] commanded at its start, shape (B, 2)."""
+    speed_before: Tensor
+    """Forward speed at its start [m/s], shape (B,)."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +66,54 @@ class Trajectory:
     """Of the path point nearest to each car before the first step [m], shape (B,)."""
     final_state: CarState
     """The cars after the last step."""
+    path: ReferencePath
+    """What was to be followed."""
+    vehicle: Vehicle
+    """The cars, before any variation."""
     dt: float
     """Time between entries [s]."""
+    timed_start: Tensor
+    """Where the point that runs along the path at the reference speed was at the start [m],
+    shape (B,)."""
+    output_before: Tensor | None = None
+    """`output` of the step before the first one, shape (B, 2); None where there was none."""
+
+    @classmethod
+    def of(
+        cls,
+        steps: Sequence[Step],
+        loop: "ClosedLoop",
+        *,
+        start_arc_length: Tensor,
+        timed_start: Tensor | None = None,
+        output_before: Tensor | None = None,
+    ) -> "Trajectory":
+        """Return the record of steps of a closed loop."""
+
+        def over_time(entry: Callable[[Step], Tensor]) -> Tensor:
+            return torch.stack([entry(step) for step in steps])
+
+        return cls(
+            position=over_time(lambda step: step.state.position),
+            yaw=over_time(lambda step: step.state.yaw),
+            speed=over_time(lambda step: step.state.speed),
+            lateral_velocity=over_time(lambda step: step.state.lateral_velocity),
+            yaw_rate=over_time(lambda step: step.state.yaw_rate),
+            steering_angle=over_time(lambda step: step.state.steering_angles.mean(-1)),
+            arc_length=over_time(lambda step: step.errors.arc_length),
+            cross_track_error=over_time(lambda step: step.errors.cross_track_error),
+            heading_error=over_time(lambda step: step.errors.heading_error),
+            speed_error=over_time(lambda step: step.errors.speed_error),
+            action=over_time(lambda step: step.action),
+            speed_before=over_time(lambda step: step.speed_before),
+            start_arc_length=start_arc_length,
+            final_state=steps[-1].state,
+            path=loop.path,
+            vehicle=loop.scene.vehicle,
+            dt=loop.scene.dt,
+            timed_start=start_arc_length if timed_start is None else timed_start,
+            output_before=output_before,
+        )
 
     @property
     def num_steps(self) -> int:
@@ -59,82 +125,162 @@ class Trajectory:
         """Return how far each car has come along the path [m], shape (T, B)."""
         return self.arc_length - self.start_arc_length
 
+    @property
+    def output(self) -> Tensor:
+        """Return the actions as fractions of their limits: what the network put out.
+
+        Steering over its limit, and commanded minus actual speed over that of full torque, shape
+        (T, B, 2).
+        """
+        steering = self.action[..., 0] / self.vehicle.max_steering
+        excess = self.action[..., 1] - self.speed_before
+        return torch.stack([steering, excess / self.vehicle.speed_increment], dim=-1)
+
+    @property
+    def output_change(self) -> Tensor:
+        """Return the changes of `output` from step to step, shape (T - 1, B, 2).
+
+        The first is that from the step before, shape (T, B, 2), where there was one.
+        """
+        output = self.output
+        if self.output_before is not None:
+            output = torch.cat([self.output_before[None], output])
+        return output[1:] - output[:-1]
+
+    @cached_property
+    def timed_arc_length(self) -> Tensor:
+        """Return where the point is that runs at the reference speed, shape (T, B) [m]."""
+        arc_length, reached = self.timed_start, []
+        with torch.no_grad():
+            for _ in range(self.num_steps):
+                arc_length = advance_along(self.path, arc_length, self.dt)
+                reached.append(arc_length)
+        return torch.stack(reached)
+
+    @property
+    def timed_position(self) -> Tensor:
+        """Return where the car should be by the reference speed [m], shape (T, B, 2)."""
+        with torch.no_grad():
+            return self.path.sample(self.timed_arc_length).position
+
+    @property
+    def end(self) -> Start:
+        """Return where to go on from, off the graph.
+
+        The timed point goes on where a loss has asked for it, and otherwise starts with the cars.
+        """
+        state = map_tensors(self.final_state, lambda tensor: tensor.detach().clone())
+        timed = vars(self).get("timed_arc_length")
+        return Start(state, self.arc_length[-1].detach(), None if timed is None else timed[-1])
+
     def select(self, cars: Tensor) -> "Trajectory":
         """Return the record of some of the cars, picked by a mask or by indices."""
-        over_time = {
-            field.name: getattr(self, field.name)[:, cars]
+        own: dict[str, Any] = {
+            field.name: value[cars] if field.name in _AT_START else value[:, cars]
             for field in fields(self)
-            if field.name not in ("start_arc_length", "final_state", "dt")
+            if isinstance(value := getattr(self, field.name), Tensor)
         }
-        state = CarState(**{name: value[cars] for name, value in vars(self.final_state).items()})
-        return Trajectory(
-            **over_time,
-            start_arc_length=self.start_arc_length[cars],
-            final_state=state,
-            dt=self.dt,
-        )
+        return replace(self, **own, final_state=self.final_state.select(cars))
+
+
+class ClosedLoop:
+    """Cars that take actions on a path: the one place where an action becomes the next state.
+
+    Args:
+        scene: Cars; they are placed.
+        path: What they follow.
+        start: Where they begin.
+    """
+
+    def __init__(self, scene: CarScene, path: ReferencePath, start: Placement | Start) -> None:
+        self.scene = scene
+        self.path = path
+        place = start if isinstance(start, Placement) else start.state
+        if place is not None:
+            scene.reset(place)
+        self.state: CarState = scene.read()
+        """The cars now."""
+        self.errors: ErrorState = compute_error_state(path, self.state, start.arc_length)
+        """The cars relative to the path now."""
+
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        """Place some of the cars of a plain scene afresh.
+
+        Args:
+            cars: Their indices, shape (K,).
+            placement: Where they begin, each entry with K rows.
+        """
+        assert placement.arc_length is not None
+        self.scene.restart(cars, placement)
+        self.state = self.scene.read()
+        hint = self.errors.arc_length.clone()
+        hint[cars] = placement.arc_length
+        self.errors = compute_error_state(self.path, self.state, hint)
+
+    def step(self, action: Tensor) -> Step:
+        """Do a control step.
+
+        Args:
+            action: Steering angle [rad] and speed [m/s] to command, shape (B, 2).
+        """
+        speed_before = self.state.speed
+        # Where the car will be along the path, for the projection's first guess.
+        hint = (self.errors.arc_length + self.scene.dt * speed_before).detach()
+        self.scene.apply(action)
+        self.scene.step()
+        self.state = self.scene.read()
+        self.errors = compute_error_state(self.path, self.state, hint)
+        return Step(self.state, self.errors, action, speed_before)
 
 
 def rollout(
     scene: CarScene,
     controller: Controller,
     path: ReferencePath,
+    start: Placement | Start,
     num_steps: int,
     *,
-    arc_length_hint: Tensor | None = None,
     on_step: Callable[[CarState, ErrorState], bool | None] | None = None,
 ) -> Trajectory:
-    """Let a controller drive from the scene's present state.
+    """Let a controller drive.
 
     In a differentiable scene the trajectory is on the autograd graph from the first action to the
     last state; under `torch.no_grad` or in a plain scene it is not.
 
     Args:
-        scene: Cars, placed by `reset` or `resume`.
+        scene: Cars.
         controller: What drives them.
-        path: What they follow.
+        path: What they follow, in the scene's number format.
+        start: Where they begin.
         num_steps: Control steps at the most.
-        arc_length_hint: Arc lengths near the cars [m], shape (B,); None searches the path.
         on_step: Called after each step; a true result ends the rollout early.
 
     Returns:
         The record.
     """
-    state = scene.read()
-    errors = compute_error_state(path, state, arc_length_hint)
-    start_arc_length = errors.arc_length.detach()
-    records = []
+    loop = ClosedLoop(scene, path, start)
+    start_arc_length = loop.errors.arc_length.detach()
+    steps = []
     for _ in range(num_steps):
-        action = controller(state, errors)
-        speed_before = state.speed
-        # Where the car will be along the path, for the projection's first guess.
-        hint = (errors.arc_length + scene.dt * speed_before).detach()
-        scene.apply(action)
-        scene.step()
-        state = scene.read()
-        errors = compute_error_state(path, state, hint)
-        records.append(_record(state, errors, action, speed_before))
-        if on_step is not None and on_step(state, errors):
+        steps.append(loop.step(controller(loop.state, loop.errors)))
+        if on_step is not None and on_step(loop.state, loop.errors):
             break
-    stacked = {name: torch.stack([record[name] for record in records]) for name in records[0]}
-    return Trajectory(**stacked, start_arc_length=start_arc_length, final_state=state, dt=scene.dt)
+    timed = None if isinstance(start, Placement) else start.timed_arc_length
+    return Trajectory.of(
+        steps,
+        loop,
+        start_arc_length=start_arc_length,
+        timed_start=start.arc_length if timed is None else timed,
+    )
 
 
-def _record(
-    state: CarState, errors: ErrorState, action: Tensor, speed_before: Tensor
-) -> dict[str, Tensor]:
-    """Collect one time step of a trajectory."""
-    return {
-        "position": state.position,
-        "yaw": state.yaw,
-        "speed": state.speed,
-        "lateral_velocity": state.lateral_velocity,
-        "yaw_rate": state.yaw_rate,
-        "steering_angle": state.steering_angles.mean(-1),
-        "arc_length": errors.arc_length,
-        "cross_track_error": errors.cross_track_error,
-        "heading_error": errors.heading_error,
-        "speed_error": errors.speed_error,
-        "action": action,
-        "speed_before": speed_before,
-    }
+def advance_along(path: ReferencePath, arc_length: Tensor, dt: float) -> Tensor:
+    """Let points run along a path at its speed for a step, by the midpoint rule.
+
+    Args:
+        path: The reference.
+        arc_length: Where they are [m], any shape.
+        dt: Length of the step [s].
+    """
+    middle = arc_length + dt / 2 * path.sample(arc_length).speed
+    return arc_length + dt * path.sample(middle).speed

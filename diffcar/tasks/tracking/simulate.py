@@ -15,7 +15,7 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_mujoco_scene, build_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
@@ -132,13 +132,14 @@ def run(
     scenes = _build_scenes(config, vehicle, with_camera=video_file is not None)
     drives, figures = [], []
     for index, scene in enumerate(scenes):
-        controller = choice.build(path.to(scene.dtype, scene.device), scene)
+        controller = choice.build(scene)
+        own_path = path.to(scene.dtype, scene.device)
 
         def after_step(fraction: float, drives_done: int = index) -> None:
             on_step((drives_done + fraction) / len(scenes))
 
         began = time.perf_counter()
-        driven = _drive(config, scene, controller, path, video_file, after_step)
+        driven = _drive(config, scene, controller, own_path, video_file, after_step)
         drives.append(driven)
         figures.append(_figures(config, driven, time.perf_counter() - began))
     if csv_file is not None:
@@ -175,7 +176,7 @@ def _build_scenes(config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool
     )
     if config.engine == "genesis":
         return [genesis]
-    return [genesis, build_mujoco_scene(config, num_envs=1, vehicle=vehicle, dtype=genesis.dtype)]
+    return [genesis, build_scene(config, num_envs=1, engine="mujoco", vehicle=vehicle)]
 
 
 def _drive(
@@ -196,7 +197,8 @@ def _drive(
 
     filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if camera is not None and video_file is not None:
-        filming = camera.recording(_dots(path), video_file)
+        camera.dots = _dots(path)
+        filming = camera.recording(video_file)
     with filming:
         return drive(
             scene,

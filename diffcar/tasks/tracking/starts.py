@@ -5,7 +5,7 @@ from torch import Tensor
 
 from diffcar.controllers.errors import starts_on_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import StartState
+from diffcar.sim.contract import Placement
 from diffcar.tasks.tracking.config import StartConfig
 
 __all__ = ["draw_starts"]
@@ -13,25 +13,25 @@ __all__ = ["draw_starts"]
 
 def draw_starts(
     path: ReferencePath,
-    offsets: StartConfig,
-    *,
     num_cars: int,
-    reach: float,
-    generator: torch.Generator,
-) -> tuple[Tensor, StartState]:
-    """Draw start states all over the path.
+    *,
+    seed: int | torch.Generator,
+    config: StartConfig | None = None,
+    reach: float = 0.0,
+) -> Placement:
+    """Place cars all over a path.
 
     Args:
         path: The reference.
-        offsets: How far from it the cars begin, at the most, and how many at rest.
         num_cars: Number of cars.
+        seed: Of the draw, or the generator to draw from.
+        config: How far from the path the cars begin, at the most, and how many at rest; None takes
+            the defaults.
         reach: Distance that a car may drive before its rollout ends [m]; on an open path nobody
             starts so late that the end would come before.
-        generator: Source of the draw.
-
-    Returns:
-        The arc lengths [m], shape (B,), and the start states.
     """
+    config = config or StartConfig()
+    generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float) -> Tensor:
         draw = torch.rand(num_cars, generator=generator, dtype=torch.float64)
@@ -43,12 +43,12 @@ def draw_starts(
 
     last = path.length if path.closed else max(path.length - reach, 0.1 * path.length)
     arc_length = uniform(0.0, last)
-    speed = path.sample(arc_length).speed + offset(offsets.speed)
-    is_standing = uniform(0.0, 1.0) < offsets.standing_fraction
-    return arc_length, starts_on_path(
+    speed = path.sample(arc_length).speed + offset(config.speed)
+    is_standing = uniform(0.0, 1.0) < config.standing_fraction
+    return starts_on_path(
         path,
         arc_length,
-        cross_track=offset(offsets.cross_track),
-        heading=offset(offsets.heading),
+        cross_track=offset(config.cross_track),
+        heading=offset(config.heading),
         speed=torch.where(is_standing, torch.zeros_like(speed), speed.clamp_min(0.0)),
     )

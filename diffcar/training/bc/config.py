@@ -7,8 +7,8 @@ from pydantic import Field
 
 from diffcar.base.config import Count, Positive
 from diffcar.demonstrations.config import DemonstrationConfig
-from diffcar.tasks.tracking.config import EvaluationConfig
-from diffcar.training.config import TrainingConfig, UpdatesConfig
+from diffcar.tasks.config import UpdatesConfig
+from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig
 
 __all__ = ["CloneConfig", "CloneEvaluationConfig", "TrainBCConfig"]
 

@@ -3,26 +3,35 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from diffcar.base.errors import DemonstrationError
+from diffcar.base.log import logger
+from diffcar.controllers.choose import ControllerChoice, choose_controller
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.demonstrations.files import read_demonstrations
 from diffcar.demonstrations.table import Demonstrations
 from diffcar.tasks.contract import seed_of_update
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.tasks.tracking.task import TrackingTask
 from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.optimiser import Step, cosine_learning_rate
+from diffcar.training.bc.experts import ExpertRecorder
+from diffcar.training.contract import UpdateRecord
+from diffcar.training.optimiser import cosine_learning_rate
+from diffcar.training.run_folder import RunFolder
 
-__all__ = ["BCTrainer", "CloneStep"]
+__all__ = ["BCTrainer", "CloneUpdate", "make_trainer"]
 
 
 @dataclass(frozen=True)
-class CloneStep(Step):
+class CloneUpdate(UpdateRecord):
     """What one pass over the data did.
 
     Errors are mean squares over the variance of the expert's outputs, so one is what a constant
@@ -40,49 +49,67 @@ class CloneStep(Step):
     """Wall time [s]."""
 
 
-@dataclass
 class BCTrainer:
     """An optimisation in progress: everything that an exact continuation needs.
 
     The network learns from standardised observations; after each pass the standardisation is folded
-    into the first layer of the controller's network, which therefore sees what every other does.
+    into the first layer of the task's network, which therefore sees what every other does.
     A round ends with the weights of its smallest validation loss.
 
     Args:
-        config: The run's configuration.
-        controller: What is trained.
-        demonstrations: What the first round learns from.
-        collect: Returns the demonstrations to add before a DAgger round, given its number; the
-            controller drives by then.
-
-    Raises:
-        DemonstrationError: If there are too few to learn from.
+        task: What is driven.
+        recorder: Records the expert; None where no round needs one.
+        demonstrations: What the first round learns from; None has them recorded.
+        notes: What the user should know about the expert.
     """
 
-    config: TrainBCConfig
-    controller: TrackingMLP
-    demonstrations: Demonstrations
-    collect: Callable[[int], Demonstrations]
-    num_updates_done: int = 0
-    round: int = 0
-    passes_in_round: int = 0
-    passes_without_gain: int = 0
-    best_validation_loss: float = math.inf
-    step_type: ClassVar[type[Step]] = CloneStep
+    method: ClassVar[str] = "bc"
+    record_type: ClassVar[type[UpdateRecord]] = CloneUpdate
     term_names: ClassVar[list[str]] = ["steering", "drive"]
-    _student: TrackingMLP = field(init=False)
-    _best_weights: dict[str, Tensor] = field(init=False)
-    _adam: torch.optim.Adam = field(init=False)
 
-    def __post_init__(self) -> None:
-        network = copy.deepcopy(self.controller.network)
-        self._student = TrackingMLP(network, self.controller.observer, self.controller.vehicle)
+    def __init__(
+        self,
+        task: TrackingTask,
+        recorder: ExpertRecorder | None,
+        demonstrations: Demonstrations | None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        assert isinstance(task.config, TrainBCConfig)
+        self.task = task
+        self.config: TrainBCConfig = task.config
+        self.notes = list(notes)
+        self.seconds_before = 0.0
+        self.num_updates_done = 0
+        self.round = 0
+        self.passes_in_round = 0
+        self.passes_without_gain = 0
+        self.best_validation_loss = math.inf
+        self._recorder = recorder
+        self._given = demonstrations
+        network = copy.deepcopy(task.network)
+        self._student = TrackingMLP(network, task.driver.observer, task.vehicle)
         self._adam = torch.optim.Adam(network.parameters())
         self._best_weights = copy.deepcopy(network.state_dict())
-        self._data = _Data.split(self.demonstrations, self.config, self.controller)
+
+    def begin(self, folder: RunFolder) -> None:
+        """Record the expert in the run's folder where nothing was given, or take up what is there.
+
+        Raises:
+            DemonstrationError: If there is too little to learn from.
+        """
+        self._folder = folder
+        began = time.perf_counter()
+        self.demonstrations = self._given or self._record(0)
+        if self._given is None:
+            # Recording is part of what a clone costs.
+            self.seconds_before = time.perf_counter() - began
+        self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
         # Those of the first round, so that the weights keep their meaning in the others.
-        self._scaling = _Scaling.of(self._data.observation, self.controller)
+        self._scaling = _Scaling.of(self._data.observation, self.task.driver)
         self._fold()
+        self.notes += self.demonstrations.notes
+        for note in self.notes:
+            logger.warning(note)
 
     @property
     def num_env_steps(self) -> int:
@@ -94,7 +121,7 @@ class BCTrainer:
         """Return whether there is no pass left to do."""
         return self.round == self.config.train.dagger_rounds and self._is_round_over()
 
-    def train(self, num_updates: int | None = None) -> Iterator[CloneStep]:
+    def train(self, num_updates: int | None = None) -> Iterator[CloneUpdate]:
         """Yield a record after each pass over the data.
 
         Args:
@@ -106,7 +133,7 @@ class BCTrainer:
                 self._begin_round(self.round + 1)
             yield self.update()
 
-    def update(self) -> CloneStep:
+    def update(self) -> CloneUpdate:
         """Pass over the data once."""
         began = time.perf_counter()
         learning_rate = cosine_learning_rate(
@@ -126,7 +153,7 @@ class BCTrainer:
         if self._is_round_over():
             self._student.network.load_state_dict(self._best_weights)
         self._fold()
-        return CloneStep(
+        return CloneUpdate(
             iteration=self.num_updates_done,
             loss=float(terms.sum()),
             terms=dict(zip(self.term_names, terms.tolist(), strict=True)),
@@ -141,7 +168,7 @@ class BCTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on exactly."""
         return {
-            "network": self.controller.network.state_dict(),
+            "network": self.task.network.state_dict(),
             "student": self._student.network.state_dict(),
             "best_weights": self._best_weights,
             "optimizer": self._adam.state_dict(),
@@ -152,8 +179,8 @@ class BCTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state saved earlier, on the same first demonstrations."""
         for number in range(1, state["round"] + 1):
-            self._add(self.collect(number))
-        self.controller.network.load_state_dict(state["network"])
+            self._add(self._record(number))
+        self.task.network.load_state_dict(state["network"])
         self._student.network.load_state_dict(state["student"])
         self._best_weights = state["best_weights"]
         self._adam.load_state_dict(state["optimizer"])
@@ -161,6 +188,21 @@ class BCTrainer:
         self._scaling = _Scaling(**{k: v.to(device) for k, v in state["scaling"].items()})
         for name in _COUNTERS:
             setattr(self, name, state[name])
+
+    def findings(self, updates: Sequence[UpdateRecord]) -> dict[str, Any]:
+        """Return figures of the data, and the smallest validation loss of the last round."""
+        own = [u for u in updates if isinstance(u, CloneUpdate) and u.round == self.round]
+        return {
+            "num_rows": len(self.demonstrations),
+            "num_skipped_rows": self.demonstrations.num_skipped,
+            "validation_loss": min((update.validation_loss for update in own), default=None),
+            "notes": self.notes,
+        }
+
+    def _record(self, number: int) -> Demonstrations:
+        """Return the recorded demonstrations of a round."""
+        assert self._recorder is not None, "a round without an expert"
+        return self._recorder.demonstrations(self._folder, number)
 
     def _passes_per_round(self) -> int:
         """Return how many passes a round has at the most."""
@@ -176,7 +218,7 @@ class BCTrainer:
 
     def _begin_round(self, number: int) -> None:
         """Let the network drive and the expert comment, and learn from that as well."""
-        self._add(self.collect(number))
+        self._add(self._record(number))
         self.round = number
         self.passes_in_round = self.passes_without_gain = 0
         self.best_validation_loss = math.inf  # other episodes, another measure
@@ -185,7 +227,7 @@ class BCTrainer:
     def _add(self, more: Demonstrations) -> None:
         """Add demonstrations to those there are."""
         self.demonstrations = Demonstrations.concatenate([self.demonstrations, more])
-        self._data = _Data.split(self.demonstrations, self.config, self.controller)
+        self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
 
     def _pass_over_data(self) -> Tensor:
         """Do an optimiser step on each batch; return the mean errors of the outputs, shape (2,)."""
@@ -220,9 +262,46 @@ class BCTrainer:
 
     def _fold(self) -> None:
         """Give the controller's network the student's weights, for observations as they come."""
-        network = self.controller.network
+        network = self.task.network
         network.load_state_dict(self._student.network.state_dict())
         self._scaling.fold_into(network)
+
+
+def make_trainer(
+    config: TrainBCConfig, *, scenes: Scenes | None = None, expert: ControllerChoice | None = None
+) -> BCTrainer:
+    """Return the cloning of whom settings name, in the physics that the expert knows.
+
+    Args:
+        config: The run's settings.
+        scenes: Cars that are there already; None builds some.
+        expert: Who is cloned; None finds whom the settings name.
+
+    Raises:
+        DiffcarError: If expert, path, model or data is unusable, or the simulator refuses.
+    """
+    notes: list[str] = []
+    needs_expert = not config.data or config.train.dagger_rounds > 0
+    if needs_expert and expert is None:
+        expert = choose_controller(config.expert)
+        config, notes = expert.in_its_physics(config)
+    task = TrackingTask(config, scenes=scenes, through_physics=False)
+    given = None
+    if config.data:
+        given = read_demonstrations(
+            [Path(file) for file in config.data],
+            controller_config=config.controller,
+            vehicle=task.vehicle,
+            path=task.path,
+            columns=config.columns,
+            skip_incomplete=config.skip_incomplete,
+        )
+    task.build()
+    recorder = None
+    if needs_expert and expert is not None:
+        cars = task.scenes.cars(config.demonstrations.num_episodes, purpose="recording")
+        recorder = ExpertRecorder(task, config, expert, cars)
+    return BCTrainer(task, recorder, given, notes)
 
 
 _COUNTERS = (

@@ -6,8 +6,8 @@ import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, NonNegative, Positive
-from diffcar.tasks.tracking.config import EvaluationConfig
-from diffcar.training.config import TrainingConfig, UpdatesConfig
+from diffcar.tasks.config import UpdatesConfig
+from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig
 
 __all__ = ["PPOConfig", "PPOEvaluationConfig", "TrainPPOConfig"]
 

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -15,20 +15,22 @@ from torch import Tensor, nn
 
 from diffcar.base.errors import SimulationError
 from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.path.reference import ReferencePath
-from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import CarScene
 from diffcar.tasks.contract import seed_of_update
-from diffcar.training.optimiser import Step
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.tasks.tracking.task import TrackingTask
+from diffcar.training.contract import UpdateRecord
 from diffcar.training.ppo.config import TrainPPOConfig
 from diffcar.training.ppo.env import DrivingEnv
+from diffcar.training.run_folder import RunFolder
 
-__all__ = ["PPOStep", "PPOTrainer"]
+__all__ = ["PPOTrainer", "PPOUpdate"]
 
 _GROUPS = {"actor": ["policy"], "critic": ["policy"]}
 
 
 @dataclass(frozen=True)
-class PPOStep(Step):
+class PPOUpdate(UpdateRecord):
     """What one round of driving and learning did; its loss is minus the mean reward of a step."""
 
     highlights: ClassVar[dict[str, str]] = {"action std": "action_std"}
@@ -40,7 +42,6 @@ class PPOStep(Step):
     """Wall time of the learning [s]."""
 
 
-@dataclass
 class PPOTrainer:
     """An optimisation in progress.
 
@@ -49,27 +50,32 @@ class PPOTrainer:
     with fresh episodes, so it is not the same number for number.
 
     Args:
-        config: The run's configuration.
-        scene: Plain cars.
-        path: What they follow.
-        controller: What is trained.
+        task: What is driven; its network is trained.
+        scene: Plain cars to train with.
     """
 
-    config: TrainPPOConfig
-    scene: GenesisCar
-    path: ReferencePath
-    controller: TrackingMLP
-    num_updates_done: int = 0
-    ppo: PPO = field(init=False)
-    env: DrivingEnv = field(init=False)
-    step_type: ClassVar[type[Step]] = PPOStep
+    method: ClassVar[str] = "ppo"
+    record_type: ClassVar[type[UpdateRecord]] = PPOUpdate
     term_names: ClassVar[list[str]] = ["surrogate", "value", "entropy"]
+    seconds_before = 0.0
 
-    def __post_init__(self) -> None:
+    def __init__(self, task: TrackingTask, scene: CarScene) -> None:
+        assert isinstance(task.config, TrainPPOConfig)
+        self.task = task
+        self.config: TrainPPOConfig = task.config
+        self.scene = scene
+        self.num_updates_done = 0
         # rsl-rl initialises the critic from torch's global generator.
         torch.manual_seed(self.config.seed)
-        self.env = DrivingEnv(self.config, self.scene, self.path, self.controller)
-        self.ppo = _build_ppo(self.config, self.env, self.controller)
+        self.env = DrivingEnv(self.config, scene, task.path, task.driver)
+        self.ppo = _build_ppo(self.config, self.env, task.driver)
+
+    def begin(self, folder: RunFolder) -> None:
+        """Do nothing: the first update needs nothing but the cars."""
+
+    def findings(self, updates: Sequence[UpdateRecord]) -> dict[str, Any]:
+        """Return nothing that the records do not say."""
+        return {}
 
     @property
     def num_env_steps(self) -> int:
@@ -81,7 +87,7 @@ class PPOTrainer:
         """Return whether there is no update left to do."""
         return self.num_updates_done >= self.config.train.num_updates
 
-    def train(self, num_updates: int | None = None) -> Iterator[PPOStep]:
+    def train(self, num_updates: int | None = None) -> Iterator[PPOUpdate]:
         """Yield a record after each update.
 
         Args:
@@ -91,7 +97,7 @@ class PPOTrainer:
         while self.num_updates_done < last:
             yield self.update()
 
-    def update(self) -> PPOStep:
+    def update(self) -> PPOUpdate:
         """Drive for a while, then learn from it.
 
         Raises:
@@ -111,7 +117,7 @@ class PPOTrainer:
         terms = self.ppo.update()
         learnt = time.perf_counter()
         self.num_updates_done += 1
-        return PPOStep(
+        return PPOUpdate(
             iteration=self.num_updates_done,
             loss=-mean_reward,
             terms={name: float(terms[name]) for name in self.term_names},
@@ -125,7 +131,7 @@ class PPOTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on."""
         return {
-            "network": self.controller.network.state_dict(),
+            "network": self.task.network.state_dict(),
             "critic": self.ppo.critic.state_dict(),
             "action_distribution": self.ppo.actor.distribution.state_dict(),
             "optimizer": self.ppo.optimizer.state_dict(),
@@ -135,7 +141,7 @@ class PPOTrainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state saved earlier, with fresh episodes."""
-        self.controller.network.load_state_dict(state["network"])
+        self.task.network.load_state_dict(state["network"])
         self.ppo.critic.load_state_dict(state["critic"])
         self.ppo.actor.distribution.load_state_dict(state["action_distribution"])
         self.ppo.optimizer.load_state_dict(state["optimizer"])
@@ -154,6 +160,17 @@ class PPOTrainer:
                 total += float(reward.mean())
             self.ppo.compute_returns(observation)
         return total / self.config.train.num_steps
+
+
+def make_trainer(config: TrainPPOConfig, *, scenes: Scenes | None = None) -> PPOTrainer:
+    """Return the optimisation that settings describe.
+
+    Args:
+        config: The run's settings.
+        scenes: Cars that are there already; None builds some.
+    """
+    task = TrackingTask(config, scenes=scenes, through_physics=False).build()
+    return PPOTrainer(task, task.scenes.cars(config.train.num_envs))
 
 
 class _Actor(MLPModel):

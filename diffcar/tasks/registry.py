@@ -1,0 +1,21 @@
+"""The tasks that come with diffcar."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from diffcar.base.registry import Registry
+
+if TYPE_CHECKING:
+    from diffcar.tasks.contract import Task
+
+__all__ = ["TASKS"]
+
+TASKS: Registry[Callable[..., "Task[Any, Any]"]] = Registry(
+    "task",
+    {
+        "tracking": "diffcar.tasks.tracking.task:TrackingTask",
+        "reaching": "diffcar.tasks.reaching.task:ReachingTask",
+        "pushing": "diffcar.tasks.pushing.task:PushingTask",
+    },
+)
+"""Classes by name, made with the settings of a run."""

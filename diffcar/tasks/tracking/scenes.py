@@ -1,0 +1,54 @@
+"""The scenes that trainings share, each kind built when it is first needed."""
+
+from collections.abc import Callable
+
+from diffcar.base.log import logger
+from diffcar.sim.build import build_scene
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.config import CarConfig
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+
+__all__ = ["Scenes"]
+
+
+class Scenes:
+    """Cars of one kind, in as many scenes as training and evaluation need.
+
+    Args:
+        config: The cars.
+        build: Builds a scene.
+    """
+
+    def __init__(
+        self, config: CarConfig, *, build: Callable[..., GenesisCar] = build_scene
+    ) -> None:
+        self.config = config
+        self.vehicle: Vehicle = load_vehicle(config.model)
+        """The car, before any variation."""
+        self._build = build
+        self._built: dict[tuple[int, bool, str], GenesisCar] = {}
+
+    def cars(
+        self, num_envs: int, *, differentiable: bool = False, purpose: str = "training"
+    ) -> GenesisCar:
+        """Return a scene of so many cars.
+
+        Args:
+            num_envs: Their number.
+            differentiable: Whether it can be trained through.
+            purpose: Scenes of different purposes are never the same, so that cars which are on the
+                road for one of them stay there.
+        """
+        key = (num_envs, differentiable, purpose)
+        if key not in self._built:
+            kind = "differentiable" if differentiable else "plain"
+            logger.info(
+                f"building the {kind} scene of {num_envs} cars (a minute or two the first time)"
+            )
+            self._built[key] = self._build(
+                self.config,
+                num_envs=num_envs,
+                differentiable=differentiable,
+                vehicle=self.vehicle,
+            )
+        return self._built[key]

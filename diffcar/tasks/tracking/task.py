@@ -1,0 +1,261 @@
+"""The task of following a path with a car: starts, evaluations, and what comes of a training."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffcar.base.log import logger
+from diffcar.controllers.errors import compute_error_state, starts_on_path
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.gradients.hops import Hop
+from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.path.config import PATHS
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.contract import Placement, Start
+from diffcar.tasks.contract import seed_of_update
+from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
+from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.metrics import (
+    SKIP_DISTANCE,
+    EvaluationMetrics,
+    TrackingMetrics,
+    tracking_metrics,
+)
+from diffcar.tasks.tracking.pictures import plot_drive
+from diffcar.tasks.tracking.problem import certify_scene, trace_hops
+from diffcar.tasks.tracking.rollout import Trajectory, rollout
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.tasks.tracking.starts import draw_starts
+
+__all__ = ["PathScore", "TrackingTask"]
+
+# Further off the path there is nothing to learn that a fresh start would not teach better [m].
+_GIVEN_UP_CROSS_TRACK = 0.5
+_DRAWN_TIME = 10.0
+
+
+@dataclass(frozen=True)
+class PathScore:
+    """A finished controller on one path."""
+
+    path: str
+    """Name."""
+    start: str
+    """`standing` or `flying`."""
+    metrics: TrackingMetrics
+    """After the first two metres."""
+
+
+class TrackingTask:
+    """A network that drives cars along a path (see `Task` for the contract).
+
+    Paths are read at once; scenes, which take long, are built by `build`.
+
+    Args:
+        config: The run's settings.
+        scenes: Cars that are there already; None builds some.
+        through_physics: Whether training needs differentiable cars.
+    """
+
+    name = "tracking"
+    remedy = "lower train.learning_rate, train.horizon or the start offsets"
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        scenes: Scenes | None = None,
+        through_physics: bool = True,
+    ) -> None:
+        self.config = config
+        self.loss = config.loss
+        self.scenes = scenes or Scenes(config)
+        self.vehicle = self.scenes.vehicle
+        self.path = load_path(
+            config.path, seed=config.seed, max_curvature=self.vehicle.max_curvature
+        )
+        """What training follows."""
+        self.unseen = self._load_unseen()
+        """What the finished controller drives, at the limits and the scale of the training path."""
+        self._through_physics = through_physics
+        for warning in self.path.warnings:
+            logger.warning(warning)
+
+    def build(self) -> "TrackingTask":
+        """Build the scenes and the untrained network."""
+        config = self.config
+        if self._through_physics:
+            assert isinstance(config.train, TrainConfig)
+            self.num_envs = config.train.num_envs
+            self.scene = self.scenes.cars(self.num_envs, differentiable=True)
+        self.plain = self.scenes.cars(config.evaluation.num_envs, purpose="evaluation")
+        """Cars that training is evaluated with, which none has on the road meanwhile."""
+        dtype, device = self.plain.dtype, self.plain.device
+        self.path, *self.unseen = (p.to(dtype, device) for p in (self.path, *self.unseen))
+        self.driver: TrackingMLP = build_tracking_mlp(
+            config.controller, self.vehicle, dtype=dtype, device=device, seed=config.seed
+        )
+        """The network that is trained, as a controller."""
+        self.network = self.driver.network
+        return self
+
+    def draw(self, update: int, reached: Start | None) -> Start:
+        """Return where an update begins: where the last one ended, or afresh.
+
+        Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
+        has lost the path.
+        """
+        train = self.config.train
+        assert isinstance(train, TrainConfig)
+        placement = self._place(seed_of_update(self.config.seed, update))
+        fresh = Start(self.scene.state_of(placement), placement.arc_length)
+        if reached is None:
+            return fresh
+        assert reached.state is not None and reached.arc_length is not None
+        car = torch.arange(self.num_envs, device=self.scene.device)
+        is_due = (car + update) % train.episode_updates == 0
+        errors = compute_error_state(self.path, reached.state, reached.arc_length)
+        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
+        end = math.inf if self.path.closed else self.path.length - self._reach
+        return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
+
+    def roll_out(self, start: Start, num_steps: int) -> Trajectory:
+        """Drive from a start, with gradients unless they are switched off."""
+        return rollout(self.scene, self.driver, self.path, start, num_steps)
+
+    def end(self, record: Trajectory) -> Start:
+        """Return where the cars go on from: backward rewinds the simulator."""
+        return record.end
+
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate through the last rollout."""
+        self.scene.backward(loss)
+
+    def pack(self, reached: Start) -> dict[str, Tensor]:
+        """Return what a checkpoint holds of where the cars are."""
+        assert reached.state is not None and reached.arc_length is not None
+        return {
+            "qpos": reached.state.qpos,
+            "velocity": reached.state.dofs_velocity,
+            "arc_length": reached.arc_length,
+        }
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> Start:
+        """Return where the cars were when a checkpoint was written, which is loaded to the CPU."""
+        device = self.scene.device
+        state = self.scene.describe(packed["qpos"].to(device), packed["velocity"].to(device))
+        return Start(state, packed["arc_length"].to(device))
+
+    def evaluate(self) -> EvaluationMetrics:
+        """Drive cars spread over the training path for a while, every other one from rest.
+
+        Returns:
+            The metrics after the first metres, the same way that all cars should get past.
+        """
+        plain, path = self.plain, self.path
+        duration, top_speed = self.config.evaluation.duration, self.config.path.top_speed
+        index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
+        reach = path.length
+        if not path.closed:
+            reach = max(path.length - duration * top_speed, path.length / 4)
+        arc_length = index / plain.num_envs * reach
+        speed = path.sample(arc_length).speed
+        start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
+        num_steps = max(1, round(duration / plain.dt))
+        with torch.no_grad():
+            trajectory = rollout(plain, self.driver, path, start, num_steps)
+        skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
+        metrics = tracking_metrics(
+            trajectory, goal_distance=path.length, skip_distance=skip_distance
+        )
+        got_going = (trajectory.distance.amax(0) >= skip_distance).to(plain.dtype)
+        return EvaluationMetrics(**vars(metrics), got_going=float(got_going.mean()))
+
+    def score(self, metrics: EvaluationMetrics) -> float:
+        """Return what the best weights are chosen by: tracking and speed as the loss weighs them.
+
+        It knows `cross_track` (or `time_indexed`, where that weighs more) and `speed`, and no other
+        term. Weights with which a car does not get going are never the best.
+        """
+        score = (
+            max(self.loss.cross_track, self.loss.time_indexed) * metrics.cross_track_rmse_m**2
+            + self.loss.speed * metrics.speed_rmse_mps**2
+        )
+        return score if math.isfinite(score) and metrics.got_going == 1.0 else math.inf
+
+    def hops(self) -> list[Hop]:
+        """Follow the gradient through eight steps."""
+        return trace_hops(
+            self.scene,
+            self.driver,
+            self.path,
+            self._place(seed=0),
+            loss_of=lambda driven: self.loss.costs(driven).total,
+        )
+
+    def certify(self, horizon: int) -> list[DirectionalCheck]:
+        """Check the gradient by actions, initial state and weights, one direction a car."""
+        return certify_scene(
+            self.scene, self.driver, self.path, horizon=horizon, seed=self.config.seed
+        )
+
+    def prepare(self) -> None:
+        """Do nothing: what is driven in the end is not compared with what was before."""
+
+    def finish(self, folder: Path) -> dict[str, Any]:
+        """Drive each unseen path, standing and flying; draw these and the training path."""
+        logger.info("driving paths that training has not seen")
+        plain, scores = self.plain, []
+        is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
+        # Starts a little apart, so that the figures are not those of one trajectory.
+        arc_length = 0.1 * torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
+        for number, path in enumerate((self.path, *self.unseen)):
+            driven = drive(
+                plain,
+                self.driver,
+                path,
+                is_standing=is_standing,
+                arc_length=arc_length,
+                max_time=None if number else _DRAWN_TIME,
+            )
+            plot_drive(driven, path, folder / f"drive-{number}-{path.name}.png")
+            if number:
+                for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
+                    metrics = tracking_metrics(
+                        driven.trajectory.select(cars),
+                        goal_distance=driven.goal_distance[cars],
+                        skip_distance=min(SKIP_DISTANCE, path.length / 4),
+                    )
+                    scores.append(PathScore(path.name, start, metrics))
+        return {"scores": scores}
+
+    @property
+    def _reach(self) -> float:
+        """Return how far a car can come in an update [m]."""
+        assert isinstance(self.config.train, TrainConfig)
+        return self.config.train.horizon * self.scene.dt * self.config.path.top_speed
+
+    def _place(self, seed: int) -> Placement:
+        """Draw where cars begin afresh."""
+        return draw_starts(
+            self.path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
+        )
+
+    def _load_unseen(self) -> list[ReferencePath]:
+        """Load the paths for the end."""
+        config, unseen = self.config, []
+        for source in config.evaluation.unseen_paths:
+            if source != config.path.source:
+                scale = 1.0 if source in PATHS else config.path.scale
+                own = {"source": source, "scale": scale, "closed": None}
+                settings = config.path.model_copy(update=own)
+                unseen.append(
+                    load_path(settings, seed=config.seed, max_curvature=self.vehicle.max_curvature)
+                )
+        return unseen

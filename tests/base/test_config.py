@@ -1,0 +1,155 @@
+"""Configuration: sources, precedence, and errors that say what to do."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from diffcar.base.config import dump_config, load_config
+from diffcar.base.errors import ConfigError
+from diffcar.base.files import resource_path
+from diffcar.checks.config import CheckGradConfig
+from diffcar.compare.config import CompareConfig
+from diffcar.demonstrations.config import RecordConfig
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.tracking.config import SimulateConfig, TrainE2EConfig
+from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.ppo.config import TrainPPOConfig
+
+
+def test_flag_beats_override_beats_file_beats_default(tmp_path: Path) -> None:
+    """The same key from every source."""
+    file = tmp_path / "c.yaml"
+    file.write_text("train: {horizon: 10, num_envs: 3}\nseed: 1\ndt: 0.01\n")
+    config = load_config(
+        TrainE2EConfig,
+        file=file,
+        overrides=["train.horizon=20", "seed=2"],
+        flags={"seed": 3, "precision": None},
+    )
+    assert (config.train.num_envs, config.train.horizon, config.seed) == (3, 20, 3)
+    assert (config.dt, config.precision) == (0.01, 32)
+
+
+def test_resolved_configuration_reads_back_equal() -> None:
+    """What a run folder stores is what was used."""
+    config = load_config(TrainE2EConfig, overrides=["actuation=pd", "path.scale=0.1"])
+    assert TrainE2EConfig.model_validate(yaml.safe_load(dump_config(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("train_e2e", TrainE2EConfig),
+        ("simulate", SimulateConfig),
+        ("record", RecordConfig),
+        ("train_bc", TrainBCConfig),
+        ("train_ppo", TrainPPOConfig),
+        ("franka_test", FrankaTestConfig),
+        ("check_grad", CheckGradConfig),
+        ("train_push", TrainPushConfig),
+    ],
+)
+def test_shipped_file_holds_the_defaults(name: str, schema: type[TrainE2EConfig]) -> None:
+    """The documentation in configs/ cannot drift from the code."""
+    assert load_config(schema, file=resource_path(f"configs/{name}.yaml")) == schema()
+    shipped = yaml.safe_load(resource_path(f"configs/{name}.yaml").read_text())
+    assert shipped == schema().model_dump(mode="json")
+
+
+def test_shipped_comparison_is_the_default_and_the_quick_one_fits() -> None:
+    """Its suite names what differs from a plain path and from no disturbance alone."""
+    shipped = load_config(CompareConfig, file=resource_path("configs/compare.yaml"))
+    assert shipped == CompareConfig()
+    quick = load_config(CompareConfig, file=resource_path("configs/compare_quick.yaml"))
+    assert quick.seeds == [0]
+
+
+BAD = {
+    "train.horizn=3": ("train.horizn", "train.horizon"),
+    "horizon=3": ("'horizon'", "train.horizon"),
+    "train.horizon=-3": ("train.horizon = -3", ""),
+    "train.horizon=many": ("train.horizon = 'many'", ""),
+    "dt=nan": ("dt", ""),
+    "dt=-1": ("dt = -1", ""),
+    "actuation=magic": ("actuation = 'magic'", ""),
+    "train.truncation_length=1000": ("longer than train.horizon", ""),
+    "seed.x=1": ("seed", ""),
+    "train.horizon=true": ("train.horizon = True", ""),
+    "train.horizon='12'": ("train.horizon = '12'", ""),
+    "seed=2024-13-45": ("not valid YAML", ""),
+    "novalue": ("not of the form", "--set"),
+    "train=[": ("not valid YAML", ""),
+}
+
+
+@pytest.mark.parametrize("override", BAD)
+def test_bad_override_is_explained(override: str) -> None:
+    """The offending value is in the message and the nearest name in the hint."""
+    message, hint = BAD[override]
+    with pytest.raises(ConfigError) as caught:
+        load_config(TrainE2EConfig, overrides=[override])
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_exponents_are_numbers() -> None:
+    """YAML 1.1 reads 1e-3 as text; users mean a number."""
+    config = load_config(TrainE2EConfig, overrides=["train.learning_rate=1e-3"])
+    assert config.train.learning_rate == 1e-3
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    """Nobody corrects a file one error at a time."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(TrainE2EConfig, overrides=["dt=-1", "train.num_envs=0", "colour=red"])
+    for part in ("dt", "train.num_envs", "colour"):
+        assert part in caught.value.message
+
+
+def test_a_loss_without_terms_is_refused() -> None:
+    """All weights zero would train nothing."""
+    zeros = [f"loss.{n}=0" for n in ("cross_track", "heading", "speed", "smoothness")]
+    with pytest.raises(ConfigError, match="every weight zero nothing would be trained"):
+        load_config(TrainE2EConfig, overrides=zeros)
+
+
+BAD_FRANKA = {
+    "precision=32": "32 bits cannot tell gradients apart",
+    "reach.target_low=[0.7,0,0]": "target_low must be below",
+    "reach.target_high=[0.7,0.1]": "reach.target_high",
+    "loss.distance=0": "with distance zero nothing would be trained",
+}
+
+
+@pytest.mark.parametrize("override", BAD_FRANKA)
+def test_bad_settings_of_the_arm_are_explained(override: str) -> None:
+    """An empty box, a point of two coordinates, a loss that asks for nothing, too few bits."""
+    with pytest.raises(ConfigError, match=BAD_FRANKA[override]):
+        load_config(FrankaTestConfig, overrides=[override])
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "\x00"])
+def test_bad_yaml_file_is_explained(text: str, tmp_path: Path) -> None:
+    """Lists, broken syntax and binary content."""
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        load_config(TrainE2EConfig, file=file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(TrainE2EConfig, file=tmp_path / "missing.yaml")
+
+
+BAD_PUSH = {
+    "loss={cross_track: 0, progress: 0}": "nothing would be trained",
+    "half_width=0.1": "leaves no room",
+    "train.truncation_length=10": "unknown key",
+}
+
+
+@pytest.mark.parametrize("override", BAD_PUSH)
+def test_bad_settings_of_the_push_are_explained(override: str) -> None:
+    """A loss that asks for nothing, a grid too narrow for the body, a key of the car's training."""
+    with pytest.raises(ConfigError, match=BAD_PUSH[override]):
+        load_config(TrainPushConfig, overrides=[override])

@@ -1,0 +1,189 @@
+"""Cars in plain torch: a scene for the tests of everything that is not about a simulator."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.sim.config import CarConfig
+from diffcar.sim.contract import CarState, Placement
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.tasks.tracking.scenes import Scenes
+
+_STEERING_TIME = 0.05
+_SLIP_TIME = 0.04
+_WHEELS = slice(8, 12)
+
+
+class Bicycle:
+    """A `CarScene` of single-track cars whose tyres give way a little, differentiable by itself.
+
+    Positions and velocities are laid out as Genesis lays out the shipped car's, so that what is
+    saved of one can be loaded into the other.
+
+    Args:
+        num_envs: Number of cars.
+        differentiable: Whether steps are recorded for `backward`.
+        vehicle: The car; None takes the shipped one.
+        dtype: Precision of everything.
+        dt: Control interval [s].
+    """
+
+    device = torch.device("cpu")
+    actuation = "torque"
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        differentiable: bool = False,
+        vehicle: Vehicle | None = None,
+        dtype: torch.dtype = torch.float64,
+        dt: float = 0.02,
+    ) -> None:
+        self.num_envs = num_envs
+        self.differentiable = differentiable
+        self.vehicle = vehicle or load_vehicle()
+        self.dtype = dtype
+        self.dt = dt
+        self.variations: dict[str, Tensor] = {}
+        self.last_command: dict[str, Tensor] = {}
+        self._ratios: dict[str, Tensor] = {}
+        self._force = torch.zeros(num_envs, 2, dtype=dtype)
+        zeros = torch.zeros(num_envs, dtype=dtype)
+        self.reset(Placement(torch.zeros(num_envs, 2, dtype=dtype), zeros, zeros, zeros))
+
+    def reset(self, start: Placement | CarState) -> None:
+        state = self.state_of(start) if isinstance(start, Placement) else start
+        self._ratios = dict(self.variations)
+        self._force = torch.zeros_like(self._force)
+        self._state = self.describe(state.qpos.detach(), state.dofs_velocity.detach())
+
+    def restart(self, cars: Tensor, placement: Placement) -> None:
+        fresh, qpos, velocity = (
+            self.state_of(placement),
+            self._state.qpos,
+            self._state.dofs_velocity,
+        )
+        qpos, velocity = qpos.clone(), velocity.clone()
+        qpos[cars], velocity[cars] = fresh.qpos, fresh.dofs_velocity
+        self._state = self.describe(qpos, velocity)
+
+    def state_of(self, placement: Placement) -> CarState:
+        still = torch.zeros_like(placement.speed)
+        steering = torch.stack([still, still], -1)
+        return self._compose(
+            placement.position, placement.yaw, placement.speed, still, placement.yaw_rate, steering
+        )
+
+    def read(self) -> CarState:
+        return self._state
+
+    def apply(self, action: Tensor) -> None:
+        self._action = action
+        self.last_command = {"command: action": action}
+
+    def apply_force(self, force: Tensor) -> None:
+        self._force = self._force + force
+
+    def step(self) -> None:
+        is_recorded = self.differentiable and torch.is_grad_enabled()
+        with torch.set_grad_enabled(is_recorded):
+            self._state = self._next(self._state)
+        self._force = torch.zeros_like(self._force)
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
+        """Return what positions and velocities mean for a car."""
+        yaw = yaw_from_quaternion(qpos[:, 3:7])
+        forward, left = rotate_into_body(velocity[:, :2], yaw)
+        wheel_speeds = velocity[:, 10:12]
+        return CarState(
+            qpos[:, :2],
+            yaw,
+            forward,
+            left,
+            velocity[:, 5],
+            qpos[:, 7:9],
+            wheel_speeds,
+            qpos,
+            velocity,
+        )
+
+    def _next(self, car: CarState) -> CarState:
+        """Return the cars a control interval later."""
+        vehicle, dt = self.vehicle, self.dt
+        one = torch.ones(self.num_envs, dtype=self.dtype)
+        mass = vehicle.mass * self._ratios.get("mass_ratio", one)
+        friction = self._ratios.get("friction_ratio", one)
+        grip = 9.81 * vehicle.friction * friction
+        target = self._action[:, :1].clamp(-vehicle.max_steering, vehicle.max_steering)
+        share = 1 - math.exp(-dt / _STEERING_TIME)
+        steering = car.steering_angles + share * (target - car.steering_angles)
+
+        excess = (self._action[:, 1] - car.speed) / vehicle.wheel_radius
+        torque = (vehicle.drive_gain * excess).clamp(
+            -vehicle.max_drive_torque, vehicle.max_drive_torque
+        )
+        acceleration = (2 * torque / vehicle.wheel_radius / mass).clamp(-grip, grip)
+        push = rotate_into_body(self._force, car.yaw)
+        speed = car.speed + dt * (acceleration + push[0] / mass)
+
+        # A heavy car on a slippery road comes to the turn that its wheels point to later, or never.
+        sharpest = grip / car.speed.abs().clamp_min(0.5)
+        turn = car.speed * torch.tan(steering.mean(-1)) / vehicle.wheelbase
+        turn = turn.clamp(-sharpest, sharpest)
+        share = 1 - torch.exp(-dt / _SLIP_TIME * friction * vehicle.mass / mass)
+        yaw_rate = car.yaw_rate + share * (turn - car.yaw_rate)
+        slip = -vehicle.rear_axle_x * turn - car.lateral_velocity
+        lateral = car.lateral_velocity + share * slip + dt * push[1] / mass
+        yaw = car.yaw + dt * yaw_rate
+        middle = (car.yaw + yaw) / 2
+        cos, sin = torch.cos(middle), torch.sin(middle)
+        way = torch.stack([speed * cos - lateral * sin, speed * sin + lateral * cos], -1)
+        return self._compose(car.position + dt * way, yaw, speed, lateral, yaw_rate, steering)
+
+    def _compose(
+        self,
+        position: Tensor,
+        yaw: Tensor,
+        speed: Tensor,
+        lateral: Tensor,
+        yaw_rate: Tensor,
+        steering: Tensor,
+    ) -> CarState:
+        """Return the state with its positions and velocities."""
+        num_cars = len(speed)
+        zeros = torch.zeros(num_cars, 4, dtype=self.dtype)
+        cos, sin = torch.cos(yaw), torch.sin(yaw)
+        height = torch.full((num_cars, 1), self.vehicle.base_height, dtype=self.dtype)
+        qpos = torch.cat([position, height, quaternion_from_yaw(yaw), steering, zeros], -1)
+        forward, leftward = speed * cos - lateral * sin, speed * sin + lateral * cos
+        planar = torch.stack([forward, leftward], -1)
+        wheels = (speed / self.vehicle.wheel_radius)[:, None].expand(-1, 4)
+        velocity = torch.cat([planar, zeros[:, :3], yaw_rate[:, None], zeros[:, :2], wheels], -1)
+        return self.describe(qpos, velocity)
+
+
+def bicycles(
+    config: CarConfig,
+    *,
+    num_envs: int,
+    differentiable: bool = False,
+    vehicle: Vehicle | None = None,
+    **options: object,
+) -> Bicycle:
+    """Build what `build_scene` would build of the same settings."""
+    del options  # cameras, repairs and kernels that only Genesis has
+    dtype = torch.float64 if config.precision == 64 else torch.float32
+    return Bicycle(
+        num_envs, differentiable=differentiable, vehicle=vehicle, dtype=dtype, dt=config.dt
+    )
+
+
+def bicycle_scenes(config: CarConfig) -> Scenes:
+    """Return the scenes of a training, each of bicycles."""
+    return Scenes(config, build=bicycles)  # type: ignore[arg-type]

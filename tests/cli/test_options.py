@@ -1,0 +1,127 @@
+"""Options that commands share, and what becomes of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from diffcar.base.errors import GradientError
+from diffcar.cli import options
+from diffcar.cli.app import app
+from diffcar.cli.options import Given, with_options
+from diffcar.tasks.tracking.config import SimulateConfig
+
+_PATH = ["--path", "--path-scale", "--closed"]
+_RUN = ["--out", "--resume", "--stop-after"]
+_FILES = ["--config", "--set"]
+_ENGINE = ["--seed", "--backend", "--precision"]
+_MESSAGES = ["--verbose", "--debug"]
+_TRAINING = [*_FILES, *_ENGINE, "--json", *_MESSAGES]
+OPTIONS = {
+    "train-e2e": ["--entity", *_PATH, "--actuation", *_RUN, "--certify", *_TRAINING],
+    "train-bc": [
+        *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
+        *(*_PATH, "--actuation", *_RUN, *_TRAINING),
+    ],
+    "train-ppo": [*_PATH, "--actuation", *_RUN, *_TRAINING],
+    "simulate": [
+        *("--controller", *_PATH, "--start", "--actuation", "--engine"),
+        *("--csv", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
+    "record": [
+        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--actuation"),
+        *("--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
+    "compare": [
+        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--actuation"),
+        *(*_FILES, "--backend", "--json", *_MESSAGES),
+    ],
+    "check-grad": [
+        *("--entity", "--model", "--steering-joints", "--wheel-joints", "--wheels"),
+        *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
+    "franka-test": ["--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES],
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_and_their_order_stay(name: str) -> None:
+    """What scripts use, and what a reader of the help expects where."""
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert [each.opts[0] for each in command.params if each.name != "help"] == OPTIONS[name]
+
+
+def test_no_command_is_without_a_list_of_its_options() -> None:
+    """The list above is whole."""
+    assert set(typer.main.get_command(app).commands) == set(OPTIONS)  # type: ignore[attr-defined]
+
+
+def run(command: typer.models.CommandFunctionType, *arguments: str) -> Result:
+    own = typer.Typer()
+    own.command()(command)
+    return CliRunner().invoke(own, arguments)
+
+
+def test_groups_stand_where_they_are_named_and_are_given() -> None:
+    """Own options come first but for those named; shared ones become settings."""
+    seen: list[object] = []
+
+    @with_options(options.PATH, "laps", options.ENGINE, options.FILES, options.MESSAGES)
+    def drive(
+        car: Annotated[str, typer.Option()] = "red",
+        laps: Annotated[int, typer.Option()] = 1,
+        *,
+        given: Given,
+    ) -> None:
+        """Drive."""
+        config = given.config(SimulateConfig, {"controller": car, "engine": None})
+        seen.extend([config.path.source, config.controller, laps, config.precision, config.verbose])
+        seen.extend([config.seed, given.out])
+
+    arguments = ("--path=line", "--car=zero", "--laps=3", "--precision=64", "--set=seed=7")
+    result = run(drive, *arguments, "--verbose")
+    assert result.exit_code == 0, result.output
+    assert seen == ["line", "zero", 3, 64, True, 7, None]
+    names = [line.split()[1] for line in run(drive, "--help").output.splitlines() if "--" in line]
+    assert names[:6] == ["--car", "--path", "--path-scale", "--closed", "--laps", "--seed"]
+
+
+def test_errors_become_text_and_an_exit_code() -> None:
+    """A wrong name is a usage error, a wrong gradient a verdict; --debug lets both through."""
+
+    @with_options(options.PATH_SOURCE, options.MESSAGES)
+    def drive(wrong: Annotated[bool, typer.Option("--wrong")] = False, *, given: Given) -> None:
+        """Drive."""
+        if wrong:
+            raise GradientError("it is wrong", hint="mend it")
+        given.config(SimulateConfig)
+
+    refused = run(drive, "--path=lien")
+    assert refused.exit_code == 2
+    assert "did you mean 'line'?" in refused.output
+    negative = run(drive, "--wrong")
+    assert (negative.exit_code, negative.output) == (1, "error: it is wrong\nhint: mend it\n")
+    assert isinstance(run(drive, "--wrong", "--debug").exception, GradientError)
+
+
+def test_results_go_where_they_were_asked_for(tmp_path: Path) -> None:
+    """Tables to stdout, JSON beside; with --json - the tables make room; never over an input."""
+
+    @with_options(options.PATH_SOURCE, options.JSON, options.MESSAGES)
+    def drive(given: Given) -> None:
+        """Drive."""
+        config = given.config(SimulateConfig)
+        given.check_files(config)
+        given.report(["shown"], {"x": float("nan")}, notes=["know this"], written=[Path("a"), None])
+
+    file = tmp_path / "r.json"
+    beside = run(drive, f"--json={file}")
+    assert beside.stdout == "shown\n"
+    assert beside.stderr == "note: know this\nnote: wrote a\n"
+    assert file.read_text() == '{\n  "x": null\n}\n'
+    alone = run(drive, "--json=-")
+    assert alone.stdout == '{\n  "x": null\n}\n'
+    assert "shown" in alone.stderr
+    assert run(drive, f"--path={file}", f"--json={file}").exit_code == 2

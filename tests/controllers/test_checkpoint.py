@@ -1,0 +1,81 @@
+"""Checkpoints: what is saved drives exactly as before, and nothing unsafe is loaded."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffcar.base.errors import CheckpointError
+from diffcar.controllers.checkpoint import (
+    checkpoint_content,
+    config_values,
+    load_checkpoint,
+    newest_run,
+    restore_tracking_mlp,
+)
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.tasks.tracking.config import TrainE2EConfig
+from diffcar.training.run_folder import RunFolder
+from tests.samples import VEHICLE
+
+
+def content(seed: int = 0, **changes: object) -> dict[str, object]:
+    """Return the content of an untrained checkpoint."""
+    config = TrainE2EConfig(seed=seed)
+    driver = build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float32, seed=seed)
+    return {
+        **checkpoint_content(
+            "e2e", config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
+        ),
+        **changes,
+    }
+
+
+def test_saved_and_reloaded_controller_acts_exactly_the_same(tmp_path: Path) -> None:
+    """Weights and configuration survive the file."""
+    run = RunFolder.create(tmp_path / "run", "train-e2e")
+    run.save_checkpoint("last", content(seed=4))
+    loaded = load_checkpoint(tmp_path / "run")
+    assert config_values(loaded)["seed"] == 4
+    restored = restore_tracking_mlp(loaded, VEHICLE, dtype=torch.float32)
+    original = build_tracking_mlp(TrainE2EConfig().controller, VEHICLE, dtype=torch.float32, seed=4)
+    observation = torch.randn(5, 15)
+    assert torch.equal(restored.network(observation), original.network(observation))
+
+
+def test_best_checkpoint_is_preferred_to_the_last(tmp_path: Path) -> None:
+    """A run folder stands for its best weights."""
+    run = RunFolder.create(tmp_path / "run", "train-e2e")
+    run.save_checkpoint("last", content(seed=1))
+    run.save_checkpoint("best", content(seed=2))
+    assert config_values(load_checkpoint(run.path))["seed"] == 2
+
+
+BAD = {
+    "other format": {"format": 99},
+    "damaged configuration": {"config": "{"},
+    "configuration of another kind": {"config": "wings: 2"},
+    "weights of another shape": {"network": {"network.0.weight": torch.zeros(2, 2)}},
+    "no weights": {"network": None},
+}
+
+
+@pytest.mark.parametrize("defect", BAD)
+def test_bad_checkpoint_is_explained(defect: str, tmp_path: Path) -> None:
+    """Loading or restoring says what is wrong, without a traceback of torch."""
+    file = tmp_path / "c.pt"
+    torch.save(content(**BAD[defect]), file)
+    with pytest.raises(CheckpointError):
+        restore_tracking_mlp(load_checkpoint(file), VEHICLE, dtype=torch.float32)
+
+
+def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
+    """By the time of the checkpoint, not by name."""
+    assert newest_run(tmp_path) is None
+    for age, name in ((100, "b"), (10, "a"), (200, "c")):
+        RunFolder.create(tmp_path / name, "x").save_checkpoint("last", content())
+        stamp = time.time() - age
+        os.utime(tmp_path / name / "checkpoints" / "last.pt", (stamp, stamp))
+    assert newest_run(tmp_path) == tmp_path / "a"

@@ -1,0 +1,65 @@
+"""The network as a controller: bounded outputs, seeded weights, symmetry."""
+
+import pytest
+import torch
+
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.errors import compute_error_state
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from tests.samples import VEHICLE, car_at, road
+
+LINE = road("line")
+
+
+def test_network_output_is_bounded_and_small_before_training() -> None:
+    """Within [-1, 1] for absurd observations, near zero for ordinary ones."""
+    network = MLPController(5, 2, (16,), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert float(network(1e6 * torch.randn(8, 5)).abs().max()) <= 1.0
+        assert float(network(torch.randn(100, 5)).abs().max()) < 0.5
+
+
+def test_network_depends_on_its_seed_alone() -> None:
+    """Same seed, same weights, whatever happened to torch's global generator."""
+    config = ControllerConfig()
+    networks = []
+    for seed in (7, 7, 8):
+        torch.rand(3)
+        networks.append(build_tracking_mlp(config, VEHICLE, dtype=torch.float32, seed=seed).network)
+    first, again, other = (n.network[0].weight for n in networks)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_full_scale_output_is_full_lock_and_full_torque() -> None:
+    """One in each output: the steering limit, and the speed excess of the motor's limit."""
+    driver = build_tracking_mlp(ControllerConfig(), VEHICLE, dtype=torch.float64)
+    command = driver.command(torch.ones(1, 2, dtype=torch.float64), car_at(0, 0, 0, speed=1.0))
+    assert float(command[0, 0]) == pytest.approx(VEHICLE.max_steering)
+    excess = float(command[0, 1]) - 1.0
+    torque = VEHICLE.drive_gain * excess / VEHICLE.wheel_radius
+    assert torque == pytest.approx(VEHICLE.max_drive_torque)
+
+
+def test_trained_controller_is_left_right_symmetric() -> None:
+    """Mirrored situations get mirrored steering and the same speed; a straight road none at all."""
+    driver = build_tracking_mlp(ControllerConfig(), VEHICLE, dtype=torch.float64, seed=2)
+    observation = torch.randn(6, 15, dtype=torch.float64)
+    assert torch.equal(driver.observer.mirror(driver.observer.mirror(observation)), observation)
+    straight = build_tracking_mlp(ControllerConfig(), VEHICLE, dtype=torch.float64, seed=2)
+    left, right = car_at(5.0, 0.1, 0.05), car_at(5.0, -0.1, -0.05)
+    to_right = straight(left, compute_error_state(LINE, left))
+    to_left = straight(right, compute_error_state(LINE, right))
+    assert torch.allclose(to_right[:, 0], -to_left[:, 0], atol=1e-9)
+    assert torch.allclose(to_right[:, 1], to_left[:, 1])
+    centred = car_at(5.0, 0.0, 0.0)
+    action = straight(centred, compute_error_state(LINE, centred)).detach()
+    assert abs(float(action[0, 0])) < 1e-12
+
+
+def test_network_has_right_derivatives() -> None:
+    """Autograd agrees with differences."""
+    network = MLPController(4, 2, (8,), generator=torch.Generator().manual_seed(1)).double()
+    observation = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(network, (observation,))

@@ -1,0 +1,231 @@
+"""What comes back from files of any tool, and what is wrong with bad ones."""
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+from hypothesis import strategies
+
+from diffcar.base.errors import DemonstrationError
+from diffcar.controllers.observation import PathObserver
+from diffcar.demonstrations.files import read_demonstrations, write_demonstrations
+from diffcar.demonstrations.table import (
+    ACTION_COLUMNS,
+    STATE_COLUMNS,
+    Demonstrations,
+    DemonstrationTable,
+    to_demonstrations,
+)
+from diffcar.path.reference import ReferencePath
+from tests.demonstrations.recorded import CONFIG, QUIET, record
+from tests.samples import VEHICLE, road
+
+
+def read(*files: Path, **arguments: object) -> Demonstrations:
+    return read_demonstrations(files, controller_config=CONFIG, vehicle=VEHICLE, **arguments)
+
+
+def foreign(table: DemonstrationTable, names: dict[str, str]) -> DemonstrationTable:
+    return {given: table[name] for name, given in names.items()}
+
+
+def without_slip(table: DemonstrationTable) -> DemonstrationTable:
+    """Return the states and actions of cars that turn as their wheels point."""
+    names = ("episode", "arc_length_m", *STATE_COLUMNS, *ACTION_COLUMNS)
+    kept = {name: table[name] for name in names}
+    curvature = torch.tan(table["steering_angle_rad"]) / VEHICLE.wheelbase
+    kept["yaw_rate_radps"] = table["speed_mps"] * curvature
+    kept["lateral_velocity_mps"] = -VEHICLE.rear_axle_x * kept["yaw_rate_radps"]
+    return kept
+
+
+def rewrite(file: Path, change: Callable[[list[list[str]]], object], separator: str = ",") -> Path:
+    with file.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    change(rows)
+    file.write_text("\n".join(separator.join(row) for row in rows) + "\n")
+    return file
+
+
+@pytest.fixture
+def own_file(figure_eight: ReferencePath, tmp_path: Path) -> Path:
+    file = tmp_path / "own.csv"
+    write_demonstrations(record(figure_eight).table, file)
+    return file
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(data=strategies.data())
+def test_table_survives_its_file(data: strategies.DataObject, tmp_path_factory: object) -> None:
+    """Whatever finite numbers of 32 bits are written are read back, bit for bit."""
+    names = ["speed_mps", *[f"obs_{name}" for name in PathObserver.names(CONFIG)]]
+    names += ["steering_command_rad", "speed_command_mps"]
+    number = strategies.floats(-1e9, 1e9, width=32)
+    num_rows = data.draw(strategies.integers(1, 4))
+    columns = strategies.lists(number, min_size=num_rows, max_size=num_rows)
+    table = {n: torch.tensor(data.draw(columns), dtype=torch.float64) for n in names}
+    table["steering_command_rad"] = table["steering_command_rad"].clamp(-0.5, 0.5).float().double()
+    file = tmp_path_factory.mktemp("table") / "t.csv"
+    write_demonstrations(table, file)
+    expected = to_demonstrations(table, controller_config=CONFIG, vehicle=VEHICLE)
+    found = read(file)
+    assert torch.equal(found.observation.float(), expected.observation.float())
+    assert torch.allclose(found.output, expected.output, atol=1e-6)
+
+
+@pytest.mark.parametrize("dropped", [("obs_",), ("obs_", "arc_length")])
+def test_derived_observations_equal_recorded_ones(
+    dropped: tuple[str, ...], figure_eight: ReferencePath, tmp_path: Path
+) -> None:
+    """From the state and the path, over a lap that crosses itself, in rows of any order."""
+    file = tmp_path / "lap.csv"
+    config = QUIET.model_copy(update={"duration": 10.0})
+    write_demonstrations(record(figure_eight, config).table, file)
+    recorded = read(file)
+
+    def keep_the_state(rows: list[list[str]]) -> None:
+        keep = [i for i, name in enumerate(rows[0]) if not name.startswith(dropped)]
+        rows[:] = [[row[i] for i in keep] for row in [rows[0], *rows[:0:-1]]]
+
+    derived = read(rewrite(file, keep_the_state), path=figure_eight)
+    assert len(derived) == 4 * 500
+    assert torch.allclose(derived.observation.flip(0), recorded.observation, atol=1e-5)
+    assert torch.allclose(derived.output.flip(0), recorded.output, atol=1e-6)
+    assert derived.episode.flip(0).tolist() == recorded.episode.tolist()
+    single = road("figure-eight").to(torch.float32)
+    assert torch.allclose(read(file, path=single).observation, derived.observation, atol=1e-3)
+
+
+FOREIGN = {
+    "x_m": "X",
+    "y_m": "Y",
+    "yaw_rad": "heading",
+    "speed_mps": "v",
+    "steering_angle_rad": "wheel",
+    "steering_command_rad": "delta",
+    "speed_command_mps": "v_cmd",
+}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_of_another_tool_are_understood(
+    separator: str, figure_eight: ReferencePath, tmp_path: Path
+) -> None:
+    """Other names, degrees, comments, no episodes, and motion that follows without slip."""
+    table = record(figure_eight).table
+    table["yaw_rad"] = torch.rad2deg(table["yaw_rad"])
+    file = tmp_path / "foreign.csv"
+    write_demonstrations(foreign(table, FOREIGN), file)
+    rewrite(file, lambda rows: None, separator)
+    file.write_text("\ufeff# logged on a Tuesday\n\n" + file.read_text(), encoding="utf-8")
+    columns = {**FOREIGN, "yaw_rad": f"heading*{math.pi / 180}"}
+    found = read(file, path=figure_eight, columns=columns)
+    expected = to_demonstrations(
+        without_slip(record(figure_eight).table),
+        controller_config=CONFIG,
+        vehicle=VEHICLE,
+        path=figure_eight,
+    )
+    assert torch.allclose(found.observation, expected.observation, atol=1e-4)
+    assert torch.allclose(found.output, expected.output, atol=1e-6)
+    assert found.episode.unique().tolist() == [0]
+    assert len(found.notes) == 2
+    assert all("slip" in note for note in found.notes)
+
+
+def test_files_are_read_each_with_its_own_header(own_file: Path, tmp_path: Path) -> None:
+    """Columns in another order, or called otherwise; episodes of different files stay apart."""
+    other = tmp_path / "other.csv"
+    other.write_text(own_file.read_text().replace("steering_command_rad", "delta", 1))
+    rewrite(other, lambda rows: [row.reverse() for row in rows])
+    both = read(own_file, other, columns={"steering_command_rad": "delta"})
+    assert torch.equal(both.output[:200], both.output[200:])
+    assert both.episode.unique().tolist() == list(range(8))
+
+
+def cut(rows: list[list[str]], row: int, name: str, value: str) -> None:
+    rows[row][rows[0].index(name)] = value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("", "empty"),
+        ("nan", "'nan' is not a finite number"),
+        ("-inf", "'-inf' is not a finite number"),
+        ("soon", "'soon' is not a finite number"),
+    ],
+)
+def test_missing_value_is_named_or_skipped(value: str, told: str, own_file: Path) -> None:
+    """File, row and column, as a text editor counts; or a count of what was left out."""
+    rewrite(own_file, lambda rows: cut(rows, 16, "steering_command_rad", value))
+    with pytest.raises(DemonstrationError) as caught:
+        read(own_file)
+    expected = f"{str(own_file)!r} row 17, column 'steering_command_rad': {told}"
+    assert caught.value.message == expected
+    assert "--skip-incomplete" in (caught.value.hint or "")
+    found = read(own_file, skip_incomplete=True)
+    assert (len(found), found.num_skipped) == (199, 1)
+
+
+HEADER = "x_m,y_m,yaw_rad,speed_mps,steering_angle_rad,steering_command_rad,speed_command_mps\n"
+ROW = "0,0,0,1,0,0.1,1\n"
+BAD = {
+    "empty": ("", {}, "is empty"),
+    "comments alone": ("# x_m\n\n", {}, "is empty"),
+    "a header alone": (HEADER, {}, "no rows"),
+    "no header": (ROW * 2, {}, "row 1 holds numbers"),
+    "binary": ("\0\1", {}, "not a text file"),
+    "a column missing": (HEADER.replace("speed_command_mps", "v_cmd") + ROW, {}, "has no column"),
+    "a column twice": (HEADER.replace("y_m", "x_m") + ROW, {}, "2 columns called 'x_m'"),
+    "too many fields": (HEADER + ROW + "0,0,0,1,0,0,1,1\n", {}, "row 3 has 8 fields"),
+    "too few fields": (HEADER + "0,0,0\n", {}, "row 2, column 'speed_mps': empty"),
+    "decimal commas": (HEADER.replace(",", ";") + "0,5;0;0;1;0;0;1\n", {}, "'0,5'"),
+    "no path": (HEADER + ROW, {}, "without the path"),
+    "nothing complete": (HEADER + "0,0,,1\n", {"skip_incomplete": True}, "no row is complete"),
+    "a map from nothing": (HEADER + ROW, {"columns": {"x": "y_m"}}, "no column 'x' is needed"),
+    "a map to nothing": (HEADER + ROW, {"columns": {"x_m": "X"}}, "no column 'X' is in any"),
+    "a factor in words": (HEADER + ROW, {"columns": {"x_m": "y_m*two"}}, "'two'"),
+    "degrees": (HEADER + ROW.replace("0.1", "5.7"), {}, "more than a right angle"),
+}
+
+
+@pytest.mark.parametrize("defect", BAD)
+def test_bad_file_is_explained(defect: str, tmp_path: Path) -> None:
+    """Each defect gets a message that says what and where, and a hint."""
+    text, arguments, expected = BAD[defect]
+    file = tmp_path / "bad.csv"
+    file.write_text(text)
+    with pytest.raises(DemonstrationError, match=expected) as caught:
+        read(file, **arguments)
+    assert "bad.csv" in caught.value.message or "--column" in caught.value.message or arguments
+
+
+def test_likely_names_are_suggested(tmp_path: Path) -> None:
+    """All missing columns at once, each with what the file may call it."""
+    file = tmp_path / "log.csv"
+    file.write_text(HEADER.replace("_rad", "").replace("_mps", "") + ROW)
+    with pytest.raises(DemonstrationError) as caught:
+        read(file)
+    assert "--column steering_command_rad=steering_command" in (caught.value.hint or "")
+    assert "--column yaw_rad=yaw" in (caught.value.hint or "")
+
+
+def test_unreadable_and_missing_files_are_explained(tmp_path: Path) -> None:
+    """A folder, and nothing."""
+    for file in (tmp_path, tmp_path / "nowhere.csv"):
+        with pytest.raises(DemonstrationError, match="cannot be read"):
+            read(file)
+
+
+def test_another_path_than_was_driven_is_noticed(tmp_path: Path) -> None:
+    """Cars that are metres off the path were not following it."""
+    file = tmp_path / "far.csv"
+    file.write_text(HEADER + ROW.replace("0,0,0,1", "0,7,0,1"))
+    line = road("line")
+    with pytest.raises(DemonstrationError, match="7 m off the path 'line'"):
+        read(file, path=line)

@@ -1,0 +1,63 @@
+"""Guarded updates: what is not finite is never used, and never silently."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from diffcar.base.errors import GradientError
+from diffcar.losses import Costs
+from diffcar.tasks.config import BackpropConfig
+from diffcar.training.optimiser import AccumulatedGradient, GuardedOptimizer, cosine_learning_rate
+
+
+def optimizer_of(network: nn.Module, **limits: int) -> GuardedOptimizer:
+    return GuardedOptimizer(network, BackpropConfig(**limits), hint="try less")
+
+
+def gradient_of(value: float) -> AccumulatedGradient:
+    gradient = AccumulatedGradient()
+    gradient.add(Costs(term=torch.tensor(value)))
+    return gradient
+
+
+def test_a_large_gradient_is_clipped_and_reported_unclipped() -> None:
+    """A gradient of norm five is used with norm one."""
+    network = nn.Linear(2, 1, bias=False)
+    network.weight.grad = torch.tensor([[3.0, 4.0]])
+    step = optimizer_of(network).update(gradient_of(2.0), iteration=1, learning_rate=0.1)
+    assert (step.gradient_norm, step.clipped_gradient_norm) == (pytest.approx(5.0), 1.0)
+    assert (step.loss, step.terms, step.is_skipped) == (2.0, {"term": 2.0}, False)
+    assert float(network.weight.grad.norm()) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_bad_gradient_leaves_the_weights_alone_until_patience_ends() -> None:
+    """Skipped once, then the run stops with the parameter and the count."""
+    network = nn.Linear(2, 1, bias=False)
+    before = network.weight.detach().clone()
+    optimizer = optimizer_of(network, max_skipped_updates=1)
+    network.weight.grad = torch.tensor([[1.0, math.inf]])
+    step = optimizer.update(gradient_of(2.0), iteration=1, learning_rate=0.1)
+    assert step.is_skipped
+    assert math.isnan(step.loss)
+    assert torch.equal(network.weight, before)
+    with pytest.raises(GradientError, match=r"update 2: .*'weight' is not finite; 2 updates"):
+        optimizer.update(gradient_of(2.0), iteration=2, learning_rate=0.1)
+
+
+def test_a_bad_loss_term_is_named() -> None:
+    """The first term that is not finite is the defect."""
+    gradient = AccumulatedGradient()
+    gradient.add(Costs(good=torch.tensor(1.0), bad=torch.tensor(math.nan)), share=0.5)
+    assert gradient.defect == "the loss term 'bad' is nan"
+    assert gradient.terms["good"] == 0.5
+
+
+def test_step_size_falls_by_a_half_cosine_and_stays() -> None:
+    """From its highest, through the middle, to its lowest, and no further."""
+    rates = [
+        cosine_learning_rate(done, decay_updates=10, highest=0.01, final_ratio=0.02)
+        for done in (0, 5, 10, 50)
+    ]
+    assert rates == pytest.approx([0.01, 0.0051, 0.0002, 0.0002])

@@ -1,0 +1,160 @@
+"""`train`: the one sequence, whatever the method; what is stopped goes on exactly."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diffcar.base.errors import CheckpointError, ConfigError, GradientError, OutputError
+from diffcar.controllers.checkpoint import load_checkpoint
+from diffcar.training import run
+from diffcar.training.methods import METHODS, Method
+from diffcar.training.run import TrainingResult, require_method, train
+from tests.bicycle import bicycle_scenes
+from tests.training.small import TRAINED_BY, config_of
+
+pytest.importorskip("rsl_rl")
+
+
+def trained(method: str, *overrides: str, **options: Any) -> TrainingResult:
+    """Train on bicycles, whose gradients nobody has to prove."""
+    config = config_of(method, *overrides)
+    return train(method, config, scenes=bicycle_scenes(config), certify=False, **options)
+
+
+def last_of(folder: Path) -> dict[str, Any]:
+    return load_checkpoint(folder / "checkpoints" / "last.pt")
+
+
+@pytest.mark.parametrize("method", TRAINED_BY)
+def test_a_run_leaves_everything_behind(method: str, tmp_path: Path) -> None:
+    """Settings, figures, weights, curves and logs, and a result whose network has the best."""
+    result = trained(method, "evaluation.unseen_paths=[line]", out=tmp_path / "run")
+    assert (result.num_updates, result.is_interrupted) == (4, False)
+    for made in ("config.yaml", "metrics.csv", "checkpoints/last.pt", "checkpoints/best.pt"):
+        assert (tmp_path / "run" / made).is_file(), made
+    drawn = {file.name for file in (tmp_path / "run" / "plots").iterdir()}
+    assert {"training.png", "drive-0-circle.png", "drive-1-line.png"} <= drawn
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    best = load_checkpoint(tmp_path / "run")["network"]
+    for name, weight in result.task.network.state_dict().items():
+        assert torch.equal(weight, best[name]), name
+    scores = result.findings["scores"]
+    assert [(score.path, score.start) for score in scores] == [
+        ("line", "standing"),
+        ("line", "flying"),
+    ]
+    assert result.before is not None
+    assert result.after == result.task.evaluate()
+    assert result.as_json()["run_folder"] == str(tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["e2e", "bc"])
+def test_a_stopped_run_goes_on_exactly(method: str, tmp_path: Path) -> None:
+    """The same losses and weights, bit for bit, as of a run in one piece."""
+    overrides = ("train.dagger_rounds=1",) if method == "bc" else ("train.episode_updates=2",)
+    whole = trained(method, *overrides, out=tmp_path / "whole")
+    stopped = trained(method, *overrides, out=tmp_path / "parts", stop_after=3)
+    assert stopped.is_interrupted
+    assert stopped.after is None
+    resumed = trained(method, *overrides, resume=tmp_path / "parts")
+    assert resumed.num_updates == whole.num_updates == 4
+    assert [*stopped.losses, *resumed.losses] == whole.losses
+    weights = last_of(tmp_path / "whole")["network"]
+    for name, weight in last_of(tmp_path / "parts")["network"].items():
+        assert torch.equal(weight, weights[name]), name
+    columns = [
+        [row["loss"] for row in csv.DictReader((tmp_path / name / "metrics.csv").open())]
+        for name in ("whole", "parts")
+    ]
+    assert columns[0] == columns[1]
+    assert resumed.num_env_steps == whole.num_env_steps
+
+
+def test_a_finished_run_changes_nothing_when_it_is_resumed(tmp_path: Path) -> None:
+    """There is no update left; it is driven again."""
+    trained("e2e", out=tmp_path / "run")
+    before = last_of(tmp_path / "run")["network"]
+    again = trained("e2e", resume=tmp_path / "run")
+    assert again.losses == []
+    assert again.after is not None
+    for name, weight in last_of(tmp_path / "run")["network"].items():
+        assert torch.equal(weight, before[name]), name
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    """Nothing in it is touched."""
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(OutputError, match="exists already"):
+        train("e2e", config_of("e2e"), out=tmp_path, scenes="none that would be looked at")
+
+
+def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
+    """Not silently gone on with."""
+    trained("bc", out=tmp_path / "run", stop_after=1)
+    with pytest.raises(CheckpointError, match="train-bc") as caught:
+        trained("e2e", resume=tmp_path / "run")
+    assert caught.value.hint == "diffcar train-bc --resume RUN"
+
+
+def test_a_wrong_gradient_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a method that goes through the physics begins; the others have none to be wrong."""
+
+    def refuse(task: object) -> None:
+        raise GradientError("the gradient is wrong")
+
+    monkeypatch.setattr(run, "certify_before_training", refuse)
+    config = config_of("e2e")
+    with pytest.raises(GradientError):
+        train("e2e", config, out=tmp_path / "run", scenes=bicycle_scenes(config))
+    assert not (tmp_path / "run").exists()
+    config = config_of("bc")
+    assert train("bc", config, out=tmp_path / "run", scenes=bicycle_scenes(config)).num_updates == 4
+
+
+def test_an_unknown_method_is_refused_with_those_there_are() -> None:
+    """Nobody becomes behaviour cloning by its name alone."""
+    with pytest.raises(ConfigError, match="no method is called 'dager-e2e'") as caught:
+        train("dager-e2e")
+    assert "did you mean 'dagger-e2e'?" in (caught.value.hint or "")
+    for name in METHODS:
+        assert name in (caught.value.hint or "")
+
+
+def test_a_task_that_a_method_does_not_train_for_is_refused() -> None:
+    """With those that it does."""
+    with pytest.raises(ConfigError, match="ppo does not train for the task 'pushing'") as caught:
+        train("ppo", task="pushing")
+    assert "tracking" in (caught.value.hint or "")
+
+
+def test_a_package_that_a_method_needs_and_lacks_is_named() -> None:
+    """With how to get it."""
+    needy = Method(
+        name="needy",
+        label="",
+        trainer="diffcar_nowhere.trainer:make",
+        config={},
+        section="",
+        requires="diffcar-nowhere>=1",
+    )
+    with pytest.raises((ConfigError, ModuleNotFoundError)) as caught:
+        require_method(needy)
+    assert "diffcar_nowhere" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_complete(name: str) -> None:
+    """What trains it is there, its settings are of their tasks, and whom it imitates exists."""
+    how = METHODS[name]
+    assert callable(require_method(how))
+    for task, schema in how.config.items():
+        assert schema.task == task
+    if how.is_compared:
+        assert how.colour.startswith("#")
+        assert how.marker
+    assert how.expert in {None, "pure-pursuit", "stanley", *METHODS}
+    assert how.label
+    assert how.recorded_as

@@ -1,0 +1,188 @@
+"""Sessions: evaluated before and between, the best kept, interrupted between updates alone."""
+
+import csv
+import math
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffcar.base.errors import CheckpointError
+from diffcar.controllers.checkpoint import load_checkpoint
+from diffcar.training.backprop import make_trainer
+from diffcar.training.contract import UpdateRecord
+from diffcar.training.run_folder import RunFolder
+from diffcar.training.session import Evaluated, OnUpdate, TrainingSession, deferred_interrupt
+from tests.bicycle import bicycle_scenes
+from tests.training.small import config_of
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Callable[..., TrainingSession]:
+    """Make sessions in one run folder."""
+
+    def make(*overrides: str, on_update: OnUpdate = lambda event: None) -> TrainingSession:
+        config = config_of("e2e", *overrides)
+        trainer = make_trainer(config, scenes=bicycle_scenes(config))
+        return TrainingSession(RunFolder.make(tmp_path / "run"), trainer, on_update=on_update)
+
+    return make
+
+
+def rows(session: TrainingSession) -> list[dict[str, str]]:
+    with session.folder.metrics_file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_weights_are_evaluated_before_the_first_update_then_at_intervals(
+    session: Callable[..., TrainingSession],
+) -> None:
+    """And after the last one; each update has a row, and those evaluated have their figures."""
+    seen: list[UpdateRecord | Evaluated] = []
+    made = session("train.num_updates=5", "evaluation.also_after=[1]", on_update=seen.append)
+    made.train()
+    evaluated = [event.iteration for event in seen if isinstance(event, Evaluated)]
+    assert evaluated == [0, 1, 2, 4, 5]
+    assert [event.iteration for event in seen if isinstance(event, UpdateRecord)] == [1, 2, 3, 4, 5]
+    written = rows(made)
+    assert [row["iteration"] for row in written] == list("012345")
+    has_figures = [row["eval_cross_track_rmse_m"] != "" for row in written]
+    assert has_figures == [True, True, True, False, True, True]
+    assert written[0]["loss"] == ""
+    assert [row["num_env_steps"] for row in written] == [str(32 * n) for n in range(6)]
+
+
+def test_the_best_weights_are_kept_and_written(
+    session: Callable[..., TrainingSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the smallest score, whatever came after them, also from an earlier session."""
+    made = session()
+    scores = iter([4.0, 1.0, 2.0])
+    monkeypatch.setattr(made.task, "score", lambda metrics: next(scores))
+    weights = []
+    made.on_update = lambda event: weights.append(made.task.network.network[0].weight.clone())
+    made.train()
+    # Events: evaluation, two updates, evaluation (the best), two updates, evaluation.
+    best = load_checkpoint(made.folder.path)
+    assert torch.equal(best["network"]["network.0.weight"], weights[2])
+    assert best["best_score"] == 1.0
+    made.take_best_weights()
+    assert torch.equal(made.task.network.network[0].weight, weights[2])
+    again = session("train.num_updates=6")
+    again.restore()
+    monkeypatch.setattr(again.task, "score", lambda metrics: 1.5)
+    again.train()
+    again.take_best_weights()
+    assert torch.equal(again.task.network.network[0].weight, weights[2])
+
+
+def test_weights_that_have_no_score_do_not_stand_for_the_run_once_others_have() -> None:
+    """The score knows the tracking and the speed; a car that does not get going has none."""
+    config = config_of("e2e")
+    task = make_trainer(config, scenes=bicycle_scenes(config)).task
+    metrics = task.evaluate()
+    loss = config.loss
+    expected = (
+        loss.cross_track * metrics.cross_track_rmse_m**2 + loss.speed * metrics.speed_rmse_mps**2
+    )
+    assert task.score(replace(metrics, got_going=1.0)) == pytest.approx(expected)
+    assert task.score(replace(metrics, got_going=0.5)) == math.inf
+    assert task.score(replace(metrics, got_going=1.0, speed_rmse_mps=math.nan)) == math.inf
+
+
+def test_while_nothing_has_a_score_the_latest_weights_are_the_best(
+    session: Callable[..., TrainingSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the untrained ones."""
+    made = session()
+    monkeypatch.setattr(made.task, "score", lambda metrics: math.inf)
+    made.train()
+    best = load_checkpoint(made.folder.path)
+    assert best["trainer"]["num_updates_done"] == 4
+
+
+def test_a_session_that_is_stopped_early_judges_its_last_weights(
+    session: Callable[..., TrainingSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what is left behind is the best so far, not what an early evaluation found."""
+    made = session("evaluation.interval=100")
+    scores = iter([4.0, 1.0])
+    monkeypatch.setattr(made.task, "score", lambda metrics: next(scores))
+    outcome = made.train(3)
+    assert len(outcome.updates) == 3
+    assert load_checkpoint(made.folder.path)["trainer"]["num_updates_done"] == 3
+
+
+def test_snapshots_of_evaluations_are_kept_where_asked_for(
+    session: Callable[..., TrainingSession],
+) -> None:
+    """Each with the weights of its time."""
+    made = session("evaluation.keep_snapshots=true")
+    made.train()
+    names = sorted(file.name for file in made.folder.checkpoints.iterdir())
+    assert names == ["at-000000.pt", "at-000002.pt", "at-000004.pt", "best.pt", "last.pt"]
+
+
+def test_an_interrupt_ends_a_session_after_its_update(
+    session: Callable[..., TrainingSession],
+) -> None:
+    """With a checkpoint of what was done, from which another session goes on bit for bit."""
+
+    def interrupt(event: object) -> None:
+        if isinstance(event, UpdateRecord) and event.iteration == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    made = session(on_update=interrupt)
+    outcome = made.train()
+    assert outcome.is_interrupted
+    assert not made.trainer.is_finished
+    resumed = session()
+    resumed.restore()
+    resumed.train()
+    stopped_at = [row["iteration"] for row in rows(resumed)]
+    assert stopped_at == list("01234")
+    whole = make_trainer(config_of("e2e"), scenes=bicycle_scenes(config_of("e2e")))
+    list(whole.train())
+    for name, weight in whole.task.network.state_dict().items():
+        assert torch.equal(weight, resumed.task.network.state_dict()[name]), name
+    assert resumed.train_seconds > made.train_seconds
+
+
+def test_a_second_interrupt_is_not_deferred() -> None:
+    """Whoever insists does not wait; afterwards signals mean what they meant."""
+    before = signal.getsignal(signal.SIGINT)
+    with deferred_interrupt() as is_interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert is_interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_error_leaves_the_last_periodic_checkpoint(
+    session: Callable[..., TrainingSession],
+) -> None:
+    """Not the state in the middle of what failed; rows that come again are dropped on resuming."""
+
+    def fail(event: object) -> None:
+        if isinstance(event, UpdateRecord) and event.iteration == 4:
+            raise RuntimeError("the disk is on fire")
+
+    made = session("train.checkpoint_interval=2", "train.num_updates=6", on_update=fail)
+    with pytest.raises(RuntimeError, match="on fire"):
+        made.train()
+    resumed = session("train.num_updates=6")
+    resumed.restore()
+    assert resumed.trainer.num_updates_done == 2
+    assert [row["iteration"] for row in rows(resumed)] == list("012")
+
+
+def test_a_checkpoint_of_other_sizes_is_explained(session: Callable[..., TrainingSession]) -> None:
+    """Not by a traceback of torch."""
+    session().train(1)
+    with pytest.raises(CheckpointError, match="does not fit the configuration") as caught:
+        session("controller.hidden_sizes=[4]").restore()
+    assert "sizes" in (caught.value.hint or "")
