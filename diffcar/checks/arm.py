@@ -1,35 +1,83 @@
 """`diffcar franka-test`: prove a Franka's gradients, and train it to reach through the physics."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from diffcar.base.files import plain_values
 from diffcar.base.log import logger
+from diffcar.gradients.certificate import Problem, certify
 from diffcar.gradients.hops import Hop
+from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
+from diffcar.sim.video import FixedCamera
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.pictures import plot_reach
-from diffcar.tasks.reaching.problem import (
-    ReadProbe,
-    TorqueCertificate,
-    certify_torques,
-    probe_reads,
-)
-from diffcar.tasks.reaching.task import (
-    ReachMetrics,
-    reach,
-)
+from diffcar.tasks.reaching.problem import torque_problem
+from diffcar.tasks.reaching.rollout import reach
+from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
 from diffcar.training.run import TrainingResult, train
 from diffcar.training.session import OnUpdate
 
-__all__ = ["FrankaTestResult", "as_json", "run"]
+__all__ = [
+    "FrankaTestResult",
+    "ReadProbe",
+    "TorqueCertificate",
+    "as_json",
+    "certify_torques",
+    "probe_reads",
+    "run",
+]
 
 _NUM_FILMED_TARGETS = 6
+
+
+@dataclass(frozen=True)
+class ReadProbe:
+    """What came of reading a part of the state after a step driven by torques with gradients."""
+
+    expression: str
+    """What was read, as a user would write it."""
+    requires_grad: bool | None
+    """Whether autograd tracks it; None where there was nothing to look at."""
+    grad_fn: str
+    """The operation that made it, or `none`."""
+    gradient_norm: float | None
+    """Norm of the gradient of its sum by the torques; None where none arrived."""
+    error: str | None
+    """The exception that reading it raised, if it did."""
+
+
+@dataclass(frozen=True)
+class TorqueCertificate:
+    """How exact the gradients by joint torques are in one case."""
+
+    case: str
+    """`in free space` or `on the ground`."""
+    horizon: int
+    """Control steps."""
+    num_directions: int
+    """Random directions in the space of all torques, one in each environment."""
+    median_error: float
+    """Of the relative errors where there is a derivative."""
+    worst_error: float
+    """The largest of them."""
+    num_kinks: int
+    """Directions in which differences do not settle to within the tolerance, left out above: there
+    is no derivative, or a kink lies nearer than the step sizes."""
+    contact_fraction: float
+    """Share of environments and steps in which contact pushed on the arm."""
+    is_repeatable: bool
+    """Whether the same torques gave the same result and the same gradient bit for bit."""
+    is_certified: bool
+    """Whether everything is within what the configuration allows."""
+    checks: list[DirectionalCheck]
+    """Every direction."""
 
 
 @dataclass
@@ -66,6 +114,8 @@ class FrankaTestResult:
     """Wall time of the updates [s]."""
     wall_seconds: float = 0.0
     """Wall time of the whole test, imports left out [s]."""
+    run_folder: Path | None = None
+    """Where the training was written."""
 
     @property
     def is_certified(self) -> bool:
@@ -81,6 +131,7 @@ class FrankaTestResult:
 def run(
     config: FrankaTestConfig,
     *,
+    out: Path | None = None,
     plot_file: Path | None = None,
     video_file: Path | None = None,
     on_update: OnUpdate = lambda event: None,
@@ -89,6 +140,7 @@ def run(
 
     Args:
         config: The resolved configuration.
+        out: The run folder of the training; None names one below `runs/`.
         plot_file: Where to write a PNG of loss and distances.
         video_file: Where to write an mp4 of some reaches.
         on_update: Called after each update.
@@ -105,23 +157,21 @@ def run(
     arm = test.build("differentiable", num_envs, differentiable=True)
     logger.info("reading states, and checking gradients by joint torques in free space")
     test.result.probes = probe_reads(arm)
-    test.certify(arm, "in free space", arm.home)
+    test.certify(arm, arm.home, case="in free space")
     grounded = test.build("differentiable ground", num_envs, differentiable=True, with_ground=True)
     logger.info("checking gradients by joint torques on the ground")
     share = config.gradients.min_contact_fraction
-    test.certify(grounded, "on the ground", grounded.tensor(ON_GROUND), share)
-
+    start = grounded.tensor(ON_GROUND)
+    test.certify(grounded, start, case="on the ground", min_contact_fraction=share)
     logger.info("training the arm to reach, through the physics")
-    trained = train("e2e", config, certify=False, scenes=arm, on_update=on_update)
+    trained = train("e2e", config, out=out, certify=False, scenes=arm, on_update=on_update)
     test.take(trained)
     if plot_file is not None:
+        reached = trained.task.reach_unseen()
         passing = config.reach.max_mean_distance
-        losses = test.result.losses
-        trajectory = trained.task.reach_unseen()
-        plot_reach(losses, trajectory, plot_file, dt=config.dt, max_mean_distance=passing)
+        plot_reach(trained.losses, reached, plot_file, dt=config.dt, max_mean_distance=passing)
     if video_file is not None:
-        target = trained.task.reach_unseen().target[:_NUM_FILMED_TARGETS]
-        test.film(trained.task.driver, target, video_file)
+        test.film(trained.task, video_file)
     test.result.wall_seconds = time.perf_counter() - began
     return test.result
 
@@ -129,7 +179,70 @@ def run(
 def as_json(result: FrankaTestResult) -> dict[str, object]:
     """Return the result as plain values for a JSON file."""
     verdicts = {"is_certified": result.is_certified, "is_reached": result.is_reached}
-    return {**verdicts, **asdict(result)}
+    values = plain_values(result)
+    assert isinstance(values, dict)
+    return {**verdicts, **values}
+
+
+def probe_reads(arm: GenesisArm) -> list[ReadProbe]:
+    """Read a state in the report's three ways and in those that are on the graph.
+
+    Args:
+        arm: A differentiable scene; left to be reset.
+
+    Returns:
+        What each way gave just now.
+    """
+    solver, entity = arm.scene.sim.rigid_solver, arm.entity
+    reads: dict[str, Callable[[], Tensor]] = {
+        "franka.get_qpos()": entity.get_qpos,
+        "rigid_solver.get_qvel()": lambda: solver.get_qvel(),
+        "franka.get_dofs_velocity()": entity.get_dofs_velocity,
+        "rigid_solver.get_state().qpos": lambda: solver.get_state().qpos,
+        "rigid_solver.get_state().dofs_vel": lambda: solver.get_state().dofs_vel,
+        "rigid_solver.get_state().links_pos": lambda: solver.get_state().links_pos,
+    }
+    return [_probe(arm, expression, read) for expression, read in reads.items()]
+
+
+def _probe(arm: GenesisArm, expression: str, read: Callable[[], Tensor]) -> ReadProbe:
+    """Take a step with torques that track gradients, read, and see whether they get one."""
+    arm.reset(arm.home)
+    torques = torch.ones(arm.num_envs, 7, dtype=arm.dtype, device=arm.device, requires_grad=True)
+    arm.apply_torques(torques)
+    arm.step()
+    try:
+        value = read()
+    except Exception as error:  # whatever it is, it is what this probe reports
+        text = f"{type(error).__name__}: {error}"
+        return ReadProbe(expression, None, "none", None, text)
+    if value.requires_grad:
+        arm.backward(value.sum())
+    return ReadProbe(
+        expression=expression,
+        requires_grad=value.requires_grad,
+        grad_fn="none" if value.grad_fn is None else type(value.grad_fn).__name__,
+        gradient_norm=None if torques.grad is None else float(torques.grad.norm()),
+        error=None,
+    )
+
+
+def certify_torques(problem: Problem) -> TorqueCertificate:
+    """Certify the gradients of a `torque_problem`."""
+    certificate = certify(problem)
+    (row,) = certificate.rows
+    return TorqueCertificate(
+        case=row.regime,
+        horizon=row.horizon,
+        num_directions=len(row.checks),
+        median_error=row.summary.median_relative_error,
+        worst_error=row.summary.worst_relative_error,
+        num_kinks=row.summary.num_kinks,
+        contact_fraction=row.regime_fraction,
+        is_repeatable=certificate.is_repeatable,
+        is_certified=certificate.is_certified,
+        checks=list(row.checks),
+    )
 
 
 class _FrankaTest:
@@ -165,41 +278,41 @@ class _FrankaTest:
         )
 
     def certify(
-        self, arm: GenesisArm, case: str, joint_angles: Tensor, min_contact_fraction: float = 0.0
+        self, arm: GenesisArm, angles: Tensor, *, case: str, min_contact_fraction: float = 0.0
     ) -> None:
         """Certify the gradients of one case."""
-        self.result.certificates.append(
-            certify_torques(
-                arm,
-                case,
-                joint_angles,
-                self.config.gradients,
-                seed=self.config.seed,
-                min_contact_fraction=min_contact_fraction,
-            )
+        problem = torque_problem(
+            arm,
+            angles,
+            self.config.gradients,
+            case=case,
+            seed=self.config.seed,
+            min_contact_fraction=min_contact_fraction,
         )
+        self.result.certificates.append(certify_torques(problem))
 
     def take(self, trained: TrainingResult) -> None:
         """Keep the figures of the training."""
         result = self.result
+        result.run_folder = trained.run_folder
         result.losses, result.num_skipped = trained.losses, trained.num_skipped
         result.before, result.after = trained.before, trained.after
         result.hops, result.train_seconds = trained.hops, trained.train_seconds
         result.mean_distances_m = trained.findings["mean_distances_m"]
         result.worst_distances_m = trained.findings["worst_distances_m"]
 
-    def film(self, controller: ReachingMLP, targets: Tensor, file: Path) -> None:
+    def film(self, task: ReachingTask, file: Path) -> None:
         """Film an arm reaching for one target after the other."""
         arm = self.build("filmed", 1, with_ground=True, with_camera=True)
         logger.info("filming")
         camera = arm.camera
-        assert camera is not None
+        assert isinstance(camera, FixedCamera)
         num_steps = self.config.train.horizon
 
         def film_one(target: Tensor) -> None:
             # Marked in each step: the reset at a reach's start wipes what was painted before it.
-            reach(arm, controller, target[None], num_steps, on_step=lambda _: camera.mark(target))
+            reach(arm, task.driver, target[None], num_steps, on_step=lambda _: camera.mark(target))
 
         with camera.recording(file), torch.no_grad():
-            for target in targets:
+            for target in task.reach_unseen().target[:_NUM_FILMED_TARGETS]:
                 film_one(target)

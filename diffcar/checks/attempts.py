@@ -1,22 +1,26 @@
 """Ways to get a gradient through Genesis that people try, run to see what becomes of them."""
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from diffcar.controllers.errors import compute_error_state
 from diffcar.gradients.finite_differences import check_directions
+from diffcar.gradients.slopes import worst_of
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.contract import CarState, Placement
+from diffcar.sim.contract import Placement
 
 __all__ = ["Attempt", "AttemptResult", "list_attempts", "run_attempt"]
 
 _NUM_STEPS = 3
 _SPEED = 1.5
+_STEP_SIZES = (1e-2, 1e-3, 1e-4, 1e-5)
+_NUM_DIRECTIONS = 2
 
 Read = Callable[[GenesisCar], Tensor]
 Write = Callable[[GenesisCar, Tensor], None]
@@ -28,23 +32,39 @@ class Attempt:
 
     name: str
     """What is written and how the result is read."""
-    report: str
-    """What those found who first reported on it: `failed`, `error`, or `-` where they did not."""
-    advice: str
-    """What to do where it does not work."""
+    kind: Literal["read", "write"]
+    """Whether it is about a way to write an input or to read a result."""
     start: Callable[[GenesisCar], Tensor]
     """Returns the input's value."""
     run: Callable[[GenesisCar, Tensor], Tensor]
     """Turns the input into a scalar through the simulator."""
+    report: str = "-"
+    """What those found who first reported on it: `failed`, `error`, or `-` where they did not."""
+    advice: str = "-"
+    """What to do where it does not work."""
     with_repairs: bool = True
     """Whether diffcar's repairs are in place while it runs."""
     needs_repairs: bool = False
     """Whether it is there to show a repair, and says nothing without."""
 
-    @property
-    def kind(self) -> Literal["read", "write"]:
-        """Return whether it is about a way to write an input or to read a result."""
-        return "write" if self.name.startswith(("control", "set_", "gs.", "one hand")) else "read"
+
+@dataclass(frozen=True)
+class AttemptResult:
+    """What became of an attempt."""
+
+    name: str
+    """What was tried."""
+    report: str
+    """What the first report on it found."""
+    outcome: str
+    """`right`, `wrong`, `arrives` (in float32, where it is not judged), `no gradient` or
+    `error`."""
+    error: str | None
+    """The exact error, if one was raised."""
+    relative_error: float | None
+    """Of the worst of a few directions, where a gradient came."""
+    advice: str
+    """What to do where it does not work."""
 
 
 def list_attempts(path: ReferencePath) -> list[Attempt]:
@@ -53,77 +73,53 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
     Args:
         path: Reference of the attempts that compute an error state.
     """
-    read_state = "read rigid_solver.get_state()"
-    use_adjoint = "actuation pd: diffcar hands out the adjoint that Genesis computes"
+    state = "read rigid_solver.get_state()"
+    adjoint = "actuation pd: diffcar hands out the adjoint that Genesis computes"
+    hand_over = "hand over the torch tensor itself"
 
-    def errors_of(read: Read) -> Read:
-        return lambda car: compute_error_state(path, _car_state(car, read)).cross_track_error
+    def reading(name: str, read: Read, report: str = "-", advice: str = "-") -> Attempt:
+        return Attempt(name, "read", _torque, _driving(_write_torques, read), report, advice)
 
-    def torques(read: Read) -> Callable[[GenesisCar, Tensor], Tensor]:
-        return lambda car, leaf: _drive(car, leaf, _write_torques, read)
+    def writing(name: str, start: Read, write: Write, report: str, advice: str) -> Attempt:
+        return Attempt(name, "write", start, _driving(write, _qpos), report, advice)
 
+    def error_of(read: Read) -> Read:
+        def cross_track_error(car: GenesisCar) -> Tensor:
+            state = car.describe(read(car), car.read().dofs_velocity)
+            return compute_error_state(path, state).cross_track_error
+
+        return cross_track_error
+
+    as_it_comes = [
+        writing("control_dofs_position", _steering, _write_steering, "failed", adjoint),
+        writing("control_dofs_velocity", _wheel_speeds, _write_wheel_speeds, "-", adjoint),
+    ]
+    repaired = [
+        writing("one hand-over, control_dofs_position", _steering, _write_steering, "failed", "-"),
+        writing("control_dofs_velocity", _wheel_speeds, _write_wheel_speeds, "-", "-"),
+    ]
     return [
-        Attempt(
-            "control_dofs_position, Genesis as it comes",
-            "failed",
-            use_adjoint,
-            _steering,
-            lambda car, leaf: _drive(car, leaf, _write_steering, _qpos),
-            with_repairs=False,
+        *(
+            replace(own, name=f"{own.name}, Genesis as it comes", with_repairs=False)
+            for own in as_it_comes
         ),
-        Attempt(
-            "control_dofs_velocity, Genesis as it comes",
-            "-",
-            use_adjoint,
-            _wheel_speeds,
-            lambda car, leaf: _drive(car, leaf, _write_wheel_speeds, _qpos),
-            with_repairs=False,
+        reading("requires_grad=True and get_qpos()", _plain_qpos, "failed", state),
+        writing("gs.from_torch(tensor)", _torque, _write_from_torch, "failed", hand_over),
+        reading("rigid_solver.get_state().qpos", _qpos, "error"),
+        *(
+            replace(own, name=f"{own.name}, diffcar's adjoint", needs_repairs=True)
+            for own in repaired
         ),
-        Attempt(
-            "requires_grad=True and get_qpos()", "failed", read_state, _torque, torques(_plain_qpos)
-        ),
-        Attempt(
-            "gs.from_torch(tensor)",
-            "failed",
-            "hand over the torch tensor itself",
-            _torque,
-            lambda car, leaf: _drive(car, _from_torch(leaf), _write_torques, _qpos),
-        ),
-        Attempt("rigid_solver.get_state().qpos", "error", "-", _torque, torques(_qpos)),
-        Attempt(
-            "one hand-over, control_dofs_position, diffcar's adjoint",
-            "failed",
-            "-",
-            _steering,
-            lambda car, leaf: _drive(car, leaf, _write_steering, _qpos),
-            needs_repairs=True,
-        ),
-        Attempt(
-            "control_dofs_velocity, diffcar's adjoint",
-            "-",
-            "-",
-            _wheel_speeds,
-            lambda car, leaf: _drive(car, leaf, _write_wheel_speeds, _qpos),
-            needs_repairs=True,
-        ),
-        Attempt(
-            "error state in torch from get_qpos()",
-            "failed",
-            read_state,
-            _torque,
-            torques(errors_of(_plain_qpos)),
-        ),
-        Attempt(
-            "error state in torch from get_state()", "-", "-", _torque, torques(errors_of(_qpos))
-        ),
-        Attempt("rigid_solver.get_qvel()", "error", read_state, _torque, torques(_qvel)),
-        Attempt("get_dofs_velocity()", "failed", read_state, _torque, torques(_plain_velocity)),
-        Attempt("control_dofs_force", "-", "-", _torque, torques(_velocity)),
-        Attempt("entity.get_state().pos", "-", "-", _torque, torques(_entity_position)),
-        Attempt("get_state().links_pos", "-", "-", _torque, torques(_link_positions)),
-        Attempt("set_pos", "-", "-", lambda car: 0 * _pose(car)[:, :3], _place_position),
-        Attempt("set_quat (by yaw)", "-", "-", lambda car: _pose(car)[:, 3:], _place_yaw),
-        Attempt("set_dofs_velocity", "-", "-", _rolling, _place_velocity),
+        reading("error state in torch from get_qpos()", error_of(_plain_qpos), "failed", state),
+        reading("error state in torch from get_state()", error_of(_qpos)),
+        reading("rigid_solver.get_qvel()", lambda car: _solver(car).get_qvel(), "error", state),
+        reading("get_dofs_velocity()", _plain_velocity, "failed", state),
+        Attempt("control_dofs_force", "write", _torque, _driving(_write_torques, _velocity)),
+        reading("entity.get_state().pos", lambda car: car.entity.get_state().pos),
+        reading("get_state().links_pos", lambda car: _solver(car).get_state().links_pos),
+        Attempt("set_pos", "write", lambda car: 0 * _pose(car)[:, :3], _place_position),
+        Attempt("set_quat (by yaw)", "write", lambda car: _pose(car)[:, 3:], _place_yaw),
+        Attempt("set_dofs_velocity", "write", _rolling, _place_velocity),
     ]
 
 
@@ -146,12 +142,16 @@ def _rolling(car: GenesisCar) -> Tensor:
     return car.read().dofs_velocity.detach().clone()
 
 
-def _drive(car: GenesisCar, leaf: Tensor, write: Write, read: Read) -> Tensor:
-    """Start, write the input, step, and reduce what is read to a scalar."""
-    car.reset(_start(car))
-    with torch.no_grad():
-        write(car, leaf)
-    return _step_and_weigh(car, read)
+def _driving(write: Write, read: Read) -> Callable[[GenesisCar, Tensor], Tensor]:
+    """Return what starts, writes the input, steps, and reduces what is read to a scalar."""
+
+    def drive(car: GenesisCar, leaf: Tensor) -> Tensor:
+        car.reset(_start(car))
+        with torch.no_grad():
+            write(car, leaf)
+        return _step_and_weigh(car, read)
+
+    return drive
 
 
 def _step_and_weigh(car: GenesisCar, read: Read) -> Tensor:
@@ -210,66 +210,32 @@ def _write_torques(car: GenesisCar, leaf: Tensor) -> None:
     car.entity.control_dofs_force(leaf, car.driven_dofs)
 
 
-def _from_torch(leaf: Tensor) -> Tensor:
-    import genesis as gs
+def _write_from_torch(car: GenesisCar, leaf: Tensor) -> None:
+    # Of the engine that runs the scene; where it exists, it hands over what requires a gradient.
+    with torch.enable_grad():
+        handed_over = sys.modules["genesis"].from_torch(leaf)
+    _write_torques(car, handed_over)
 
-    return gs.from_torch(leaf)
+
+def _solver(car: GenesisCar) -> Any:  # noqa: ANN401
+    """Return Genesis's rigid solver."""
+    return car.scene.sim.rigid_solver
 
 
 def _qpos(car: GenesisCar) -> Tensor:
-    return car.scene.sim.rigid_solver.get_state().qpos
+    return _solver(car).get_state().qpos
 
 
 def _velocity(car: GenesisCar) -> Tensor:
-    return car.scene.sim.rigid_solver.get_state().dofs_vel
-
-
-def _link_positions(car: GenesisCar) -> Tensor:
-    return car.scene.sim.rigid_solver.get_state().links_pos
-
-
-def _entity_position(car: GenesisCar) -> Tensor:
-    return car.entity.get_state().pos
+    return _solver(car).get_state().dofs_vel
 
 
 def _plain_qpos(car: GenesisCar) -> Tensor:
-    return car.scene.sim.rigid_solver.get_qpos()
+    return _solver(car).get_qpos()
 
 
 def _plain_velocity(car: GenesisCar) -> Tensor:
-    return car.scene.sim.rigid_solver.get_dofs_velocity()
-
-
-def _qvel(car: GenesisCar) -> Tensor:
-    return car.scene.sim.rigid_solver.get_qvel()
-
-
-def _car_state(car: GenesisCar, read: Read) -> CarState:
-    """Return the car's state from one way to read it."""
-    return car.describe(read(car), car.read().dofs_velocity)
-
-
-_ATTEMPT_STEP_SIZES = (1e-2, 1e-3, 1e-4, 1e-5)
-_ATTEMPT_DIRECTIONS = 2
-
-
-@dataclass(frozen=True)
-class AttemptResult:
-    """What became of an attempt."""
-
-    name: str
-    """What was tried."""
-    report: str
-    """What the first report on it found."""
-    outcome: str
-    """`right`, `wrong`, `arrives` (in float32, where it is not judged), `no gradient` or
-    `error`."""
-    error: str | None
-    """The exact error, if one was raised."""
-    relative_error: float | None
-    """Of the worst of a few directions, where a gradient came."""
-    advice: str
-    """What to do where it does not work."""
+    return _solver(car).get_dofs_velocity()
 
 
 def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> AttemptResult:
@@ -314,12 +280,11 @@ def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> Attem
         checks = check_directions(
             lambda: attempt.run(car, leaf),
             [leaf],
-            num_directions=_ATTEMPT_DIRECTIONS,
-            step_sizes=_ATTEMPT_STEP_SIZES,
+            num_directions=_NUM_DIRECTIONS,
+            step_sizes=_STEP_SIZES,
             gradients=[leaf.grad.clone()],
         )
     except Exception as error:
         return result("error", error)
-    worst = max(checks, key=lambda check: check.relative_error)
     outcome = "right" if all(check.agrees(tolerance) for check in checks) else "wrong"
-    return result(outcome, None, worst.relative_error)
+    return result(outcome, None, worst_of([check.relative_error for check in checks]))

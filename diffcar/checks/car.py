@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,9 +20,8 @@ from diffcar.checks.config import CheckGradConfig
 from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
-from diffcar.gradients.certificate import CertificateRow
-from diffcar.gradients.hops import Hop
-from diffcar.gradients.slopes import STEP_SIZES, TOLERANCES
+from diffcar.gradients.certificate import Certificate, Problem, certify
+from diffcar.gradients.hops import trace_hops
 from diffcar.losses import TrackingLoss
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
@@ -29,11 +29,9 @@ from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.problem import Certifier, trace_hops
+from diffcar.tasks.tracking.problem import NETWORK_OUTPUT, CarCases, trace_drive, tracking_problem
 
 __all__ = ["JointNames", "run"]
-
-_DTYPES = {64: torch.float64, 32: torch.float32}
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,7 @@ class JointNames:
     """The four wheel joints."""
 
 
-def run(
-    config: CheckGradConfig,
-    *,
-    joints: JointNames | None = None,
-) -> CheckGradResult:
+def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGradResult:
     """Check the gradients of the car, from a broken chain to the last digit.
 
     Args:
@@ -67,12 +61,15 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         vehicle, notes = _load(config, joints or JointNames(), Path(folder))
         check = _Check(config, vehicle, notes)
-        check.probe()
-        check.certify()
-        check.attempt("driving the same actions in plain mode", check.compare_modes)
+        check.try_ways()
+        check.attempt("following the gradient hop by hop", check.follow)
         if config.precision == 32:
             stage = "doing the same in float64, in another process"
             check.attempt(stage, check.certify_in_float64)
+        for horizon in check.horizons:
+            stage = f"comparing with finite differences over {horizon} steps"
+            check.attempt(stage, partial(check.certify, horizon))
+        check.attempt("driving the same actions in plain mode", check.compare_modes)
         if config.wheels:
             check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
     check.result.wall_seconds = time.perf_counter() - began
@@ -82,28 +79,27 @@ def run(
 class _Check:
     """One scene and what is found out about it."""
 
-    def __init__(
-        self,
-        config: CheckGradConfig,
-        vehicle: Vehicle,
-        notes: list[str],
-    ) -> None:
+    def __init__(self, config: CheckGradConfig, vehicle: Vehicle, notes: list[str]) -> None:
         self.config = config
         self.vehicle = vehicle
         self.horizons = config.certificate.horizons
+        logger.info("building the differentiable scene (a minute or two the first time)")
+        self.scene, self.path, self.controller = _open(config, vehicle)
+        self.reference: dict[int, Certificate] = {}
         self.result = CheckGradResult(
             model=config.model or "assets/car.xml",
             wheel_shape=vehicle.wheel_shape,
             precision=config.precision,
             actuation=config.actuation,
             with_repairs=config.repairs,
-            tolerance=config.certificate.tolerance or _tolerance(config, vehicle),
-            horizons=list(config.certificate.horizons),
+            tolerance=self.problem(self.horizons[0]).tolerance,
+            horizons=list(self.horizons),
             notes=notes,
         )
-        logger.info("building the differentiable scene (a minute or two the first time)")
-        self.scene, self.path, self.controller = _open(config, vehicle)
-        self.certifier = _certifier(config, self.scene, self.controller, self.path)
+
+    def problem(self, horizon: int) -> Problem:
+        """Return what is certified over a horizon."""
+        return _problem(self.config, self.scene, self.controller, self.path, horizon)
 
     def attempt(self, stage: str, action: Callable[[], None]) -> None:
         """Do a part of the check; if it fails the others still count."""
@@ -113,8 +109,8 @@ class _Check:
         except (DiffcarError, BrokenProcessPool) as error:
             self.result.failures.append(f"{stage}: {error}")
 
-    def probe(self) -> None:
-        """Try the ways to a gradient, then follow it along the one that training uses."""
+    def try_ways(self) -> None:
+        """Try the ways to a gradient, those without repairs before these are in place."""
         logger.info("trying the ways to get a gradient")
         attempts = list_attempts(self.path)
         for attempt in attempts:
@@ -126,45 +122,52 @@ class _Check:
             if attempt.with_repairs and (self.config.repairs or not attempt.needs_repairs):
                 self._try(attempt)
 
-        def follow() -> None:
-            self.result.hops = self._trace()
+    def follow(self) -> None:
+        """Follow the gradient through eight steps of the closed loop."""
+        scene, controller, path = self.scene, self.controller, self.path
+        arc_length = torch.ones(scene.num_envs, dtype=scene.dtype, device=scene.device)
+        start = starts_on_path(path, arc_length, cross_track=0.05)
+        loss = TrackingLoss()
+        self.result.hops = trace_hops(
+            controller.network,
+            lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
+            scene.backward,
+            output=NETWORK_OUTPUT,
+        )
 
-        self.attempt("following the gradient hop by hop", follow)
-
-    def certify(self) -> None:
-        """Compare with finite differences at every horizon."""
-
-        def guard() -> None:
-            self.result.failures += self.certifier.guards(min(self.horizons))
-
-        self.attempt("checking that rollouts and gradients repeat themselves", guard)
-        for horizon in self.horizons:
-
-            def compare(horizon: int = horizon) -> None:
-                self.result.rows += self.certifier.certify(horizon)
-
-            self.attempt(f"comparing with finite differences over {horizon} steps", compare)
+    def certify(self, horizon: int) -> None:
+        """Compare with finite differences over one horizon."""
+        problem = self.problem(horizon)
+        if horizon != min(self.horizons):
+            # Their rollouts and backward passes repeat themselves if short ones do.
+            problem = replace(problem, guards=())
+        found = certify(problem, reference=self.reference.get(horizon))
+        self.result.certificate += found
+        self.result.failures += map(str, found.failures)
 
     def compare_modes(self) -> None:
         """Let the same actions drive in plain mode, and see how far the cars drift apart."""
+        scene = self.scene
         plain = build_scene(
-            self.config,
-            num_envs=self.scene.num_envs,
-            differentiable=False,
-            vehicle=self.vehicle,
+            self.config, num_envs=scene.num_envs, differentiable=False, vehicle=self.vehicle
         )
-        ends = [self.certifier.positions(scene) for scene in (self.scene, plain)]
-        distance = (ends[0] - ends[1]).norm(dim=-1)[:, self.certifier.cases.of_regime("rolling")]
+        labels, longest = labels_of(self.config.certificate), max(self.horizons)
+        cases = CarCases(
+            scene, self.controller, self.path, labels, horizon=longest, seed=self.config.seed
+        )
+        with torch.no_grad():
+            ends = [cases.drive(cars).position for cars in (scene, plain)]
+        distance = (ends[0] - ends[1]).norm(dim=-1)[:, cases.are_about("rolling")]
         self.result.parity = [
             Parity(horizon, float(distance[horizon - 1].max())) for horizon in self.horizons
         ]
 
     def certify_in_float64(self) -> None:
-        """Repeat the certificate in float64, in a process of its own: Genesis has one precision."""
+        """Make the certificate in float64, in a process of its own: Genesis has one precision."""
         double = self.config.model_copy(update={"precision": 64})
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-            self.result.reference = pool.submit(_rows_of, double, self.vehicle).result()
+            self.reference = pool.submit(_certificates_of, double, self.vehicle).result()
 
     def audit_wheels(self, folder: Path) -> None:
         """Let the car roll on wheels of six shapes."""
@@ -174,31 +177,6 @@ class _Check:
         """Run one attempt and keep its result."""
         tolerance = self.result.tolerance
         self.result.attempts.append(run_attempt(self.scene, attempt, tolerance=tolerance))
-
-    def _trace(self) -> list[Hop]:
-        """Follow the gradient through eight steps of the closed loop."""
-        arc_length = torch.full(
-            (self.scene.num_envs,), 1.0, dtype=self.scene.dtype, device=self.scene.device
-        )
-        return trace_hops(
-            self.scene,
-            self.controller,
-            self.path,
-            starts_on_path(self.path, arc_length, cross_track=0.05),
-            loss_of=lambda trajectory: TrackingLoss().costs(trajectory).total,
-        )
-
-
-def _tolerance(config: CheckGradConfig, vehicle: Vehicle) -> float:
-    """Return the error that certifies: a hundred times more for wheels that rest on a line.
-
-    Genesis finds one end of a line's contact exactly and the other by tilting the wheel, with a
-    depth too small by a millionth of a metre; so the physics itself jumps where the ends swap.
-    """
-    on_line = vehicle.wheel_shape in ("cylinder", "capsule")
-    return TOLERANCES[_DTYPES[config.precision]] * (
-        100.0 if on_line and config.precision == 64 else 1
-    )
 
 
 def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Vehicle, list[str]]:
@@ -216,17 +194,23 @@ def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Ve
     return adopted.vehicle, list(adopted.notes)
 
 
-def _certifier(
-    config: CheckGradConfig, scene: GenesisCar, controller: TrackingMLP, path: ReferencePath
-) -> Certifier:
-    """Set up the comparison, with step sizes that suit the precision."""
-    return Certifier(
+def _problem(
+    config: CheckGradConfig,
+    scene: GenesisCar,
+    controller: TrackingMLP,
+    path: ReferencePath,
+    horizon: int,
+) -> Problem:
+    """Return what is certified over a horizon."""
+    settings = config.certificate
+    return tracking_problem(
         scene,
         controller,
         path,
-        labels_of(config.certificate),
-        max_horizon=max(config.certificate.horizons),
-        step_sizes=config.certificate.step_sizes or STEP_SIZES[scene.dtype],
+        labels_of(settings),
+        horizon=horizon,
+        step_sizes=settings.step_sizes,
+        tolerance=settings.tolerance,
         seed=config.seed,
     )
 
@@ -244,19 +228,18 @@ def _open(
     )
     path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
     controller = build_tracking_mlp(
-        config.controller,
-        vehicle,
-        dtype=scene.dtype,
-        device=scene.device,
-        seed=config.seed,
+        config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
     )
     return scene, path, controller
 
 
-def _rows_of(config: CheckGradConfig, vehicle: Vehicle) -> list[CertificateRow]:
-    """Return the certificate of a configuration, and nothing else."""
+def _certificates_of(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, Certificate]:
+    """Return the certificate of a configuration at each horizon, and nothing else."""
     scene, path, controller = _open(config, vehicle)
     if config.repairs:
         repair(scene)
-    certifier = _certifier(config, scene, controller, path)
-    return [row for horizon in config.certificate.horizons for row in certifier.certify(horizon)]
+    problems = [
+        _problem(config, scene, controller, path, horizon)
+        for horizon in config.certificate.horizons
+    ]
+    return {problem.horizon: certify(replace(problem, guards=())) for problem in problems}

@@ -1,20 +1,17 @@
 """What `diffcar check-grad --entity rigid` found, and what follows from it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from diffcar.checks.attempts import AttemptResult
 from diffcar.checks.config import CertificateConfig
 from diffcar.checks.wheels import WheelResult
-from diffcar.gradients.certificate import CertificateRow
+from diffcar.gradients.certificate import MIN_SHARE, Certificate, CertificateRow
 from diffcar.gradients.hops import Hop
-from diffcar.gradients.slopes import GOOD_VERDICTS, DirectionalCheck, summarise, verdict, worst_of
-from diffcar.tasks.tracking.regimes import PARAMETERS
+from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise
+from diffcar.tasks.tracking.problem import PARAMETERS
 
 __all__ = ["CheckGradResult", "Parity", "as_json", "labels_of"]
-
-_REFERENCE_TOLERANCE = 1e-6
-# Cars that were elsewhere most of the time prove nothing about rolling.
-_MIN_REGIME_FRACTION = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,8 @@ class CheckGradResult:
     """Where the gradient went."""
     attempts: list[AttemptResult] = field(default_factory=list)
     """Ways to get a gradient."""
-    rows: list[CertificateRow] = field(default_factory=list)
-    """The certificate."""
-    reference: list[CertificateRow] = field(default_factory=list)
-    """The same rows in float64, where the check ran in float32."""
+    certificate: Certificate = field(default_factory=Certificate)
+    """The gradient that training uses, at every horizon; rolling cars decide."""
     parity: list[Parity] = field(default_factory=list)
     """Differentiable against plain mode."""
     wheels: list[WheelResult] = field(default_factory=list)
@@ -65,16 +60,24 @@ class CheckGradResult:
     """Wall time, imports left out [s]."""
 
     @property
-    def judged(self) -> list[CertificateRow]:
+    def rows(self) -> Sequence[CertificateRow]:
+        """Return the rows of the certificate."""
+        return self.certificate.rows
+
+    @property
+    def reference(self) -> Sequence[CertificateRow]:
+        """Return the same rows in float64, where the check ran in float32."""
+        return self.certificate.reference
+
+    @property
+    def judged(self) -> Sequence[CertificateRow]:
         """Return the rows that are judged: in float32 against the gradient in float64."""
-        if not self.reference:
-            return self.rows
-        return [row.against(other) for row, other in zip(self.rows, self.reference, strict=True)]
+        return self.certificate.judged
 
     @property
     def judged_rolling(self) -> list[CertificateRow]:
         """Return the judged rows of rolling cars."""
-        return [row for row in self.judged if row.regime == "rolling"]
+        return self.certificate.decisive
 
     def rolling(self, horizon: int) -> list[DirectionalCheck]:
         """Return the judged directions of rolling cars at a horizon."""
@@ -82,33 +85,16 @@ class CheckGradResult:
             check for row in self.judged_rolling if row.horizon == horizon for check in row.checks
         ]
 
-    def verdict_of(self, row: CertificateRow) -> str:
-        """Say in words what a judged row comes to."""
-        return verdict(row.checks, self.tolerance)
-
     @property
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a rolling car over all horizons; None without any."""
-        horizons = dict.fromkeys(row.horizon for row in self.rows)
-        errors = [summarise(self.rolling(horizon)).worst_relative_error for horizon in horizons]
-        return worst_of(errors) if errors else None
+        return self.certificate.worst_relative_error
 
     @property
     def certified(self) -> bool:
-        """Return whether the gradient that training uses is right, of every kind at every horizon.
-
-        In float32 the gradient in float64 must be right by finite differences, too: that both
-        precisions agree would not do.
-        """
-        if self.failures or {row.horizon for row in self.rows} != set(self.horizons):
-            return False
-        rolling = self.judged_rolling
-        exact = [row for row in self.reference if row.regime == "rolling"]
-        return (
-            all(self.verdict_of(row) in GOOD_VERDICTS for row in rolling)
-            and all(verdict(row.checks, _REFERENCE_TOLERANCE) in GOOD_VERDICTS for row in exact)
-            and all(row.regime_fraction >= _MIN_REGIME_FRACTION for row in rolling)
-        )
+        """Return whether the gradient that training uses is right, at every horizon."""
+        is_complete = {row.horizon for row in self.rows} == set(self.horizons)
+        return is_complete and not self.failures and self.certificate.is_certified
 
     @property
     def certified_horizons(self) -> list[int]:
@@ -117,9 +103,7 @@ class CheckGradResult:
         return [
             horizon
             for horizon in dict.fromkeys(row.horizon for row in rolling)
-            if all(
-                self.verdict_of(row) in GOOD_VERDICTS for row in rolling if row.horizon == horizon
-            )
+            if all(row.verdict.is_good for row in rolling if row.horizon == horizon)
         ]
 
     @property
@@ -138,11 +122,10 @@ class CheckGradResult:
     @property
     def _remedy(self) -> str:
         """Return what makes the gradient right."""
-        exact = [row for row in self.reference if row.regime == "rolling"]
-        if exact and all(verdict(r.checks, _REFERENCE_TOLERANCE) in GOOD_VERDICTS for r in exact):
+        if self.reference and self.certificate.is_reference_right:
             return "use --precision 64, in which the gradient is right"
-        rolled = min((r.regime_fraction for r in self.rows if r.regime == "rolling"), default=1.0)
-        if rolled < _MIN_REGIME_FRACTION:
+        rolled = min((row.regime_fraction for row in self.judged_rolling), default=1.0)
+        if rolled < MIN_SHARE:
             return (
                 f"the cars rolled only {100 * rolled:.0f} % of the time: does the model stand on "
                 "its wheels, and is it the right way up?"
@@ -178,7 +161,7 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
                 "horizon": horizon,
                 **asdict(summarise(result.rolling(horizon))),
                 "verdicts": {
-                    row.parameter: result.verdict_of(row)
+                    row.parameter: row.verdict
                     for row in result.judged_rolling
                     if row.horizon == horizon
                 },
@@ -187,12 +170,10 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
             if result.rolling(horizon)
         ],
         "certificate": [
-            _row_as_json(row, result.verdict_of(judged))
+            _row_as_json(row, judged.verdict)
             for row, judged in zip(result.rows, result.judged, strict=True)
         ],
-        "float64": [
-            _row_as_json(row, verdict(row.checks, _REFERENCE_TOLERANCE)) for row in result.reference
-        ],
+        "float64": [_row_as_json(row, row.verdict) for row in result.certificate.exact],
         "parity": [asdict(parity) for parity in result.parity],
         "hops": [asdict(hop) for hop in result.hops],
         "attempts": [asdict(attempt) for attempt in result.attempts],
@@ -204,15 +185,15 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
     }
 
 
-def _row_as_json(row: CertificateRow, told: str) -> dict[str, object]:
+def _row_as_json(row: CertificateRow, outcome: Verdict) -> dict[str, object]:
     """Return a row of the certificate with all its directions."""
     return {
         "regime": row.regime,
         "parameter": row.parameter,
         "horizon": row.horizon,
         "regime_fraction": row.regime_fraction,
-        **asdict(summarise(row.checks)),
-        "verdict": told,
+        **asdict(row.summary),
+        "verdict": outcome,
         "directions": [asdict(check) for check in row.checks],
     }
 

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, number
 from diffcar.gradients.hops import hops_table
-from diffcar.gradients.slopes import GOOD_VERDICTS, Summary, summarise
+from diffcar.gradients.slopes import Summary, Verdict
 
 if TYPE_CHECKING:
-    from diffcar.checks.arm import FrankaTestResult
+    from diffcar.checks.arm import FrankaTestResult, ReadProbe, TorqueCertificate
     from diffcar.checks.attempts import AttemptResult
     from diffcar.checks.car_result import CheckGradResult
-    from diffcar.checks.soft_body import CheckSoftBodyResult
+    from diffcar.checks.soft_body import CheckSoftBodyResult, SoftBodyCheck
     from diffcar.checks.wheels import WheelResult
     from diffcar.gradients.capabilities import Capability
     from diffcar.gradients.certificate import CertificateRow
-    from diffcar.tasks.pushing.problem import SoftBodyCheck
-    from diffcar.tasks.reaching.problem import ReadProbe, TorqueCertificate
     from diffcar.tasks.reaching.task import ReachMetrics
 
 __all__ = ["arm_report", "car_report", "soft_body_report"]
@@ -92,7 +90,7 @@ class _Row(NamedTuple):
     row: "CertificateRow"
     found: Summary
     worst_to_reference: float
-    verdict: str
+    verdict: Verdict
 
 
 def _certificate(result: "CheckGradResult") -> Table[_Row]:
@@ -100,9 +98,9 @@ def _certificate(result: "CheckGradResult") -> Table[_Row]:
     rows = [
         _Row(
             row,
-            summarise(row.checks),
-            summarise(judged.checks).worst_relative_error,
-            result.verdict_of(judged),
+            row.summary,
+            judged.summary.worst_relative_error,
+            judged.verdict,
         )
         for row, judged in zip(result.rows, result.judged, strict=True)
     ]
@@ -205,9 +203,9 @@ def _verdict(result: "CheckGradResult") -> str:
         steps = ", ".join(map(str, result.horizons))
         return f"{subject}: the gradient is right; {found} over {steps} steps {limit}{left_out}"
     odd = [
-        f"{row.parameter} over {row.horizon} steps: {result.verdict_of(row)}"
+        f"{row.parameter} over {row.horizon} steps: {row.verdict}"
         for row in result.judged_rolling
-        if result.verdict_of(row) not in GOOD_VERDICTS
+        if not row.verdict.is_good
     ]
     return f"{subject}: {'; '.join(odd)}. {found} {limit}{left_out}"
 

@@ -1,27 +1,20 @@
 """Which shapes of wheels roll differentiably, in Genesis as it comes and with the repairs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 from diffcar.checks.config import CheckGradConfig
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
-from diffcar.gradients.slopes import (
-    GOOD_VERDICTS,
-    STEP_SIZES,
-    TOLERANCES,
-    DirectionalCheck,
-    summarise,
-    verdict,
-)
+from diffcar.gradients.certificate import Problem, certify
+from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise, verdict
 from diffcar.path.load import load_path
 from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
-from diffcar.tasks.tracking.problem import Certifier
-from diffcar.tasks.tracking.regimes import PARAMETERS
+from diffcar.tasks.tracking.problem import PARAMETERS, TOLERANCES, tracking_problem
 
 __all__ = ["WheelResult", "audit_wheels"]
 
@@ -48,14 +41,10 @@ class WheelResult:
     error: str | None
     """What Genesis raised, if it did."""
     verdict: str
-    """Of `directional.verdict` and whether that takes the repair, or `refused`."""
+    """A `Verdict`, and whether it takes the repair."""
 
 
-def audit_wheels(
-    config: CheckGradConfig,
-    vehicle: Vehicle,
-    folder: Path,
-) -> list[WheelResult]:
+def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> list[WheelResult]:
     """Let the car roll on six shapes of wheels and check each one's gradients.
 
     Args:
@@ -84,42 +73,40 @@ def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
         vehicle=vehicle,
         with_repairs=False,
     )
-    tolerance = config.certificate.tolerance or TOLERANCES[scene.dtype]
-    path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
-    controller = build_tracking_mlp(
-        config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
-    )
-    certifier = Certifier(
+    problem = tracking_problem(
         scene,
-        controller,
-        path,
+        build_tracking_mlp(
+            config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
+        ),
+        load_path(config.path, seed=config.seed).to(scene.dtype, scene.device),
         _LABELS,
-        max_horizon=_HORIZON,
-        step_sizes=STEP_SIZES[scene.dtype],
+        horizon=_HORIZON,
+        # Line contacts are held to the tolerance of the others: the table is there to compare.
+        tolerance=config.certificate.tolerance or TOLERANCES[scene.dtype],
         seed=config.seed,
     )
-    errors = []
-
-    def check() -> list[DirectionalCheck]:
-        try:
-            return [check for row in certifier.certify(_HORIZON) for check in row.checks]
-        except SimulationError as error:
-            errors.append(str(error))
-            return []
-
-    before = check()
+    before, refusal = _compare(problem)
     repair(scene)
-    after = check()
+    after, later_refusal = _compare(problem)
     return WheelResult(
         shape=vehicle.wheel_shape,
-        num_directions=len(certifier.cases.regime),
+        num_directions=len(_LABELS),
         horizon=_HORIZON,
         relative_error=_worst(after),
-        num_kinks=sum(check.is_kink for check in after),
+        num_kinks=summarise(after).num_kinks,
         relative_error_as_it_comes=_worst(before),
-        error=errors[-1] if errors else None,
-        verdict=_verdict(before, after, tolerance),
+        error=later_refusal or refusal,
+        verdict=_verdict(before, after, problem.tolerance),
     )
+
+
+def _compare(problem: Problem) -> tuple[list[DirectionalCheck], str | None]:
+    """Return all directions, and what Genesis raised if it did."""
+    try:
+        rows = certify(replace(problem, guards=())).rows
+    except SimulationError as error:
+        return [], str(error)
+    return [check for row in rows for check in row.checks], None
 
 
 def _worst(checks: list[DirectionalCheck]) -> float | None:
@@ -132,9 +119,9 @@ def _verdict(
     before: list[DirectionalCheck], after: list[DirectionalCheck], tolerance: float
 ) -> str:
     """Say in words what the errors mean."""
-    if before and verdict(before, tolerance) in GOOD_VERDICTS:
-        return f"{verdict(before, tolerance)}, as it comes"
+    if before and (told := verdict(before, tolerance)).is_good:
+        return f"{told}, as it comes"
     if not after:
-        return "refused"
+        return Verdict.REFUSED
     told = verdict(after, tolerance)
-    return f"{told}, with the repair" if told in GOOD_VERDICTS else told
+    return f"{told}, with the repair" if told.is_good else told

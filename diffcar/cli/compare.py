@@ -10,11 +10,13 @@ import typer
 from diffcar.base.config import dump_config, read_yaml
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import resource_path
+from diffcar.base.registry import is_own
 from diffcar.base.table import Line
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Given, with_options
 from diffcar.path.config import check_path_source
+from diffcar.training.methods import METHODS
 
 if TYPE_CHECKING:
     from diffcar.compare.config import CompareConfig
@@ -63,10 +65,10 @@ def compare(
     runs = dict(_split(text, config) for text in load or ())
     given.check_files(config, inputs=[*sources, suite, resume, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
-    from diffcar.cli.render_compare import show_comparison
     from diffcar.compare import compare as command
+    from diffcar.compare.findings import findings
     from diffcar.compare.page import write_results
-    from diffcar.compare.tables import as_json
+    from diffcar.compare.tables import as_json, tables
 
     with ComparisonDisplay() as display:
         result = command.run(config, out=out, resume=resume, loaded=runs, on_update=display.show)
@@ -81,9 +83,10 @@ def compare(
         configuration=dump_config(config),
         command=shlex.join(["diffcar", *sys.argv[1:]]),
     )
-    show_comparison(result.comparison, given.console)
+    shown = [table for about in tables(result.comparison).values() for table in about]
+    sentences = [f"- {sentence}" for sentence in findings(result.comparison)]
     ended = Line(f"{result.wall_seconds:.0f} s in all; open {page}")
-    given.report([ended], as_json(result.comparison))
+    given.report([*shown, "", *sentences, ended], as_json(result.comparison))
 
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
@@ -111,13 +114,12 @@ def _stored(folder: Path) -> dict[str, object]:
 
 def _split(given: str, config: "CompareConfig") -> tuple[str, Path]:
     """Split an argument of `--load`."""
-    from diffcar.compare.config import METHODS
-
     method, separator, run = given.partition("=")
-    if not separator or method not in METHODS or method in ("stanley", "pure-pursuit"):
+    trained = [name for name, how in METHODS.items() if how.is_compared]
+    if not separator or (method not in trained and not is_own(method)):
         raise typer.BadParameter(
             f"--load {given!r} is not METHOD=RUN with a method that is trained: "
-            "e2e, ppo, bc-pure-pursuit, bc-e2e or dagger-e2e"
+            f"{', '.join(trained[:-1])} or {trained[-1]}"
         )
     if method not in config.methods:
         raise typer.BadParameter(f"--load {given!r}: {method} is not among the methods compared")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table
 
-__all__ = ["show", "show_table", "titled"]
+__all__ = ["show", "show_table"]
 
 _STYLES: dict[Mark | None, str] = {
     None: "",
@@ -83,12 +83,6 @@ def _grid(
         cells = (Text(c.text(row), _STYLES[c.mark_of(row)]) for c in columns)
         grid.add_row(*cells, end_section=group != following)
     return grid
-
-
-def titled(title: str, console: Console) -> rich.table.Table:
-    """Print a title, and return a table below it."""
-    _show_title(title, console)
-    return rich.table.Table()
 
 
 def _show_title(title: str, console: Console) -> None:

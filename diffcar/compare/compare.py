@@ -11,15 +11,17 @@ from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.compare.config import CompareConfig
-from diffcar.compare.jury import Jury
 from diffcar.compare.results import Comparison, curve_frame, score_frame
-from diffcar.compare.training import TrainingStopped, loaded_learner, prepare
-from diffcar.compare.workshop import Learner, Workshop
+from diffcar.compare.runs import Runs, TrainingStopped
+from diffcar.compare.suite import Suite
 from diffcar.controllers.choose import choose_controller
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.training.ppo.run import load_ppo_trainer
+from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.training.methods import METHODS
+from diffcar.training.run import require_method
 from diffcar.training.run_folder import RunFolder, new_name
 from diffcar.training.session import OnUpdate
 
@@ -70,8 +72,8 @@ def run(
             is missing, or the simulator refuses.
     """
     began = time.perf_counter()
-    vehicle = load_vehicle(config.model)
-    paths = _suite_paths(config, vehicle)
+    scenes = Scenes(config)
+    paths = _suite_paths(config, scenes.vehicle)
     folder = resume or out or new_name("compare")
     earlier = {} if resume is None else _loaded_earlier(folder)
     loaded = {**earlier, **(loaded or {})}
@@ -83,22 +85,21 @@ def run(
     text = dump_config(config)
     write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
     logger.info(f"comparing in {folder}; if interrupted: diffcar compare --resume {folder}")
-    workshop = Workshop(config, vehicle, on_update, loaded)
     result = CompareResult(folder, Comparison(config.threshold))
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
     result.notes += _trained_on(config)
     try:
-        learners = _learners(workshop, folder)
+        runs = list(Runs(config, folder, scenes, loaded, on_update))
     except TrainingStopped:
         result.is_interrupted = True
         return result
-    jury = Jury(config, paths, workshop)
-    scores, tracks = jury.judge(learners)
+    suite = Suite(config, paths, scenes.vehicle)
+    scores, tracks = suite.scores(runs)
     result.comparison = Comparison(
         threshold_m=config.threshold,
-        runs=[learner.run for learner in learners],
+        runs=[own.run for own in runs],
         scores=score_frame(scores),
-        curves=curve_frame(jury.curves(learners)),
+        curves=curve_frame(suite.curves(runs)),
         tracks=tracks,
         references={
             path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
@@ -135,7 +136,7 @@ def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path
     """Complain now of what would otherwise be missed after hours of training."""
     for method, run in loaded.items():
         choice = choose_controller(str(RunFolder.open(run).path))
-        wanted = method if method in ("e2e", "ppo") else "bc"
+        wanted = METHODS[method].recorded_as
         trained_by = choice.checkpoint["method"] if choice.checkpoint else wanted
         if trained_by != wanted:
             raise ConfigError(
@@ -147,8 +148,15 @@ def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path
                 f"--load {method}={run}: {'; '.join(differences)}",
                 hint="compare in the physics of that training, by --set",
             )
-    if "ppo" in config.methods and "ppo" not in loaded:
-        load_ppo_trainer()
+    for method in config.methods:
+        if method in CONTROLLERS:
+            if not hasattr(CONTROLLERS[method], "SEARCH"):
+                raise ConfigError(
+                    f"{method} has no parameters to tune, so it cannot be compared",
+                    hint="leave it out, or give its class a SEARCH of ranges",
+                )
+        elif method not in loaded:
+            require_method(METHODS[method])
 
 
 def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]:
@@ -174,15 +182,3 @@ def _trained_on(config: CompareConfig) -> list[str]:
         for path in config.suite.paths
         if (path.source, path.seed if path.source == "random" else None) in roads
     ]
-
-
-def _learners(workshop: Workshop, folder: Path) -> list[Learner]:
-    """Train, tune or load everything that is compared, clones last since they need an expert."""
-    config = workshop.config
-    learners = []
-    for method in sorted(config.methods, key=lambda name: "-e2e" in name or name.startswith("bc")):
-        if method in workshop.loaded:
-            learners.append(loaded_learner(workshop, method))
-        else:
-            learners += [prepare(workshop, folder, method, seed) for seed in config.seeds]
-    return learners

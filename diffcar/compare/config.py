@@ -6,37 +6,24 @@ import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Positive, Section, Seed
-from diffcar.controllers.config import ControllerConfig
+from diffcar.base.registry import is_own
+from diffcar.controllers.classical import CLASSICAL
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
 from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
 from diffcar.training.bc.config import CloneConfig
 from diffcar.training.config import TuningConfig
+from diffcar.training.methods import METHODS
 from diffcar.training.ppo.config import PPOConfig
 
-__all__ = ["METHODS", "CompareConfig", "Method", "SuiteConfig"]
+__all__ = ["CompareConfig", "SuiteConfig"]
 
-Method = Literal[
-    "e2e",
-    "ppo",
-    "bc-pure-pursuit",
-    "bc-e2e",
-    "dagger-e2e",
-    "stanley",
-    "pure-pursuit",
+_COMPARED = [
+    *(name for name, method in METHODS.items() if method.is_compared),
+    *CLASSICAL,
 ]
-
-METHODS: tuple[Method, ...] = (
-    "e2e",
-    "ppo",
-    "bc-pure-pursuit",
-    "bc-e2e",
-    "dagger-e2e",
-    "stanley",
-    "pure-pursuit",
-)
-"""What can be compared; those that clone e2e need it."""
 
 
 class SuiteConfig(Section):
@@ -83,8 +70,8 @@ class SuiteConfig(Section):
 class CompareConfig(DrivingConfig):
     """`diffcar compare`."""
 
-    methods: list[Method] = Field(min_length=1, default=list(METHODS))
-    """What is compared."""
+    methods: list[str] = Field(min_length=1, default=_COMPARED)
+    """What is compared: methods of training, and classical controllers, which are tuned."""
     seeds: list[Seed] = Field(min_length=1, default=[0, 1, 2])
     """Every method is trained or tuned once with each."""
     threshold: Positive = 0.02
@@ -105,18 +92,20 @@ class CompareConfig(DrivingConfig):
     tuning: TuningConfig = TuningConfig()
     suite: SuiteConfig = SuiteConfig()
 
+    @pydantic.field_validator("methods")
+    @classmethod
+    def _are_known(cls, values: list[str]) -> list[str]:
+        for name in values:
+            if name not in CONTROLLERS and name not in METHODS and not is_own(name):
+                raise ValueError(f"{name!r} is none of {', '.join(_COMPARED)}")
+        return values
+
     @pydantic.model_validator(mode="after")
     def _has_its_experts(self) -> "CompareConfig":
-        needs_e2e = [name for name in self.methods if name.endswith("-e2e")]
-        if needs_e2e and "e2e" not in self.methods:
-            raise ValueError(f"{', '.join(needs_e2e)} cannot be had without the method e2e")
+        experts = {name: METHODS[name].expert for name in self.methods if name not in CONTROLLERS}
+        for name, expert in experts.items():
+            if expert in METHODS and expert not in self.methods:
+                raise ValueError(f"{name} cannot be had without the method {expert}")
         if len(set(self.methods)) < len(self.methods) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a method or a seed is named twice")
-        cut = self.e2e.truncation_length
-        if cut is not None and cut > self.e2e.horizon:
-            raise ValueError(
-                f"e2e.truncation_length {cut} is longer than e2e.horizon {self.e2e.horizon}"
-            )
-        if "ppo" in self.methods and self.loss.time_indexed:
-            raise ValueError("PPO has no reward for loss.time_indexed; leave the method ppo out")
         return self

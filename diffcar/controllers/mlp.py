@@ -1,12 +1,14 @@
 """The one multilayer perceptron that diffcar trains, whatever it drives."""
 
+import copy
 import itertools
 from collections.abc import Sequence
+from typing import Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MLPController"]
+__all__ = ["MLPController", "with_weights"]
 
 
 class MLPController(nn.Module):
@@ -81,3 +83,31 @@ def _linear(width_in: int, width_out: int, generator: torch.Generator | None) ->
     nn.init.orthogonal_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+class _HasNetwork(Protocol):
+    """A controller around a network."""
+
+    network: MLPController
+
+
+ControllerT = TypeVar("ControllerT", bound=_HasNetwork)
+
+
+def with_weights(controller: ControllerT, weights: Sequence[Tensor]) -> ControllerT:
+    """Return a controller whose network has weights of its own in each environment.
+
+    Args:
+        controller: Its network may see several rows an environment, one batch after the other, such
+            as what there is to see and then the mirror images.
+        weights: In the order of the network's parameters, the environment as first dimension.
+    """
+    network, num_envs = controller.network, len(weights[0])
+
+    def forward(observation: Tensor) -> Tensor:
+        own = observation.reshape(-1, num_envs, observation.shape[-1]).transpose(0, 1)
+        return network.forward_with(weights, own).transpose(0, 1).flatten(0, 1)
+
+    result = copy.copy(controller)
+    result.network = cast(MLPController, forward)
+    return result

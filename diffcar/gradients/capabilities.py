@@ -1,9 +1,17 @@
-"""One row of the table of what can and what cannot be differentiated."""
+"""Rows of the table of what can be differentiated, and at which cost."""
 
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-__all__ = ["Capability"]
+from torch import Tensor
+
+__all__ = ["Capability", "measure_costs"]
+
+_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -22,3 +30,55 @@ class Capability:
     """Worst relative error of the gradient, or the cost; None where there is none."""
     detail: str
     """Under which conditions, or the text of the error."""
+
+    def __post_init__(self) -> None:
+        if self.figure is not None and math.isnan(self.figure):
+            object.__setattr__(self, "figure", None)
+
+
+class _Scene(Protocol):
+    """What can go back through its steps, or cannot."""
+
+    differentiable: bool
+
+    def backward(self, loss: Tensor) -> None: ...
+
+
+def measure_costs(
+    entity: str,
+    scene: _Scene,
+    *,
+    reset: Callable[[], object],
+    roll_out: Callable[[], Tensor],
+    num_steps: int,
+    detail: str,
+) -> Iterator[Capability]:
+    """Time the steps of a rollout, and of its backward pass where the scene is differentiable.
+
+    Args:
+        entity: Kind of body.
+        scene: What is rolled out.
+        reset: Done before every rollout, outside of its time.
+        roll_out: Returns what is differentiated, a scalar.
+        num_steps: Steps of a rollout.
+        detail: How large the scene is.
+
+    Yields:
+        A row for each direction, in milliseconds a step.
+    """
+    seconds: dict[str, list[float]] = {"forward": [], "backward": []}
+    for _ in range(_REPEATS + 1):
+        reset()
+        began = time.perf_counter()
+        loss = roll_out()
+        seconds["forward"].append(time.perf_counter() - began)
+        if scene.differentiable:
+            began = time.perf_counter()
+            scene.backward(loss)
+            seconds["backward"].append(time.perf_counter() - began)
+    mode = "differentiable" if scene.differentiable else "plain"
+    for name, measured in seconds.items():
+        if measured:
+            # The first run compiles.
+            figure = 1e3 * statistics.median(measured[1:]) / num_steps
+            yield Capability(entity, "cost", f"{mode} {name}", "ms a step", figure, detail)

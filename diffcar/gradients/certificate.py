@@ -1,12 +1,223 @@
-"""A row of the certificate: many directions of one kind."""
+"""Certifies the gradient of any function of tensors: a problem goes in, a certificate comes out.
 
+Every environment of a problem is a case of its own: a regime, a kind of parameter and a direction.
+One backward pass and two rollouts a step size therefore check all of them.
+"""
+
+import itertools
 import math
 import statistics
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from diffcar.gradients.slopes import FLOOR_RATIO, DirectionalCheck
+import torch
+from torch import Tensor
 
-__all__ = ["CertificateRow"]
+from diffcar.base.errors import DiffcarError
+from diffcar.base.table import Column, Mark, Table
+from diffcar.gradients.finite_differences import check_environments
+from diffcar.gradients.slopes import (
+    FLOOR_RATIO,
+    DirectionalCheck,
+    Summary,
+    Verdict,
+    summarise,
+    verdict,
+    worst_of,
+)
+
+__all__ = [
+    "GUARDS",
+    "MIN_SHARE",
+    "Case",
+    "Certificate",
+    "CertificateRow",
+    "Evidence",
+    "Failure",
+    "Guard",
+    "Problem",
+    "attempt",
+    "certify",
+    "few_kinks",
+    "gradients_agree",
+    "in_regime",
+    "nothing_comes_from_later",
+    "repeats_exactly",
+]
+
+MIN_SHARE = 0.5
+"""Rollouts that were elsewhere than in their regime for longer prove nothing about it."""
+# What the gradient that another one is held against must be right to by differences.
+_REFERENCE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one environment of a problem is about."""
+
+    regime: str
+    """What its rollout is like, such as `sliding`."""
+    parameter: str
+    """The kind of parameter that is varied: a key of `Problem.inputs`."""
+    is_decisive: bool = True
+    """Whether the certificate hangs on it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be certified: a function of tensors, many environments at once."""
+
+    inputs: Mapping[str, Sequence[Tensor]]
+    """Leaves of each kind of parameter; their first dimension is the environment."""
+    cases: Sequence[Case]
+    """One an environment."""
+    score: Callable[[], Tensor]
+    """Returns what each environment comes to, shape (B,), from the inputs' present values alone."""
+    directions: Sequence[Tensor] | Callable[[Sequence[Tensor]], Sequence[Tensor]]
+    """Change of each input for a step of one, in the order of `inputs`; or what returns that for
+    the inputs' gradients, as `along_gradient` does. Rows of zeros leave an input alone."""
+    step_sizes: Sequence[float]
+    """Steps along the directions, descending, at least two."""
+    tolerance: float
+    """Largest relative error that is right."""
+    horizon: int = 1
+    """Steps of the rollout, for the record."""
+    backward: Callable[[Tensor], object] = Tensor.backward
+    """Sends a scalar's gradient to the inputs."""
+    go_on: Callable[[], Tensor] | None = None
+    """Goes on after `score` with one step more, and returns the leaf that commanded it."""
+    shares: Callable[[], Tensor] | None = None
+    """Returns the share of the last rollout's steps that were in the case's regime, shape (B,)."""
+    min_share: float = MIN_SHARE
+    """Least share of the steps that must be in the regime."""
+    max_kink_share: float = 1.0
+    """Share of the directions that may have no derivative, where a quarter is too many."""
+    noise: float = 0.0
+    """What repetitions may differ by, as a share of the largest entry; zero for bit by bit."""
+    hint: str = ""
+    """What to do where the gradient is wrong."""
+    guards: "Sequence[Guard]" = field(default_factory=lambda: GUARDS)
+    """What must hold for the comparison to prove anything."""
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Return the inputs of all kinds, one after the other."""
+        return list(itertools.chain.from_iterable(self.inputs.values()))
+
+    def differentiate(self, *, going_on: bool = False) -> "Pass":
+        """Roll out and backpropagate once, with a step beyond the scored state or without."""
+        leaves = self.leaves
+        for leaf in leaves:
+            leaf.grad = None
+        scores = self.score()
+        late = self.go_on() if going_on and self.go_on is not None else None
+        if scores.requires_grad:
+            self.backward(scores.sum())
+        found = [leaf.grad for leaf in leaves]
+        for leaf in leaves:
+            leaf.grad = None
+        gradients = [
+            torch.zeros_like(leaf) if own is None else own
+            for leaf, own in zip(leaves, found, strict=True)
+        ]
+        arrived = iter([own is not None for own in found])
+        kinds = [kind for kind, own in self.inputs.items() if any([next(arrived) for _ in own])]
+        return Pass(scores.detach(), gradients, kinds, None if late is None else late.grad)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a rollout and its backward pass gave."""
+
+    scores: Tensor
+    """Of the environments, shape (B,)."""
+    gradients: list[Tensor]
+    """By the inputs; zeros where none arrived."""
+    arrived: list[str]
+    """The kinds of parameters at which a gradient arrived."""
+    late_gradient: Tensor | None
+    """By what was commanded after the scored state; None where none arrived."""
+
+
+class Evidence:
+    """The rollouts that guards look at, each made once it is asked for.
+
+    Args:
+        problem: What is rolled out.
+        first: The pass whose gradient is certified.
+    """
+
+    def __init__(self, problem: Problem, first: Pass) -> None:
+        self.problem = problem
+        self.first = first
+
+    @cached_property
+    def second(self) -> Pass:
+        """Another pass, which goes on after the scored state where the problem can."""
+        return self.problem.differentiate(going_on=True)
+
+    @cached_property
+    def plain_scores(self) -> Tensor:
+        """The scores of a rollout without gradients, shape (B,)."""
+        with torch.no_grad():
+            return self.problem.score()
+
+    def are_same(self, one: Tensor, other: Tensor) -> bool:
+        """Return whether two tensors agree as closely as the problem can; nothing is nothing."""
+        largest = float(torch.nan_to_num(other).abs().max())
+        return torch.allclose(
+            one, other, rtol=0.0, atol=self.problem.noise * largest, equal_nan=True
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A guard that does not hold."""
+
+    verdict: Verdict
+    """What that makes of the gradient."""
+    text: str
+    """What is wrong."""
+    guard: str = ""
+    """The guard's name."""
+
+    def __str__(self) -> str:
+        return f"{self.guard.replace('_', ' ')}: {self.text}"
+
+
+Guard = Callable[[Evidence], Failure | None]
+"""Returns what is wrong, if anything is."""
+
+
+def repeats_exactly(evidence: Evidence) -> Failure | None:
+    """Refuse rollouts that end elsewhere without gradients, where the differences are taken."""
+    if evidence.are_same(evidence.plain_scores, evidence.first.scores):
+        return None
+    text = "a rollout without gradients ends elsewhere than one with them"
+    return Failure(Verdict.DOES_NOT_REPEAT, text)
+
+
+def gradients_agree(evidence: Evidence) -> Failure | None:
+    """Refuse gradients that depend on more than the inputs, such as on the pass before."""
+    passes = zip(evidence.first.gradients, evidence.second.gradients, strict=True)
+    if all(evidence.are_same(one, other) for one, other in passes):
+        return None
+    closely = "" if evidence.problem.noise else " bit for bit"
+    text = f"two backward passes from the same start do not agree{closely}"
+    return Failure(Verdict.DOES_NOT_REPEAT, text)
+
+
+def nothing_comes_from_later(evidence: Evidence) -> Failure | None:
+    """Refuse a gradient that reaches what was commanded when all was over."""
+    late = evidence.second.late_gradient
+    if late is None or not torch.count_nonzero(late):
+        return None
+    return Failure(Verdict.WRONG, "an action after the last scored state has a gradient")
+
+
+GUARDS: tuple[Guard, ...] = (repeats_exactly, gradients_agree, nothing_comes_from_later)
+"""Those that need rollouts of their own; the rest is in every row's verdict and shares."""
 
 
 @dataclass(frozen=True)
@@ -14,15 +225,43 @@ class CertificateRow:
     """The directions of one regime, kind of parameter and horizon."""
 
     regime: str
-    """`rolling`, `sliding` or `airborne`."""
+    """What the rollouts were like."""
     parameter: str
-    """`actions`, `initial state` or `network weights`."""
+    """The kind of parameter."""
     horizon: int
-    """Control steps of the rollout."""
+    """Steps of the rollouts."""
     checks: tuple[DirectionalCheck, ...]
-    """One a direction."""
-    regime_fraction: float
-    """Fraction of the steps at which the cars were in the regime."""
+    """One a direction; none where there was nothing to compare."""
+    regime_fraction: float = 1.0
+    """Share of the steps that were in the regime."""
+    tolerance: float = 1e-6
+    """Largest relative error that is right."""
+    is_decisive: bool = True
+    """Whether the certificate hangs on it."""
+    defect: Verdict | None = None
+    """Why nothing was compared, if nothing was."""
+
+    @property
+    def case(self) -> Case:
+        """Return what its environments are about."""
+        return Case(self.regime, self.parameter, self.is_decisive)
+
+    @property
+    def title(self) -> str:
+        """Return what it is about, in words."""
+        return f"{self.regime}, by {self.parameter} over {self.horizon} steps"
+
+    @property
+    def summary(self) -> Summary:
+        """Return the figures of the directions."""
+        return summarise(self.checks)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the directions come to."""
+        if self.defect is not None:
+            return self.defect
+        return verdict(self.checks, self.tolerance)
 
     def against(self, reference: "CertificateRow") -> "CertificateRow":
         """Return the row with another row's gradients in place of the differences."""
@@ -42,3 +281,191 @@ class CertificateRow:
                 )
             )
         return replace(self, checks=tuple(checks))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What problems came to; certificates of several add up."""
+
+    rows: tuple[CertificateRow, ...] = ()
+    """By finite differences."""
+    reference: tuple[CertificateRow, ...] = ()
+    """The same rows in a number format of more digits, if the gradients are held against those."""
+    failures: tuple[Failure, ...] = ()
+    """The guards that do not hold."""
+
+    def __add__(self, other: "Certificate") -> "Certificate":
+        """Return the certificate of both."""
+        return Certificate(
+            self.rows + other.rows,
+            self.reference + other.reference,
+            self.failures + other.failures,
+        )
+
+    @cached_property
+    def judged(self) -> tuple[CertificateRow, ...]:
+        """The rows as they are judged: against the reference where there is one."""
+        if not self.reference:
+            return self.rows
+        pairs = zip(self.rows, self.reference, strict=True)
+        return tuple(row.against(exact) for row, exact in pairs)
+
+    @property
+    def decisive(self) -> list[CertificateRow]:
+        """Return the judged rows that the certificate hangs on: all where none is decisive."""
+        return [row for row in self.judged if row.is_decisive] or list(self.judged)
+
+    @property
+    def exact(self) -> list[CertificateRow]:
+        """Return the reference's rows with what they must be right to by differences."""
+        return [replace(row, tolerance=_REFERENCE_TOLERANCE) for row in self.reference]
+
+    @property
+    def is_reference_right(self) -> bool:
+        """Return whether the reference is right: that both precisions agree would not do."""
+        return all(row.verdict.is_good for row in self.exact if row.is_decisive)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the worst of the decisive rows and the guards; vacuous without any row."""
+        found = [row.verdict for row in self.decisive] or [Verdict.VACUOUS]
+        found += [failure.verdict for failure in self.failures]
+        return max(found, key=lambda verdict: verdict.badness)
+
+    @property
+    def is_certified(self) -> bool:
+        """Return whether the gradient is right, of every kind, and every guard holds."""
+        return self.verdict.is_good and self.is_reference_right
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Return whether the same inputs give the same scores and gradients."""
+        return all(own.verdict != Verdict.DOES_NOT_REPEAT for own in self.failures)
+
+    @property
+    def worst_relative_error(self) -> float | None:
+        """Return the largest error of a decisive row; None without any."""
+        errors = [row.summary.worst_relative_error for row in self.decisive]
+        return worst_of(errors) if errors else None
+
+    def table(self) -> Table[CertificateRow]:
+        """Return the rows for people, and for files."""
+        return Table(
+            "analytic against numeric directional derivatives",
+            (
+                Column("regime", lambda row: row.regime, key="regime"),
+                Column("by", lambda row: row.parameter, key="parameter"),
+                Column("steps", lambda row: row.horizon, key="horizon"),
+                Column("directions", lambda row: len(row.checks), key="num_directions"),
+                Column("kinks", lambda row: row.summary.num_kinks, key="num_kinks"),
+                Column(
+                    "median error",
+                    lambda row: row.summary.median_relative_error,
+                    key="median_relative_error",
+                ),
+                Column(
+                    "worst error",
+                    lambda row: row.summary.worst_relative_error,
+                    key="worst_relative_error",
+                ),
+                Column("verdict", lambda row: row.verdict, key="verdict", mark=_mark),
+            ),
+            self.judged,
+        )
+
+
+def certify(problem: Problem, *, reference: Certificate | None = None) -> Certificate:
+    """Compare the gradient of a problem with finite differences, and see that its guards hold.
+
+    Args:
+        problem: Its inputs are perturbed and restored.
+        reference: Of the same problem in a number format of more digits. Where there is one, the
+            gradient is held against its gradient, since it knows that better than the differences.
+
+    Returns:
+        The certificate; a row for each pair of regime and kind of parameter.
+    """
+    first = problem.differentiate()
+    certificate = Certificate(tuple(_rows(problem, first)))
+    evidence = Evidence(problem, first)
+    # Without a gradient there is nothing to be guarded.
+    found = [(guard.__name__, guard(evidence)) for guard in problem.guards if first.arrived]
+    for row_guard in (in_regime, few_kinks):
+        found += [(row_guard.__name__, row_guard(problem, row)) for row in certificate.decisive]
+    return replace(
+        certificate,
+        reference=() if reference is None else reference.rows,
+        failures=tuple(replace(own, guard=name) for name, own in found if own is not None),
+    )
+
+
+def attempt(problem: Problem) -> Certificate:
+    """Certify a problem; an error that it raises is an answer, too."""
+    try:
+        return certify(problem)
+    except (DiffcarError, RuntimeError) as error:
+        refusal = Failure(Verdict.REFUSED, str(error).partition("\n")[0], "attempt")
+        return Certificate(tuple(_rows_without(problem, Verdict.REFUSED)), failures=(refusal,))
+
+
+def in_regime(problem: Problem, row: CertificateRow) -> Failure | None:
+    """Refuse rollouts that were elsewhere most of the time."""
+    if row.regime_fraction >= problem.min_share:
+        return None
+    share = f"only {100 * row.regime_fraction:.0f} % of the steps were so"
+    return Failure(Verdict.VACUOUS, f"{row.title}: {share}")
+
+
+def few_kinks(problem: Problem, row: CertificateRow) -> Failure | None:
+    """Refuse more directions without a derivative than the problem allows."""
+    num_kinks, num_directions = row.summary.num_kinks, len(row.checks)
+    if num_kinks <= problem.max_kink_share * num_directions:
+        return None
+    share = f"{num_kinks} of {num_directions} directions are at kinks"
+    return Failure(Verdict.KINKS, f"{row.title}: {share}")
+
+
+def _rows(problem: Problem, first: Pass) -> Iterator[CertificateRow]:
+    """Take the differences, and sort them by case."""
+    if not first.arrived:
+        yield from _rows_without(problem, Verdict.NO_GRADIENT)
+        return
+    directions = problem.directions
+    checks = check_environments(
+        problem.score,
+        problem.leaves,
+        directions(first.gradients) if callable(directions) else directions,
+        step_sizes=problem.step_sizes,
+        gradients=first.gradients,
+        values=first.scores,
+    )
+    shares = torch.ones(len(checks)) if problem.shares is None else problem.shares()
+    for row in _rows_without(problem, None):
+        own = [place for place, case in enumerate(problem.cases) if case == row.case]
+        yield replace(
+            row,
+            checks=tuple(checks[place] for place in own),
+            regime_fraction=float(shares[own].mean()),
+            defect=None if row.parameter in first.arrived else Verdict.NO_GRADIENT,
+        )
+
+
+def _rows_without(problem: Problem, defect: Verdict | None) -> Iterator[CertificateRow]:
+    """Return a row for each case that is still without directions."""
+    for case in dict.fromkeys(problem.cases):
+        yield CertificateRow(
+            case.regime,
+            case.parameter,
+            problem.horizon,
+            (),
+            tolerance=problem.tolerance,
+            is_decisive=case.is_decisive,
+            defect=defect,
+        )
+
+
+def _mark(row: CertificateRow) -> Mark:
+    """Return what a row's verdict says at a glance."""
+    if row.verdict.is_good:
+        return Mark.GOOD
+    return Mark.BAD if row.verdict.badness >= Verdict.WRONG.badness else Mark.DOUBTFUL

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from diffcar.gradients.slopes import FLOOR_RATIO, DirectionalCheck, judge
+from diffcar.gradients.slopes import FLOOR_RATIO, DirectionalCheck, compare_slopes
 
 __all__ = [
+    "along_gradient",
     "check_directions",
     "check_environments",
     "random_directions",
@@ -78,7 +79,7 @@ def check_directions(
             ahead = [value(direction, step) for step in step_sizes]
             behind = [value(direction, -step) for step in step_sizes]
             dtype = parameters[0].dtype
-            checks.append(judge(ahead, behind, centre, analytic, floor, step_sizes, dtype))
+            checks.append(compare_slopes(ahead, behind, centre, analytic, floor, step_sizes, dtype))
     return checks
 
 
@@ -89,6 +90,7 @@ def check_environments(
     *,
     step_sizes: Sequence[float] = (1e-3, 1e-4, 1e-5, 1e-6),
     gradients: Sequence[Tensor] | None = None,
+    values: Tensor | None = None,
 ) -> list[DirectionalCheck]:
     """Compare one directional derivative in each of many independent environments at once.
 
@@ -103,46 +105,49 @@ def check_environments(
             of an environment alone (see `random_directions`).
         step_sizes: Step sizes to sweep, descending, at least two.
         gradients: Gradients of the values' sum to check in place of autograd's.
+        values: What the function gives at present, if that is known.
 
     Returns:
         A record for each environment.
     """
     if gradients is None:
-        outputs = function()
+        values = function()
         # A parameter that no environment depends on has a gradient of zero.
         gradients = torch.autograd.grad(
-            outputs.sum(), list(parameters), allow_unused=True, materialize_grads=True
+            values.sum(), list(parameters), allow_unused=True, materialize_grads=True
         )
-    else:
-        with torch.no_grad():
-            outputs = function()
-    centre = outputs.detach().tolist()
     with _shiftable(parameters) as shift:
 
-        def values(step: float) -> list[float]:
+        def values_at(step: float) -> list[float]:
             shift(directions, step)
             return function().tolist()
 
-        ahead = [values(step) for step in step_sizes]
-        behind = [values(-step) for step in step_sizes]
+        centre = values_at(0.0) if values is None else values.tolist()
+        ahead = [values_at(step) for step in step_sizes]
+        behind = [values_at(-step) for step in step_sizes]
     slopes, typical = slopes_of_rows(gradients, directions)
-    # A gradient that is far too large must not raise the floor that it is measured against.
-    numeric = [
-        abs(a - b) / (2 * step_sizes[-1]) for a, b in zip(ahead[-1], behind[-1], strict=True)
-    ]
-    usual = sorted(numeric)[len(numeric) // 2]
+    finest = [(a - b) / (2 * step_sizes[-1]) for a, b in zip(ahead[-1], behind[-1], strict=True)]
     return [
-        judge(
+        compare_slopes(
             [step[row] for step in ahead],
             [step[row] for step in behind],
             centre[row],
             slopes[row],
-            FLOOR_RATIO * max(min(typical[row], usual), _SMALLEST_SCALE),
+            floor,
             step_sizes,
             parameters[0].dtype,
         )
-        for row in range(len(centre))
+        for row, floor in enumerate(_floors(typical, finest))
     ]
+
+
+def _floors(typical: Sequence[float], numeric: Sequence[float]) -> list[float]:
+    """Return the slope that each row is measured against at the least.
+
+    A gradient that is far too large must not raise its own floor: the usual difference caps it.
+    """
+    usual = sorted(map(abs, numeric))[len(numeric) // 2]
+    return [FLOOR_RATIO * max(min(own, usual), _SMALLEST_SCALE) for own in typical]
 
 
 def random_directions(like: Tensor, generator: torch.Generator, *, scale: float = 1.0) -> Tensor:
@@ -156,6 +161,17 @@ def random_directions(like: Tensor, generator: torch.Generator, *, scale: float 
     draw = torch.randn(like.shape, generator=generator, dtype=torch.float64)
     norm = draw.flatten(1).norm(dim=1).reshape(-1, *[1] * (draw.dim() - 1))
     return (scale * draw / norm).to(like)
+
+
+def along_gradient(gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Return each row's gradient at norm one, where its difference stands out most from rounding.
+
+    Args:
+        gradients: First dimension the row, one a parameter.
+    """
+    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients])
+    norms = squares.sum(0).sqrt().clamp_min(_SMALLEST_SCALE)
+    return [gradient / norms.reshape(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
 
 
 def taylor_rate(

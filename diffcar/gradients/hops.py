@@ -1,13 +1,16 @@
-"""Follows the gradient hop by hop through one short rollout."""
+"""Follows the gradient hop by hop through one short rollout, whatever is driven."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from diffcar.base.table import Column, Mark, Table, number
 
-__all__ = ["Hop", "HopRecorder", "hops_table"]
+__all__ = ["Hop", "Watch", "hops_table", "trace_hops"]
+
+Watch = Callable[[str, Tensor], None]
+"""Remembers the first tensor of a name."""
 
 
 @dataclass(frozen=True)
@@ -30,43 +33,48 @@ class Hop:
     """Norm of the loss's gradient by it; None where no gradient arrived."""
 
 
-class HopRecorder:
-    """Watches tensors on their way, and reports them after backward.
+def trace_hops(
+    network: nn.Module,
+    roll_out: Callable[[Watch], Tensor],
+    backward: Callable[[Tensor], object] = Tensor.backward,
+    *,
+    output: str = "MLP output",
+) -> list[Hop]:
+    """Roll out, backpropagate, and report what was found at each hop of the first step.
 
     Args:
         network: Whose weights end the report; its gradients are cleared.
-        output_name: What to call its output.
+        roll_out: Rolls out, handing over the tensors on the way in forward order, and returns the
+            scalar loss.
+        backward: Sends the loss's gradient back.
+        output: What to call what the network puts out.
+
+    Returns:
+        The hops in forward order, then the network's weights.
     """
+    watched: dict[str, Tensor] = {}
 
-    def __init__(self, network: nn.Module, output_name: str) -> None:
-        self._network = network
-        self._watched: dict[str, Tensor] = {}
-        self._hook = network.register_forward_hook(
-            lambda module, inputs, output: self.watch(output_name, output)
-        )
-        network.zero_grad(set_to_none=True)
+    def watch(name: str, tensor: Tensor) -> None:
+        if watched.setdefault(name, tensor) is tensor and tensor.requires_grad:
+            tensor.retain_grad()
 
-    def watch(self, name: str, tensor: Tensor) -> None:
-        """Remember the first tensor of this name."""
-        if name not in self._watched:
-            self._watched[name] = tensor
-            if tensor.requires_grad:
-                tensor.retain_grad()
-
-    def stop(self) -> None:
-        """Watch the network's output no longer."""
-        self._hook.remove()
-
-    def report(self) -> list[Hop]:
-        """Return the tensors in the order in which they were watched, then the weights."""
-        hops = [_describe(name, tensor) for name, tensor in self._watched.items()]
-        hops += [
-            _describe(f"weights: {name}", parameter)
-            for name, parameter in self._network.named_parameters()
-            if name.endswith("weight")
-        ]
-        self._network.zero_grad(set_to_none=True)
-        return hops
+    network.zero_grad(set_to_none=True)
+    hook = network.register_forward_hook(lambda module, seen, given: watch(output, given))
+    try:
+        loss = roll_out(watch)
+    finally:
+        hook.remove()
+    watch("loss", loss)
+    if loss.requires_grad:
+        backward(loss)
+    weights = {
+        f"weights: {name}": parameter
+        for name, parameter in network.named_parameters()
+        if name.endswith("weight")
+    }
+    hops = [_describe(name, tensor) for name, tensor in (watched | weights).items()]
+    network.zero_grad(set_to_none=True)
+    return hops
 
 
 def _describe(name: str, tensor: Tensor) -> Hop:

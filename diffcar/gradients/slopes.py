@@ -5,28 +5,23 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 
 __all__ = [
     "FLOOR_RATIO",
-    "GOOD_VERDICTS",
-    "STEP_SIZES",
-    "TOLERANCES",
     "DirectionalCheck",
     "Summary",
-    "judge",
+    "Verdict",
+    "compare_slopes",
     "summarise",
     "verdict",
     "worst_of",
 ]
 
-# What a car's rollout is perturbed by, and the relative error that is right, by the precision.
-STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
-TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
-
-# A direction almost across the gradient is measured against this share of the typical slope.
 FLOOR_RATIO = 1e-3
+"""A direction almost across the gradient is measured against this share of the typical slope."""
 # Slopes to both sides that differ by more than this share are a kink, if they do not come together
 # as the step shrinks, as those of a curved function do.
 _KINK_RATIO = {torch.float64: 1e-4, torch.float32: 3e-2}
@@ -37,7 +32,7 @@ _PLATEAU_RATIO = {torch.float64: 1e-2, torch.float32: 1e-1}
 # beyond the second multiple, that of the tolerance, it cannot confirm one either.
 _UNRESOLVED_MARGIN = 3.0
 _UNRESOLVED_LIMIT = 10.0
-# With more kinks than this there is nothing left to judge by.
+# With more kinks than this there is nothing left to go by.
 _MAX_KINK_SHARE = 0.25
 # A pass where most slopes are below this would say nothing.
 _SMALLEST_SLOPE = 1e-9
@@ -45,7 +40,44 @@ _MAX_VACUOUS_SHARE = 0.25
 # A gradient that is off by less than this, or by ten tolerances, is inexact, not wrong.
 _INEXACT = 1e-3
 
-GOOD_VERDICTS = ("right", "right to plateau")
+
+class Verdict(StrEnum):
+    """What a gradient comes to, from the best to the worst; the text is what files hold."""
+
+    explanation: str
+    """What it means, in a sentence."""
+
+    RIGHT = "right", "every direction is within the tolerance"
+    RIGHT_TO_PLATEAU = (
+        "right to plateau",
+        "some differences are known less well than the tolerance, and the gradient is within that",
+    )
+    UNRESOLVED = "unresolved", "it is off by no more than the differences are uncertain"
+    KINKS = "kinks", "too many directions have no derivative"
+    VACUOUS = "vacuous", "too few directions depend on the parameters"
+    INEXACT = "inexact", "it is off by at most a thousandth or ten tolerances"
+    WRONG = "wrong", "it disagrees with the differences"
+    NOT_A_NUMBER = "not a number", "a derivative is not finite, which is worse than any error"
+    NO_GRADIENT = "no gradient", "none arrived at the parameters"
+    DOES_NOT_REPEAT = "does not repeat", "the same inputs lead elsewhere, so nothing is compared"
+    REFUSED = "refused", "the attempt raised an error"
+
+    def __new__(cls, text: str, explanation: str) -> "Verdict":
+        """Make a member that is its text and carries its explanation."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.explanation = explanation
+        return member
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether one may train on such a gradient."""
+        return self in (Verdict.RIGHT, Verdict.RIGHT_TO_PLATEAU)
+
+    @property
+    def badness(self) -> int:
+        """Return the place in the order from the best to the worst."""
+        return list(Verdict).index(self)
 
 
 @dataclass(frozen=True)
@@ -74,6 +106,11 @@ class DirectionalCheck:
     def is_resolved(self, tolerance: float) -> bool:
         """Return whether the difference is known well enough to judge by a tolerance."""
         return self.uncertainty <= tolerance
+
+    @property
+    def is_refuted(self) -> bool:
+        """Return whether the difference is known well enough to say that the gradient is off."""
+        return self.relative_error > _UNRESOLVED_MARGIN * self.uncertainty
 
     def agrees(self, tolerance: float) -> bool:
         """Return whether the gradient is right to a tolerance, or to what the difference tells."""
@@ -123,41 +160,39 @@ def worst_of(errors: Sequence[float]) -> float:
     return math.nan if any(map(math.isnan, errors)) else max(errors)
 
 
-def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> str:
-    """Say in words what directions come to.
+def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
+    """Say what directions come to.
 
     Args:
         checks: At least one, of one kind: a kind that is dead must not hide among others.
         tolerance: Largest relative error that is right.
-
-    Returns:
-        `right`; `right to plateau`, where some differences are known less well than the tolerance
-        and the gradient lies within that; `not a number`; `kinks`, where too many directions have
-        no derivative; `vacuous`, where too few depend on the parameters; `unresolved`, where a
-        gradient disagrees by no more than the differences are uncertain; `inexact` up to a
-        thousandth or ten tolerances; or `wrong`.
     """
     if not all(check.is_finite for check in checks):
-        return "not a number"
+        return Verdict.NOT_A_NUMBER
     smooth = [check for check in checks if not check.is_kink]
     if len(checks) - len(smooth) > _MAX_KINK_SHARE * len(checks):
-        return "kinks"
-    num_flat = sum(abs(check.numeric_gradient) < _SMALLEST_SLOPE for check in smooth)
-    if num_flat > _MAX_VACUOUS_SHARE * len(smooth):
-        return "vacuous"
+        return Verdict.KINKS
+    if _is_vacuous(smooth):
+        return Verdict.VACUOUS
     odd = [check for check in smooth if not check.agrees(tolerance)]
-    if any(check.relative_error > _UNRESOLVED_MARGIN * check.uncertainty for check in odd):
+    if any(check.is_refuted for check in odd):
         near = max(_INEXACT, 10 * tolerance)
         is_near = all(check.relative_error <= near for check in odd)
-        return "inexact" if is_near else "wrong"
+        return Verdict.INEXACT if is_near else Verdict.WRONG
     median = statistics.median(check.relative_error for check in smooth)
     if odd or median > tolerance:
-        return "unresolved"
+        return Verdict.UNRESOLVED
     is_resolved = all(check.is_resolved(tolerance) for check in smooth)
-    return GOOD_VERDICTS[0] if is_resolved else GOOD_VERDICTS[1]
+    return Verdict.RIGHT if is_resolved else Verdict.RIGHT_TO_PLATEAU
 
 
-def judge(
+def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:
+    """Return whether too many directions are flat, so that even a dead gradient would pass."""
+    num_flat = sum(abs(check.numeric_gradient) < _SMALLEST_SLOPE for check in smooth)
+    return num_flat > _MAX_VACUOUS_SHARE * len(smooth)
+
+
+def compare_slopes(
     ahead: Sequence[float],
     behind: Sequence[float],
     centre: float,

@@ -14,8 +14,8 @@ from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from diffcar.gradients.hops import Hop
-    from diffcar.gradients.slopes import DirectionalCheck
+    from diffcar.gradients.certificate import Problem
+    from diffcar.gradients.hops import Watch
 
 __all__ = ["Task", "TaskConfig", "seed_of_update"]
 
@@ -56,6 +56,8 @@ class Task(Protocol[StartT, RecordT]):
     """What a checkpoint calls it."""
     remedy: ClassVar[str]
     """What a user can do when gradients are not finite."""
+    output: ClassVar[str]
+    """What to call what the network puts out."""
     config: TaskConfig
     """Its settings."""
     loss: Loss
@@ -101,11 +103,11 @@ class Task(Protocol[StartT, RecordT]):
     def score(self, metrics: Any) -> float:  # noqa: ANN401
         """Return what the best weights are chosen by: the smaller the better, never infinite."""
 
-    def hops(self) -> "list[Hop]":
-        """Follow the gradient through one short rollout."""
+    def trace(self, watch: "Watch") -> "Tensor":
+        """Return the loss of one short rollout, handing over the tensors on the way."""
 
-    def certify(self, horizon: int) -> "list[DirectionalCheck]":
-        """Check the gradient before training, over so many steps."""
+    def problem(self, horizon: int) -> "Problem":
+        """Return what is certified before training: the gradient over so many steps."""
 
     def prepare(self) -> None:
         """Look, before the first update of a session, at what `finish` will compare with."""

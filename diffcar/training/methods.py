@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from diffcar.base.registry import Registry
 from diffcar.tasks.pushing.config import TrainPushConfig
@@ -23,7 +24,7 @@ class Method:
     """What it does, in a few words."""
     trainer: str
     """What makes its trainer of settings, as `package.module:function`."""
-    config: Mapping[str, type]
+    config: Mapping[str, Any]
     """Settings of a run, by task."""
     section: str
     """The key of its settings within those of a comparison."""

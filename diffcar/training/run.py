@@ -12,14 +12,19 @@ from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import plain_values, write_atomically
 from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import config_values, identity
-from diffcar.gradients.hops import Hop
+from diffcar.gradients.hops import Hop, trace_hops
+from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import TaskConfig
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method
 from diffcar.training.pictures import plot_training
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
-from diffcar.training.short_certificate import ShortCertificate, certify_before_training
+from diffcar.training.short_certificate import (
+    SHORT_HORIZON,
+    ShortCertificate,
+    certify_before_training,
+)
 
 __all__ = ["TrainingResult", "make_trainer", "require_method", "stored_config", "train"]
 
@@ -108,7 +113,7 @@ def train(
     certificate = None
     must_certify = certify and how.through_physics
     if must_certify and folder is None:
-        certificate = certify_before_training(trainer.task)
+        certificate = _certify(trainer)
     is_new = folder is None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = folder or RunFolder.create(None if out is None else Path(out), _folder_name(how, task))
@@ -117,30 +122,37 @@ def train(
     if not is_new:
         session.restore()
         if must_certify:  # with the weights that training goes on with
-            certificate = certify_before_training(trainer.task)
+            certificate = _certify(trainer)
     folder.write_config(trainer.config)
     if certificate is not None:
         text = json.dumps(asdict(certificate), indent=2) + "\n"
         write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
     trainer.task.prepare()
     outcome = session.train(stop_after)
-    hops = trainer.task.hops() if how.through_physics else []
+    hops = _trace(trainer) if how.through_physics else []
     result = _conclude(session, outcome)
     result.certificate, result.hops = certificate, hops
     result.wall_seconds = time.perf_counter() - began
     return result
 
 
-def make_trainer(how: Method, config: TaskConfig, *, scenes: Any = None) -> Trainer:  # noqa: ANN401
+def make_trainer(
+    how: Method,
+    config: TaskConfig,
+    *,
+    scenes: Any = None,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401
+) -> Trainer:
     """Return a method's optimisation, its task built and untrained.
 
     Args:
         how: The method.
         config: Its settings for a task.
         scenes: What there is already of scenes; None builds some.
+        options: What else the method takes, such as the `expert` of a clone.
     """
     make: Callable[..., Trainer] = require_method(how)
-    return make(config, scenes=scenes)
+    return make(config, scenes=scenes, **options)
 
 
 def require_method(how: Method) -> Callable[..., Trainer]:
@@ -169,6 +181,20 @@ def stored_config(folder: RunFolder, method: str, task: str) -> dict[str, Any]:
     """
     _require(folder, METHODS[method], task)
     return config_values(folder.last)
+
+
+def _certify(trainer: Trainer) -> ShortCertificate:
+    """Check the gradients of what is about to be trained."""
+    assert isinstance(trainer.config.train, BackpropConfig)
+    return certify_before_training(
+        trainer.task.problem(min(trainer.config.train.horizon, SHORT_HORIZON))
+    )
+
+
+def _trace(trainer: Trainer) -> list[Hop]:
+    """Report the gradient's way through one short rollout with the last weights."""
+    task = trainer.task
+    return trace_hops(task.network, task.trace, task.backward, output=task.output)
 
 
 def _open(resume: Path | RunFolder | None, how: Method, task: str) -> RunFolder | None:

@@ -1,34 +1,31 @@
-"""The check of the gradients that a training run begins with."""
+"""The check of the gradients that a training run begins with, whatever the task."""
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from diffcar.base.errors import GradientError
 from diffcar.base.log import logger
-from diffcar.gradients.slopes import GOOD_VERDICTS, summarise, verdict
-from diffcar.tasks.config import BackpropConfig
-from diffcar.tasks.contract import Task
+from diffcar.gradients.certificate import Problem, certify
+from diffcar.gradients.slopes import Verdict, summarise, verdict
 
-__all__ = ["ShortCertificate", "certify_before_training"]
+__all__ = ["SHORT_HORIZON", "ShortCertificate", "certify_before_training"]
 
-_CERTIFIED_HORIZON = 32
-# In float32 it is the differences, not the gradient, the worst of which are known to a tenth only.
-_CERTIFIED_TOLERANCE = {64: 1e-5, 32: 1e-1}
+SHORT_HORIZON = 32
+"""Control steps that are certified before training, at the most."""
 
 
 @dataclass(frozen=True)
 class ShortCertificate:
     """What the check of the gradients before training came to."""
 
-    verdict: str
-    """See `gradcheck.directional.verdict`."""
+    verdict: Verdict
+    """On the decisive directions together."""
     horizon: int
     """Control steps."""
     tolerance: float
     """Largest relative error that is right."""
     num_directions: int
-    """Directions in actions, initial state and network weights."""
+    """The decisive directions."""
     num_kinks: int
     """Those of them along which no derivative exists."""
     median_relative_error: float
@@ -37,43 +34,55 @@ class ShortCertificate:
     """Over the smooth ones."""
     seconds: float
     """Wall time it took [s]."""
+    relative_errors: list[float]
+    """Of every direction, the decisive ones first."""
 
 
-def certify_before_training(task: Task[Any, Any]) -> ShortCertificate | None:
-    """Check the gradients of the task that is about to be trained for.
+def certify_before_training(problem: Problem) -> ShortCertificate:
+    """Check the gradients of the scene that is about to be trained in.
+
+    Args:
+        problem: What the task certifies, over `SHORT_HORIZON` steps at the most.
 
     Raises:
         GradientError: If they are wrong.
         SimulationError: If Genesis meets a gradient that is not a number.
     """
     began = time.perf_counter()
-    train = task.config.train
-    assert isinstance(train, BackpropConfig)
-    horizon = min(train.horizon, _CERTIFIED_HORIZON)
-    tolerance = _CERTIFIED_TOLERANCE[task.config.precision]
-    logger.info(f"comparing gradients with finite differences over {horizon} steps")
-    checks = task.certify(horizon)
+    over = f"over {problem.horizon} steps"
+    logger.info(f"comparing gradients with finite differences {over}")
+    certificate = certify(replace(problem, guards=()))
+    checks = [check for row in certificate.decisive for check in row.checks]
+    others = [check for row in certificate.rows if not row.is_decisive for check in row.checks]
     if not checks:
-        return None
-    summary = summarise(checks)
-    told = verdict(checks, tolerance)
-    # Single directions can be off in float32, where differences are; the whole gradient cannot.
-    is_off = told == "inexact" and summary.median_relative_error > tolerance
-    if is_off or told in ("wrong", "not a number"):
+        raise GradientError(f"no gradient arrives {over}", hint=problem.hint)
+    summary, told = summarise(checks), verdict(checks, problem.tolerance)
+    if _is_off(told, summary.median_relative_error, problem.tolerance):
         raise GradientError(
-            f"the gradient is {told}: over {horizon} steps it differs from finite differences by "
+            f"the gradient is {told}: {over} it differs from finite differences by "
             f"{summary.worst_relative_error:.2g}",
-            hint="`diffcar check-grad` tells more; --no-certify trains all the same",
+            hint=problem.hint,
         )
-    if told not in GOOD_VERDICTS:
+    if not told.is_good:
         logger.warning(f"the comparison of gradients with finite differences says: {told}")
     return ShortCertificate(
         verdict=told,
-        horizon=horizon,
-        tolerance=tolerance,
+        horizon=problem.horizon,
+        tolerance=problem.tolerance,
         num_directions=summary.num_directions,
         num_kinks=summary.num_kinks,
         median_relative_error=summary.median_relative_error,
         worst_relative_error=summary.worst_relative_error,
         seconds=time.perf_counter() - began,
+        relative_errors=[check.relative_error for check in checks + others],
     )
+
+
+def _is_off(told: Verdict, median_error: float, tolerance: float) -> bool:
+    """Return whether one must not train on a gradient.
+
+    Single directions can be off in float32, where differences are; the whole gradient cannot.
+    """
+    if told is Verdict.INEXACT:
+        return median_error > tolerance
+    return told.badness >= Verdict.WRONG.badness

@@ -7,12 +7,13 @@ from subprocess import run
 
 import pytest
 
-from diffcar.compare.config import METHODS as COMPARED
 from diffcar.compare.config import CompareConfig
 from diffcar.compare.style import styles_of
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.training.methods import METHODS, expert_of
+
+COMPARED = tuple(CompareConfig().methods)
 
 
 def test_a_method_looks_the_same_whoever_else_is_compared() -> None:

@@ -1,22 +1,32 @@
-"""Certifies the gradients of a soft body against central differences, input by input."""
+"""What is certified about a soft body: whatever can be given to it, and the network that pushes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import DiffcarError
-from diffcar.gradients.finite_differences import check_environments, random_directions
-from diffcar.gradients.slopes import DirectionalCheck, summarise, verdict
-from diffcar.sim.build import build_scene, repair
-from diffcar.sim.config import SoftBodyConfig
-from diffcar.sim.soft_body import GenesisSoftBody
-from diffcar.tasks.pushing.inputs import INPUTS, draw_input, roll_out
+from diffcar.controllers.mlp import with_weights
+from diffcar.gradients.certificate import Case, Problem
+from diffcar.gradients.finite_differences import along_gradient, random_directions
+from diffcar.gradients.hops import Watch
+from diffcar.losses import PushingLoss
+from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
+from diffcar.tasks.pushing.controller import PushingMLP
+from diffcar.tasks.pushing.rollout import PushStart, push
 
-__all__ = ["MATERIALS", "READINGS", "SoftBodyCheck", "check_input", "check_soft_body"]
+__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem", "trace_push"]
 
+INPUTS = (
+    "initial velocity",
+    "muscle activation",
+    "tool velocity",
+    "tool angular velocity",
+    "tool position",
+    "tool orientation",
+)
+"""What can be given to a soft body and its tool."""
 READINGS = (
     "particle_positions",
     "particle_velocities",
@@ -24,7 +34,7 @@ READINGS = (
     "affine_velocities",
     "tool_position",
 )
-MATERIALS = ("elastic", "corotated", "muscle")
+"""What can be read of them."""
 
 # Chosen for the size of each input: where truncation and rounding both are far below 1e-5, and
 # small where the tool moves, whose distance field has a kink at every face of its voxels.
@@ -36,93 +46,23 @@ _STEP_SIZES = {
     "tool position": (1e-5, 1e-6, 1e-7),
     "tool orientation": (1e-5, 1e-6, 1e-7),
 }
+NOISY_MATERIAL = "corotated"
+"""Genesis's default, which training is not for and no certificate hangs on."""
 # The singular value decomposition of corotated stress is exact to about 1e-10 only, so differences
-# need large steps and short falls, and agree with each other to 1e-4 at best.
+# need large steps, and agree with each other to 1e-4 at best.
 _COROTATED_STEP_SIZES = (3e-1, 1e-1, 3e-2)
-_COROTATED_HORIZON = 5
 _COROTATED_TOLERANCE = 1e-3
+# Float32 differences through hundreds of substeps are known to a few percent.
+_WEIGHT_STEP_SIZES = {torch.float64: (1e-3, 1e-4, 1e-5), torch.float32: (4e-3, 2e-3, 1e-3)}
+_WEIGHT_TOLERANCE = 0.3
+_SCALE_WITHIN = 10.0
+_ALONG = Case("along the gradient", "network weights")
+_WITHIN = Case("within a tensor", "network weights", is_decisive=False)
+# Threads add up grid masses in any order, so a last digit may differ.
+_NOISE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
 
-@dataclass(frozen=True)
-class SoftBodyCheck:
-    """What the check of one input came to."""
-
-    input: str
-    """The input, one of `INPUTS`."""
-    material: str
-    """Material of the body."""
-    horizon: int
-    """Control steps from the first input to the scored state."""
-    is_repaired: bool
-    """Whether Genesis's gradients were repaired, or taken as they come."""
-    num_directions: int
-    """Directions compared, one in each environment."""
-    num_kinks: int
-    """Those of them along which no derivative exists."""
-    median_relative_error: float
-    """Of the directions without a kink; not a number where none was compared."""
-    worst_relative_error: float
-    """Of the directions without a kink; not a number where none was compared."""
-    verdict: str
-    """Of `directional.verdict`, or `no gradient`, `does not repeat` or `refused`."""
-    detail: str = ""
-    """The text of the error where the attempt raised one."""
-
-
-def check_soft_body(
-    config: SoftBodyConfig,
-    *,
-    num_envs: int = 4,
-    fall_horizon: int = 10,
-    push_horizons: Sequence[int] = (5, 10, 30),
-    materials: Sequence[str] = MATERIALS,
-    tolerance: float = 1e-5,
-    build: Callable[..., GenesisSoftBody] = build_scene,
-) -> Iterator[SoftBodyCheck]:
-    """Check every input of a soft body; where a repair matters, first as Genesis comes.
-
-    The tool is checked on the first material, muscles on the one that has them, the initial
-    velocity on all.
-
-    Args:
-        config: The scene; its precision must be 64, its material is replaced.
-        num_envs: Number of parallel environments: the directions checked.
-        fall_horizon: Control steps of falls and contractions.
-        push_horizons: Control steps of pushes by the tool's velocity; its other inputs are checked
-            at the first of them.
-        materials: Of `elastic`, `corotated` and `muscle`.
-        tolerance: Largest relative error that is right; 1e-3 at the least for `corotated`, whose
-            forward pass is too noisy for closer differences.
-        build: Builds the scene.
-
-    Yields:
-        A record for each input, horizon and state of repair, as it is measured.
-
-    Raises:
-        ConfigError: If Genesis runs in this process with other settings.
-        SimulationError: If Genesis refuses the scene.
-    """
-    for material in materials:
-        chosen = config.model_copy(update={"material": material})
-        scene = build(chosen, num_envs=num_envs, differentiable=True, with_repairs=False)
-        # Only what a repair changes is checked without it, too.
-        tool = [("tool velocity", horizon) for horizon in push_horizons]
-        tool += [(name, push_horizons[0]) for name in INPUTS[3:]]
-        is_corotated = material == "corotated"
-        limit = max(tolerance, _COROTATED_TOLERANCE) if is_corotated else tolerance
-        steps = min(fall_horizon, _COROTATED_HORIZON) if is_corotated else fall_horizon
-        falls = [("initial velocity", steps)]
-        affected = (tool if material == materials[0] else []) + (falls if is_corotated else [])
-        for name, horizon in affected:
-            yield check_input(scene, name, horizon, material=material, tolerance=limit)
-        repair(scene)
-        muscles = [("muscle activation", steps)] if material == "muscle" else []
-        for name, horizon in falls + muscles + (tool if material == materials[0] else []):
-            check = check_input(scene, name, horizon, material=material, tolerance=limit)
-            yield replace(check, is_repaired=True)
-
-
-def check_input(
+def input_problem(
     scene: GenesisSoftBody,
     name: str,
     horizon: int,
@@ -132,86 +72,212 @@ def check_input(
     tool_offset: Sequence[float] = (0.0, 0.0, 0.0),
     tolerance: float = 1e-5,
     seed: int = 0,
-) -> SoftBodyCheck:
-    """Check the gradient of a random projection of the final state by one input.
+) -> Problem:
+    """Return what is to be certified about an input: a random projection of the final state.
 
     Args:
         scene: A differentiable scene in float64; left rewound.
         name: The input, one of `INPUTS`.
         horizon: Control steps; inputs other than the initial velocity are given at each.
-        material: Of the body, for the record and for the step sizes.
+        material: Of the body.
         reading: Field of the state that is scored, one of `READINGS`.
         tool_offset: Moves the tool's start [m].
-        tolerance: Largest relative error that is right.
+        tolerance: Largest relative error that is right; 1e-3 at the least for `corotated`, whose
+            forward pass is too noisy for closer differences.
         seed: Of inputs, directions and projection.
-
-    Returns:
-        The record; `is_repaired` is left False.
     """
     generator = torch.Generator().manual_seed(seed)
-    leaf = draw_input(scene, name, horizon, generator).requires_grad_()
+    values = _draw_input(scene, name, horizon, generator).requires_grad_()
     offset = torch.tensor(tool_offset, dtype=scene.dtype, device=scene.device)
-    direction = random_directions(leaf, generator)
+    direction = random_directions(values, generator)
     weights: list[Tensor] = []
 
     def score() -> Tensor:
-        roll_out(scene, name, leaf, horizon, offset)
-        values = getattr(scene.read(), reading).flatten(1)
+        _roll_out(scene, name, values, horizon, offset)
+        read = getattr(scene.read(), reading).flatten(1)
         if not weights:
-            draw = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-            weights.append((draw / math.sqrt(values.shape[1])).to(values))
-        return (values * weights[0]).sum(1)
+            draw = torch.randn(read.shape, generator=generator, dtype=torch.float64)
+            weights.append((draw / math.sqrt(read.shape[1])).to(read))
+        return (read * weights[0]).sum(1)
 
-    record = SoftBodyCheck(
-        name, material, horizon, False, scene.num_envs, 0, math.nan, math.nan, verdict="refused"
-    )
-    is_noisy = material == "corotated" and name == "initial velocity"
-    try:
-        gradient, value = _analytic_gradient(scene, score, leaf)
-        if gradient is None:
-            return replace(record, verdict="no gradient")
-        if not _repeats(score, value):
-            return replace(record, verdict="does not repeat")
-        checks = check_environments(
-            score,
-            [leaf],
-            [direction],
-            step_sizes=_COROTATED_STEP_SIZES if is_noisy else _STEP_SIZES[name],
-            gradients=[gradient],
-        )
-    except (DiffcarError, RuntimeError) as error:
-        return replace(record, detail=str(error).partition("\n")[0])
-    return _judge(record, checks, tolerance)
-
-
-def _repeats(score: Callable[[], Tensor], value: Tensor) -> bool:
-    """Tell whether a rollout without gradients ends as the one with them did."""
-    with torch.no_grad():
-        # Threads add up grid masses in any order, so a last digit may differ.
-        return torch.allclose(score(), value, rtol=1e-8, atol=0.0, equal_nan=True)
-
-
-def _judge(
-    record: SoftBodyCheck, checks: Sequence[DirectionalCheck], tolerance: float
-) -> SoftBodyCheck:
-    """Fill in the figures and the verdict."""
-    summary = summarise(checks)
-    return replace(
-        record,
-        num_kinks=summary.num_kinks,
-        median_relative_error=summary.median_relative_error,
-        worst_relative_error=summary.worst_relative_error,
-        verdict=verdict(checks, tolerance),
+    is_corotated = material == NOISY_MATERIAL
+    is_noisy = is_corotated and name == "initial velocity"
+    return Problem(
+        inputs={name: [values]},
+        cases=[Case(material, name, is_decisive=not is_corotated)] * scene.num_envs,
+        score=score,
+        directions=[direction],
+        step_sizes=_COROTATED_STEP_SIZES if is_noisy else _STEP_SIZES[name],
+        tolerance=max(tolerance, _COROTATED_TOLERANCE) if is_corotated else tolerance,
+        horizon=horizon,
+        backward=scene.backward,
+        go_on=lambda: _push_on(scene),
+        noise=_NOISE[scene.dtype],
     )
 
 
-def _analytic_gradient(
-    scene: GenesisSoftBody, score: Callable[[], Tensor], leaf: Tensor
-) -> tuple[Tensor | None, Tensor]:
-    """Return the gradient of the environments' scores by the input, and the scores."""
-    leaf.grad = None
-    values = score()
-    if not values.requires_grad:
-        return None, values.detach()
-    scene.backward(values.sum())
-    return leaf.grad, values.detach()
+def pushing_problem(
+    scene: GenesisSoftBody,
+    controller: PushingMLP,
+    start: PushStart,
+    *,
+    horizon: int,
+    seed: int = 0,
+) -> Problem:
+    """Return what is to be certified about a network that pushes, before it is trained.
+
+    Each body has weights of its own. Along their gradient, where a difference stands out most from
+    rounding, every other body decides; the rest goes along random directions within one tensor,
+    which finds a tensor whose gradient is wrong or missing, but is known less well.
+
+    Args:
+        scene: A differentiable scene; left rewound.
+        controller: The network whose weights are perturbed.
+        start: What is pushed where.
+        horizon: Control steps.
+        seed: Of the random directions.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = [
+        weight.detach().expand(scene.num_envs, *weight.shape).clone().requires_grad_()
+        for weight in controller.network.parameters()
+    ]
+    policy = with_weights(controller, weights)
+    bodies = torch.arange(scene.num_envs, device=scene.device)
+
+    def score() -> Tensor:
+        pushed = push(scene, policy, start, horizon)
+        return (pushed.cross_track_error.square() + pushed.progress_error.square()).mean(0)
+
+    def directions(gradients: Sequence[Tensor]) -> list[Tensor]:
+        chosen = []
+        for place, along in enumerate(along_gradient(gradients)):
+            within = random_directions(along, generator, scale=_SCALE_WITHIN)
+            is_own = (bodies // 2 % len(gradients) == place).reshape(-1, *[1] * (along.dim() - 1))
+            is_along = (bodies % 2 == 0).reshape(is_own.shape)
+            chosen.append(torch.where(is_along, along, is_own * within))
+        return chosen
+
+    return Problem(
+        inputs={"network weights": weights},
+        cases=[_ALONG if body % 2 == 0 else _WITHIN for body in range(scene.num_envs)],
+        score=score,
+        directions=directions,
+        step_sizes=_WEIGHT_STEP_SIZES[scene.dtype],
+        tolerance=_WEIGHT_TOLERANCE,
+        horizon=horizon,
+        backward=scene.backward,
+        go_on=lambda: _push_on(scene),
+        noise=_NOISE[scene.dtype],
+        hint="try --precision 64, more substeps, or leave the check out: --no-certify",
+    )
+
+
+def trace_push(
+    watch: Watch,
+    scene: GenesisSoftBody,
+    controller: PushingMLP,
+    start: PushStart,
+    *,
+    loss: PushingLoss,
+    num_steps: int = 8,
+) -> Tensor:
+    """Push, and hand over the tensors on the way from the network's output to the loss.
+
+    Args:
+        watch: Takes them.
+        scene: A differentiable scene.
+        controller: The network.
+        start: What is pushed where.
+        loss: What the push is to cost.
+        num_steps: Control steps.
+
+    Returns:
+        The loss.
+    """
+
+    def after_step(state: SoftBodyState) -> None:
+        watch("state: particle positions", state.particle_positions)
+        watch("state: tool position", state.tool_position)
+        watch("centroid", state.centroid)
+
+    pushed = push(scene, controller, start, num_steps, on_step=after_step)
+    watch("cross_track_error", pushed.cross_track_error)
+    watch("progress_error", pushed.progress_error)
+    return loss.costs(pushed).total
+
+
+def _push_velocity(scene: GenesisSoftBody) -> Tensor:
+    """Return a velocity that moves the tool into the body and a little aside [m/s], shape (3,)."""
+    return torch.tensor([0.8, 0.05, 0.02], dtype=scene.dtype, device=scene.device)
+
+
+def _push_on(scene: GenesisSoftBody) -> Tensor:
+    """Let the tool push for a step more; return its velocity, a leaf."""
+    late = _push_velocity(scene).expand(scene.num_envs, 3).clone().requires_grad_()
+    scene.move_tool(velocity=late)
+    scene.step()
+    return late
+
+
+def _draw_input(
+    scene: GenesisSoftBody, name: str, horizon: int, generator: torch.Generator
+) -> Tensor:
+    """Draw the values of an input about which it is varied, one row for each environment.
+
+    Orientations are rotation vectors, since a quaternion's entries cannot be varied one by one.
+    """
+
+    def noise(*shape: int) -> Tensor:
+        draw = torch.randn(scene.num_envs, *shape, generator=generator, dtype=torch.float64)
+        return draw.to(scene.zeros(1))
+
+    if name == "initial velocity":
+        falling = scene.zeros(scene.num_envs, scene.num_particles, 3)
+        falling[..., 0], falling[..., 2] = 0.3, -1.0
+        return falling
+    if name == "muscle activation":
+        return 0.1 * noise(horizon, scene.num_muscles).abs()
+    if name == "tool velocity":
+        return _push_velocity(scene) + 0.1 * noise(horizon, 3)
+    if name == "tool angular velocity":
+        return 0.5 * noise(horizon, 3)
+    if name == "tool position":
+        times = torch.arange(horizon, dtype=torch.float64).to(scene.zeros(1))[:, None] * scene.dt
+        path = scene.rest_tool_position + times * _push_velocity(scene)
+        return path + 1e-3 * noise(horizon, 3)
+    return 0.02 * noise(horizon, 3)
+
+
+def _roll_out(
+    scene: GenesisSoftBody, name: str, values: Tensor, horizon: int, offset: Tensor
+) -> None:
+    """Roll the scene out with an input (see `_draw_input`), the tool's start moved [m]."""
+    start = scene.resting_start()
+    if name in ("initial velocity", "muscle activation"):
+        offset = offset - torch.tensor([0.1, 0.0, 0.0], dtype=torch.float64).to(
+            offset
+        )  # out of the way
+    start = replace(start, tool_position=start.tool_position + offset)
+    if name == "initial velocity":
+        start = replace(start, body_velocity=values)
+    scene.reset(start)
+    push = _push_velocity(scene).expand(scene.num_envs, 3)
+    for step in range(horizon):
+        if name == "muscle activation":
+            scene.actuate(values[:, step])
+        elif name == "tool velocity":
+            scene.move_tool(velocity=values[:, step])
+        elif name == "tool angular velocity":
+            scene.move_tool(velocity=push, angular_velocity=values[:, step])
+        elif name == "tool position":
+            scene.move_tool(velocity=push, position=values[:, step])
+        elif name == "tool orientation":
+            scene.move_tool(velocity=push, quaternion=_quaternion(values[:, step]))
+        scene.step()
+
+
+def _quaternion(rotation_vector: Tensor) -> Tensor:
+    """Return the quaternion (w, x, y, z) of rotation vectors that do not vanish."""
+    angle = rotation_vector.norm(dim=-1, keepdim=True)
+    return torch.cat([torch.cos(angle / 2), torch.sin(angle / 2) / angle * rotation_vector], -1)

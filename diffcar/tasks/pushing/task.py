@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import GradientError, PathError
+from diffcar.base.errors import PathError
 from diffcar.base.log import logger
-from diffcar.gradients.finite_differences import spot_check
-from diffcar.gradients.hops import Hop
-from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.gradients.certificate import Problem
+from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
@@ -22,6 +21,7 @@ from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushingMLP, build_pushing_mlp
 from diffcar.tasks.pushing.pictures import plot_push
+from diffcar.tasks.pushing.problem import pushing_problem, trace_push
 from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, push
 from diffcar.tasks.tracking.metrics import NAN, rms
 
@@ -112,6 +112,7 @@ class PushingTask:
 
     name = "pushing"
     remedy = "lower train.learning_rate, train.horizon or controller.max_correction"
+    output = "MLP output (and mirror image)"
 
     def __init__(self, config: TrainPushConfig, *, scenes: None = None) -> None:
         self.config = config
@@ -182,33 +183,15 @@ class PushingTask:
         )
         return score if math.isfinite(score) else math.inf
 
-    def hops(self) -> list[Hop]:
-        """Follow no gradient."""
-        return []
+    def trace(self, watch: Watch) -> Tensor:
+        """Return the loss of eight steps, handing over the tensors on the way."""
+        return trace_push(watch, self.scene, self.driver, self.draw(0, None), loss=self.loss)
 
-    def certify(self, horizon: int) -> list[DirectionalCheck]:
-        """Check the gradient along itself and in two tensors.
-
-        Raises:
-            GradientError: If it is wrong along itself, where differences stand out from rounding.
-        """
-        start, num_steps = self.draw(0, None), self.config.train.horizon
-        parameters = list(self.network.parameters())
-
-        def loss() -> Tensor:
-            return self.loss.costs(self.roll_out(start, num_steps)).total
-
-        self.network.zero_grad(set_to_none=True)
-        self.backward(loss())
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        errors = [spot_check(loss, parameters, gradients, number=n) for n in range(3)]
-        if not errors[0] <= 0.3:
-            raise GradientError(
-                "the gradient by the network's weights differs from finite differences by "
-                + ", ".join(f"{error:.2g}" for error in errors),
-                hint="try --precision 64, more substeps, or leave the check out: --no-certify",
-            )
-        return []
+    def problem(self, horizon: int) -> Problem:
+        """Return the gradient by the network's weights, a direction a body."""
+        return pushing_problem(
+            self.scene, self.driver, self.draw(0, None), horizon=horizon, seed=self.config.seed
+        )
 
     def prepare(self) -> None:
         """Push along all paths with the weights that the session begins with."""

@@ -1,128 +1,45 @@
-"""What of an arm's gradients works: ways to read a state, and exactness by joint torques."""
+"""What is certified about an arm: its joint torques, and the network that reaches."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from diffcar.gradients.finite_differences import check_environments, random_directions
-from diffcar.gradients.hops import Hop, HopRecorder
-from diffcar.gradients.slopes import GOOD_VERDICTS, DirectionalCheck, summarise, verdict
+from diffcar.controllers.mlp import with_weights
+from diffcar.gradients.certificate import Case, Problem
+from diffcar.gradients.finite_differences import random_directions
+from diffcar.gradients.hops import Watch
+from diffcar.losses import ReachingLoss
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.tasks.reaching.config import TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
-from diffcar.tasks.reaching.rollout import ReachTrajectory, reach
+from diffcar.tasks.reaching.rollout import reach
 
-__all__ = ["ReadProbe", "TorqueCertificate", "certify_torques", "probe_reads", "trace_reach_hops"]
+__all__ = ["reaching_problem", "torque_problem", "trace_reach"]
 
 _SETTLING_STEPS = 50
 _VELOCITY_WEIGHT = 0.1
 # Small, since on the ground a contact that begins to stick or to slip is never far: with torques of
 # 1 N m it can tear differences down to 1e-5, and below they are right again.
-_STEP_SIZES = {
+_TORQUE_STEP_SIZES = {
     torch.float64: (1e-4, 1e-5, 3e-6, 1e-6, 3e-7),
     torch.float32: (1.0, 0.3, 0.1, 0.03),
 }
+_WEIGHT_STEP_SIZES = {torch.float64: (1e-2, 1e-3, 1e-4, 1e-5), torch.float32: (1e-1, 3e-2, 1e-2)}
+# In float32 differences are known to a tenth only.
+_WEIGHT_TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-1}
 
 
-@dataclass(frozen=True)
-class ReadProbe:
-    """What came of reading a part of the state after a step driven by torques with gradients."""
-
-    expression: str
-    """What was read, as a user would write it."""
-    requires_grad: bool | None
-    """Whether autograd tracks it; None where there was nothing to look at."""
-    grad_fn: str
-    """The operation that made it, or `none`."""
-    gradient_norm: float | None
-    """Norm of the gradient of its sum by the torques; None where none arrived."""
-    error: str | None
-    """The exception that reading it raised, if it did."""
-
-
-@dataclass(frozen=True)
-class TorqueCertificate:
-    """How exact the gradients by joint torques are in one case."""
-
-    case: str
-    """`in free space` or `on the ground`."""
-    horizon: int
-    """Control steps."""
-    num_directions: int
-    """Random directions in the space of all torques, one in each environment."""
-    median_error: float
-    """Of the relative errors where there is a derivative."""
-    worst_error: float
-    """The largest of them."""
-    num_kinks: int
-    """Directions in which differences do not settle to within the tolerance, left out above: there
-    is no derivative, or a kink lies nearer than the step sizes."""
-    contact_fraction: float
-    """Share of environments and steps in which contact pushed on the arm."""
-    is_repeatable: bool
-    """Whether the same torques gave the same result bit for bit."""
-    is_certified: bool
-    """Whether everything is within what the configuration allows."""
-    checks: list[DirectionalCheck]
-    """Every direction."""
-
-
-def probe_reads(arm: GenesisArm) -> list[ReadProbe]:
-    """Read a state in the report's three ways and in those that are on the graph.
-
-    Args:
-        arm: A differentiable scene; left to be reset.
-
-    Returns:
-        What each way gave just now.
-    """
-    solver, entity = arm.scene.sim.rigid_solver, arm.entity
-    reads: dict[str, Callable[[], Tensor]] = {
-        "franka.get_qpos()": entity.get_qpos,
-        "rigid_solver.get_qvel()": lambda: solver.get_qvel(),
-        "franka.get_dofs_velocity()": entity.get_dofs_velocity,
-        "rigid_solver.get_state().qpos": lambda: solver.get_state().qpos,
-        "rigid_solver.get_state().dofs_vel": lambda: solver.get_state().dofs_vel,
-        "rigid_solver.get_state().links_pos": lambda: solver.get_state().links_pos,
-    }
-    return [_probe(arm, expression, read) for expression, read in reads.items()]
-
-
-def _probe(arm: GenesisArm, expression: str, read: Callable[[], Tensor]) -> ReadProbe:
-    """Take a step with torques that track gradients, read, and see whether they get one."""
-    arm.reset(arm.home)
-    torques = torch.ones(arm.num_envs, 7, dtype=arm.dtype, device=arm.device, requires_grad=True)
-    arm.apply_torques(torques)
-    arm.step()
-    try:
-        value = read()
-    except Exception as error:  # whatever it is, it is what this probe reports
-        text = f"{type(error).__name__}: {error}"
-        return ReadProbe(expression, None, "none", None, text)
-    if value.requires_grad:
-        arm.backward(value.sum())
-    return ReadProbe(
-        expression=expression,
-        requires_grad=value.requires_grad,
-        grad_fn="none" if value.grad_fn is None else type(value.grad_fn).__name__,
-        gradient_norm=None if torques.grad is None else float(torques.grad.norm()),
-        error=None,
-    )
-
-
-def certify_torques(
+def torque_problem(
     arm: GenesisArm,
-    case: str,
     joint_angles: Tensor,
     settings: TorqueGradientConfig,
     *,
+    case: str,
     seed: int,
     min_contact_fraction: float = 0.0,
-) -> TorqueCertificate:
-    """Compare gradients by joint torques with central differences.
+) -> Problem:
+    """Return what is to be certified about joint torques.
 
     The servos first bring the arm to rest. Then torques alone act, those that held it plus random
     ones for each joint, step and environment, and a random projection of joint angles, velocities
@@ -130,14 +47,11 @@ def certify_torques(
 
     Args:
         arm: A differentiable scene; left to be reset.
-        case: What to call it.
         joint_angles: What the servos aim at to begin with [rad], shape (7,).
         settings: Horizon, torques and tolerances.
+        case: What to call it, such as `in free space`.
         seed: Of torques, projections and directions.
         min_contact_fraction: Least share of environments and steps with contact.
-
-    Returns:
-        The certificate.
     """
     generator = torch.Generator().manual_seed(seed)
     start, holding = _come_to_rest(arm, joint_angles)
@@ -151,39 +65,123 @@ def certify_torques(
     torques.requires_grad_()
     contacts: list[Tensor] = []
 
-    def final_values() -> Tensor:
+    def apply(torque: Tensor) -> None:
+        arm.apply_torques(holding + torque)
+        arm.step()
+
+    def score() -> Tensor:
+        contacts.clear()
         arm.resume(start)
         for step in range(settings.horizon):
-            arm.apply_torques(holding + torques[:, step])
-            arm.step()
-            if not torch.is_grad_enabled():
-                contacts.append(arm.is_touching())
+            apply(torques[:, step])
+            contacts.append(arm.is_touching())
         parts = _scored_parts(arm.read())
         products = [(part * weight).sum(-1) for part, weight in zip(parts, weights, strict=True)]
         return torch.stack(products).sum(0)
 
-    with torch.no_grad():
-        is_repeatable = torch.equal(final_values(), final_values())
-    contact_fraction = float(torch.stack(contacts).to(arm.dtype).mean())
-    checks = check_environments(
-        final_values, [torques], [direction], step_sizes=_STEP_SIZES[arm.dtype]
-    )
-    summary = summarise(checks)
-    return TorqueCertificate(
-        case=case,
+    def go_on() -> Tensor:
+        late = torques[:, -1].detach().clone().requires_grad_()
+        apply(late)
+        return late
+
+    return Problem(
+        inputs={"joint torques": [torques]},
+        cases=[Case(case, "joint torques")] * arm.num_envs,
+        score=score,
+        directions=[direction],
+        step_sizes=_TORQUE_STEP_SIZES[arm.dtype],
+        tolerance=settings.tolerance,
         horizon=settings.horizon,
-        num_directions=len(checks),
-        median_error=summary.median_relative_error,
-        worst_error=summary.worst_relative_error,
-        num_kinks=summary.num_kinks,
-        contact_fraction=contact_fraction,
-        is_repeatable=is_repeatable,
-        is_certified=verdict(checks, settings.tolerance) in GOOD_VERDICTS
-        and summary.num_kinks <= settings.max_kink_fraction * len(checks)
-        and contact_fraction >= min_contact_fraction
-        and is_repeatable,
-        checks=checks,
+        backward=arm.backward,
+        go_on=go_on,
+        shares=lambda: torch.stack(contacts).to(arm.dtype).mean(0),
+        min_share=min_contact_fraction,
+        max_kink_share=settings.max_kink_fraction,
     )
+
+
+def reaching_problem(
+    arm: GenesisArm,
+    controller: ReachingMLP,
+    target: Tensor,
+    *,
+    horizon: int,
+    seed: int = 0,
+) -> Problem:
+    """Return what is to be certified about a network that reaches, before it is trained.
+
+    Each arm has weights of its own, and a random direction of all of them.
+
+    Args:
+        arm: A differentiable scene; left to be reset.
+        controller: The network whose weights are perturbed.
+        target: Where the hands should be [m], shape (B, 3).
+        horizon: Control steps.
+        seed: Of the directions.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = [
+        weight.detach().expand(arm.num_envs, *weight.shape).clone().requires_grad_()
+        for weight in controller.network.parameters()
+    ]
+    policy = with_weights(controller, weights)
+
+    def score() -> Tensor:
+        reached = reach(arm, policy, target, horizon)
+        return (reached.hand_position - target).square().sum(-1).mean(0)
+
+    def go_on() -> Tensor:
+        late = controller.home.expand(arm.num_envs, 7).clone().requires_grad_()
+        arm.apply_targets(late)
+        arm.step()
+        return late
+
+    return Problem(
+        inputs={"network weights": weights},
+        cases=[Case("reaching", "network weights")] * arm.num_envs,
+        score=score,
+        directions=[random_directions(weight.detach(), generator) for weight in weights],
+        step_sizes=_WEIGHT_STEP_SIZES[arm.dtype],
+        tolerance=_WEIGHT_TOLERANCES[arm.dtype],
+        horizon=horizon,
+        backward=arm.backward,
+        go_on=go_on,
+        hint="`diffcar franka-test` tells more; --no-certify trains all the same",
+    )
+
+
+def trace_reach(
+    watch: Watch,
+    arm: GenesisArm,
+    controller: ReachingMLP,
+    target: Tensor,
+    *,
+    loss: ReachingLoss,
+    num_steps: int = 8,
+) -> Tensor:
+    """Reach, and hand over the tensors on the way from the network's output to the loss.
+
+    Args:
+        watch: Takes them.
+        arm: A differentiable scene.
+        controller: The network.
+        target: Where the hands should be [m], shape (B, 3).
+        loss: What the reach is to cost.
+        num_steps: Control steps.
+
+    Returns:
+        The loss.
+    """
+
+    def after_step(state: ArmState) -> None:
+        # The command is what the entity was handed: the last tensor before Genesis.
+        for name, tensor in arm.last_command.items():
+            watch(name, tensor)
+        watch("state: qpos", state.qpos)
+        watch("state: dofs_velocity", state.dofs_velocity)
+        watch("hand position", state.hand_position)
+
+    return loss.costs(reach(arm, controller, target, num_steps, on_step=after_step)).total
 
 
 def _come_to_rest(arm: GenesisArm, joint_angles: Tensor) -> tuple[ArmState, Tensor]:
@@ -200,44 +198,3 @@ def _come_to_rest(arm: GenesisArm, joint_angles: Tensor) -> tuple[ArmState, Tens
 def _scored_parts(state: ArmState) -> list[Tensor]:
     """Return what is projected onto random weights."""
     return [state.qpos, _VELOCITY_WEIGHT * state.dofs_velocity, state.hand_position]
-
-
-def trace_reach_hops(
-    arm: GenesisArm,
-    controller: ReachingMLP,
-    target: Tensor,
-    *,
-    loss_of: Callable[[ReachTrajectory], Tensor],
-    num_steps: int = 8,
-) -> list[Hop]:
-    """Reach, backpropagate, and report what was found at each hop of the first step.
-
-    Args:
-        arm: A differentiable scene; left rewound.
-        controller: The network; its gradients are cleared.
-        target: Where the hands should be [m], shape (B, 3).
-        loss_of: Returns the scalar loss of the reach.
-        num_steps: Length of the reach.
-
-    Returns:
-        The hops in forward order, then the network's weights.
-    """
-    recorder = HopRecorder(controller.network, "MLP output")
-
-    def after_step(state: ArmState) -> None:
-        # The command is what the entity was handed: the last tensor before Genesis.
-        for name, tensor in arm.last_command.items():
-            recorder.watch(name, tensor)
-        recorder.watch("state: qpos", state.qpos)
-        recorder.watch("state: dofs_velocity", state.dofs_velocity)
-        recorder.watch("hand position", state.hand_position)
-
-    try:
-        trajectory = reach(arm, controller, target, num_steps, on_step=after_step)
-    finally:
-        recorder.stop()
-    loss = loss_of(trajectory)
-    recorder.watch("loss", loss)
-    if loss.requires_grad:
-        arm.backward(loss)
-    return recorder.report()

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from diffcar.base.log import logger
-from diffcar.gradients.hops import Hop
-from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.gradients.certificate import Problem
+from diffcar.gradients.hops import Watch
 from diffcar.sim.arm import GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
-from diffcar.tasks.reaching.problem import trace_reach_hops
+from diffcar.tasks.reaching.problem import reaching_problem, trace_reach
 from diffcar.tasks.reaching.rollout import ReachTrajectory, draw_targets, reach
 
 __all__ = ["ReachMetrics", "ReachingTask", "reach_metrics"]
@@ -70,6 +70,7 @@ class ReachingTask:
 
     name = "reaching"
     remedy = "lower train.learning_rate, train.horizon or reach.joint_step"
+    output = "MLP output"
 
     def __init__(self, config: FrankaTestConfig, *, scenes: GenesisArm | None = None) -> None:
         self.config = config
@@ -124,19 +125,17 @@ class ReachingTask:
         """Return the mean distance [m]."""
         return metrics.mean_m
 
-    def hops(self) -> list[Hop]:
-        """Follow the gradient through eight steps."""
+    def trace(self, watch: Watch) -> Tensor:
+        """Return the loss of eight steps, handing over the tensors on the way."""
         target = draw_targets(self.driver.target_box, self.num_envs, seed=self.config.seed)
-        return trace_reach_hops(
-            self.arm,
-            self.driver,
-            target,
-            loss_of=lambda reached: self.loss.costs(reached).total,
-        )
+        return trace_reach(watch, self.arm, self.driver, target, loss=self.loss)
 
-    def certify(self, horizon: int) -> list[DirectionalCheck]:
-        """Check nothing: `franka-test` certifies the gradients by torques, more closely."""
-        return []
+    def problem(self, horizon: int) -> Problem:
+        """Return the gradient by the network's weights, one direction an arm."""
+        target = draw_targets(self.driver.target_box, self.num_envs, seed=self.config.seed)
+        return reaching_problem(
+            self.arm, self.driver, target, horizon=horizon, seed=self.config.seed
+        )
 
     def prepare(self) -> None:
         """Do nothing: the evaluation before training is enough to compare with."""

@@ -20,6 +20,7 @@ __all__ = [
     "TrackingMetrics",
     "car_figures",
     "rms",
+    "suite_figures",
     "tracking_metrics",
 ]
 
@@ -176,3 +177,20 @@ def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
     """Return each car's root mean square of what counts, shape (B,)."""
     total = torch.where(counted, values.square(), 0.0).sum(0)
     return (total / counted.sum(0)).sqrt()
+
+
+def suite_figures(driven: Drive, path: ReferencePath) -> list[SuiteFigures]:
+    """Return the figures of each driver of a finished drive, which has `CARS_EACH` of the cars."""
+    cars = car_figures(driven, path)
+
+    def together(values: Tensor) -> Tensor:
+        return values.reshape(-1, CARS_EACH).mean(-1)
+
+    columns = zip(
+        together(cars.cross_track_rmse.square()).sqrt().tolist(),
+        cars.cross_track_max.reshape(-1, CARS_EACH).amax(-1).tolist(),
+        together(cars.speed_rmse.square()).sqrt().tolist(),
+        together(cars.is_lost.to(cars.speed_rmse.dtype)).tolist(),
+        strict=True,
+    )
+    return [SuiteFigures(*values) for values in columns]

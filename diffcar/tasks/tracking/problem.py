@@ -1,42 +1,305 @@
-"""The certificate: the gradient that training uses against finite differences, many at once.
+"""What is certified about driving: actions, initial state and network, in three regimes.
 
-Every environment of a differentiable scene is a case of its own: a regime, a kind of parameter and
-a random direction. One backward pass and two rollouts a step size therefore check all of them.
+Every car of a differentiable scene is a case of its own: it rolls, slides or falls, and a direction
+in one kind of parameter is differentiated.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from diffcar.controllers.errors import ErrorState
-from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.mlp import with_weights
 from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.gradients.certificate import CertificateRow
-from diffcar.gradients.finite_differences import check_environments, random_directions
-from diffcar.gradients.hops import Hop, HopRecorder
-from diffcar.gradients.slopes import STEP_SIZES, DirectionalCheck
+from diffcar.gradients.certificate import Case, Problem
+from diffcar.gradients.finite_differences import random_directions
+from diffcar.gradients.hops import Watch
 from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.backend import translated_errors
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, Placement, Start
-from diffcar.tasks.tracking.regimes import PARAMETERS, Cases, draw_cases
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["CaseController", "Certifier", "certify_scene", "trace_hops"]
+__all__ = [
+    "NETWORK_OUTPUT",
+    "PARAMETERS",
+    "STEP_SIZES",
+    "TOLERANCES",
+    "CarCases",
+    "short_problem",
+    "trace_drive",
+    "tracking_problem",
+]
+
+PARAMETERS = ("actions", "initial state", "network weights")
+NETWORK_OUTPUT = "MLP output (and mirror image)"
+"""What its hop is called."""
+STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
+"""What a car's rollout is perturbed by."""
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
+"""The relative error that is right."""
+# In float32 it is the differences, not the gradient, the worst of which are known to a tenth only.
+_SHORT_TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-1}
+
+# A wheel's contact point that moves faster than this over the road slides [m/s].
+_SLIDING_SPEED = 0.1
+# Above this height over the rest position a car has left the road [m]. Sliding ones hover a few
+# millimetres over it: friction in pyramids pushes a sliding contact up by friction · speed · dt.
+_AIRBORNE_HEIGHT = 0.05
+_DROP_HEIGHT = 600.0
+_ICE = 0.05
+# Only what the physics carries: terms on the action itself would drown a wrong gradient. Squared
+# up to centimetres: training's bend at 3 mm would cost the differences digits, not the gradient.
+_LOSS = TrackingLoss(cross_track=100.0, cross_track_scale=0.02, effort=0.0, smoothness=0.0)
+# Norms of the directions, so that one sweep of step sizes suits all parameters.
+_HEIGHT_SHARE = 1e-3
+_SCALES = {"actions": 3.0, "initial state": 1.0, "network weights": 10.0}
 
 
-class CaseController:
-    """Plays back actions in some environments and closes the loop in the others.
+def tracking_problem(
+    scene: GenesisCar,
+    controller: TrackingMLP,
+    path: ReferencePath,
+    labels: Sequence[tuple[str, str]],
+    *,
+    horizon: int,
+    step_sizes: Sequence[float] | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> Problem:
+    """Return what is to be certified about cars on a path; rolling ones decide.
+
+    Args:
+        scene: Differentiable cars, one a label.
+        controller: A network of the kind that is trained; its weights are the ones perturbed.
+        path: The reference.
+        labels: Regime (`rolling`, `sliding` or `airborne`) and kind of parameter of each car.
+        horizon: Control steps.
+        step_sizes: Perturbations tried along each direction; None takes some for the precision.
+        tolerance: Largest relative error that is right; None takes one for precision and wheels.
+        seed: Of starts, actions and directions.
+    """
+    cases = CarCases(scene, controller, path, labels, horizon=horizon, seed=seed)
+
+    def score() -> Tensor:
+        return _LOSS.costs(cases.drive(scene)).per_environment
+
+    def go_on() -> Tensor:
+        action = cases.inputs["actions"][0][:, -1].detach().clone().requires_grad_()
+        scene.apply(action)
+        scene.step()
+        return action
+
+    return Problem(
+        inputs=cases.inputs,
+        cases=[Case(*label, is_decisive=label[0] == "rolling") for label in labels],
+        score=score,
+        directions=cases.draw_directions(seed),
+        step_sizes=step_sizes or STEP_SIZES[scene.dtype],
+        tolerance=tolerance or _tolerance(scene),
+        horizon=horizon,
+        backward=scene.backward,
+        go_on=go_on,
+        shares=cases.shares,
+        hint="`diffcar check-grad` tells more; --no-certify trains all the same",
+    )
+
+
+def short_problem(
+    scene: GenesisCar,
+    controller: TrackingMLP,
+    path: ReferencePath,
+    *,
+    horizon: int,
+    seed: int = 0,
+) -> Problem:
+    """Return what is certified about a scene that is about to be trained in, in a few seconds.
+
+    Args:
+        scene: Differentiable cars, one direction each, by turns in the kinds of parameters; weights
+            come first: they are what training changes, however few cars there are.
+        controller: The network to be trained.
+        path: What it is trained on.
+        horizon: Control steps.
+        seed: Of starts, actions and directions.
+    """
+    kinds = itertools.islice(itertools.cycle(reversed(PARAMETERS)), scene.num_envs)
+    return tracking_problem(
+        scene,
+        controller,
+        path,
+        [("rolling", kind) for kind in kinds],
+        horizon=horizon,
+        tolerance=_SHORT_TOLERANCES[scene.dtype],
+        seed=seed,
+    )
+
+
+def _tolerance(scene: GenesisCar) -> float:
+    """Return the error that certifies: a hundred times more for wheels that rest on a line.
+
+    Genesis finds one end of a line's contact exactly and the other by tilting the wheel, with a
+    depth too small by a millionth of a metre; so the physics itself jumps where the ends swap.
+    """
+    on_line = scene.vehicle.wheel_shape in ("cylinder", "capsule")
+    return TOLERANCES[scene.dtype] * (100.0 if on_line and scene.dtype == torch.float64 else 1)
+
+
+class CarCases:
+    """Cars that roll, slide or fall beside a path, and what of them is perturbed.
+
+    Rolling cars steer and accelerate well within the grip of their tyres; sliding ones come
+    sideways onto a road with a twentieth of the friction and brake and accelerate at full torque;
+    airborne ones fall.
+
+    Args:
+        scene: The cars, for their limits; they may drive in another scene, too.
+        controller: The network, in closed loop where its weights are perturbed.
+        path: The reference.
+        labels: Regime and kind of parameter of each car.
+        horizon: Control steps.
+        seed: Of starts and actions.
+    """
+
+    def __init__(
+        self,
+        scene: GenesisCar,
+        controller: TrackingMLP,
+        path: ReferencePath,
+        labels: Sequence[tuple[str, str]],
+        *,
+        horizon: int,
+        seed: int,
+    ) -> None:
+        self.controller = controller
+        self.path = path
+        self.labels = labels
+        self.horizon = horizon
+        self.device = scene.device
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._draw(scene, torch.Generator().manual_seed(seed))
+        self.inputs: dict[str, list[Tensor]] = {
+            "actions": [self._actions.clone().requires_grad_()],
+            "initial state": [
+                torch.zeros_like(self._pose, requires_grad=True),
+                torch.zeros_like(self._velocity, requires_grad=True),
+            ],
+            "network weights": [
+                weight.detach().expand(len(labels), *weight.shape).clone().requires_grad_()
+                for weight in controller.network.parameters()
+            ],
+        }
+        """The leaves of each kind of parameter, one row a car; the state's are changes of it."""
+
+    def are_about(self, name: str) -> Tensor:
+        """Return which cars are in a regime, or about a kind of parameter, shape (B,)."""
+        return torch.tensor([name in label for label in self.labels], device=self.device)
+
+    def drive(self, scene: GenesisCar) -> Trajectory:
+        """Let all cars drive from their starts, in a scene of either mode."""
+        (actions,), (pose, velocity), weights = self.inputs.values()
+        before = scene.variations
+        scene.variations = {"friction_ratio": self._friction_ratio}
+        scene.place(self._pose + pose, self._velocity + velocity)
+        scene.variations = before
+        self._seen.clear()
+        driver = _CaseController(
+            self.controller, actions, weights, self.are_about("network weights")
+        )
+        return rollout(
+            scene,
+            driver,
+            self.path,
+            Start(None, self._arc_length),
+            self.horizon,
+            on_step=lambda state, errors: self._look(scene, state),
+        )
+
+    def shares(self) -> Tensor:
+        """Return how much of the last drive each car was in its regime, shape (B,)."""
+        in_air, in_slide = (
+            torch.stack(own).double().mean(0) for own in zip(*self._seen, strict=True)
+        )
+        airborne, sliding = self.are_about("airborne"), self.are_about("sliding")
+        rolling = 1 - in_air - in_slide
+        return torch.where(airborne, in_air, torch.where(sliding, in_slide, rolling))
+
+    def draw_directions(self, seed: int) -> list[Tensor]:
+        """Draw for each car a direction in the kind of parameter that it is about."""
+        generator = torch.Generator().manual_seed(seed)
+        directions = []
+        for name, tensors in self.inputs.items():
+            sizes = [tensor[0].numel() for tensor in tensors]
+            cars = self.are_about(name)
+            for tensor, size in zip(tensors, sizes, strict=True):
+                # Tensors of one kind share its norm by their sizes, as one long vector would.
+                share = _SCALES[name] * math.sqrt(size / sum(sizes))
+                drawn = random_directions(tensor.detach(), generator, scale=share)
+                if tensor.shape[1:] == (4,) and name == "initial state":
+                    # A wheel's contact is stiff: a millimetre of height is worth a metre of way.
+                    drawn[:, 2] *= _HEIGHT_SHARE
+                directions.append(drawn * cars.reshape(-1, *[1] * (tensor.dim() - 1)))
+        return directions
+
+    def _look(self, scene: GenesisCar, state: CarState) -> None:
+        """Remember which cars have left the road, to either side, and which slide over it."""
+        vehicle = scene.vehicle
+        airborne = (state.qpos[:, 2].detach() - scene.rest_height).abs() > _AIRBORNE_HEIGHT
+        along = state.speed[:, None] - vehicle.wheel_radius * state.wheel_speeds
+        across = state.lateral_velocity + vehicle.rear_axle_x * state.yaw_rate
+        slides = (along.square() + across.square()[:, None]).amax(-1).sqrt() > _SLIDING_SPEED
+        self._seen.append((airborne, slides.detach() & ~airborne))
+
+    def _draw(self, scene: GenesisCar, generator: torch.Generator) -> None:
+        """Draw starts beside the path and gentle or violent actions."""
+        num_cars, vehicle = len(self.labels), scene.vehicle
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            draw = torch.rand(num_cars, *shape, generator=generator, dtype=torch.float64)
+            return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
+
+        sliding, airborne = self.are_about("sliding"), self.are_about("airborne")
+        path = self.path
+        arc_length = uniform(0.0, path.length if path.closed else 0.5 * path.length)
+        point = path.sample(arc_length)
+        offset = uniform(-0.05, 0.05)
+        normal = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], -1)
+        drift = uniform(0.5, 1.2) * torch.sign(uniform(-1.0, 1.0))
+        yaw = point.heading + torch.where(sliding, drift, uniform(-0.05, 0.05))
+        height = scene.rest_height + torch.where(airborne, _DROP_HEIGHT, 0.0)
+        position = point.position + offset[:, None] * normal
+        speed = torch.where(sliding, uniform(3.0, 4.0), uniform(1.5, 2.5))
+        velocity = torch.zeros(
+            num_cars, scene.entity.n_dofs, dtype=scene.dtype, device=scene.device
+        )
+        velocity[:, 0] = speed * torch.cos(point.heading)
+        velocity[:, 1] = speed * torch.sin(point.heading)
+        velocity[:, 5] = speed * point.curvature + torch.where(sliding, uniform(-1.0, 1.0), 0.0)
+        velocity[:, scene.wheel_dofs] = (speed / vehicle.wheel_radius)[:, None]
+        time = scene.dt * torch.arange(self.horizon, dtype=scene.dtype, device=scene.device)
+        phase = uniform(0.0, 6.3, 1)
+        violence = sliding[:, None].to(scene.dtype)
+        amplitude = (0.2 + 0.5 * violence) * vehicle.max_steering
+        steering = amplitude * torch.sin(2.5 * time + phase)
+        commanded = speed[:, None] + (0.2 + 6.0 * violence) * torch.cos(2.0 * time + phase)
+        self._pose = torch.cat([position, height[:, None], yaw[:, None]], -1)
+        self._velocity = velocity
+        self._arc_length = arc_length
+        self._actions = torch.stack([steering, commanded], -1)
+        self._friction_ratio = torch.where(sliding, _ICE, 1.0).to(scene.dtype)
+
+
+class _CaseController:
+    """Plays back actions in some cars and closes the loop in the others.
 
     Args:
         controller: The network and what it observes.
         actions: What is played back, shape (B, T, 2).
-        weights: The network's weights in each environment, in the order of its parameters.
-        is_closed_loop: Which environments the network drives, shape (B,).
+        weights: The network's weights in each car, in the order of its parameters.
+        is_closed_loop: Which cars the network drives, shape (B,).
     """
 
     name = "certificate"
@@ -49,271 +312,42 @@ class CaseController:
         is_closed_loop: Tensor,
     ) -> None:
         self.rows = is_closed_loop.nonzero()[:, 0]
-        network, own = controller.network, [weight[self.rows] for weight in weights]
-
-        def forward(inputs: Tensor) -> Tensor:
-            # The controller stacks what it sees and its mirror image: two rows an environment.
-            both = inputs.reshape(2, len(self.rows), -1).transpose(0, 1)
-            return network.forward_with(own, both).transpose(0, 1).flatten(0, 1)
-
-        self.policy = TrackingMLP(
-            cast(MLPController, forward), controller.observer, controller.vehicle
-        )
-        self.actions = actions
-        self.step = 0
+        self.policy = with_weights(controller, [weight[self.rows] for weight in weights])
+        self.actions = iter(actions.unbind(1))
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return the actions of the next step, shape (B, 2)."""
-        action = self.actions[:, self.step]
-        self.step += 1
+        action = next(self.actions)
         if not len(self.rows):
             return action
         own = (state.select(self.rows), errors.select(self.rows))
         return action.index_copy(0, self.rows, self.policy(*own))
 
 
-OnStep = Callable[[CarState, ErrorState], None]
-
-# Only what the physics carries: terms on the action itself would drown a wrong gradient. Squared
-# up to centimetres: training's bend at 3 mm would cost the differences digits, not the gradient.
-_LOSS = TrackingLoss(cross_track=100.0, cross_track_scale=0.02, effort=0.0, smoothness=0.0)
-# Norms of the directions, so that one sweep of step sizes suits all parameters.
-_HEIGHT_SHARE = 1e-3
-_SCALES = {"actions": 3.0, "initial state": 1.0, "network weights": 10.0}
-
-
-class Certifier:
-    """Checks gradients in one scene.
-
-    Args:
-        scene: Differentiable cars.
-        controller: A network of the kind that is trained; its weights are the ones perturbed.
-        path: The reference.
-        labels: Regime and kind of parameter of each environment.
-        max_horizon: Longest rollout.
-        step_sizes: Perturbations tried along each direction.
-        seed: Of starts, actions and directions.
-    """
-
-    def __init__(
-        self,
-        scene: GenesisCar,
-        controller: TrackingMLP,
-        path: ReferencePath,
-        labels: Sequence[tuple[str, str]],
-        *,
-        max_horizon: int,
-        step_sizes: Sequence[float],
-        seed: int = 0,
-    ) -> None:
-        self.scene = scene
-        self.controller = controller
-        self.path = path
-        self.max_horizon = max_horizon
-        self.step_sizes = step_sizes
-        self.seed = seed
-        self.cases: Cases = draw_cases(labels, path, scene, horizon=max_horizon + 1, seed=seed)
-
-    def certify(self, horizon: int) -> Iterator[CertificateRow]:
-        """Yield the rows of one horizon.
-
-        Raises:
-            SimulationError: If Genesis meets a gradient that is not a number.
-        """
-        parameters = self._parameters(horizon)
-        sliding: list[Tensor] = []
-        airborne: list[Tensor] = []
-
-        def note_regime(state: CarState, errors: ErrorState) -> None:
-            sliding.append(self.cases.is_sliding(state, self.scene))
-            airborne.append(self.cases.is_airborne(state, self.scene))
-
-        def costs() -> Tensor:
-            sliding.clear()
-            airborne.clear()
-            return self._costs(parameters, horizon, note_regime)
-
-        with translated_errors():
-            checks = check_environments(
-                costs,
-                [tensor for group in parameters.values() for tensor in group],
-                self._directions(parameters),
-                step_sizes=self.step_sizes,
-            )
-        in_air = torch.stack(airborne).double().mean(0)
-        in_slide = torch.stack(sliding).double().mean(0)
-        fractions = {"airborne": in_air, "sliding": in_slide, "rolling": 1 - in_air - in_slide}
-        for regime, parameter, rows in self.cases.groups():
-            yield CertificateRow(
-                regime=regime,
-                parameter=parameter,
-                horizon=horizon,
-                checks=tuple(checks[row] for row in rows),
-                regime_fraction=float(fractions[regime][rows].mean()),
-            )
-
-    def guards(self, horizon: int) -> list[str]:
-        """Return which of the conditions fail without which a comparison proves nothing.
-
-        Args:
-            horizon: Control steps.
-
-        Raises:
-            SimulationError: If Genesis meets a gradient that is not a number.
-        """
-        parameters = self._parameters(horizon)
-        # One action more than is driven: what is commanded after the last scored state.
-        parameters["actions"] = [self.cases.actions[:, : horizon + 1].clone().requires_grad_()]
-        leaves = [tensor for group in parameters.values() for tensor in group]
-        passes = []
-        with translated_errors():
-            for _ in range(2):
-                costs = self._costs(parameters, horizon)
-                gradients = torch.autograd.grad(costs.sum(), leaves, materialize_grads=True)
-                passes.append((costs.detach(), *gradients))
-        with torch.no_grad():
-            plain = self._costs(parameters, horizon)
-        failures = []
-        if not torch.equal(plain, passes[0][0]):
-            failures.append("a rollout without gradients ends elsewhere than one with them")
-        if not all(torch.equal(a, b) for a, b in zip(*passes, strict=True)):
-            failures.append("two backward passes from the same start do not agree bit for bit")
-        if torch.count_nonzero(passes[0][1][:, horizon:]):
-            failures.append("an action after the last scored state has a gradient")
-        return failures
-
-    def positions(self, scene: GenesisCar) -> Tensor:
-        """Return where the cars are after each step in a scene of either mode, shape (T, B, 2)."""
-        horizon = self.max_horizon
-        with torch.no_grad():
-            return self._roll_out(scene, self._parameters(horizon), horizon).position
-
-    def _costs(
-        self, parameters: dict[str, list[Tensor]], horizon: int, on_step: OnStep | None = None
-    ) -> Tensor:
-        """Return the tracking cost of every case, shape (B,)."""
-        trajectory = self._roll_out(self.scene, parameters, horizon, on_step)
-        return _LOSS.costs(trajectory).per_environment
-
-    def _roll_out(
-        self,
-        scene: GenesisCar,
-        parameters: dict[str, list[Tensor]],
-        horizon: int,
-        on_step: OnStep | None = None,
-    ) -> Trajectory:
-        """Let all cases drive from their starts."""
-        actions, state, weights = parameters.values()
-        scene.variations = {"friction_ratio": self.cases.friction_ratio}
-        scene.place(self.cases.pose + state[0], self.cases.velocity + state[1])
-        driver = CaseController(self.controller, actions[0], weights, self.cases.is_closed_loop)
-        return rollout(
-            scene,
-            driver,
-            self.path,
-            Start(None, self.cases.arc_length),
-            horizon,
-            on_step=on_step,
-        )
-
-    def _parameters(self, horizon: int) -> dict[str, list[Tensor]]:
-        """Return the leaves that are perturbed, one row a case."""
-        like = self.cases.pose
-        num_cases = len(like)
-        network = self.controller.network
-        return {
-            "actions": [self.cases.actions[:, :horizon].clone().requires_grad_()],
-            "initial state": [
-                torch.zeros_like(self.cases.pose, requires_grad=True),
-                torch.zeros_like(self.cases.velocity, requires_grad=True),
-            ],
-            "network weights": [
-                weight.detach().expand(num_cases, *weight.shape).clone().requires_grad_()
-                for weight in network.parameters()
-            ],
-        }
-
-    def _directions(self, parameters: dict[str, list[Tensor]]) -> list[Tensor]:
-        """Draw for each case a direction in the kind of parameter that it is about."""
-        generator = torch.Generator().manual_seed(self.seed)
-        directions = []
-        for name, tensors in parameters.items():
-            sizes = [tensor[0].numel() for tensor in tensors]
-            rows = self.cases.of_parameter(name)
-            for tensor, size in zip(tensors, sizes, strict=True):
-                # Tensors of one kind share its norm by their sizes, as one long vector would.
-                share = _SCALES[name] * math.sqrt(size / sum(sizes))
-                drawn = random_directions(tensor.detach(), generator, scale=share)
-                if tensor.shape[1:] == (4,) and name == "initial state":
-                    # A wheel's contact is stiff: a millimetre of height is worth a metre of way.
-                    drawn[:, 2] *= _HEIGHT_SHARE
-                directions.append(drawn * rows.reshape(-1, *[1] * (tensor.dim() - 1)))
-        return directions
-
-
-def certify_scene(
+def trace_drive(
+    watch: Watch,
     scene: GenesisCar,
     controller: TrackingMLP,
     path: ReferencePath,
+    start: Placement | Start,
     *,
-    horizon: int,
-    seed: int = 0,
-) -> list[DirectionalCheck]:
-    """Certify a scene that is about to be trained in, in a few seconds.
-
-    Args:
-        scene: Differentiable cars, one direction each, by turns in actions, initial state and
-            network weights.
-        controller: The network to be trained.
-        path: What it is trained on.
-        horizon: Control steps.
-        seed: Of starts, actions and directions.
-
-    Returns:
-        A record for each car.
-
-    Raises:
-        SimulationError: If Genesis meets a gradient that is not a number.
-    """
-    certifier = Certifier(
-        scene,
-        controller,
-        path,
-        # The weights come first: they are what training changes, however few cars there are.
-        [("rolling", PARAMETERS[-1 - car % len(PARAMETERS)]) for car in range(scene.num_envs)],
-        max_horizon=horizon,
-        step_sizes=STEP_SIZES[scene.dtype],
-        seed=seed,
-    )
-    checks = [check for row in certifier.certify(horizon) for check in row.checks]
-    scene.variations = {}
-    return checks
-
-
-def trace_hops(
-    scene: GenesisCar,
-    controller: TrackingMLP,
-    path: ReferencePath,
-    start: Placement,
-    *,
-    loss_of: Callable[[Trajectory], Tensor],
+    loss: TrackingLoss,
     num_steps: int = 8,
-) -> list[Hop]:
-    """Roll out, backpropagate, and report what was found at each hop of the first step.
+) -> Tensor:
+    """Drive, and hand over the tensors on the way from the network's output to the loss.
 
     Args:
-        scene: A differentiable scene; left rewound.
-        controller: The network; its gradients are cleared.
+        watch: Takes them.
+        scene: A differentiable scene.
+        controller: The network.
         path: The reference.
         start: Where the cars begin.
-        loss_of: Returns the scalar loss of the rollout.
-        num_steps: Length of the rollout.
+        loss: What the rollout is to cost.
+        num_steps: Control steps.
 
     Returns:
-        The hops in forward order, then the network's weights.
+        The loss.
     """
-    recorder = HopRecorder(controller.network, "MLP output (and mirror image)")
-    watch = recorder.watch
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         # The command is what the entity was handed: the last tensors before Genesis.
@@ -325,12 +359,5 @@ def trace_hops(
         watch("error state: cross_track_error", errors.cross_track_error)
         watch("error state: heading_error", errors.heading_error)
 
-    try:
-        trajectory = rollout(scene, controller, path, start, num_steps, on_step=after_step)
-    finally:
-        recorder.stop()
-    loss = loss_of(trajectory)
-    watch("loss", loss)
-    if loss.requires_grad:
-        scene.backward(loss)
-    return recorder.report()
+    trajectory = rollout(scene, controller, path, start, num_steps, on_step=after_step)
+    return loss.costs(trajectory).total

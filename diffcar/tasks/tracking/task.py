@@ -12,8 +12,8 @@ from torch import Tensor
 from diffcar.base.log import logger
 from diffcar.controllers.errors import compute_error_state, starts_on_path
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
-from diffcar.gradients.hops import Hop
-from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.gradients.certificate import Problem
+from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
@@ -28,7 +28,7 @@ from diffcar.tasks.tracking.metrics import (
     tracking_metrics,
 )
 from diffcar.tasks.tracking.pictures import plot_drive
-from diffcar.tasks.tracking.problem import certify_scene, trace_hops
+from diffcar.tasks.tracking.problem import short_problem, trace_drive
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.starts import draw_starts
@@ -65,6 +65,7 @@ class TrackingTask:
 
     name = "tracking"
     remedy = "lower train.learning_rate, train.horizon or the start offsets"
+    output = "MLP output (and mirror image)"
 
     def __init__(
         self,
@@ -189,19 +190,14 @@ class TrackingTask:
         )
         return score if math.isfinite(score) and metrics.got_going == 1.0 else math.inf
 
-    def hops(self) -> list[Hop]:
-        """Follow the gradient through eight steps."""
-        return trace_hops(
-            self.scene,
-            self.driver,
-            self.path,
-            self._place(seed=0),
-            loss_of=lambda driven: self.loss.costs(driven).total,
-        )
+    def trace(self, watch: Watch) -> Tensor:
+        """Return the loss of eight steps, handing over the tensors on the way."""
+        place = self._place(seed=0)
+        return trace_drive(watch, self.scene, self.driver, self.path, place, loss=self.loss)
 
-    def certify(self, horizon: int) -> list[DirectionalCheck]:
-        """Check the gradient by actions, initial state and weights, one direction a car."""
-        return certify_scene(
+    def problem(self, horizon: int) -> Problem:
+        """Return the gradient by actions, initial state and weights, one direction a car."""
+        return short_problem(
             self.scene, self.driver, self.path, horizon=horizon, seed=self.config.seed
         )
 

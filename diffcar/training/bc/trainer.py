@@ -299,7 +299,7 @@ def make_trainer(
     task.build()
     recorder = None
     if needs_expert and expert is not None:
-        cars = task.scenes.cars(config.demonstrations.num_episodes, purpose="recording")
+        cars = task.scenes.cars(config.demonstrations.num_episodes)
         recorder = ExpertRecorder(task, config, expert, cars)
     return BCTrainer(task, recorder, given, notes)
 

@@ -73,9 +73,3 @@ class TrainPPOConfig(TrainingConfig):
 
     train: PPOConfig = PPOConfig()
     evaluation: PPOEvaluationConfig = PPOEvaluationConfig()
-
-    @pydantic.model_validator(mode="after")
-    def _loss_is_a_reward(self) -> "TrainPPOConfig":
-        if self.loss.time_indexed:
-            raise ValueError("PPO has no reward for loss.time_indexed; only train-e2e minimises it")
-        return self

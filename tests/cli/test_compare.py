@@ -5,14 +5,17 @@ import io
 import pytest
 from rich.console import Console
 
-from diffcar.cli.render_compare import show_comparison
+from diffcar.cli.show import show_table
 from diffcar.compare.results import Comparison
+from diffcar.compare.tables import tables
 from tests.compare.synthetic import make_comparison
 
 
 def shown(comparison: Comparison, width: int) -> str:
     console = Console(file=io.StringIO(), width=width)
-    show_comparison(comparison, console)
+    for about in tables(comparison).values():
+        for table in about:
+            show_table(table, console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -33,6 +36,7 @@ def test_missing_parts_are_left_out() -> None:
         make_comparison(methods=("ppo",), seeds=(0,), engines=("mujoco",), conditions=("nominal",)),
         80,
     )
+    assert "by path" in text
     assert "by condition" not in text
     assert "over e2e" not in text
-    assert "Nothing was scored." in shown(Comparison(0.02), 80)
+    assert shown(Comparison(0.02), 80) == ""
