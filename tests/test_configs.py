@@ -7,33 +7,13 @@ from pydantic import Field
 
 from diffcar.base.config import Section, commented_yaml, load_config
 from diffcar.base.files import resource_path
-from diffcar.checks.config import CheckGradConfig
-from diffcar.compare.config import CompareConfig
-from diffcar.demonstrations.config import RecordConfig
-from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.tracking.config import SimulateConfig
-from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.config import TrainE2EConfig
-from diffcar.training.ppo.config import TrainPPOConfig
-
-SCHEMAS: dict[str, type[Section]] = {
-    "check_grad": CheckGradConfig,
-    "compare": CompareConfig,
-    "franka_test": FrankaTestConfig,
-    "record": RecordConfig,
-    "simulate": SimulateConfig,
-    "train_bc": TrainBCConfig,
-    "train_e2e": TrainE2EConfig,
-    "train_ppo": TrainPPOConfig,
-    "train_push": TrainPushConfig,
-}
+from diffcar.cli.settings import SCHEMAS
 
 
 def test_shipped_files_are_what_the_schemas_say() -> None:
     """A setting is described once; `python -m tests.test_configs` writes the files anew."""
     for name, schema in SCHEMAS.items():
-        file = resource_path(f"configs/{name}.yaml")
+        file = resource_path(f"configs/{name.replace('-', '_')}.yaml")
         assert file.read_text() == commented_yaml(schema), f"{name}: run the above"
         assert load_config(schema, file=file) == schema()
         assert "verbose" not in yaml.safe_load(file.read_text())
@@ -88,4 +68,4 @@ def test_settings_are_written_with_their_meaning() -> None:
 
 if __name__ == "__main__":
     for name, schema in SCHEMAS.items():
-        resource_path(f"configs/{name}.yaml").write_text(commented_yaml(schema))
+        resource_path(f"configs/{name.replace('-', '_')}.yaml").write_text(commented_yaml(schema))

@@ -74,7 +74,7 @@ BAD = {
     "dt=nan": ("dt", ""),
     "dt=-1": ("dt = -1", ""),
     "actuation=magic": ("actuation = 'magic'", ""),
-    "train.truncation_length=1000": ("longer than train.horizon", ""),
+    "train.truncation_length=1000": ("longer than horizon", ""),
     "seed.x=1": ("seed", ""),
     "train.horizon=true": ("train.horizon = True", ""),
     "train.horizon='12'": ("train.horizon = '12'", ""),

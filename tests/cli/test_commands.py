@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from diffcar.training.run_e2e import TrainE2EResult
 from typer.testing import CliRunner, Result
 
 from diffcar.checks.arm import FrankaTestResult
@@ -14,8 +13,8 @@ from diffcar.checks.car_result import CheckGradResult
 from diffcar.cli.app import app
 from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
-from diffcar.training.bc.experts import TrainBCResult
-from diffcar.training.run import PathScore
+from diffcar.tasks.tracking.task import PathScore
+from diffcar.training.run import TrainingResult
 
 METRICS = TrackingMetrics(0.001, 0.002, 0.003, 0.004, 0.05, 0.06, math.nan, 1.0)
 
@@ -34,8 +33,8 @@ class Replaced:
         self.given: dict[str, Any] = {}
         monkeypatch.setattr(name, self)
 
-    def __call__(self, config: object, **given: object) -> object:
-        self.config, self.given = config, given
+    def __call__(self, *called_with: object, **given: object) -> object:
+        self.config, self.given = called_with[-1], given
         return self.result
 
 
@@ -74,8 +73,8 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(
     arguments: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit code tells whether that was asked for."""
-    result = TrainE2EResult(Path("r"), num_updates=2, is_interrupted=True, losses=[1.0, 0.5])
-    work = Replaced(monkeypatch, "diffcar.training.run_e2e.run", result)
+    result = TrainingResult(Path("r"), num_updates=2, is_interrupted=True, losses=[1.0, 0.5])
+    work = Replaced(monkeypatch, "diffcar.training.run.train", result)
     done = diffcar("train-e2e", "--no-certify", "--out=r", *arguments)
     assert done.exit_code == code, done.stderr
     assert work.given["certify"] is False
@@ -86,14 +85,13 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(
 
 def test_cloning_tells_of_rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """And its columns and data become settings."""
-    result = TrainBCResult(
+    result = TrainingResult(
         Path("r"),
         before=METRICS,
         after=METRICS,
-        scores=[PathScore("slalom", "flying", METRICS)],
-        num_skipped_rows=3,
+        findings={"scores": [PathScore("slalom", "flying", METRICS)], "num_skipped_rows": 3},
     )
-    work = Replaced(monkeypatch, "diffcar.training.bc.experts.run", result)
+    work = Replaced(monkeypatch, "diffcar.training.run.train", result)
     Path("log.csv").write_text("")
     done = diffcar("train-bc", "--data=log.csv", "--column=yaw_rad=deg*0.1", "--dagger-rounds=1")
     assert done.exit_code == 0, done.stderr

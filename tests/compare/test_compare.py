@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffcar.compare.contestants import NetworkDriver, TunedDriver, entrants_of
 
 from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
@@ -16,7 +17,6 @@ from diffcar.compare import compare, jury, workshop
 from diffcar.compare import training as compare_training
 from diffcar.compare.compare import CompareResult
 from diffcar.compare.config import CompareConfig
-from diffcar.compare.contestants import NetworkDriver, TunedDriver, entrants_of
 from diffcar.compare.page import write_results
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig

@@ -24,12 +24,12 @@ PATH = road("obstacle-avoidance")
 @pytest.fixture(scope="module")
 def cars() -> Bicycle:
     """Cars for three entrants."""
-    return Bicycle(3 * CARS_EACH)
+    return Bicycle(3 * CARS_EACH, dt=0.04)
 
 
 def entrants(cars: Bicycle, *kinds: type) -> Entrants:
     def build(cars_each: int) -> Sequence[tuple[Controller, int]]:
-        made = [kind() if kind is Zero else kind(cars.vehicle) for kind in kinds]
+        made = [kind(cars.vehicle) for kind in kinds]
         return [(controller, cars_each) for controller in made]
 
     return build

@@ -25,12 +25,8 @@ def content(seed: int = 0, **changes: object) -> dict[str, object]:
     """Return the content of an untrained checkpoint."""
     config = TrainE2EConfig(seed=seed)
     driver = build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float32, seed=seed)
-    return {
-        **checkpoint_content(
-            "e2e", config, {"network": driver.network.state_dict(), "step": 3}, best_score=0.5
-        ),
-        **changes,
-    }
+    state = {"network": driver.network.state_dict(), "step": 3}
+    return {**checkpoint_content("e2e", "tracking", config, state, best_score=0.5), **changes}
 
 
 def test_saved_and_reloaded_controller_acts_exactly_the_same(tmp_path: Path) -> None:

@@ -51,11 +51,6 @@ def test_sine_passes_through_its_formula() -> None:
     assert torch.allclose(y, 0.5 * torch.sin(2 * math.pi * x / 5), atol=1e-6)
 
 
-def test_names_offered_are_the_paths_there_are() -> None:
-    """The command line knows the names without importing the paths."""
-    assert tuple(BUILTIN_PATHS) == BUILTIN_PATH_NAMES
-
-
 @pytest.mark.parametrize("name", PATHS)
 def test_builtin_path_is_consistent(name: str) -> None:
     """Arc length, heading and curvature are derivatives of one another on every built-in path."""

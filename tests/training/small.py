@@ -10,6 +10,7 @@ from tests.bicycle import bicycle_scenes
 
 _ALL = [
     "precision=64",
+    "dt=0.05",
     "path.source=circle",
     "controller.hidden_sizes=[8]",
     "evaluation.num_envs=2",

@@ -31,26 +31,27 @@ def last_of(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("method", TRAINED_BY)
 def test_a_run_leaves_everything_behind(method: str, tmp_path: Path) -> None:
     """Settings, figures, weights, curves and logs, and a result whose network has the best."""
-    result = trained(method, "evaluation.unseen_paths=[line]", out=tmp_path / "run")
+    result = trained(method, "evaluation.unseen_paths=[obstacle-avoidance]", out=tmp_path / "run")
     assert (result.num_updates, result.is_interrupted) == (4, False)
     for made in ("config.yaml", "metrics.csv", "checkpoints/last.pt", "checkpoints/best.pt"):
         assert (tmp_path / "run" / made).is_file(), made
     drawn = {file.name for file in (tmp_path / "run" / "plots").iterdir()}
-    assert {"training.png", "drive-0-circle.png", "drive-1-line.png"} <= drawn
+    assert {"training.png", "drive-0-circle.png", "drive-1-obstacle-avoidance.png"} <= drawn
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     best = load_checkpoint(tmp_path / "run")["network"]
     for name, weight in result.task.network.state_dict().items():
         assert torch.equal(weight, best[name]), name
     scores = result.findings["scores"]
     assert [(score.path, score.start) for score in scores] == [
-        ("line", "standing"),
-        ("line", "flying"),
+        ("obstacle-avoidance", "standing"),
+        ("obstacle-avoidance", "flying"),
     ]
     assert result.before is not None
     assert result.after == result.task.evaluate()
     assert result.as_json()["run_folder"] == str(tmp_path / "run")
 
 
+@pytest.mark.usefixtures("_unpainted")
 @pytest.mark.parametrize("method", ["e2e", "bc"])
 def test_a_stopped_run_goes_on_exactly(method: str, tmp_path: Path) -> None:
     """The same losses and weights, bit for bit, as of a run in one piece."""
@@ -73,6 +74,7 @@ def test_a_stopped_run_goes_on_exactly(method: str, tmp_path: Path) -> None:
     assert resumed.num_env_steps == whole.num_env_steps
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_finished_run_changes_nothing_when_it_is_resumed(tmp_path: Path) -> None:
     """There is no update left; it is driven again."""
     trained("e2e", out=tmp_path / "run")
@@ -91,6 +93,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_built(tmp_path: Pa
         train("e2e", config_of("e2e"), out=tmp_path, scenes="none that would be looked at")
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     """Not silently gone on with."""
     trained("bc", out=tmp_path / "run", stop_after=1)
@@ -99,6 +102,7 @@ def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     assert caught.value.hint == "diffcar train-bc --resume RUN"
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_wrong_gradient_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a method that goes through the physics begins; the others have none to be wrong."""
 

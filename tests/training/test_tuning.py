@@ -20,7 +20,7 @@ BAD = {"gain": 0.2, "softening": 8.0, "yaw_damping": 0.0, "slip_gain": 0.01, "sp
 @pytest.fixture(scope="module")
 def cars() -> Bicycle:
     """Two cars for each of eight candidates."""
-    return Bicycle(16)
+    return Bicycle(16, dt=0.04)
 
 
 @pytest.fixture(scope="module")

@@ -99,10 +99,12 @@ class BCTrainer:
         """
         self._folder = folder
         began = time.perf_counter()
-        self.demonstrations = self._given or self._record(0)
         if self._given is None:
+            self.demonstrations = self._record(0)
             # Recording is part of what a clone costs.
             self.seconds_before = time.perf_counter() - began
+        else:
+            self.demonstrations = self._given
         self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
         # Those of the first round, so that the weights keep their meaning in the others.
         self._scaling = _Scaling.of(self._data.observation, self.task.driver)
