@@ -125,7 +125,7 @@ class _Check:
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
         scene, controller, path = self.scene, self.controller, self.path
-        arc_length = torch.ones(scene.num_envs, dtype=scene.dtype, device=scene.device)
+        arc_length = 1.0 + scene.zeros(scene.num_envs)
         start = starts_on_path(path, arc_length, cross_track=0.05)
         loss = TrackingLoss()
         self.result.hops = trace_hops(

@@ -88,7 +88,7 @@ def input_problem(
     """
     generator = torch.Generator().manual_seed(seed)
     values = _draw_input(scene, name, horizon, generator).requires_grad_()
-    offset = torch.tensor(tool_offset, dtype=scene.dtype, device=scene.device)
+    offset = scene.tensor(tool_offset)
     direction = random_directions(values, generator)
     weights: list[Tensor] = []
 
@@ -209,7 +209,7 @@ def trace_push(
 
 def _push_velocity(scene: GenesisSoftBody) -> Tensor:
     """Return a velocity that moves the tool into the body and a little aside [m/s], shape (3,)."""
-    return torch.tensor([0.8, 0.05, 0.02], dtype=scene.dtype, device=scene.device)
+    return scene.tensor([0.8, 0.05, 0.02])
 
 
 def _push_on(scene: GenesisSoftBody) -> Tensor:
@@ -255,9 +255,7 @@ def _roll_out(
     """Roll the scene out with an input (see `_draw_input`), the tool's start moved [m]."""
     start = scene.resting_start()
     if name in ("initial velocity", "muscle activation"):
-        offset = offset - torch.tensor([0.1, 0.0, 0.0], dtype=torch.float64).to(
-            offset
-        )  # out of the way
+        offset = offset - scene.tensor([0.1, 0.0, 0.0])  # out of the way
     start = replace(start, tool_position=start.tool_position + offset)
     if name == "initial velocity":
         start = replace(start, body_velocity=values)

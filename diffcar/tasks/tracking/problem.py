@@ -259,7 +259,7 @@ class CarCases:
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             draw = torch.rand(num_cars, *shape, generator=generator, dtype=torch.float64)
-            return (low + (high - low) * draw).to(dtype=scene.dtype, device=scene.device)
+            return scene.tensor(low + (high - low) * draw)
 
         sliding, airborne = self.are_about("sliding"), self.are_about("airborne")
         path = self.path
@@ -272,9 +272,7 @@ class CarCases:
         height = scene.rest_height + torch.where(airborne, _DROP_HEIGHT, 0.0)
         position = point.position + offset[:, None] * normal
         speed = torch.where(sliding, uniform(3.0, 4.0), uniform(1.5, 2.5))
-        velocity = torch.zeros(
-            num_cars, scene.entity.n_dofs, dtype=scene.dtype, device=scene.device
-        )
+        velocity = scene.zeros(num_cars, scene.entity.n_dofs)
         velocity[:, 0] = speed * torch.cos(point.heading)
         velocity[:, 1] = speed * torch.sin(point.heading)
         velocity[:, 5] = speed * point.curvature + torch.where(sliding, uniform(-1.0, 1.0), 0.0)
