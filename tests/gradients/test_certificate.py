@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffcar.tasks.tracking.regimes import PARAMETERS
 from torch import Tensor
 
 from diffcar.checks.attempts import list_attempts, run_attempt
@@ -19,7 +20,6 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.problem import Certifier, certify_scene
-from diffcar.tasks.tracking.regimes import PARAMETERS
 
 RIGHT = DirectionalCheck(
     analytic_gradient=2.0,

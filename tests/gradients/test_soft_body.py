@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffcar.checks.soft_body_capabilities import _contacts, _costs, _readings, _row_of_check
 
 from diffcar.base.errors import SimulationError
-from diffcar.checks.soft_body_capabilities import _contacts, _costs, _readings, _row_of_check
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing import problem as gradcheck
 from diffcar.tasks.pushing.problem import READINGS, check_input
