@@ -14,7 +14,7 @@ from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.bc.config import TrainBCConfig
-from diffcar.training.config import TrainE2EConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.ppo.config import TrainPPOConfig
 
 SCHEMAS: dict[str, type[Section]] = {

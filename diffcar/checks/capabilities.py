@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
@@ -88,10 +87,10 @@ def _car_contacts(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
 
 def _car_costs(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
     """Time the steps of a drive."""
-    start = starts_on_path(path, torch.ones(car.num_envs, dtype=car.dtype, device=car.device))
+    start = starts_on_path(path, 1.0 + car.zeros(car.num_envs))
 
     def drive() -> Tensor:
-        action = torch.tensor([0.05, 2.0], dtype=car.dtype, device=car.device)
+        action = car.tensor([0.05, 2.0])
         leaf = action.expand(car.num_envs, 2).clone().requires_grad_(car.differentiable)
         for _ in range(_CAR_STEPS):
             car.apply(leaf)
@@ -179,7 +178,7 @@ def _refusal(config: SoftBodyConfig) -> Capability:
     """Try the contact with thin objects, which Genesis offers without gradients alone."""
     outcome, detail = "accepted", "the scene was built"
     try:
-        build_scene(config, num_envs=1, differentiable=True, enable_CPIC=True)
+        build_scene(config, num_envs=1, differentiable=True, mpm_options={"enable_CPIC": True})
     except SimulationError as error:
         outcome, detail = "refused", error.message
     return Capability(_MPM, "contact", "thin objects (CPIC)", outcome, None, detail)
@@ -189,7 +188,7 @@ def _body_costs(scene: GenesisSoftBody) -> Iterator[Capability]:
     """Time the steps of pushes."""
 
     def push() -> Tensor:
-        velocity = torch.tensor([0.8, 0.0, 0.0]).to(scene.zeros(1))
+        velocity = scene.tensor([0.8, 0.0, 0.0])
         leaf = velocity.expand(scene.num_envs, 3).clone().requires_grad_(scene.differentiable)
         for _ in range(_PUSH_STEPS):
             scene.apply(leaf)

@@ -65,13 +65,13 @@ def compare(
     runs = dict(_split(text, config) for text in load or ())
     given.check_files(config, inputs=[*sources, suite, resume, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
-    from diffcar.compare import compare as command
+    from diffcar.compare.compare import compare as run
     from diffcar.compare.findings import findings
     from diffcar.compare.page import write_results
     from diffcar.compare.tables import as_json, tables
 
     with ComparisonDisplay() as display:
-        result = command.run(config, out=out, resume=resume, loaded=runs, on_update=display.show)
+        result = run(config, out=out, resume=resume, loaded=runs, on_update=display.show)
     for line in result.notes:
         note(line)
     if result.is_interrupted:

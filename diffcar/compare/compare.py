@@ -25,7 +25,7 @@ from diffcar.training.run import require_method
 from diffcar.training.run_folder import RunFolder, new_name
 from diffcar.training.session import OnUpdate
 
-__all__ = ["CompareResult", "run"]
+__all__ = ["CompareResult", "compare"]
 
 _CONFIG_FILE = "compare.yaml"
 _LOADED_FILE = "loaded.json"
@@ -47,8 +47,8 @@ class CompareResult:
     """Wall time of this session [s]."""
 
 
-def run(
-    config: CompareConfig,
+def compare(
+    config: CompareConfig | None = None,
     *,
     out: Path | None = None,
     resume: Path | None = None,
@@ -58,7 +58,7 @@ def run(
     """Train what is to be compared, drive it over the suite, and collect the figures.
 
     Args:
-        config: The resolved configuration.
+        config: The settings; None takes the defaults.
         out: The folder of the comparison; None names one below `runs/`.
         resume: A comparison to go on with instead; what is trained already stays.
         loaded: Runs by method that are taken as they are instead of trained.
@@ -72,6 +72,7 @@ def run(
             is missing, or the simulator refuses.
     """
     began = time.perf_counter()
+    config = config or CompareConfig()
     scenes = Scenes(config)
     paths = _suite_paths(config, scenes.vehicle)
     folder = resume or out or new_name("compare")

@@ -68,7 +68,7 @@ def drive_suite(
         is_standing=is_standing,
         must_stay_finite=False,
     )
-    return suite_figures(driven, path), driven
+    return suite_figures(driven), driven
 
 
 class Suite:

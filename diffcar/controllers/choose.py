@@ -14,12 +14,13 @@ from diffcar.controllers.checkpoint import (
     require_car,
     restore_tracking_mlp,
 )
-from diffcar.controllers.config import CONTROLLERS, check_controller
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig, check_controller
 from diffcar.controllers.contract import Controller
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 
-__all__ = ["ControllerChoice", "choose_controller", "newest_or_classical"]
+__all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_classical"]
 
 ConfigT = TypeVar("ConfigT", bound=CarConfig)
 
@@ -103,6 +104,32 @@ def choose_controller(spec: str) -> ControllerChoice:
     checkpoint = load_checkpoint(Path(spec))
     require_car(checkpoint)
     return ControllerChoice(spec, checkpoint)
+
+
+def make_controller(
+    spec: str, scene: CarScene, *, config: ControllerConfig | None = None, seed: int = 0
+) -> Controller:
+    """Return a controller of the cars of a scene.
+
+    Args:
+        spec: `mlp` for an untrained network, a run folder, a checkpoint, a name such as `stanley`,
+            or `package.module:Class`.
+        scene: Whose cars it drives.
+        config: The untrained network; None takes the defaults.
+        seed: Of the untrained network.
+
+    Raises:
+        CheckpointError: If there is no such controller, or its checkpoint is not usable.
+    """
+    if spec == "mlp":
+        return build_tracking_mlp(
+            config or ControllerConfig(),
+            scene.vehicle,
+            dtype=scene.dtype,
+            device=scene.device,
+            seed=seed,
+        )
+    return choose_controller(spec).build(scene)
 
 
 def newest_or_classical() -> tuple[str, str]:

@@ -21,7 +21,7 @@ from diffcar.demonstrations.table import (
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.tasks.tracking.config import StartConfig
-from diffcar.tasks.tracking.drive import LOST_CROSS_TRACK
+from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 from diffcar.tasks.tracking.starts import draw_starts
 

@@ -14,7 +14,7 @@ from diffcar.controllers.tracking_mlp import output_for
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.tracking.drive import LOST_CROSS_TRACK
+from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
 __all__ = [
     "ACTION_COLUMNS",

@@ -1,10 +1,12 @@
 """From a name or a file to a checked `ReferencePath` with a speed profile."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from diffcar.base.config import load_config
 from diffcar.base.errors import PathError
 from diffcar.base.files import is_there
 from diffcar.path.builtin import Points
@@ -20,21 +22,31 @@ _FINE_SAMPLES_PER_POINT = 16
 
 
 def load_path(
-    config: PathConfig, *, seed: int = 0, max_curvature: float | None = None
+    source: PathConfig | str = "random",
+    *,
+    seed: int = 0,
+    max_curvature: float | None = None,
+    **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
-    """Build the reference path that a configuration describes.
+    """Build a reference path with its speed profile.
 
     Args:
-        config: Source, scale and limits.
-        seed: Of the built-in path `random`, unless the configuration has one of its own.
+        source: A built-in name, a file, `package.module:function`, or all settings at once.
+        seed: Of the built-in path `random`, unless the settings have one of their own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
+        settings: Those of `PathConfig`, such as `scale` or `top_speed`.
 
     Returns:
         The path in float64 on the CPU.
 
     Raises:
+        ConfigError: If there is no such setting.
         PathError: If the source is unknown, unreadable or not a drivable sequence of points.
     """
+    if isinstance(source, PathConfig):
+        config = source
+    else:
+        config = load_config(PathConfig, flags={"source": source, **settings})
     points = _read_source(config, seed if config.seed is None else config.seed)
     points, warnings = _check_points(points, config.source)
     arc_length, x_y, heading, curvature, file_speed = _resample(points)

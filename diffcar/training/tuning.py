@@ -111,5 +111,5 @@ def _rmse_of(
         arc_length=torch.where(is_standing, 0.0, half_way),
         max_time=seconds,
     )
-    rmse = car_figures(driven, path, must_arrive=False).cross_track_rmse.reshape(-1, CARS_EACH)
+    rmse = car_figures(driven, must_arrive=False).cross_track_rmse.reshape(-1, CARS_EACH)
     return rmse.square().mean(-1).sqrt().to("cpu", torch.float64), driven.trajectory.num_steps

@@ -11,12 +11,18 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, CarState
+from diffcar.tasks.tracking.metrics import (
+    LOST_CROSS_TRACK,
+    SKIP_DISTANCE,
+    CarFigures,
+    TrackingMetrics,
+    car_figures,
+    tracking_metrics,
+)
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["LOST_CROSS_TRACK", "Drive", "drive", "time_limit"]
+__all__ = ["Drive", "drive", "time_limit"]
 
-LOST_CROSS_TRACK = 1.0
-"""A car further than this from its path has lost it [m]."""
 _TYPICAL_ACCELERATION = 2.0
 
 
@@ -31,13 +37,30 @@ class Drive:
     has_arrived: Tensor
     """Whether each car had come that far by each step, shape (T, B)."""
 
+    def metrics(self, *, skip_distance: float | None = None) -> TrackingMetrics:
+        """Return the figures of all cars together.
+
+        Args:
+            skip_distance: How far each car drives before its errors count [m]; None takes
+                `SKIP_DISTANCE`, or a quarter of a short path.
+        """
+        if skip_distance is None:
+            skip_distance = min(SKIP_DISTANCE, self.trajectory.path.length / 4)
+        return tracking_metrics(
+            self.trajectory, goal_distance=self.goal_distance, skip_distance=skip_distance
+        )
+
+    def figures(self) -> CarFigures:
+        """Return the figures of each car."""
+        return car_figures(self)
+
 
 def drive(
     scene: CarScene,
     controller: Controller,
     path: ReferencePath,
     *,
-    is_standing: Tensor,
+    is_standing: Tensor | None = None,
     arc_length: Tensor | None = None,
     cross_track: float = 0.0,
     heading: float = 0.0,
@@ -53,7 +76,8 @@ def drive(
         scene: A plain scene.
         controller: What drives.
         path: What it follows.
-        is_standing: Whether each car starts at rest, or at the reference speed, shape (B,).
+        is_standing: Whether each car starts at rest, or at the reference speed, shape (B,); None
+            starts every other one at rest.
         arc_length: Where each car starts [m], shape (B,); None starts all at the beginning.
         cross_track: Initial lateral offset [m].
         heading: Initial heading offset [rad].
@@ -69,6 +93,9 @@ def drive(
     Raises:
         SimulationError: If the state of a car is no longer finite and must be.
     """
+    if is_standing is None:
+        is_standing = torch.arange(scene.num_envs, device=scene.device) % 2 == 0
+    path = path.to(scene.dtype, scene.device)
     if arc_length is None:
         arc_length = torch.zeros(len(is_standing), dtype=path.dtype, device=is_standing.device)
     goal = torch.full_like(arc_length, path.length)

@@ -1,17 +1,20 @@
 """From a trajectory to the figures that trackers are compared by."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from diffcar.path.reference import ReferencePath
-from diffcar.tasks.tracking.drive import LOST_CROSS_TRACK, Drive
 from diffcar.tasks.tracking.rollout import Trajectory
+
+if TYPE_CHECKING:
+    from diffcar.tasks.tracking.drive import Drive
 
 __all__ = [
     "CARS_EACH",
     "FAILED",
+    "LOST_CROSS_TRACK",
     "NAN",
     "SKIP_DISTANCE",
     "CarFigures",
@@ -23,6 +26,13 @@ __all__ = [
     "suite_figures",
     "tracking_metrics",
 ]
+
+LOST_CROSS_TRACK = 1.0
+"""A car further than this from its path has lost it [m]."""
+
+SKIP_DISTANCE = 2.0
+"""Errors count from this far after a start [m]: by then a car has come to its path. Where the way
+or the time is short, from a quarter of it."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +112,6 @@ def rms(values: Tensor) -> float:
 
 CARS_EACH = 2
 """Cars of a controller: one starts at rest, one at the reference speed."""
-SKIP_DISTANCE = 2.0
-"""Errors count from this far after a start [m]: by then a car has come to its path. Where the way
-or the time is short, from a quarter of it."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ class CarFigures:
     """Whether the car failed: lost the path, or did not arrive in time."""
 
 
-def car_figures(driven: Drive, path: ReferencePath, *, must_arrive: bool = True) -> CarFigures:
+def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     """Return how well each car drove.
 
     A car that fails counts as one metre off all the way: where it failed, and how long the others
@@ -148,7 +155,6 @@ def car_figures(driven: Drive, path: ReferencePath, *, must_arrive: bool = True)
 
     Args:
         driven: A finished drive.
-        path: What was followed.
         must_arrive: Whether a car that is not at its goal in the end has failed, too; a crawling
             one tracks very well.
     """
@@ -159,7 +165,7 @@ def car_figures(driven: Drive, path: ReferencePath, *, must_arrive: bool = True)
     is_on_its_way = ~driven.has_arrived
     is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
     has_lost_path = (is_lost & is_on_its_way).any(0)
-    skip_distance = min(SKIP_DISTANCE, path.length / 4)
+    skip_distance = min(SKIP_DISTANCE, trajectory.path.length / 4)
     counted = (distance >= skip_distance) & is_on_its_way
     failed = has_lost_path | ~counted.any(0)
     if must_arrive:
@@ -179,9 +185,9 @@ def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
     return (total / counted.sum(0)).sqrt()
 
 
-def suite_figures(driven: Drive, path: ReferencePath) -> list[SuiteFigures]:
+def suite_figures(driven: "Drive") -> list[SuiteFigures]:
     """Return the figures of each driver of a finished drive, which has `CARS_EACH` of the cars."""
-    cars = car_figures(driven, path)
+    cars = car_figures(driven)
 
     def together(values: Tensor) -> Tensor:
         return values.reshape(-1, CARS_EACH).mean(-1)

@@ -194,13 +194,14 @@ class ClosedLoop:
 
     def __init__(self, scene: CarScene, path: ReferencePath, start: Placement | Start) -> None:
         self.scene = scene
-        self.path = path
+        self.path = path = path.to(scene.dtype, scene.device)
         place = start if isinstance(start, Placement) else start.state
         if place is not None:
             scene.reset(place)
         self.state: CarState = scene.read()
         """The cars now."""
-        self.errors: ErrorState = compute_error_state(path, self.state, start.arc_length)
+        hint = None if start.arc_length is None else start.arc_length.to(self.state.speed)
+        self.errors: ErrorState = compute_error_state(path, self.state, hint)
         """The cars relative to the path now."""
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
@@ -250,7 +251,7 @@ def rollout(
     Args:
         scene: Cars.
         controller: What drives them.
-        path: What they follow, in the scene's number format.
+        path: What they follow.
         start: Where they begin.
         num_steps: Control steps at the most.
         on_step: Called after each step; a true result ends the rollout early.
@@ -270,7 +271,7 @@ def rollout(
         steps,
         loop,
         start_arc_length=start_arc_length,
-        timed_start=start.arc_length if timed is None else timed,
+        timed_start=timed,
     )
 
 

@@ -1,0 +1,53 @@
+"""The settings of every command, by its name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from diffcar.base import config as base
+from diffcar.base.config import Section
+from diffcar.base.registry import Registry
+
+__all__ = ["SCHEMAS", "load_config"]
+
+SCHEMAS: Registry[type[Section]] = Registry(
+    "command",
+    {
+        "train-e2e": "diffcar.tasks.tracking.config:TrainE2EConfig",
+        "train-push": "diffcar.tasks.pushing.config:TrainPushConfig",
+        "train-bc": "diffcar.training.bc.config:TrainBCConfig",
+        "train-ppo": "diffcar.training.ppo.config:TrainPPOConfig",
+        "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
+        "record": "diffcar.demonstrations.config:RecordConfig",
+        "compare": "diffcar.compare.config:CompareConfig",
+        "check-grad": "diffcar.checks.config:CheckGradConfig",
+        "franka-test": "diffcar.tasks.reaching.config:FrankaTestConfig",
+    },
+)
+"""Schemas by command; `train-push` is `train-e2e --entity mpm`."""
+
+
+def load_config(
+    command: str,
+    *,
+    file: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    **values: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """Return the checked settings of a command.
+
+    Args:
+        command: Its name, such as `train-e2e`.
+        file: YAML file of settings.
+        overrides: As `--set` takes them: `dotted.key=value`.
+        values: Settings at the top level.
+
+    Raises:
+        ConfigError: With every problem found, and the nearest name for each unknown key.
+    """
+    return base.load_config(
+        SCHEMAS[command],
+        file=None if file is None else Path(file),
+        overrides=overrides,
+        flags=values,
+    )

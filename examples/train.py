@@ -1,0 +1,7 @@
+"""Trains by a method of diffcar's, and takes the trained controller."""
+
+import diffcar
+
+config = diffcar.load_config("train-e2e", overrides=["path.source=track.csv", "path.scale=0.1"])
+result = diffcar.train("e2e", config, out="my-run")
+driver = diffcar.make_controller("my-run", diffcar.build_scene(num_envs=2))
