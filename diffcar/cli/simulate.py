@@ -70,7 +70,6 @@ def simulate(
     given.check_files(config, outputs=files, inputs=[config.controller])
     from diffcar.cli.progress import DriveDisplay
     from diffcar.tasks.tracking import simulate as command
-    from diffcar.tasks.tracking.tables import simulation_report
 
     with DriveDisplay() as display:
         display.say("building the scene (a minute or two the first time) ...")
@@ -81,4 +80,5 @@ def simulate(
             video_file=video_file,
             on_step=display.show,
         )
-    given.report(simulation_report(result), result.as_json(), notes=result.notes, written=files)
+    shown = command.simulation_report(result)
+    given.report(shown, result.as_json(), notes=result.notes, written=files)

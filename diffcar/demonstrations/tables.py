@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from diffcar.base.table import Column, Shown, across
-from diffcar.tasks.tracking.tables import METRICS
+from diffcar.tasks.tracking.metrics import METRICS
 
 if TYPE_CHECKING:
     from diffcar.demonstrations.record import RecordResult

@@ -16,11 +16,7 @@ __all__ = ["RunFolder", "new_name"]
 
 
 class RunFolder:
-    """`config.yaml`, `metrics.csv`, `checkpoints/`, `plots/` and `tensorboard/` of one run.
-
-    Args:
-        path: The folder.
-    """
+    """`config.yaml`, `metrics.csv`, `checkpoints/`, `plots/` and `tensorboard/` of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,22 +28,14 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | None, command: str) -> "RunFolder":
-        """Make a new folder; without a name one below `runs/`, named by date and command.
-
-        Raises:
-            OutputError: If the name is taken or cannot be made.
-        """
+        """Make a new folder; without a name one below `runs/`, named by date and command."""
         path = path or new_name(command)
         cls.require_free(path)
         return cls.make(path)
 
     @classmethod
     def make(cls, path: Path) -> "RunFolder":
-        """Make a folder, or what an earlier attempt to make it has left out.
-
-        Raises:
-            OutputError: If it cannot be made.
-        """
+        """Make a folder, or what an earlier attempt to make it has left out."""
         run = cls(path)
         try:
             for folder in (run.checkpoints, run.plots, run.tensorboard):
@@ -58,11 +46,7 @@ class RunFolder:
 
     @staticmethod
     def require_free(path: Path) -> None:
-        """Refuse a name that is taken by anything but an empty folder.
-
-        Raises:
-            OutputError: If it is.
-        """
+        """Refuse a name that is taken by anything but an empty folder."""
         try:
             is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
         except OSError as error:
@@ -75,11 +59,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Open an existing run.
-
-        Raises:
-            CheckpointError: If it is none.
-        """
+        """Open an existing run, which has a last checkpoint."""
         run = cls(path)
         if not (run.checkpoints / "last.pt").is_file():
             raise CheckpointError(
@@ -91,11 +71,7 @@ class RunFolder:
 
     @cached_property
     def last(self) -> dict[str, Any]:
-        """The last checkpoint, read once: what a resumed run goes on from.
-
-        Raises:
-            CheckpointError: If it is damaged or of another kind.
-        """
+        """The last checkpoint, read once: what a resumed run goes on from."""
         return load_checkpoint(self.checkpoints / "last.pt")
 
     def load(self, name: str) -> dict[str, Any] | None:
@@ -109,23 +85,14 @@ class RunFolder:
         write_atomically(self.path / "config.yaml", lambda file: file.write_text(text))
 
     def save_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete.
-
-        Raises:
-            OutputError: If the disk is full or not writable.
-        """
+        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""
         import torch
 
-        write_atomically(
-            self.checkpoints / f"{name}.pt", lambda file: torch.save(dict(content), file)
-        )
+        file = self.checkpoints / f"{name}.pt"
+        write_atomically(file, lambda target: torch.save(dict(content), target))
 
     def append_metrics(self, row: Mapping[str, object]) -> None:
-        """Append a row to `metrics.csv`; the first one decides on the columns.
-
-        Raises:
-            OutputError: If the disk is full or not writable.
-        """
+        """Append a row to `metrics.csv`; the first one decides on the columns."""
         try:
             if self._columns is None:
                 self._columns = list(row)
@@ -134,16 +101,11 @@ class RunFolder:
             with self.metrics_file.open("a", newline="") as file:
                 csv.writer(file).writerow([row.get(column, "") for column in self._columns])
         except OSError as error:
-            raise OutputError(
-                f"{str(self.metrics_file)!r} cannot be written: {error.strerror}"
-            ) from None
+            what = f"{str(self.metrics_file)!r} cannot be written"
+            raise OutputError(f"{what}: {error.strerror}") from None
 
     def rewind_metrics(self, last_iteration: int) -> None:
-        """Drop the rows after an iteration, which a resumed run writes again.
-
-        Raises:
-            CheckpointError: If the file is not a run's.
-        """
+        """Drop the rows after an iteration, which a resumed run writes again."""
         if not self.metrics_file.is_file():
             return
         try:

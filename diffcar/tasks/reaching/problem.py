@@ -51,7 +51,7 @@ def torque_problem(
         settings: Horizon, torques and tolerances.
         case: What to call it, such as `in free space`.
         seed: Of torques, projections and directions.
-        min_contact_fraction: Least share of environments and steps with contact.
+        min_contact_fraction: Least share of the steps with contact.
     """
     generator = torch.Generator().manual_seed(seed)
     start, holding = _come_to_rest(arm, joint_angles)
@@ -111,13 +111,6 @@ def reaching_problem(
     """Return what is to be certified about a network that reaches, before it is trained.
 
     Each arm has weights of its own, and a random direction of all of them.
-
-    Args:
-        arm: A differentiable scene; left to be reset.
-        controller: The network whose weights are perturbed.
-        target: Where the hands should be [m], shape (B, 3).
-        horizon: Control steps.
-        seed: Of the directions.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = [
@@ -157,21 +150,8 @@ def trace_reach(
     target: Tensor,
     *,
     loss: ReachingLoss,
-    num_steps: int = 8,
 ) -> Tensor:
-    """Reach, and hand over the tensors on the way from the network's output to the loss.
-
-    Args:
-        watch: Takes them.
-        arm: A differentiable scene.
-        controller: The network.
-        target: Where the hands should be [m], shape (B, 3).
-        loss: What the reach is to cost.
-        num_steps: Control steps.
-
-    Returns:
-        The loss.
-    """
+    """Reach for eight steps, handing over the tensors on the way, and return the loss."""
 
     def after_step(state: ArmState) -> None:
         # The command is what the entity was handed: the last tensor before Genesis.
@@ -181,7 +161,7 @@ def trace_reach(
         watch("state: dofs_velocity", state.dofs_velocity)
         watch("hand position", state.hand_position)
 
-    return loss.costs(reach(arm, controller, target, num_steps, on_step=after_step)).total
+    return loss.costs(reach(arm, controller, target, 8, on_step=after_step)).total
 
 
 def _come_to_rest(arm: GenesisArm, joint_angles: Tensor) -> tuple[ArmState, Tensor]:
