@@ -54,6 +54,14 @@ class DisturbedScene:
         self._push_steps = max(1, round(config.push_duration / scene.dt))
         self._forget()
 
+    def _forget(self) -> None:
+        """Drop pending commands, end pushes and draw when the first ones begin."""
+        self._pending: deque[Tensor] = deque()
+        self._num_steps = 0
+        draw = torch.rand(self._cars_alike, generator=self.generator, dtype=torch.float64)
+        self._next_push = self._gap(draw)
+        self._push_end = self._side = torch.zeros_like(draw)
+
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars; until the first command takes effect, they roll as they are steered."""
         self.scene.variations = self.variations
@@ -107,15 +115,6 @@ class DisturbedScene:
     def _gap(self, draw: Tensor) -> Tensor:
         """Turn draws from [0, 1) into steps from one push to the next."""
         return (0.5 + draw) * self.config.push_interval / self.dt
-
-    def _forget(self) -> None:
-        """Drop pending commands, end pushes and draw when the first ones begin."""
-        self._pending: deque[Tensor] = deque()
-        self._num_steps = 0
-        draw = torch.rand(self._cars_alike, generator=self.generator, dtype=torch.float64)
-        self._next_push: Tensor = self._gap(draw)
-        self._push_end: Tensor = torch.zeros_like(draw)
-        self._side: Tensor = torch.zeros_like(draw)
 
 
 class NoisyController:
