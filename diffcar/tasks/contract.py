@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
+from diffcar.base.config import Settings
 from diffcar.losses import Loss
 from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
 
@@ -23,7 +24,7 @@ StartT = TypeVar("StartT")
 RecordT = TypeVar("RecordT")
 
 
-class TaskConfig(Protocol):
+class TaskConfig(Settings, Protocol):
     """The settings that training needs of every task."""
 
     task: ClassVar[str]
@@ -40,9 +41,6 @@ class TaskConfig(Protocol):
     @property
     def evaluation(self) -> ScheduleConfig:
         """Return when training is evaluated."""
-
-    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
-        """Return the settings as nested values."""
 
 
 class Task(Protocol[StartT, RecordT]):

@@ -59,10 +59,7 @@ class AccumulatedGradient:
 class GuardedOptimizer:
     """Adam with clipped gradients, which leaves the weights alone where a number is not finite.
 
-    Args:
-        network: What is trained.
-        limits: Largest gradient norm, and updates in a row that may be skipped.
-        hint: What the user can do when too many were.
+    The hint is what the user can do when too many updates in a row were skipped.
     """
 
     def __init__(self, network: nn.Module, limits: BackpropConfig, *, hint: str) -> None:

@@ -50,9 +50,6 @@ def tune(
     Args:
         name: Of a controller with a `SEARCH`.
         scene: Plain cars, two a candidate.
-        path: What they follow.
-        config: How long to search.
-        seed: Of the candidates.
 
     Source:
         R. Rubinstein, "The Cross-Entropy Method for Combinatorial and Continuous Optimization",

@@ -10,13 +10,11 @@ from torch import Tensor
 from diffcar.controllers.mlp import with_weights
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import along_gradient, random_directions
-from diffcar.gradients.hops import Watch
-from diffcar.losses import PushingLoss
-from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
+from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.rollout import PushStart, push
 
-__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem", "trace_push"]
+__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem"]
 
 READINGS = (
     "particle_positions",
@@ -58,13 +56,10 @@ def input_problem(
     Args:
         scene: A differentiable scene in float64; left rewound.
         name: One of `INPUTS`; those other than the initial velocity are given at each step.
-        horizon: Control steps.
-        material: Of the body.
         reading: Field of the state that is scored, one of `READINGS`.
         tool_offset: Moves the tool's start [m].
         tolerance: Largest relative error that is right; 1e-3 at the least for `corotated`, whose
             forward pass is too noisy for closer differences.
-        seed: Of inputs, directions and projection.
     """
     generator = torch.Generator().manual_seed(seed)
     given = _INPUTS[name]
@@ -150,27 +145,6 @@ def pushing_problem(
         noise=_NOISE[scene.dtype],
         hint="try --precision 64, more substeps, or leave the check out: --no-certify",
     )
-
-
-def trace_push(
-    watch: Watch,
-    scene: GenesisSoftBody,
-    controller: PushingMLP,
-    start: PushStart,
-    *,
-    loss: PushingLoss,
-) -> Tensor:
-    """Push for eight steps, handing over the tensors on the way, and return the loss."""
-
-    def after_step(state: SoftBodyState) -> None:
-        watch("state: particle positions", state.particle_positions)
-        watch("state: tool position", state.tool_position)
-        watch("centroid", state.centroid)
-
-    pushed = push(scene, controller, start, 8, on_step=after_step)
-    watch("cross_track_error", pushed.cross_track_error)
-    watch("progress_error", pushed.progress_error)
-    return loss.costs(pushed).total
 
 
 def _push_velocity(scene: GenesisSoftBody) -> Tensor:

@@ -18,10 +18,11 @@ from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
+from diffcar.sim.soft_body import SoftBodyState
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushingMLP
-from diffcar.tasks.pushing.problem import pushing_problem, trace_push
+from diffcar.tasks.pushing.problem import pushing_problem
 from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, plot_push, push
 from diffcar.tasks.tracking.metrics import cross_track_figures, rms
 
@@ -193,7 +194,16 @@ class PushingTask(Task[PushStart, PushTrajectory]):
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
-        return trace_push(watch, self.scene, self.driver, self.draw(0, None), loss=self.loss)
+
+        def after_step(state: SoftBodyState) -> None:
+            watch("state: particle positions", state.particle_positions)
+            watch("state: tool position", state.tool_position)
+            watch("centroid", state.centroid)
+
+        pushed = push(self.scene, self.driver, self.draw(0, None), 8, on_step=after_step)
+        watch("cross_track_error", pushed.cross_track_error)
+        watch("progress_error", pushed.progress_error)
+        return self.loss.costs(pushed).total
 
     def problem(self, horizon: int) -> Problem:
         """Return the gradient by the network's weights, a direction a body."""

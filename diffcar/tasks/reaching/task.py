@@ -10,12 +10,12 @@ from torch import Tensor
 from diffcar.base.log import logger
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
-from diffcar.sim.arm import GenesisArm
+from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.contract import Task
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.controller import build_reaching_mlp
-from diffcar.tasks.reaching.problem import reaching_problem, trace_reach
+from diffcar.tasks.reaching.problem import reaching_problem
 from diffcar.tasks.reaching.rollout import ReachTrajectory, draw_targets, reach
 
 __all__ = ["ReachMetrics", "ReachingTask", "reach_metrics"]
@@ -56,9 +56,7 @@ def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
 class ReachingTask(Task[Tensor, ReachTrajectory]):
     """A network that reaches with Franka arms (see `Task` for the contract).
 
-    Args:
-        config: The run's settings.
-        scenes: The differentiable arms, if they are there already; None builds some.
+    Its scenes are the differentiable arms, if they are there already; None builds some.
     """
 
     name = "reaching"
@@ -106,7 +104,16 @@ class ReachingTask(Task[Tensor, ReachTrajectory]):
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
         target = self._targets(self.num_envs, self.config.seed)
-        return trace_reach(watch, self.scene, self.driver, target, loss=self.loss)
+
+        def after_step(state: ArmState) -> None:
+            # The command is what the entity was handed: the last tensor before Genesis.
+            for name, tensor in self.scene.last_command.items():
+                watch(name, tensor)
+            watch("state: qpos", state.qpos)
+            watch("state: dofs_velocity", state.dofs_velocity)
+            watch("hand position", state.hand_position)
+
+        return self.loss.costs(reach(self.scene, self.driver, target, 8, on_step=after_step)).total
 
     def problem(self, horizon: int) -> Problem:
         """Return the gradient by the network's weights, one direction an arm."""

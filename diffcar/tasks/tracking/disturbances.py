@@ -26,8 +26,6 @@ class DisturbedScene:
     The wrapped scene keeps the variations until something else sets them.
 
     Args:
-        scene: The cars.
-        config: How they are disturbed.
         generator: Of the times and sides of pushes; on the CPU.
         cars_alike: After so many cars the pushes repeat, so that teams of cars meet the same; None
             draws for every car.
@@ -124,8 +122,6 @@ class NoisyController:
     are those of the perturbed state.
 
     Args:
-        controller: What drives.
-        config: How large the noise is.
         generator: Of the noise; on the CPU.
         cars_alike: After so many cars the noise repeats; None draws for every car.
     """

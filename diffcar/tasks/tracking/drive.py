@@ -79,9 +79,6 @@ def drive(
     The drive ends when every car has arrived or is more than a metre off the path.
 
     Args:
-        scene: A plain scene.
-        controller: What drives.
-        path: What it follows.
         is_standing: Whether each car starts at rest, or at the reference speed, shape (B,); None
             starts every other one at rest.
         arc_length: Where each car starts [m], shape (B,); None starts all at the beginning.
@@ -90,7 +87,6 @@ def drive(
         max_time: Simulated time after which the drive ends [s]; None takes `time_limit`.
         must_stay_finite: Whether a state that is not finite ends everything, or is a car's own
             affair, which has lost the path then.
-        on_step: Called after each step.
 
     Raises:
         SimulationError: If the state of a car is no longer finite and must be.
@@ -140,11 +136,7 @@ def plot_drive(
 ) -> None:
     """Draw the path that the first car drove over the reference, the errors and the speed along it.
 
-    Args:
-        driven: A finished drive.
-        file: PNG file to write.
-        title: Heading; the path's name by default.
-        beside: Other drives along the path, by what to call them.
+    The title is the path's name by default; other drives along the path are drawn beside it.
     """
     path = driven.trajectory.path
     figure = new_figure(10, 8)

@@ -95,7 +95,6 @@ def tracking_metrics(
     """Return the metrics over all cars of a trajectory; NaN where none came past `skip_distance`.
 
     Args:
-        trajectory: The drive.
         goal_distance: How far the cars should come along the path [m], a number or shape (B,);
             what lies beyond is not counted.
         skip_distance: How far each car drives before its errors count [m].
@@ -155,16 +154,12 @@ FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0)
 
 @dataclass(frozen=True)
 class CarFigures:
-    """How well single cars drove a path, shape (B,) each."""
+    """How well single cars drove a path, shape (B,) each; see `SuiteFigures`."""
 
     cross_track_rmse: Tensor
-    """As in `SuiteFigures` [m]."""
     cross_track_max: Tensor
-    """As in `SuiteFigures` [m]."""
     speed_rmse: Tensor
-    """As in `SuiteFigures` [m/s]; NaN for a car that failed."""
     is_lost: Tensor
-    """Whether the car failed: lost the path, or did not arrive in time."""
 
 
 def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:

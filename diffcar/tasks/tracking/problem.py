@@ -65,12 +65,9 @@ def tracking_problem(
     Args:
         scene: Differentiable cars, one a label.
         controller: A network of the kind that is trained; its weights are the ones perturbed.
-        path: The reference.
         labels: Regime (`rolling`, `sliding` or `airborne`) and kind of parameter of each car.
-        horizon: Control steps.
         step_sizes: Perturbations tried along each direction; None takes some for the precision.
         tolerance: Largest relative error that is right; None takes one for precision and wheels.
-        seed: Of starts, actions and directions.
     """
     cases = CarCases(scene, controller, path, labels, horizon=horizon, seed=seed)
 

@@ -234,10 +234,6 @@ def rollout(
     last state; under `torch.no_grad` or in a plain scene it is not.
 
     Args:
-        scene: Cars.
-        controller: What drives them.
-        path: What they follow.
-        start: Where they begin.
         num_steps: Control steps at the most.
         on_step: Called after each step; a true result ends the rollout early.
     """

@@ -47,8 +47,7 @@ class EngineFigures:
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
         values = asdict(self)
-        metrics = values.pop("metrics")
-        return {**metrics, **values}
+        return values.pop("metrics") | values
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,9 @@ def run(
     another one explicitly.
 
     Args:
-        config: The resolved configuration.
-        csv_file: Where to write the trajectory.
-        plot_file: Where to write a PNG of the drive.
-        video_file: Where to write an mp4; in Genesis alone.
+        csv_file: For the trajectory.
+        plot_file: For a PNG of the drive.
+        video_file: For an mp4, in Genesis alone.
         on_step: Called after each step with the fraction of the drives that is done.
 
     Raises:

@@ -61,11 +61,7 @@ class TrackingTask(Task[Start, Trajectory]):
     """A network that drives cars along a path (see `Task` for the contract).
 
     Paths are read at once; scenes, which take long, are built by `build`.
-
-    Args:
-        config: The run's settings.
-        scenes: Cars that are there already; None builds some.
-        through_physics: Whether training needs differentiable cars.
+    Not every method goes `through_physics` and needs differentiable cars.
     """
 
     name = "tracking"

@@ -57,7 +57,6 @@ class BCTrainer(Trainer):
     A round ends with the weights of its smallest validation loss.
 
     Args:
-        task: What is driven.
         recorder: Records the expert; None where no round needs one.
         demonstrations: What the first round learns from; None has them recorded.
         notes: What the user should know about the expert.

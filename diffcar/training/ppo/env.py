@@ -52,10 +52,7 @@ class DrivingEnv(VecEnv):
         return TensorDict({"policy": observation}, batch_size=[self.num_envs])
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Tensor]]:
-        """Drive for a control step.
-
-        Args:
-            actions: Steering and drive, clipped to [-1, 1], shape (B, 2).
+        """Drive for a control step with steering and drive, clipped to [-1, 1], shape (B, 2).
 
         Returns:
             Observations, rewards (B,), whether each episode ended (B,), and under `time_outs`
