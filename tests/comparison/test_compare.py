@@ -12,10 +12,10 @@ import pytest
 
 from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
-from diffcar.compare import compare, runs, suite
-from diffcar.compare.compare import CompareResult
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.page import write_results
+from diffcar.comparison import compare, runs, suite
+from diffcar.comparison.compare import CompareResult
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.page import write_results
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated
 from tests.bicycle import bicycle_scenes, bicycles

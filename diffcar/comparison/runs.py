@@ -14,8 +14,8 @@ from diffcar.base.config import read_yaml
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.results import Run
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import Run
 from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble
 from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
 from diffcar.controllers.choose import ControllerChoice, choose_controller

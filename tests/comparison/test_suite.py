@@ -8,11 +8,11 @@ import torch
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import SimulationError
-from diffcar.compare import suite
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.results import Run
-from diffcar.compare.runs import Driver, FinishedRun, team_of
-from diffcar.compare.suite import drive_suite
+from diffcar.comparison import suite
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import Run
+from diffcar.comparison.runs import Driver, FinishedRun, team_of
+from diffcar.comparison.suite import drive_suite
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
