@@ -19,7 +19,7 @@ from diffcar.path.config import check_path_source
 from diffcar.training.methods import METHODS
 
 if TYPE_CHECKING:
-    from diffcar.compare.config import CompareConfig
+    from diffcar.comparison.config import CompareConfig
 
 __all__ = ["compare"]
 
@@ -54,7 +54,7 @@ def compare(
     pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about half an
     hour; --quick takes five minutes.
     """
-    from diffcar.compare.config import CompareConfig
+    from diffcar.comparison.config import CompareConfig
 
     if resume is not None and (out is not None or quick):
         raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
@@ -65,10 +65,10 @@ def compare(
     runs = dict(_split(text, config) for text in load or ())
     given.check_files(config, inputs=[*sources, suite, resume, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
-    from diffcar.compare.compare import compare as run
-    from diffcar.compare.findings import findings
-    from diffcar.compare.page import write_results
-    from diffcar.compare.tables import as_json, tables
+    from diffcar.comparison.compare import compare as run
+    from diffcar.comparison.findings import findings
+    from diffcar.comparison.page import write_results
+    from diffcar.comparison.tables import as_json, tables
 
     with ComparisonDisplay() as display:
         result = run(config, out=out, resume=resume, loaded=runs, on_update=display.show)

@@ -19,7 +19,7 @@ SCHEMAS: Registry[type[Section]] = Registry(
         "train-ppo": "diffcar.training.ppo.config:TrainPPOConfig",
         "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
         "record": "diffcar.demonstrations.config:RecordConfig",
-        "compare": "diffcar.compare.config:CompareConfig",
+        "compare": "diffcar.comparison.config:CompareConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",
         "franka-test": "diffcar.tasks.reaching.config:FrankaTestConfig",
     },

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.results import (
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import (
     Comparison,
     CurvePoint,
     DrivenTrack,

@@ -7,8 +7,8 @@ from subprocess import run
 
 import pytest
 
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.style import styles_of
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.style import styles_of
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.training.methods import METHODS, expert_of

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.page import write_page, write_results
-from diffcar.compare.results import Comparison
-from tests.compare.synthetic import make_comparison
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.page import write_page, write_results
+from diffcar.comparison.results import Comparison
+from tests.comparison.synthetic import make_comparison
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 NASTY = "<script>alert('$x^2$')</script> & \"id\""
