@@ -28,16 +28,13 @@ def load_path(
     max_curvature: float | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
-    """Build a reference path with its speed profile.
+    """Build a reference path with its speed profile, in float64 on the CPU.
 
     Args:
         source: A built-in name, a file, `package.module:function`, or all settings at once.
         seed: Of the built-in path `random`, unless the settings have one of their own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
-
-    Returns:
-        The path in float64 on the CPU.
 
     Raises:
         ConfigError: If there is no such setting.
