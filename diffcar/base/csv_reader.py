@@ -19,7 +19,7 @@ _NUM_NAMES_SHOWN = 24
 class Column(NamedTuple):
     """Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""
 
-    index: int
+    field: int
     factor: float
 
 
@@ -103,7 +103,7 @@ class Sheet:
             names: What is missing, in diffcar's words.
             used: The columns that were found.
         """
-        taken = {column.index for column in used.values()}
+        taken = {column.field for column in used.values()}
         free = [name for index, name in enumerate(self.header) if index not in taken and name]
         spellings = {name.lower(): name for name in free}
         near = {n: difflib.get_close_matches(n, spellings, n=1, cutoff=0.5) for n in names}

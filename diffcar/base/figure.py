@@ -65,7 +65,7 @@ def calm(axes: "Axes", *, grid: str = "both") -> None:
 
 
 def log_scale(axes: "Axes", which: str) -> None:
-    """Make those of the axes `x` and `y` logarithmic, with plain numbers at the ticks of the data."""
+    """Make axes named as `xy` logarithmic once their data are drawn, with plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for name in which:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from diffcar.base.files import is_there
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
+    PHYSICS,
     config_values,
     load_checkpoint,
     newest_run,
@@ -24,8 +25,6 @@ __all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_o
 
 ConfigT = TypeVar("ConfigT", bound=CarConfig)
 
-_PHYSICS = ("dt", "substeps", "actuation", "model")
-
 
 @dataclass(frozen=True)
 class ControllerChoice:
@@ -34,47 +33,31 @@ class ControllerChoice:
     spec: str
     """What the user calls it."""
     checkpoint: dict[str, Any] | None = None
-    """What is loaded of a trained one."""
     parameters: Mapping[str, float] = field(default_factory=dict)
     """Those of a classical one that are not its defaults."""
 
     def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
-        """Take from a controller's training what the user has not set.
-
-        Args:
-            config: The resolved configuration.
-
-        Returns:
-            The configuration to drive with, and notes on what differs from the training.
-        """
+        """Take from a controller's training what the user has not set, and note what differs."""
         if self.checkpoint is None:
             return config, []
         trained = config_values(self.checkpoint)
-        adopted = {key: trained[key] for key in _PHYSICS if key not in config.model_fields_set}
+        adopted = {key: trained[key] for key in PHYSICS if key not in config.model_fields_set}
         config = config.model_copy(update=adopted)
         return config, self.differences(config)
 
     def differences(self, config: CarConfig) -> list[str]:
-        """Tell in what the physics differs from that of the controller's training.
-
-        Args:
-            config: The physics to drive in.
-        """
+        """Tell in what the physics to drive in differs from that of the controller's training."""
         if self.checkpoint is None:
             return []
         trained = config_values(self.checkpoint)
         return [
             f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
-            for key in _PHYSICS
+            for key in PHYSICS
             if (value := getattr(config, key)) != trained[key]
         ]
 
     def build(self, scene: CarScene) -> Controller:
-        """Return the controller of the cars of a scene.
-
-        Args:
-            scene: Whose cars it drives.
-        """
+        """Return the controller of the cars of a scene."""
         if self.checkpoint is not None:
             return restore_tracking_mlp(
                 self.checkpoint,
@@ -87,13 +70,7 @@ class ControllerChoice:
 
 
 def choose_controller(spec: str) -> ControllerChoice:
-    """Find what a user means by a controller.
-
-    Args:
-        spec: A run folder, a checkpoint, pure-pursuit, stanley or zero.
-
-    Returns:
-        The choice, with the checkpoint loaded.
+    """Find what a user means by a run folder, a checkpoint or a name, and load a checkpoint.
 
     Raises:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
@@ -114,7 +91,6 @@ def make_controller(
     Args:
         spec: `mlp` for an untrained network, a run folder, a checkpoint, a name such as `stanley`,
             or `package.module:Class`.
-        scene: Whose cars it drives.
         config: The untrained network; None takes the defaults.
         seed: Of the untrained network.
 

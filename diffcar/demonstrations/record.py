@@ -33,11 +33,9 @@ class RecordResult:
     file: str
     """Where the demonstrations are."""
     expert: str
-    """Who was recorded."""
     path: str
     """Name of the reference path."""
     path_length_m: float
-    """Its length [m]."""
     num_rows: int
     """Pairs of state and action."""
     num_episodes: int
@@ -66,9 +64,8 @@ class RecordResult:
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
         values = asdict(self)
-        metrics, noisy = values.pop("metrics"), values.pop("noisy_metrics")
-        values.update(metrics)
-        values.update({f"noisy_{name}": value for name, value in noisy.items()})
+        values |= values.pop("metrics")
+        values |= {f"noisy_{name}": value for name, value in values.pop("noisy_metrics").items()}
         # The cars drive for a fixed time, not to a goal.
         del values["completion"], values["noisy_completion"]
         return values
@@ -86,12 +83,7 @@ def run(
     one explicitly.
 
     Args:
-        config: The resolved configuration.
-        out: The CSV file to write.
         on_step: Called after each step with the fraction of the time that is over.
-
-    Returns:
-        The figures.
 
     Raises:
         DiffcarError: If the expert, the path or the model is unusable.
@@ -100,12 +92,8 @@ def run(
     config, notes = expert.in_its_physics(config)
     vehicle = load_vehicle(config.model)
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
-    scene = build_scene(
-        config,
-        num_envs=config.demonstrations.num_episodes,
-        differentiable=False,
-        vehicle=vehicle,
-    )
+    num_cars = config.demonstrations.num_episodes
+    scene = build_scene(config, num_envs=num_cars, differentiable=False, vehicle=vehicle)
     path = path.to(scene.dtype, scene.device)
     began = time.perf_counter()
     recording = record_demonstrations(
