@@ -84,7 +84,8 @@ def record_demonstrations(
         reach=num_steps * scene.dt * float(path.samples[:, 4].max()),
     )
     noise = _CommandNoise(config, scene, generator)
-    recorder = _Recorder(driver or expert, expert, controller_config, noise)
+    columns = (*observation_columns(controller_config), *ACTION_COLUMNS)
+    recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
 
     def is_over(state: CarState, errors: ErrorState) -> bool:
         if not bool(torch.isfinite(errors.cross_track_error).all()):
@@ -136,8 +137,9 @@ class _Recorder:
 
     driver: Controller
     expert: Controller
-    learner: ControllerConfig
-    """What observes."""
+    observer: PathObserver
+    columns: tuple[str, ...]
+    """What the entries of an observation and an action are called."""
     noise: _CommandNoise
     name: str = "recorder"
     rows: list[DemonstrationTable] = field(default_factory=list)
@@ -145,8 +147,7 @@ class _Recorder:
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
         action = self.expert(state, errors)
-        seen = PathObserver(self.learner).observe(state, errors)
-        names = (*observation_columns(self.learner), *ACTION_COLUMNS)
+        learnt = torch.cat([self.observer.observe(state, errors), action], dim=-1)
         self.rows.append(
             {
                 **{name: of(state) for name, of in STATE.items()},
@@ -154,7 +155,7 @@ class _Recorder:
                 "cross_track_m": errors.cross_track_error,
                 "heading_error_rad": errors.heading_error,
                 "speed_error_mps": errors.speed_error,
-                **dict(zip(names, (*seen.unbind(-1), *action.unbind(-1)), strict=True)),
+                **dict(zip(self.columns, learnt.unbind(-1), strict=True)),
             }
         )
         if self.driver is not self.expert:
