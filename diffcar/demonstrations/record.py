@@ -108,47 +108,33 @@ def run(
     )
     wall_seconds = time.perf_counter() - began
     write_demonstrations(recording.table, out)
-    return _result(config, recording, path, out, wall_seconds, (*notes, *path.warnings))
-
-
-def _result(
-    config: RecordConfig,
-    recording: Recording,
-    path: ReferencePath,
-    out: Path,
-    wall_seconds: float,
-    notes: tuple[str, ...],
-) -> RecordResult:
-    """Collect the figures of a recording."""
-    table = recording.table
-    num_rows = len(table["episode"])
-    num_noisy = int(recording.is_noisy.sum())
-    duration = config.demonstrations.duration
-    skip_distance = min(_SKIP_DISTANCE, duration * config.path.top_speed / 4)
+    skip_distance = min(_SKIP_DISTANCE, config.demonstrations.duration * config.path.top_speed / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
+    notes += path.warnings
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK:
-        notes += (
+        notes.append(
             f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
-            "undisturbed, and so will what clones it; another --expert may do better",
+            "undisturbed, and so will what clones it; another --expert may do better"
         )
+    episode, num_noisy = recording.table["episode"], int(recording.is_noisy.sum())
     return RecordResult(
         file=str(out),
         expert=config.expert,
         path=path.name,
         path_length_m=path.length,
-        num_rows=num_rows,
-        num_episodes=len(recording.is_noisy),
+        num_rows=len(episode),
+        num_episodes=num_cars,
         num_noisy_episodes=num_noisy,
         num_lost_episodes=int(recording.is_lost.sum()),
-        episode_seconds=duration,
-        recorded_seconds=round(num_rows * recording.trajectory.dt, 9),
+        episode_seconds=config.demonstrations.duration,
+        recorded_seconds=round(len(episode) * recording.trajectory.dt, 9),
         # The disturbed cars are the first.
-        noisy_row_share=float((table["episode"] < num_noisy).double().mean()),
+        noisy_row_share=float((episode < num_noisy).double().mean()),
         skip_distance_m=skip_distance,
         metrics=metrics,
         noisy_metrics=_metrics(recording, recording.is_noisy, path, skip_distance),
         wall_seconds=wall_seconds,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -157,7 +143,5 @@ def _metrics(
 ) -> TrackingMetrics:
     """Return how well some of the cars track the path, up to the end of an open one."""
     trajectory = recording.trajectory.select(cars)
-    goal = torch.full_like(trajectory.start_arc_length, math.inf)
-    if not path.closed:
-        goal = path.length - trajectory.start_arc_length
+    goal = (math.inf if path.closed else path.length) - trajectory.start_arc_length
     return tracking_metrics(trajectory, goal_distance=goal, skip_distance=skip_distance)

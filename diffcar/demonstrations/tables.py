@@ -24,8 +24,9 @@ class _Half(NamedTuple):
 
 def recording_report(result: "RecordResult") -> list[Shown]:
     """Return what was recorded, and how well the expert tracks the path."""
-    num_clean = result.num_episodes - result.num_noisy_episodes
-    num_noisy_rows = round(result.noisy_row_share * result.num_rows)
+    num_noisy, num_noisy_rows = result.num_noisy_episodes, result.noisy_row_share * result.num_rows
+    noisy = _Half(num_noisy, round(num_noisy_rows), result.noisy_metrics)
+    clean = _Half(result.num_episodes - num_noisy, result.num_rows - noisy.num_rows, result.metrics)
     columns: list[Column[_Half]] = [
         Column("episodes", lambda half: half.num_episodes),
         Column("rows", lambda half: half.num_rows),
@@ -36,10 +37,7 @@ def recording_report(result: "RecordResult") -> list[Shown]:
         f"errors after the first {result.skip_distance_m:g} m",
         "recorded",
         columns,
-        {
-            "undisturbed": _Half(num_clean, result.num_rows - num_noisy_rows, result.metrics),
-            "disturbed": _Half(result.num_noisy_episodes, num_noisy_rows, result.noisy_metrics),
-        },
+        {"undisturbed": clean, "disturbed": noisy},
     )
     lost = f", {result.num_lost_episodes} lost the path" if result.num_lost_episodes else ""
     return [

@@ -39,9 +39,14 @@ FORMATS = (
     Format("TUM track", {**_WAYPOINT, "w_tr_right_m": "", "w_tr_left_m": ""}),
     Format(
         "F1TENTH raceline",
-        {"s_m": ""}
-        | _WAYPOINT
-        | {"psi_rad": "", "kappa_radpm": "", "vx_mps": "speed", "ax_mps2": ""},
+        {
+            "s_m": "",
+            **_WAYPOINT,
+            "psi_rad": "",
+            "kappa_radpm": "",
+            "vx_mps": "speed",
+            "ax_mps2": "",
+        },
         nameless=(7,),
     ),
     Format(
@@ -60,15 +65,12 @@ _EXISTING = "; ".join(f"{kind.name} ({', '.join(kind.columns)})" for kind in FOR
 
 
 def read_points(file: Path, *, scale: float, closed: bool | None) -> Points:
-    """Read a path from a text file, its kind sniffed from the header.
+    """Read a path, without a repeated last point, from a file whose kind is sniffed.
 
     Args:
         file: One of `FORMATS`; `#` starts a comment.
         scale: Factor on the coordinates.
         closed: Whether the path is a loop; None decides by the gap between its ends.
-
-    Returns:
-        The points, without a repeated last one.
 
     Raises:
         PathError: If the file cannot be read or its content is not a path.
