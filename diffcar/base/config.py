@@ -188,9 +188,12 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _parse_yaml(text: str) -> Any:  # noqa: ANN401
+def _parse_yaml(text: str | bytes, what: str) -> Any:  # noqa: ANN401
     """Parse YAML without running anything that it may contain."""
-    return yaml.load(text, _Loader)
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{what} is not valid YAML: {error}") from None
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -200,14 +203,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read, or holds something else.
     """
     try:
-        content = _parse_yaml(file.read_text(encoding="utf-8"))
+        content = _parse_yaml(file.read_bytes(), repr(str(file)))
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(
             f"the configuration file {str(file)!r} cannot be read: {reason}"
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{str(file)!r} is not valid YAML: {error}") from None
     if not isinstance(content, dict | None):
         raise ConfigError(
             f"{str(file)!r} holds a {type(content).__name__} where keys and values are expected",
@@ -221,10 +222,7 @@ def _parse_override(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise ConfigError(f"--set {text!r} is not of the form key=value", "--set train.horizon=64")
-    try:
-        return key.strip(), _parse_yaml(value)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--set {text!r}: the value is not valid YAML: {error}") from None
+    return key.strip(), _parse_yaml(value, f"--set {text!r}: the value")
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:

@@ -6,21 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from diffcar.base.errors import DemonstrationError, DiffcarError
 
-__all__ = ["Column", "Sheet", "parse_number", "read_lines", "read_sheet", "split_factor"]
+__all__ = ["Sheet", "parse_number", "read_lines", "read_sheet", "split_factor"]
 
 _SEPARATORS = (";", "\t", ",")
 _NUM_NAMES_SHOWN = 24
 
 
-class Column(NamedTuple):
-    """Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""
-
-    field: int
-    factor: float
+Place = tuple[int, float]
+"""Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Sheet:
     rows: list[tuple[int, list[str]]]
     """Each row's number, as a text editor counts lines, and its fields."""
 
-    def find(self, name: str, columns: Mapping[str, str]) -> Column | None:
+    def find(self, name: str, columns: Mapping[str, str]) -> Place | None:
         """Return where a quantity stands, or None if it does not.
 
         Args:
@@ -50,11 +46,11 @@ class Sheet:
                     hint="rename or delete all but one",
                 )
             if given in self.header:
-                return Column(self.header.index(given), factor)
+                return self.header.index(given), factor
         return None
 
     def numbers(
-        self, columns: Mapping[str, Column], *, skip_incomplete: bool
+        self, columns: Mapping[str, Place], *, skip_incomplete: bool
     ) -> tuple[dict[str, list[float]], int]:
         """Return the numbers of some columns, and how many rows were left out.
 
@@ -96,14 +92,14 @@ class Sheet:
             f"{str(self.file)!r} row {row}, column {self.header[index]!r}: {found}", hint=remedy
         )
 
-    def missing(self, names: Sequence[str], *, used: Mapping[str, Column]) -> DemonstrationError:
+    def missing(self, names: Sequence[str], *, used: Mapping[str, Place]) -> DemonstrationError:
         """Return the error that columns are missing, with what they may be called in the file.
 
         Args:
             names: What is missing, in diffcar's words.
             used: The columns that were found.
         """
-        taken = {column.field for column in used.values()}
+        taken = {field for field, _ in used.values()}
         free = [name for index, name in enumerate(self.header) if index not in taken and name]
         spellings = {name.lower(): name for name in free}
         near = {n: difflib.get_close_matches(n, spellings, n=1, cutoff=0.5) for n in names}

@@ -68,14 +68,13 @@ def checkpoint_content(
         train_seconds: Wall time of the updates so far [s].
         num_env_steps: Control steps of all cars that they used.
     """
-    trainer = dict(trainer_state)
     return {
         "format": _FORMAT,
         "method": method,
         "task": task,
         "config": dump_config(config),
-        "network": trainer.pop("network"),
-        "trainer": trainer,
+        "network": trainer_state["network"],
+        "trainer": {name: own for name, own in trainer_state.items() if name != "network"},
         "best_score": best_score,
         "train_seconds": train_seconds,
         "num_env_steps": num_env_steps,

@@ -38,35 +38,28 @@ class ControllerChoice:
 
     def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
         """Take from a controller's training what the user has not set, and note what differs."""
-        if self.checkpoint is None:
-            return config, []
-        trained = config_values(self.checkpoint)
-        adopted = {key: trained[key] for key in PHYSICS if key not in config.model_fields_set}
-        config = config.model_copy(update=adopted)
+        if self.checkpoint is not None:
+            trained = config_values(self.checkpoint)
+            adopted = {key: trained[key] for key in PHYSICS if key not in config.model_fields_set}
+            config = config.model_copy(update=adopted)
         return config, self.differences(config)
 
     def differences(self, config: CarConfig) -> list[str]:
         """Tell in what the physics to drive in differs from that of the controller's training."""
-        if self.checkpoint is None:
-            return []
-        trained = config_values(self.checkpoint)
+        trained = config_values(self.checkpoint) if self.checkpoint else {}
         return [
             f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
             for key in PHYSICS
-            if (value := getattr(config, key)) != trained[key]
+            if trained and (value := getattr(config, key)) != trained[key]
         ]
 
     def build(self, scene: CarScene) -> Controller:
         """Return the controller of the cars of a scene."""
-        if self.checkpoint is not None:
-            return restore_tracking_mlp(
-                self.checkpoint,
-                scene.vehicle,
-                dtype=scene.dtype,
-                device=scene.device,
-                name=self.spec,
-            )
-        return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
+        if self.checkpoint is None:
+            return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
+        return restore_tracking_mlp(
+            self.checkpoint, scene.vehicle, dtype=scene.dtype, device=scene.device, name=self.spec
+        )
 
 
 def choose_controller(spec: str) -> ControllerChoice:
@@ -91,21 +84,17 @@ def make_controller(
     Args:
         spec: `mlp` for an untrained network, a run folder, a checkpoint, a name such as `stanley`,
             or `package.module:Class`.
-        config: The untrained network; None takes the defaults.
-        seed: Of the untrained network.
+        config: Of the untrained network, as the seed is; None takes the defaults.
 
     Raises:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
     """
-    if spec == "mlp":
-        return build_tracking_mlp(
-            config or ControllerConfig(),
-            scene.vehicle,
-            dtype=scene.dtype,
-            device=scene.device,
-            seed=seed,
-        )
-    return choose_controller(spec).build(scene)
+    if spec != "mlp":
+        return choose_controller(spec).build(scene)
+    config = config or ControllerConfig()
+    return build_tracking_mlp(
+        config, scene.vehicle, dtype=scene.dtype, device=scene.device, seed=seed
+    )
 
 
 def newest_or_classical() -> tuple[str, str]:
