@@ -63,7 +63,7 @@ def record(
         )
     from diffcar.cli.progress import DriveDisplay
     from diffcar.demonstrations import record as command
-    from diffcar.demonstrations.tables import recording_report
+    from diffcar.demonstrations.record import recording_report
 
     with DriveDisplay() as display:
         display.say("building the scene (a minute or two the first time) ...")
