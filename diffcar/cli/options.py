@@ -1,4 +1,4 @@
-"""Options that several commands share, declared once, and what every command does with them."""
+"""Options of commands, those that several share, and what every command does with them."""
 
 import functools
 import inspect
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKEND",
+    "CAR",
     "ENGINE",
     "FILES",
     "JSON",
@@ -33,8 +34,11 @@ __all__ = [
     "Entity",
     "Given",
     "Options",
+    "common",
+    "option",
     "precision",
     "require_suffix",
+    "setting",
     "with_options",
 ]
 
@@ -45,112 +49,121 @@ Entity = Literal["rigid", "mpm"]
 """A car, or a soft body of particles."""
 
 
-def _option(kind: Any, text: str, *names: str, **settings: Any) -> Any:  # noqa: ANN401
-    """Return the type of an option that need not be given, with its help."""
-    return Annotated[kind | None, typer.Option(*names, help=text, **settings)]
+def option(kind: Any, text: str, *names: str, **how: Any) -> Any:  # noqa: ANN401
+    """Return the type of an option that need not be given, with its help.
+
+    Args:
+        kind: Type of its value.
+        text: Its help.
+        names: What it is called, if not as its parameter.
+        how: What else Typer takes.
+    """
+    return Annotated[kind | None, typer.Option(*names, help=text, **how)]
+
+
+def setting(kind: Any, text: str, *names: str, key: str = "", **how: Any) -> Any:  # noqa: ANN401
+    """Return the type of an option that is a setting, of the parameter's name or by dotted key."""
+    return Annotated[option(kind, text, *names, **how), key]
 
 
 def precision(default: int, remark: str = "") -> Options:
     """Return the option of how many bits a number has."""
     text = f"Bits of a number{remark}. (default: {default})"
-    return Options(precision=_option(Literal["32", "64"], text))
+    return Options(precision=setting(Literal["32", "64"], text))
 
 
-PATH_SOURCE = Options(path=_option(str, f"{', '.join(PATHS)}, or a CSV file."))
+_CLOSED = "Whether a file's path is a loop; guessed by default."
+PATH_SOURCE = Options(path=setting(str, f"{', '.join(PATHS)}, or a CSV file.", key="path.source"))
 PATH = PATH_SOURCE | Options(
-    path_scale=_option(float, "Factor on a path's coordinates. (default: 1)"),
-    closed=_option(bool, "Whether a file's path is a loop; guessed by default.", "--closed/--open"),
+    path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
+    closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
 )
-SERVOS = Options(
-    actuation=_option(
-        Literal["torque", "pd"], "Servos in torch, or Genesis's own. (default: torque)"
-    )
-)
+_SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
+SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
+CAR = PATH | SERVOS
 RUN = Options(
-    out=_option(Path, "Run folder to make. (default: one below runs/)"),
-    resume=_option(Path, "Run folder to go on with."),
-    stop_after=_option(int, "Stop this session after so many updates.", min=1),
+    out=option(Path, "Run folder to make. (default: one below runs/)"),
+    resume=option(Path, "Run folder to go on with."),
+    stop_after=option(int, "Stop this session after so many updates.", min=1),
 )
 JSON = Options(
-    json_target=_option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
+    json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )
 FILES = Options(
-    config_file=_option(Path, "YAML file of settings; see configs/.", "--config"),
-    overrides=_option(
+    config_file=option(Path, "YAML file of settings; see configs/.", "--config"),
+    overrides=option(
         list[str], "One setting, such as train.horizon=64.", "--set", metavar="KEY=VALUE"
     ),
 )
-BACKEND = Options(
-    backend=_option(Literal["cpu", "gpu", "auto"], "Where Genesis runs. (default: cpu)")
-)
-SEED = Options(seed=_option(int, "Seed of everything random. (default: 0)"))
+_BACKEND = "Where Genesis runs. (default: cpu)"
+BACKEND = Options(backend=setting(Literal["cpu", "gpu", "auto"], _BACKEND))
+SEED = Options(seed=setting(int, "Seed of everything random. (default: 0)"))
 ENGINE = SEED | BACKEND | precision(32)
 MESSAGES = Options(
-    verbose=_option(bool, "Let Genesis log to the terminal.", "--verbose"),
-    debug=_option(bool, "Show tracebacks of errors.", "--debug"),
+    verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
+    debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
 
-# What an option is called in the settings; others are no settings.
-_KEYS = {"path": "path.source", "path_scale": "path.scale", "closed": "path.closed"} | {
-    name: name for name in ("actuation", "seed", "backend", "precision", "verbose")
-}
+
+def common(bits: int = 32, remark: str = "") -> Options:
+    """Return the options at the end of every command that does not train."""
+    return JSON | FILES | SEED | BACKEND | precision(bits, remark) | MESSAGES
 
 
-def with_options(*parts: Options | str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Append groups of options to a command, which gets their values as `given`.
+def with_options(*groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give groups of options to a command, in the order of its help.
 
+    Those that it has parameters for it gets by name, with its defaults; all of them as `given`.
     Errors that a user can act on become text and an exit code.
-
-    Args:
-        parts: The groups, in the order of the help, and names of the command's own options that
-            stand among them; its others come first.
     """
-    groups = [part for part in parts if not isinstance(part, str)]
+    options = {name: kind for group in groups for name, kind in group.items()}
+    keys = {name: key or name for name in options for key in options[name].__metadata__[1:]}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = dict(inspect.signature(command).parameters)
+        own = {name: each.default for name, each in inspect.signature(command).parameters.items()}
         del own["given"]
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        shared = {
-            name: inspect.Parameter(name, kind, default=None, annotation=annotation)
-            for group in groups
-            for name, annotation in group.items()
-        }
-        placed = [name for part in parts for name in ([part] if isinstance(part, str) else part)]
-        names = [*(name for name in own if name not in placed), *placed]
-        parameters = [own.get(name) or shared[name] for name in names]
 
         @functools.wraps(command)
         def run(**values: object) -> None:
-            given = Given({name: values.pop(name) for name in shared})
+            given = Given(values, {key: values[name] for name, key in keys.items()})
             with errors(given.debug):
-                command(**values, given=given)
+                command(**{name: values[name] for name in own}, given=given)
 
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        kind = inspect.Parameter.KEYWORD_ONLY
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(name, kind, default=own.get(name), annotation=annotation)
+                for name, annotation in options.items()
+            ]
+        )
+        run.__annotations__ = options
         return run
 
     return decorate
 
 
 class Given:
-    """What was given to the options that commands share.
+    """What was given to the options of a command.
 
     Args:
-        values: By the names of the options; those that a command does not have are None.
+        values: By the names of the options; None where one was not given.
+        settings: Those of them that are settings, by dotted key.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self._values = values
+        self._settings = settings
         self.debug = bool(values.get("debug"))
         self.out: Path | None = values.get("out")
         self.resume: Path | None = values.get("resume")
         self.run: RunFolder | None = None
         """The run that goes on, once it is opened."""
         self.stop_after: int | None = values.get("stop_after")
-        self._json: str | None = values.get("json_target")
+        json_target: str | None = values.get("json_target")
+        self._json_file = None if json_target in (None, "-") else Path(json_target)
         # Stdout belongs to the JSON where that was asked for.
-        self.console = messages() if self._json == "-" else results()
+        self._is_json_shown = json_target == "-"
+        self.console = messages() if self._is_json_shown else results()
 
     def has(self, name: str) -> bool:
         """Return whether an option was given."""
@@ -167,17 +180,18 @@ class Given:
 
         Args:
             schema: That of the command.
-            own: What the command's own options set, by dotted key; None stands for "not given".
+            own: What options set besides, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
-        flags = {key: self._values.get(name) for name, key in _KEYS.items()}
-        flags["precision"] = flags["precision"] and int(flags["precision"])
+        flags = {**self._settings, **(own or {})}
+        if bits := flags.get("precision"):
+            flags["precision"] = int(bits)
         config = load_config(
             schema,
             base=base,
             file=self._values.get("config_file"),
             overrides=self._values.get("overrides") or (),
-            flags={**flags, **(own or {})},
+            flags=flags,
         )
         for source in _paths(config):
             check_path_source(source)
@@ -229,13 +243,9 @@ class Given:
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
         if self._json_file is not None:
             write_atomically(self._json_file, lambda file: file.write_text(text))
-        elif self._json is not None:
+        elif self._is_json_shown:
             sys.stdout.write(text)
             sys.stdout.flush()
-
-    @property
-    def _json_file(self) -> Path | None:
-        return None if self._json in (None, "-") else Path(str(self._json))
 
 
 def _paths(config: Section) -> list[str]:

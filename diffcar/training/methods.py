@@ -36,6 +36,8 @@ class Method:
     """Whether it uses gradients of the physics, which are then certified before training."""
     command: str = ""
     """The subcommand that trains by it, and alone goes on with its runs."""
+    help: str = ""
+    """What that says of itself, where it has no options of its own."""
     requires: str | None = None
     """A package that it needs and the installation may lack."""
     colour: str = ""
@@ -91,6 +93,10 @@ METHODS: Registry[Method] = Registry(
                 config={"tracking": TrainPPOConfig},
                 section="ppo",
                 command="train-ppo",
+                help="""Train the same MLP by proximal policy optimisation, for comparison with train-e2e.
+
+                The reward is minus the loss of train-e2e. Needs rsl-rl-lib: pip install 'rsl-rl-lib>=5,<6'.
+                """,
                 requires="rsl-rl-lib>=5,<6",
                 colour="#d55e00",
                 marker="s",
