@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_COMMANDS = train.COMMANDS | {
+_COMMANDS = train.commands() | {
     "simulate": simulate,
     "record": record,
     "compare": compare,

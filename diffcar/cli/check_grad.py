@@ -6,7 +6,7 @@ import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
-from diffcar.cli.options import Entity, Given, Options, option, setting, with_options
+from diffcar.cli.options import Entity, Given, option, setting, with_options
 
 if TYPE_CHECKING:
     from diffcar.checks.config import CheckGradConfig
@@ -19,16 +19,15 @@ _WHEELS = "Its four wheel joints; found by name by default."
 
 
 @with_options(
-    Options(
-        entity=setting(Entity, "The car, or an elastic body of particles. (default: rigid)"),
-        model=setting(str, "Your own car, MJCF or URDF.", metavar="FILE"),
-        steering_joints=option(str, _STEERING, metavar="NAME,NAME"),
-        wheel_joints=option(str, _WHEELS, metavar="NAME,..."),
-        wheels=setting(bool, "Compare six shapes of wheels, too.", "--wheels"),
-        no_repairs=option(bool, "Show Genesis as it comes.", "--no-repairs"),
-    ),
-    options.PATH_SOURCE | options.SERVOS,
-    options.common(64, "; 32 shows its cost"),
+    entity=setting(Entity, "The car, or an elastic body of particles. (default: rigid)"),
+    model=setting(str, "Your own car, MJCF or URDF.", metavar="FILE"),
+    steering_joints=option(str, _STEERING, metavar="NAME,NAME"),
+    wheel_joints=option(str, _WHEELS, metavar="NAME,..."),
+    wheels=setting(bool, "Compare six shapes of wheels, too.", "--wheels"),
+    no_repairs=option(bool, "Show Genesis as it comes.", "--no-repairs"),
+    **options.PATH_SOURCE,
+    **options.SERVOS,
+    **options.common(64, "; 32 shows its cost"),
 )
 def check_grad(
     steering_joints: str | None = None,

@@ -13,7 +13,7 @@ from diffcar.base.registry import is_own
 from diffcar.base.table import Line
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
-from diffcar.cli.options import Given, Options, option, with_options
+from diffcar.cli.options import Given, option, with_options
 from diffcar.compare.config import CompareConfig
 from diffcar.path.config import check_path_source
 from diffcar.training.methods import METHODS
@@ -22,16 +22,16 @@ __all__ = ["compare"]
 
 
 @with_options(
-    Options(
-        quick=option(bool, "Little of everything, in five minutes.", "--quick"),
-        suite=option(Path, "What is driven: paths, conditions, engines.", metavar="FILE.yaml"),
-        load=option(
-            list[str], "Take a run as it is instead of training one.", metavar="METHOD=RUN"
-        ),
-        out=option(Path, "Folder to make. (default: one below runs/)"),
-        resume=option(Path, "Comparison to go on with; what is trained stays."),
-    ),
-    options.CAR | options.FILES | options.BACKEND | options.JSON | options.MESSAGES,
+    quick=option(bool, "Little of everything, in five minutes.", "--quick"),
+    suite=option(Path, "What is driven: paths, conditions, engines.", metavar="FILE.yaml"),
+    load=option(list[str], "Take a run as it is instead of training one.", metavar="METHOD=RUN"),
+    out=option(Path, "Folder to make. (default: one below runs/)"),
+    resume=option(Path, "Comparison to go on with; what is trained stays."),
+    **options.CAR,
+    **options.FILES,
+    **options.BACKEND,
+    **options.JSON,
+    **options.MESSAGES,
 )
 def compare(
     quick: bool = False,

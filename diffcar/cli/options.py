@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKEND",
     "CAR",
-    "ENGINE",
     "FILES",
     "JSON",
     "MESSAGES",
@@ -33,43 +33,48 @@ __all__ = [
     "SERVOS",
     "Entity",
     "Given",
-    "Options",
     "common",
+    "engine",
     "option",
-    "precision",
-    "require_suffix",
+    "output",
     "setting",
     "with_options",
 ]
 
 ConfigT = TypeVar("ConfigT", bound=Section)
-Options = dict[str, Any]
-"""A group of options: types with their help, by the name of a parameter."""
 Entity = Literal["rigid", "mpm"]
 """A car, or a soft body of particles."""
 
 
-def option(kind: Any, text: str, *names: str, **how: Any) -> Any:  # noqa: ANN401
-    """Return the type of an option that need not be given, with its help.
+@dataclass(frozen=True)
+class Option:
+    """An option that need not be given."""
 
-    Args:
-        kind: Type of its value.
-        text: Its help.
-        names: What it is called, if not as its parameter.
-        how: What else Typer takes.
-    """
-    return Annotated[kind | None, typer.Option(*names, help=text, **how)]
-
-
-def setting(kind: Any, text: str, *names: str, key: str = "", **how: Any) -> Any:  # noqa: ANN401
-    """Return the type of an option that is a setting, of the parameter's name or by dotted key."""
-    return Annotated[option(kind, text, *names, **how), key]
+    kind: Any
+    """Its type with its help, as Typer reads it."""
+    key: str | None = None
+    """Of the setting that it is, with dots; empty for its own name, None where it is no setting."""
+    suffix: str | None = None
+    """How the file's name ends that it asks for; None where it asks for none."""
 
 
-def precision(default: int, remark: str = "") -> Options:
-    """Return the option of how many bits a number has."""
-    text = f"Bits of a number{remark}. (default: {default})"
-    return Options(precision=setting(Literal["32", "64"], text))
+Options = dict[str, Option]
+"""A group of options, by the names of parameters."""
+
+
+def option(kind: Any, text: str, *names: str, **how: Any) -> Option:  # noqa: ANN401
+    """Return an option with its help, its names if not the parameter's, and what Typer takes."""
+    return Option(Annotated[kind | None, typer.Option(*names, help=text, **how)])
+
+
+def setting(kind: Any, text: str, *names: str, key: str = "", **how: Any) -> Option:  # noqa: ANN401
+    """Return an option that is a setting."""
+    return replace(option(kind, text, *names, **how), key=key)
+
+
+def output(text: str, *names: str, suffix: str = "", metavar: str = "FILE") -> Option:
+    """Return an option that asks for a file beside the JSON."""
+    return replace(option(Path, text, *names, metavar=f"{metavar}{suffix}"), suffix=suffix)
 
 
 _CLOSED = "Whether a file's path is a loop; guessed by default."
@@ -97,27 +102,33 @@ FILES = Options(
 )
 _BACKEND = "Where Genesis runs. (default: cpu)"
 BACKEND = Options(backend=setting(Literal["cpu", "gpu", "auto"], _BACKEND))
-SEED = Options(seed=setting(int, "Seed of everything random. (default: 0)"))
-ENGINE = SEED | BACKEND | precision(32)
 MESSAGES = Options(
     verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
     debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
 
 
+def engine(bits: int = 32, remark: str = "") -> Options:
+    """Return the options of how Genesis runs."""
+    text = f"Bits of a number{remark}. (default: {bits})"
+    return Options(
+        seed=setting(int, "Seed of everything random. (default: 0)"),
+        **BACKEND,
+        precision=setting(Literal["32", "64"], text),
+    )
+
+
 def common(bits: int = 32, remark: str = "") -> Options:
-    """Return the options at the end of every command that does not train."""
-    return JSON | FILES | SEED | BACKEND | precision(bits, remark) | MESSAGES
+    """Return the last options of every command that does not train."""
+    return JSON | FILES | engine(bits, remark) | MESSAGES
 
 
-def with_options(*groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give groups of options to a command, in the order of its help.
+def with_options(**options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give options to a command, in the order of its help.
 
     Those that it has parameters for it gets by name, with its defaults; all of them as `given`.
     Errors that a user can act on become text and an exit code.
     """
-    options = {name: kind for group in groups for name, kind in group.items()}
-    keys = {name: key or name for name in options for key in options[name].__metadata__[1:]}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = {name: each.default for name, each in inspect.signature(command).parameters.items()}
@@ -125,34 +136,32 @@ def with_options(*groups: Options) -> Callable[[Callable[..., None]], Callable[.
 
         @functools.wraps(command)
         def run(**values: object) -> None:
-            given = Given(values, {key: values[name] for name, key in keys.items()})
+            given = Given(options, values)
             with errors(given.debug):
                 command(**{name: values[name] for name in own}, given=given)
 
         kind = inspect.Parameter.KEYWORD_ONLY
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [
-                inspect.Parameter(name, kind, default=own.get(name), annotation=annotation)
-                for name, annotation in options.items()
-            ]
-        )
-        run.__annotations__ = options
+        parameters = [
+            inspect.Parameter(name, kind, default=own.get(name), annotation=each.kind)
+            for name, each in options.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {name: each.kind for name, each in options.items()}
         return run
 
     return decorate
 
 
 class Given:
-    """What was given to the options of a command.
+    """What was given to the options of a command; None where one was not."""
 
-    Args:
-        values: By the names of the options; None where one was not given.
-        settings: Those of them that are settings, by dotted key.
-    """
-
-    def __init__(self, values: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    def __init__(self, options: Options, values: Mapping[str, Any]) -> None:
+        self._options = options
         self._values = values
-        self._settings = settings
+        self.files: dict[str, Path | None] = {
+            name: values[name] for name, each in options.items() if each.suffix is not None
+        }
+        """What is written besides JSON, by the names of the options."""
         self.debug = bool(values.get("debug"))
         self.out: Path | None = values.get("out")
         self.resume: Path | None = values.get("resume")
@@ -165,10 +174,6 @@ class Given:
         self._is_json_shown = json_target == "-"
         self.console = messages() if self._is_json_shown else results()
 
-    def has(self, name: str) -> bool:
-        """Return whether an option was given."""
-        return self._values.get(name) is not None
-
     def config(
         self,
         schema: type[ConfigT],
@@ -179,11 +184,14 @@ class Given:
         """Resolve the settings from all that was given, and check the names of paths in them.
 
         Args:
-            schema: That of the command.
             own: What options set besides, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
-        flags = {**self._settings, **(own or {})}
+        flags = {
+            each.key or name: self._values[name]
+            for name, each in self._options.items()
+            if each.key is not None
+        }
         if bits := flags.get("precision"):
             flags["precision"] = int(bits)
         config = load_config(
@@ -191,55 +199,36 @@ class Given:
             base=base,
             file=self._values.get("config_file"),
             overrides=self._values.get("overrides") or (),
-            flags=flags,
+            flags={**flags, **(own or {})},
         )
         for source in _paths(config):
             check_path_source(source)
         return config
 
-    def check_files(
-        self,
-        config: Section,
-        *,
-        outputs: Iterable[Path | None] = (),
-        inputs: Iterable[Path | str | None] = (),
-    ) -> None:
+    def check_files(self, config: Section, inputs: Iterable[Path | str | None] = ()) -> None:
         """Refuse results that could not be written, or would overwrite what is read.
 
         Args:
-            config: Names files that are read.
-            outputs: What is written besides JSON; None stands for "not given".
-            inputs: What is read besides; likewise.
+            inputs: What is read besides what `config` names; None stands for "not given".
         """
+        for name, file in self.files.items():
+            suffix = self._options[name].suffix or ""
+            if file and not file.name.lower().endswith(suffix):
+                raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
         model = getattr(config, "model", None)
         read = (*_paths(config), model, self._values.get("config_file"), self.resume, *inputs)
         check_outputs(
-            [file for file in (self._json_file, *outputs) if file],
+            [file for file in (self._json_file, *self.files.values()) if file],
             inputs=[Path(file) for file in read if file],
         )
 
-    def report(
-        self,
-        shown: Iterable[Shown],
-        content: object,
-        *,
-        notes: Iterable[str] = (),
-        written: Iterable[Path | None] = (),
-    ) -> None:
-        """Show a result, and write it as JSON where that was asked for.
-
-        Args:
-            shown: What people read.
-            content: What JSON holds.
-            notes: What to know before reading.
-            written: Files that hold more of it; None stands for "not asked for".
-        """
+    def report(self, shown: Iterable[Shown], content: object, *, notes: Iterable[str] = ()) -> None:
+        """Show notes and a result, and write its content as JSON where that was asked for."""
         for text in notes:
             note(text)
         show(shown, self.console)
-        for file in written:
-            if file is not None:
-                note(f"wrote {file}")
+        for file in filter(None, self.files.values()):
+            note(f"wrote {file}")
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
         if self._json_file is not None:
             write_atomically(self._json_file, lambda file: file.write_text(text))
@@ -251,10 +240,4 @@ class Given:
 def _paths(config: Section) -> list[str]:
     """Return the names of all paths in the settings."""
     path, evaluation = getattr(config, "path", None), getattr(config, "evaluation", None)
-    return [*([path.source] if path else []), *(evaluation.unseen_paths if evaluation else [])]
-
-
-def require_suffix(file: Path | None, suffix: str) -> None:
-    """Refuse a file whose name does not tell what it is to hold."""
-    if file is not None and file.suffix.lower() != suffix:
-        raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
+    return [*([path.source] if path else []), *getattr(evaluation, "unseen_paths", [])]

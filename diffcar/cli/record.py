@@ -4,7 +4,7 @@ from pathlib import Path
 
 from diffcar.base.errors import OutputError
 from diffcar.cli import options
-from diffcar.cli.options import Given, Options, option, setting, with_options
+from diffcar.cli.options import Given, output, setting, with_options
 from diffcar.controllers.config import check_controller
 from diffcar.demonstrations.config import RecordConfig
 
@@ -12,30 +12,26 @@ __all__ = ["record"]
 
 
 @with_options(
-    Options(
-        expert=setting(
-            str,
-            "Who is recorded: pure-pursuit, stanley, a run folder or a checkpoint. "
-            "(default: pure-pursuit)",
-            metavar="NAME|RUN|CHECKPOINT",
-        ),
+    expert=setting(
+        str,
+        "Who is recorded: pure-pursuit, stanley, a run folder or a checkpoint. "
+        "(default: pure-pursuit)",
+        metavar="NAME|RUN|CHECKPOINT",
     ),
-    options.PATH,
-    Options(
-        out=option(Path, "The file to make.", metavar="FILE.csv"),
-        episodes=setting(
-            int,
-            "Cars, each of which drives one episode. (default: 64)",
-            key="demonstrations.num_episodes",
-        ),
-        duration=setting(
-            float,
-            "Seconds of simulated time in an episode. (default: 8)",
-            key="demonstrations.duration",
-        ),
+    **options.PATH,
+    out=output("The file to make.", metavar="FILE.csv"),
+    episodes=setting(
+        int,
+        "Cars, each of which drives one episode. (default: 64)",
+        key="demonstrations.num_episodes",
     ),
-    options.SERVOS,
-    options.common(),
+    duration=setting(
+        float,
+        "Seconds of simulated time in an episode. (default: 8)",
+        key="demonstrations.duration",
+    ),
+    **options.SERVOS,
+    **options.common(),
 )
 def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
     """Record what an expert does along a path, as demonstrations to clone.
@@ -44,7 +40,7 @@ def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
     """
     config = given.config(RecordConfig)
     check_controller(config.expert)
-    given.check_files(config, outputs=[out], inputs=[config.expert])
+    given.check_files(config, inputs=[config.expert])
     if out.exists():
         raise OutputError(
             f"{str(out)!r} exists already", hint="name another file with --out, or move it"
@@ -55,4 +51,4 @@ def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
 
     with DriveDisplay() as display:
         result = command.run(config, out=out, on_step=display.show)
-    given.report(recording_report(result), result.as_json(), notes=result.notes, written=[out])
+    given.report(recording_report(result), result.as_json(), notes=result.notes)

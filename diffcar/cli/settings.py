@@ -37,7 +37,7 @@ def load_config(
 
     Args:
         command: Its name, such as `train-e2e`.
-        file: YAML file of settings.
+        file: Of settings, in YAML.
         overrides: As `--set` takes them: `dotted.key=value`.
         values: Settings at the top level.
 

@@ -1,62 +1,62 @@
 """The commands that train, as the terminal sees them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
-from diffcar.cli.options import Entity, Given, Options, option, setting, with_options
+from diffcar.cli.options import Entity, Given, option, setting, with_options
 from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS
 
-__all__ = ["COMMANDS"]
+__all__ = ["commands"]
 
 _CAR = options.CAR | options.RUN
-_REST = options.FILES | options.ENGINE | options.JSON | options.MESSAGES
+_REST = options.FILES | options.engine() | options.JSON | options.MESSAGES
 
 
 @with_options(
-    Options(entity=option(Entity, "A car, or a tool that pushes a soft body along the path.")),
-    _CAR,
-    Options(certify=option(bool, "Check the gradients against finite differences first.")),
-    _REST,
+    entity=option(Entity, "A car, or a tool that pushes a soft body along the path."),
+    **_CAR,
+    certify=option(bool, "Check the gradients against finite differences first."),
+    **_REST,
 )
-def train_e2e(entity: Entity = "rigid", certify: bool = True, *, given: Given) -> None:
+def train_e2e(
+    entity: Entity = "rigid", actuation: str | None = None, certify: bool = True, *, given: Given
+) -> None:
     """Train an MLP by the gradient of a path loss through the physics.
 
     Without arguments: on a random road, about a minute, with the result in a folder below runs/.
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and given.has("actuation"):
+    if task == "pushing" and actuation is not None:
         raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
     _train("e2e", given, _settings("e2e", given, task=task), certify=certify)
 
 
 @with_options(
-    Options(
-        data=setting(list[str], "CSV of demonstrations; may be repeated.", metavar="FILE"),
-        column=option(
-            list[str],
-            "What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
-            metavar="NAME=THEIRS[*FACTOR]",
-        ),
-        skip_incomplete=setting(bool, "Leave out rows that lack a number.", "--skip-incomplete"),
-        expert=setting(
-            str,
-            "Who is recorded if there is no --data. (default: pure-pursuit)",
-            metavar="RUN|CHECKPOINT|NAME",
-        ),
-        dagger_rounds=setting(
-            int,
-            "Rounds in which the network drives and the expert corrects.",
-            key="train.dagger_rounds",
-        ),
+    data=setting(list[str], "CSV of demonstrations; may be repeated.", metavar="FILE"),
+    column=option(
+        list[str],
+        "What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
+        metavar="NAME=THEIRS[*FACTOR]",
     ),
-    _CAR,
-    _REST,
+    skip_incomplete=setting(bool, "Leave out rows that lack a number.", "--skip-incomplete"),
+    expert=setting(
+        str,
+        "Who is recorded if there is no --data. (default: pure-pursuit)",
+        metavar="RUN|CHECKPOINT|NAME",
+    ),
+    dagger_rounds=setting(
+        int,
+        "Rounds in which the network drives and the expert corrects.",
+        key="train.dagger_rounds",
+    ),
+    **_CAR,
+    **_REST,
 )
 def train_bc(column: list[str] | None = None, *, given: Given) -> None:
     """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
@@ -67,26 +67,24 @@ def train_bc(column: list[str] | None = None, *, given: Given) -> None:
     config = _settings("bc", given, {"columns": columns})
     if not config.data or config.train.dagger_rounds:
         check_controller(config.expert)
-    _train("bc", given, config, inputs=config.data)
+    _train("bc", given, config)
 
 
 def _plain(method: str) -> Callable[..., None]:
-    """Return the command of a method without options of its own, described by its row."""
+    """Return the command of a method without options of its own, of which its row tells."""
 
     def train(given: Given) -> None:
         _train(method, given, _settings(method, given))
 
     train.__doc__ = METHODS[method].help
-    return with_options(_CAR, _REST)(train)
+    return with_options(**_CAR, **_REST)(train)
 
 
-COMMANDS = {"train-e2e": train_e2e, "train-bc": train_bc}
-"""By name: those declared above, and that of every other row of `METHODS`."""
-COMMANDS |= {
-    how.command: _plain(how.recorded_as)
-    for how in METHODS.values()
-    if how.command and how.command not in COMMANDS
-}
+def commands() -> dict[str, Callable[..., None]]:
+    """Return commands by name: those declared above, and that of every other row of `METHODS`."""
+    own = {"train-e2e": train_e2e, "train-bc": train_bc}
+    others = [how for how in METHODS.values() if how.command and how.command not in own]
+    return own | {how.command: _plain(how.recorded_as) for how in others}
 
 
 def _split(given: str) -> tuple[str, str]:
@@ -126,19 +124,10 @@ def _train(
     given: Given,
     config: Any,  # noqa: ANN401
     *,
-    inputs: Sequence[str] = (),
     certify: bool = True,
 ) -> None:
-    """Train, show what came of it, and say how a stopped run goes on.
-
-    Args:
-        method: A name of `METHODS`.
-        given: Options that all methods share.
-        config: The settings.
-        inputs: Files that are read besides.
-        certify: Whether gradients are checked first.
-    """
-    given.check_files(config, inputs=inputs)
+    """Train, show what came of it, and say how a stopped run goes on."""
+    given.check_files(config, inputs=getattr(config, "data", ()))
     from diffcar.cli.progress import TrainingDisplay
     from diffcar.training.run import train
     from diffcar.training.tables import training_report

@@ -93,10 +93,9 @@ METHODS: Registry[Method] = Registry(
                 config={"tracking": TrainPPOConfig},
                 section="ppo",
                 command="train-ppo",
-                help="""Train the same MLP by proximal policy optimisation, for comparison with train-e2e.
-
-                The reward is minus the loss of train-e2e. Needs rsl-rl-lib: pip install 'rsl-rl-lib>=5,<6'.
-                """,
+                help="Train the same MLP by proximal policy optimisation, for comparison with "
+                "train-e2e.\n\nThe reward is minus the loss of train-e2e. Needs rsl-rl-lib: "
+                "pip install 'rsl-rl-lib>=5,<6'.",
                 requires="rsl-rl-lib>=5,<6",
                 colour="#d55e00",
                 marker="s",
