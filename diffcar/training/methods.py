@@ -37,6 +37,8 @@ class Method:
     """Whether it uses gradients of the physics, which are then certified before training."""
     command: str = ""
     """The subcommand that trains by it, and alone goes on with its runs."""
+    help: str = ""
+    """What that says of itself, where it has no options of its own."""
     requires: str | None = None
     """A package that it needs and the installation may lack."""
     colour: str = ""
@@ -73,11 +75,7 @@ _ALL = (
         "e2e",
         "gradients through the physics",
         trainer="diffcar.training.backprop:make_trainer",
-        config={
-            "tracking": TrainE2EConfig,
-            "pushing": TrainPushConfig,
-            "reaching": FrankaTestConfig,
-        },
+        config=_BACKPROP,
         section="e2e",
         through_physics=True,
         command="train-e2e",
@@ -91,6 +89,9 @@ _ALL = (
         config={"tracking": TrainPPOConfig},
         section="ppo",
         command="train-ppo",
+        help="Train the same MLP by proximal policy optimisation, for comparison with "
+        "train-e2e.\n\nThe reward is minus the loss of train-e2e. Needs rsl-rl-lib: "
+        "pip install 'rsl-rl-lib>=5,<6'.",
         requires="rsl-rl-lib>=5,<6",
         colour="#d55e00",
         marker="s",
