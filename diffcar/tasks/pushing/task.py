@@ -126,7 +126,10 @@ class PushingTask:
         """Build the scene and the untrained network."""
         logger.info("building the differentiable scene (a minute or two the first time)")
         self.scene = build_scene(
-            self.config, num_envs=self.num_envs, differentiable=True, **self._grid_bounds()
+            self.config,
+            num_envs=self.num_envs,
+            differentiable=True,
+            mpm_options=self._grid_bounds(),
         )
         dtype, device = self.scene.dtype, self.scene.device
         self.paths = [path.to(dtype, device) for path in self.paths]
