@@ -155,7 +155,8 @@ def pushing_problem(
     def score() -> Tensor:
         if torch.is_grad_enabled():
             # Unperturbed rows are the same, so one push, by their mean, differentiates them all.
-            return push_with([weight.mean(0) for weight in weights]).expand(len(_WEIGHT_CASES))
+            means = [own[0].detach() + (own - own.detach()).mean(0) for own in weights]
+            return push_with(means).expand(len(_WEIGHT_CASES))
         rows = zip(*(weight.unbind() for weight in weights), strict=True)
         return torch.stack([push_with(row) for row in rows])
 
