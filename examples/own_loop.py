@@ -1,6 +1,7 @@
-"""Trains a network in a loop of one's own, through the physics, and drives a path it has never seen."""
+"""Trains a network through the physics in a loop of one's own, and drives another path."""
 
 import torch
+
 import diffcar
 
 path = diffcar.load_path("track.csv", scale=0.1)

@@ -21,7 +21,7 @@ def test_shipped_files_are_what_the_schemas_say() -> None:
 
 def test_quick_comparison_fits_the_schema() -> None:
     """Its values are its own."""
-    quick = load_config(CompareConfig, file=resource_path("configs/compare_quick.yaml"))
+    quick = load_config(SCHEMAS["compare"], file=resource_path("configs/compare_quick.yaml"))
     assert quick.seeds == [0]
 
 

@@ -162,7 +162,8 @@ class Runs:
     def _tuned(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Search a classical controller's parameters, or read those that were found earlier."""
         values = self.config.model_dump(mode="json")
-        settings = {name: values[name] for name in (*_shared_names(), "tuning")} | {"seed": seed}
+        shared = {*_shared_names(), "tuning"} & values.keys()
+        settings = {name: values[name] for name in values if name in shared} | {"seed": seed}
         file = home / _TUNING_FILE
         if file.is_file():
             _require_same(home, _read_tuning(file)["settings"], settings)

@@ -16,7 +16,7 @@ from diffcar.cli.app import app
 from diffcar.controllers.choose import choose_controller
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
-from diffcar.sim.build import build_mujoco_scene
+from diffcar.sim.build import build_scene
 from diffcar.sim.config import CarConfig
 from diffcar.tasks.tracking.drive import drive
 
@@ -84,7 +84,7 @@ def test_a_log_of_another_tool_is_cloned_and_the_clone_drives(tmp_path: Path) ->
     assert result["num_updates"] == len(result["losses"]) == 3
     assert result["validation_loss"] > 0
     choice = choose_controller(str(tmp_path / "run"))
-    scene = build_mujoco_scene(CarConfig(), num_envs=2)
+    scene = build_scene(CarConfig(), num_envs=2, engine="mujoco")
     circle = load_path(PathConfig(source="circle")).to(scene.dtype, scene.device)
     clone = choice.build(circle, scene)
     driven = drive(scene, clone, circle, is_standing=torch.tensor([True, False]), max_time=0.5)

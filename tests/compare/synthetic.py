@@ -3,11 +3,11 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from diffcar.compare.config import METHODS
+from diffcar.compare.config import CompareConfig
 from diffcar.compare.results import (
     Comparison,
     CurvePoint,
@@ -54,7 +54,7 @@ LOST_ON = ("bc-pure-pursuit", "random-1001")
 
 def make_comparison(
     *,
-    methods: tuple[str, ...] = METHODS,
+    methods: Sequence[str] = tuple(CompareConfig().methods),
     seeds: tuple[int, ...] = (0, 1, 2),
     conditions: tuple[str, ...] = tuple(CONDITIONS),
     engines: tuple[str, ...] = ("genesis", "mujoco"),
