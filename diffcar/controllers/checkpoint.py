@@ -12,6 +12,7 @@ import torch
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError
+from diffcar.base.files import RUNS
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
@@ -20,7 +21,6 @@ from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
-    "RUNS",
     "checkpoint_content",
     "config_values",
     "identity",
@@ -226,9 +226,6 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
         first_line = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
     return network
-
-
-RUNS = Path("runs")
 
 
 def newest_run(root: Path = RUNS) -> Path | None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
-from diffcar.base.files import write_atomically
-from diffcar.controllers.checkpoint import RUNS, load_checkpoint
+from diffcar.base.files import RUNS, write_atomically
 
 __all__ = ["RunFolder", "new_name"]
 
@@ -96,10 +95,14 @@ class RunFolder:
         Raises:
             CheckpointError: If it is damaged or of another kind.
         """
+        from diffcar.controllers.checkpoint import load_checkpoint
+
         return load_checkpoint(self.checkpoints / "last.pt")
 
     def load(self, name: str) -> dict[str, Any] | None:
         """Return the checkpoint `checkpoints/<name>.pt`, if there is one."""
+        from diffcar.controllers.checkpoint import load_checkpoint
+
         file = self.checkpoints / f"{name}.pt"
         return load_checkpoint(file) if file.is_file() else None
 
