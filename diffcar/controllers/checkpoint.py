@@ -12,6 +12,7 @@ import torch
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError
+from diffcar.base.files import RUNS
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
@@ -20,8 +21,11 @@ from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
+<<<<<<< HEAD
     "PHYSICS",
     "RUNS",
+=======
+>>>>>>> tests/tests
     "checkpoint_content",
     "config_values",
     "identity",
