@@ -21,11 +21,7 @@ from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
-<<<<<<< HEAD
     "PHYSICS",
-    "RUNS",
-=======
->>>>>>> tests/tests
     "checkpoint_content",
     "config_values",
     "identity",
@@ -35,7 +31,6 @@ __all__ = [
     "restore_tracking_mlp",
 ]
 
-RUNS = Path("runs")
 _NAMES = ("best.pt", "last.pt")
 
 _FORMAT = 2

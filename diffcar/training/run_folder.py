@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
-<<<<<<< HEAD
 from diffcar.base.figure import new_figure, save_png
-from diffcar.base.files import write_atomically
-from diffcar.controllers.checkpoint import RUNS, load_checkpoint
-=======
 from diffcar.base.files import RUNS, write_atomically
->>>>>>> tests/tests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,9 +74,6 @@ class RunFolder:
 
     @cached_property
     def last(self) -> dict[str, Any]:
-<<<<<<< HEAD
-        """The last checkpoint, read once: what a resumed run goes on from."""
-=======
         """The last checkpoint, read once: what a resumed run goes on from.
 
         Raises:
@@ -89,7 +81,6 @@ class RunFolder:
         """
         from diffcar.controllers.checkpoint import load_checkpoint
 
->>>>>>> tests/tests
         return load_checkpoint(self.checkpoints / "last.pt")
 
     def load(self, name: str) -> dict[str, Any] | None:

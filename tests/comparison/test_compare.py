@@ -12,17 +12,10 @@ import pytest
 
 from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
-<<<<<<< HEAD:tests/comparison/test_compare.py
-from diffcar.comparison import compare, runs, suite
-from diffcar.comparison.compare import CompareResult
+from diffcar.comparison import runs, suite
+from diffcar.comparison.compare import CompareResult, compare
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.page import write_results
-=======
-from diffcar.compare import runs, suite
-from diffcar.compare.compare import CompareResult, compare
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.page import write_results
->>>>>>> tests/tests:tests/compare/test_compare.py
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated
 from tests.bicycle import bicycle_scenes, bicycles
@@ -58,7 +51,7 @@ class Finished:
 def _few_cars() -> Iterator[None]:
     """Bicycles for everybody, sixteen drivers at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffcar.compare.compare.Scenes", bicycle_scenes)
+        patch.setattr("diffcar.comparison.compare.Scenes", bicycle_scenes)
         patch.setattr(suite, "build_scene", bicycles)
         patch.setattr(suite, "_DRIVERS_AT_ONCE", 16)
         patch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
