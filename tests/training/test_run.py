@@ -106,10 +106,10 @@ def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
 def test_a_wrong_gradient_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a method that goes through the physics begins; the others have none to be wrong."""
 
-    def refuse(task: object) -> None:
+    def refuse(trainer: object) -> None:
         raise GradientError("the gradient is wrong")
 
-    monkeypatch.setattr(run, "certify_before_training", refuse)
+    monkeypatch.setattr(run, "_certify", refuse)
     config = config_of("e2e")
     with pytest.raises(GradientError):
         train("e2e", config, out=tmp_path / "run", scenes=bicycle_scenes(config))
