@@ -63,9 +63,9 @@ def record(
         )
     from diffcar.cli.progress import DriveDisplay
     from diffcar.demonstrations import record as command
-    from diffcar.demonstrations.record import recording_report
 
     with DriveDisplay() as display:
         display.say("building the scene (a minute or two the first time) ...")
         result = command.run(config, out=out, on_step=display.show)
-    given.report(recording_report(result), result.as_json(), notes=result.notes, written=[out])
+    report = command.recording_report(result)
+    given.report(report, result.as_json(), notes=result.notes, written=[out])
