@@ -45,7 +45,7 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
                 raise OutputError(f"{str(file)!r} is not an ordinary file")
             if not file.parent.is_dir():
                 raise OutputError(
-                    f"the folder {str(file.parent)!r} does not exist", hint="create it first"
+                    f"the folder {str(file.parent)!r} does not exist", "create it first"
                 )
             if not os.access(file.parent, os.W_OK):
                 raise OutputError(f"the folder {str(file.parent)!r} is not writable")
@@ -79,9 +79,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         OutputError: If the file system refuses.
     """
     try:
-        descriptor, name = tempfile.mkstemp(
-            dir=file.parent, prefix=f".{file.stem}-", suffix=file.suffix
-        )
+        descriptor, name = tempfile.mkstemp(file.suffix, f".{file.stem}-", file.parent)
         os.close(descriptor)
         temporary = Path(name)
         try:
