@@ -12,8 +12,6 @@ from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 
 _STEERING_TIME = 0.05
-_SLIP_TIME = 0.04
-_WHEELS = slice(8, 12)
 
 
 class Bicycle:
@@ -28,6 +26,7 @@ class Bicycle:
         vehicle: The car; None takes the shipped one.
         dtype: Precision of everything.
         dt: Control interval [s].
+        slip_time: In which the car comes to turn as its wheels point [s].
     """
 
     device = torch.device("cpu")
@@ -41,12 +40,14 @@ class Bicycle:
         vehicle: Vehicle | None = None,
         dtype: torch.dtype = torch.float64,
         dt: float = 0.02,
+        slip_time: float = 0.04,
     ) -> None:
         self.num_envs = num_envs
         self.differentiable = differentiable
         self.vehicle = vehicle or load_vehicle()
         self.dtype = dtype
         self.dt = dt
+        self.slip_time = slip_time
         self.variations: dict[str, Tensor] = {}
         self.last_command: dict[str, Tensor] = {}
         self._ratios: dict[str, Tensor] = {}
@@ -136,7 +137,7 @@ class Bicycle:
         sharpest = grip / car.speed.abs().clamp_min(0.5)
         turn = car.speed * torch.tan(steering.mean(-1)) / vehicle.wheelbase
         turn = turn.clamp(-sharpest, sharpest)
-        share = 1 - torch.exp(-dt / _SLIP_TIME * friction * vehicle.mass / mass)
+        share = 1 - torch.exp(-dt / self.slip_time * friction * vehicle.mass / mass)
         yaw_rate = car.yaw_rate + share * (turn - car.yaw_rate)
         slip = -vehicle.rear_axle_x * turn - car.lateral_velocity
         lateral = car.lateral_velocity + share * slip + dt * push[1] / mass
@@ -174,13 +175,18 @@ def bicycles(
     num_envs: int,
     differentiable: bool = False,
     vehicle: Vehicle | None = None,
+    engine: str = "genesis",
     **options: object,
 ) -> Bicycle:
-    """Build what `build_scene` would build of the same settings."""
+    """Build what `build_scene` would build of the same settings, a little slower in MuJoCo."""
     del options  # cameras, repairs and kernels that only Genesis has
-    dtype = torch.float64 if config.precision == 64 else torch.float32
     return Bicycle(
-        num_envs, differentiable=differentiable, vehicle=vehicle, dtype=dtype, dt=config.dt
+        num_envs,
+        differentiable=differentiable,
+        vehicle=vehicle,
+        dtype=torch.float64 if config.precision == 64 else torch.float32,
+        dt=config.dt,
+        slip_time=0.04 if engine == "genesis" else 0.06,
     )
 
 

@@ -29,7 +29,8 @@ from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.problem import NETWORK_OUTPUT, CarCases, trace_drive, tracking_problem
+from diffcar.tasks.contract import Task
+from diffcar.tasks.tracking.problem import CarCases, trace_drive, tracking_problem
 
 __all__ = ["JointNames", "run"]
 
@@ -125,14 +126,14 @@ class _Check:
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
         scene, controller, path = self.scene, self.controller, self.path
-        arc_length = torch.ones(scene.num_envs, dtype=scene.dtype, device=scene.device)
+        arc_length = 1.0 + scene.zeros(scene.num_envs)
         start = starts_on_path(path, arc_length, cross_track=0.05)
         loss = TrackingLoss()
         self.result.hops = trace_hops(
             controller.network,
             lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
             scene.backward,
-            output=NETWORK_OUTPUT,
+            output=Task.output,
         )
 
     def certify(self, horizon: int) -> None:

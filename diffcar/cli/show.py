@@ -50,11 +50,12 @@ def show_table(table: Table[Any], console: Console) -> None:
     is_narrow = console.width < _WIDE
     columns = [column for column in table.columns if not (is_narrow and column.is_extra)]
     grid = _grid(table, columns)
-    if is_narrow and console.measure(grid, options=console.options.update(width=1000)).maximum > (
-        console.width
-    ):
+    needed = console.measure(grid, options=console.options.update(width=1000))
+    # Where it is wide, texts may wrap, as long as no word is broken.
+    if (needed.maximum if is_narrow else needed.minimum) > console.width:
         grid = _grid(table, columns, is_tight=True)
-    _show_title(table.title, console)
+    # A table would wrap its title to its own width.
+    console.print(f"\n{escape(table.title)}", style="italic", highlight=False, soft_wrap=True)
     console.print(grid)
     if table.note:
         console.print(table.note, style="dim", highlight=False, markup=False)
@@ -69,7 +70,8 @@ def _grid(
         title, is_number = column.title, table.is_number(column)
         if is_tight and is_number:
             width = max([1, *(len(column.text(row)) for row in table.rows)])
-            title = textwrap.fill(title, width, break_long_words=False)
+            words = title.replace("-", "- ")
+            title = textwrap.fill(words, width, break_long_words=False).replace("- ", "-")
         grid.add_column(
             Text(title),
             justify="right" if is_number else "left",
@@ -82,11 +84,6 @@ def _grid(
         cells = (Text(c.text(row), _STYLES[c.mark_of(row)]) for c in columns)
         grid.add_row(*cells, end_section=group != following)
     return grid
-
-
-def _show_title(title: str, console: Console) -> None:
-    """Print a title, which a table would wrap to its own width."""
-    console.print(f"\n{escape(title)}", style="italic", highlight=False, soft_wrap=True)
 
 
 def _show_curve(curve: Curve, console: Console) -> None:

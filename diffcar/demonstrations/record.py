@@ -18,8 +18,7 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
-from diffcar.tasks.tracking.tables import METRICS
+from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics, tracking_metrics
 
 __all__ = ["RecordResult", "recording_report", "run"]
 

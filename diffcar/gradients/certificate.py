@@ -154,7 +154,12 @@ class Evidence:
 
     @cached_property
     def second(self) -> Pass:
-        """Another pass, which goes on after the scored state where the problem can."""
+        """Another pass like the first; where rounding is forgiven, one is saved."""
+        return self.beyond if self.problem.noise else self.problem.differentiate()
+
+    @cached_property
+    def beyond(self) -> Pass:
+        """A pass that goes on after the scored state, whose zeros round differently."""
         return self.problem.differentiate(going_on=True)
 
     @cached_property
@@ -210,7 +215,7 @@ def gradients_agree(evidence: Evidence) -> Failure | None:
 
 def nothing_comes_from_later(evidence: Evidence) -> Failure | None:
     """Refuse a gradient that reaches what was commanded when all was over."""
-    late = evidence.second.late_gradient
+    late = evidence.beyond.late_gradient
     if late is None or not torch.count_nonzero(late):
         return None
     return Failure(Verdict.WRONG, "an action after the last scored state has a gradient")

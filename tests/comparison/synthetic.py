@@ -3,12 +3,12 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from diffcar.compare.config import METHODS
-from diffcar.compare.results import (
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import (
     Comparison,
     CurvePoint,
     DrivenTrack,
@@ -54,7 +54,7 @@ LOST_ON = ("bc-pure-pursuit", "random-1001")
 
 def make_comparison(
     *,
-    methods: tuple[str, ...] = METHODS,
+    methods: Sequence[str] = tuple(CompareConfig().methods),
     seeds: tuple[int, ...] = (0, 1, 2),
     conditions: tuple[str, ...] = tuple(CONDITIONS),
     engines: tuple[str, ...] = ("genesis", "mujoco"),

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from diffcar.compare.results import Comparison
-from tests.compare.synthetic import make_comparison
+from diffcar.comparison.results import Comparison
+from tests.comparison.synthetic import make_comparison
 
 
 def test_nominal_and_genesis_come_first_whatever_was_driven_first() -> None:

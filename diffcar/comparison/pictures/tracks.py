@@ -8,8 +8,8 @@ import numpy as np
 
 from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, new_figure, plain
 from diffcar.base.table import number
-from diffcar.compare.results import Comparison
-from diffcar.compare.style import MethodStyle, engine_name, styles_of
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.style import MethodStyle, engine_name, styles_of
 from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
 if TYPE_CHECKING:

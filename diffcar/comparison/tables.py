@@ -10,9 +10,9 @@ import pandas as pd
 
 from diffcar.base.files import write_atomically
 from diffcar.base.table import Column, Mark, Table, millimetres, number, times
-from diffcar.compare.findings import cost_ratio, ratios
-from diffcar.compare.results import Comparison, MethodSummary
-from diffcar.compare.style import engine_name
+from diffcar.comparison.findings import cost_ratio, ratios
+from diffcar.comparison.results import Comparison, MethodSummary
+from diffcar.comparison.style import engine_name
 from diffcar.training.methods import expert_of
 
 __all__ = ["COLUMNS", "as_json", "tables", "write_csv"]

@@ -7,11 +7,13 @@ from subprocess import run
 
 import pytest
 
-from diffcar.compare.config import METHODS as COMPARED
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.style import styles_of
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.style import styles_of
 from diffcar.controllers.classical import CLASSICAL
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.training.methods import METHODS, expert_of
+
+COMPARED = tuple(CompareConfig().methods)
 
 
 def test_a_method_looks_the_same_whoever_else_is_compared() -> None:
@@ -23,7 +25,9 @@ def test_a_method_looks_the_same_whoever_else_is_compared() -> None:
 
 def test_all_that_can_be_compared_is_registered() -> None:
     """In the order in which it is listed, each with looks of its own."""
-    assert (*METHODS, *CLASSICAL) == COMPARED
+    trained = [name for name, method in METHODS.items() if method.is_compared]
+    assert (*trained, *CLASSICAL) == COMPARED
+    assert {n for n, kind in CONTROLLERS.items() if hasattr(kind, "SEARCH")} == set(CLASSICAL)
     styles = styles_of(COMPARED).values()
     assert all(style.label for style in styles)
     assert len({style.colour for style in styles}) == len({s.marker for s in styles}) == 7
@@ -37,10 +41,10 @@ def test_what_a_method_names_is_there(name: str) -> None:
     # Not imported: what it needs may not be installed.
     spec = importlib.util.find_spec(module)
     assert spec is not None
-    assert f"class {attribute}" in Path(str(spec.origin)).read_text()
+    assert f"def {attribute}(" in Path(str(spec.origin)).read_text()
     section = type(getattr(CompareConfig(), method.section))
     assert method.overrides.keys() <= section.model_fields.keys()
-    assert expert_of(name) is None or expert_of(name) in COMPARED
+    assert expert_of(name) in (None, *COMPARED)
     assert expert_of("somebody's own") is None
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from diffcar.base.table import count, millimetres, number
-from diffcar.compare.results import Comparison, Cost, MethodSummary
-from diffcar.compare.style import engine_name
+from diffcar.comparison.results import Comparison, Cost, MethodSummary
+from diffcar.comparison.style import engine_name
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.training.methods import expert_of
 

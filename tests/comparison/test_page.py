@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from diffcar.compare.config import METHODS
-from diffcar.compare.page import write_page, write_results
-from diffcar.compare.results import Comparison
-from tests.compare.synthetic import make_comparison
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.page import write_page, write_results
+from diffcar.comparison.results import Comparison
+from tests.comparison.synthetic import make_comparison
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 NASTY = "<script>alert('$x^2$')</script> & \"id\""
@@ -109,7 +109,7 @@ def test_a_report_names_and_describes_its_methods(report: str) -> None:
 
 def test_what_belongs_to_a_method_can_be_hidden(report: str) -> None:
     """Each box of the page has something to hide in every drawing."""
-    for index in range(len(METHODS)):
+    for index in range(len(CompareConfig().methods)):
         assert f'id="show-{index}"' in report
         assert f"#show-{index}:not(:checked)) .m{index} " in report
         assert report.count(f'class="m{index}"') >= 2 * 3

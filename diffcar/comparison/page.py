@@ -12,13 +12,13 @@ from markupsafe import Markup
 from diffcar.base.figure import FAINT, GRID, INK, css_colour, inline_svg, save_png
 from diffcar.base.files import finite_json, make_folder, write_atomically
 from diffcar.base.table import Table, count, millimetres, number, times
-from diffcar.compare.findings import findings, ranking, ratios
-from diffcar.compare.pictures.conditions import draw_conditions
-from diffcar.compare.pictures.learning_curves import draw_learning_curves
-from diffcar.compare.pictures.tracks import draw_track, draw_tracks, driven_paths
-from diffcar.compare.results import Comparison
-from diffcar.compare.style import DARK_COLOURS, engine_name, styles_of
-from diffcar.compare.tables import as_json, tables, write_csv
+from diffcar.comparison.findings import findings, ranking, ratios
+from diffcar.comparison.pictures.conditions import draw_conditions
+from diffcar.comparison.pictures.learning_curves import draw_learning_curves
+from diffcar.comparison.pictures.tracks import draw_track, draw_tracks, driven_paths
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.style import DARK_COLOURS, engine_name, styles_of
+from diffcar.comparison.tables import as_json, tables, write_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.results import CurvePoint, DrivenTrack, Score
-from diffcar.compare.runs import Driver, FinishedRun, team_of
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import CurvePoint, DrivenTrack, Score
+from diffcar.comparison.runs import Driver, FinishedRun, team_of
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene

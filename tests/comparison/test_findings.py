@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from diffcar.compare.findings import cost_ratio, findings, ranking, ratios
-from diffcar.compare.results import (
+from diffcar.comparison.findings import cost_ratio, findings, ranking, ratios
+from diffcar.comparison.results import (
     Comparison,
     CurvePoint,
     Run,

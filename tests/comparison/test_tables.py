@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from diffcar.base.table import Mark
-from diffcar.compare.results import Comparison
-from diffcar.compare.tables import as_json, tables, write_csv
-from tests.compare.synthetic import make_comparison
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.tables import as_json, tables, write_csv
+from tests.comparison.synthetic import make_comparison
 
 SCORE_COLUMNS = (
     "method,seed,engine,condition,path,cross_track_rmse_m,cross_track_max_m,speed_rmse_mps,"

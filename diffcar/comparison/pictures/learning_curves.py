@@ -8,8 +8,8 @@ import pandas as pd
 
 from diffcar.base.figure import FAINT, PAPER, add_key, calm, log_scale, new_figure, plain
 from diffcar.base.table import millimetres
-from diffcar.compare.results import Comparison
-from diffcar.compare.style import MethodStyle, styles_of
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.style import MethodStyle, styles_of
 from diffcar.training.methods import expert_of
 
 if TYPE_CHECKING:

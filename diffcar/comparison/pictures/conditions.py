@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, new_figure, plain
 from diffcar.base.table import millimetres
-from diffcar.compare.results import Comparison
-from diffcar.compare.style import engine_name, styles_of
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.style import engine_name, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from diffcar.base.config import Positive, Section, Seed
 from diffcar.base.registry import is_own
+from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig
 from diffcar.losses import TrackingLoss
@@ -21,8 +22,7 @@ __all__ = ["CompareConfig", "SuiteConfig"]
 
 _COMPARED = [
     *(name for name, method in METHODS.items() if method.is_compared),
-    "stanley",
-    "pure-pursuit",
+    *CLASSICAL,
 ]
 
 

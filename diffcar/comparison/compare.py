@@ -10,10 +10,10 @@ from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.results import Comparison, curve_frame, score_frame
-from diffcar.compare.runs import Runs, TrainingStopped
-from diffcar.compare.suite import Suite
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import Comparison, curve_frame, score_frame
+from diffcar.comparison.runs import Runs, TrainingStopped
+from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.path.load import load_path

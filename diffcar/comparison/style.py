@@ -50,7 +50,8 @@ class MethodStyle:
 def styles_of(methods: Sequence[str]) -> dict[str, MethodStyle]:
     """Return the style of each method; that of a shipped one never depends on the others."""
     # The first, e2e, is what the comparison is about: nothing covers it.
-    known: list[Method | Classical] = [*METHODS.values(), *CLASSICAL.values()]
+    known: list[Method | Classical] = [m for m in METHODS.values() if m.is_compared]
+    known += CLASSICAL.values()
     shipped = {
         method.name: MethodStyle(method.label, method.colour, method.marker, 4 - 0.1 * index)
         for index, method in enumerate(known)

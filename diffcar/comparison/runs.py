@@ -14,8 +14,8 @@ from diffcar.base.config import read_yaml
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
-from diffcar.compare.config import CompareConfig
-from diffcar.compare.results import Run
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import Run
 from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble
 from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
 from diffcar.controllers.choose import ControllerChoice, choose_controller
@@ -162,7 +162,8 @@ class Runs:
     def _tuned(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Search a classical controller's parameters, or read those that were found earlier."""
         values = self.config.model_dump(mode="json")
-        settings = {name: values[name] for name in (*_shared_names(), "tuning")} | {"seed": seed}
+        shared = {*_shared_names(), "tuning"} & values.keys()
+        settings = {name: values[name] for name in values if name in shared} | {"seed": seed}
         file = home / _TUNING_FILE
         if file.is_file():
             _require_same(home, _read_tuning(file)["settings"], settings)

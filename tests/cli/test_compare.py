@@ -1,0 +1,42 @@
+"""The tables of a comparison in a terminal."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from diffcar.cli.show import show_table
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.tables import tables
+from tests.comparison.synthetic import make_comparison
+
+
+def shown(comparison: Comparison, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    for about in tables(comparison).values():
+        for table in about:
+            show_table(table, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_tables_fit_and_keep_their_figures_whole(width: int) -> None:
+    """Seven methods fit into 80 columns, and no name of a condition or path is broken."""
+    text = shown(make_comparison(), width)
+    in_tables = [line for line in text.splitlines() if "│" in line or "┃" in line]
+    assert max(map(len, in_tables)) <= width
+    assert "…" not in text
+    for name in ("friction +30 %", "obstacle-avoidance", "1.04 ± 0.041", "[mm]", "over e2e"):
+        assert name in text
+
+
+def test_missing_parts_are_left_out() -> None:
+    """A comparison of one method in one engine, and one of nothing, are shown."""
+    text = shown(
+        make_comparison(methods=("ppo",), seeds=(0,), engines=("mujoco",), conditions=("nominal",)),
+        80,
+    )
+    assert "by path" in text
+    assert "by condition" not in text
+    assert "over e2e" not in text
+    assert shown(Comparison(0.02), 80) == ""
