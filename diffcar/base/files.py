@@ -53,9 +53,8 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
                 raise OutputError(f"{str(file)!r} is named for two results")
             for other in inputs:
                 if other.exists() and file.resolve().is_relative_to(other.resolve()):
-                    raise OutputError(
-                        f"{str(file)!r} is read by this command and would be overwritten"
-                    )
+                    told = f"{str(file)!r} is read by this command and would be overwritten"
+                    raise OutputError(told)
     except OSError as error:
         raise OutputError(f"an output cannot be written: {error}") from None
 
@@ -131,7 +130,5 @@ def resource_path(relative: str) -> Path:
     for root in _ROOTS:
         if (candidate := root / relative).is_file():
             return candidate
-    raise ConfigError(
-        f"the shipped file {relative!r} is missing from this installation",
-        hint="reinstall diffcar",
-    )
+    lacks = f"the shipped file {relative!r} is missing from this installation"
+    raise ConfigError(lacks, hint="reinstall diffcar")
