@@ -10,6 +10,7 @@ from pathlib import Path
 from diffcar.base.errors import ConfigError, OutputError
 
 __all__ = [
+    "RUNS",
     "check_outputs",
     "finite_json",
     "is_there",
@@ -18,6 +19,9 @@ __all__ = [
     "resource_path",
     "write_atomically",
 ]
+
+RUNS = Path("runs")
+"""Where runs lie, of which nothing else is said."""
 
 
 def is_there(name: str, predicate: Callable[[Path], bool] = Path.exists) -> bool:

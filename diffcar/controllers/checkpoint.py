@@ -12,6 +12,7 @@ import torch
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError
+from diffcar.base.files import RUNS
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
@@ -21,7 +22,6 @@ from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
     "PHYSICS",
-    "RUNS",
     "checkpoint_content",
     "config_values",
     "identity",
@@ -32,7 +32,6 @@ __all__ = [
     "restore_tracking_mlp",
 ]
 
-RUNS = Path("runs")
 _NAMES = ("best.pt", "last.pt")
 
 _FORMAT = 2

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import new_figure, save_png
-from diffcar.base.files import write_atomically
-from diffcar.controllers.checkpoint import RUNS, load_checkpoint
+from diffcar.base.files import RUNS, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,11 +74,19 @@ class RunFolder:
 
     @cached_property
     def last(self) -> dict[str, Any]:
-        """The last checkpoint, read once: what a resumed run goes on from."""
+        """The last checkpoint, read once: what a resumed run goes on from.
+
+        Raises:
+            CheckpointError: If it is damaged or of another kind.
+        """
+        from diffcar.controllers.checkpoint import load_checkpoint
+
         return load_checkpoint(self.checkpoints / "last.pt")
 
     def load(self, name: str) -> dict[str, Any] | None:
         """Return the checkpoint `checkpoints/<name>.pt`, if there is one."""
+        from diffcar.controllers.checkpoint import load_checkpoint
+
         file = self.checkpoints / f"{name}.pt"
         return load_checkpoint(file) if file.is_file() else None
 

@@ -12,8 +12,8 @@ import pytest
 
 from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
-from diffcar.comparison import compare, runs, suite
-from diffcar.comparison.compare import CompareResult
+from diffcar.comparison import runs, suite
+from diffcar.comparison.compare import CompareResult, compare
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.page import write_results
 from diffcar.training.contract import UpdateRecord
@@ -51,7 +51,7 @@ class Finished:
 def _few_cars() -> Iterator[None]:
     """Bicycles for everybody, sixteen drivers at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "Scenes", bicycle_scenes)
+        patch.setattr("diffcar.comparison.compare.Scenes", bicycle_scenes)
         patch.setattr(suite, "build_scene", bicycles)
         patch.setattr(suite, "_DRIVERS_AT_ONCE", 16)
         patch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
@@ -71,10 +71,10 @@ def finished(_few_cars: None, tmp_path_factory: pytest.TempPathFactory) -> Finis
         if isinstance(event, UpdateRecord):
             signal.raise_signal(signal.SIGINT)
 
-    stopped = compare.run(config, out=folder / "runs", on_update=stop)
+    stopped = compare(config, out=folder / "runs", on_update=stop)
     # As a session leaves it that is ended while its scene is built.
     (folder / "runs" / "bc-e2e-0" / "checkpoints").mkdir(parents=True)
-    return Finished(stopped, compare.run(config, resume=folder / "runs"), config, folder / "runs")
+    return Finished(stopped, compare(config, resume=folder / "runs"), config, folder / "runs")
 
 
 def test_a_stopped_training_ends_the_comparison_and_can_go_on(finished: Finished) -> None:
@@ -153,7 +153,7 @@ def test_what_is_trained_is_not_trained_again(finished: Finished) -> None:
         if isinstance(event, UpdateRecord):
             steps.append(event)
 
-    again = compare.run(finished.config, resume=finished.folder, on_update=note)
+    again = compare(finished.config, resume=finished.folder, on_update=note)
     assert stamps() == before
     assert len(before) >= 4 + 4 + 4 + 1
     assert steps == []
@@ -172,7 +172,7 @@ def test_a_loaded_run_is_compared_and_cloned(finished: Finished, tmp_path: Path)
             ),
         }
     )
-    result = compare.run(config, out=tmp_path / "runs", loaded={"e2e": run})
+    result = compare(config, out=tmp_path / "runs", loaded={"e2e": run})
     assert result.comparison.methods == ["e2e", "bc-e2e"]
     assert result.comparison.runs[0].source == str(run)
     assert not (tmp_path / "runs" / "e2e-0").exists()
@@ -185,7 +185,7 @@ def test_a_loaded_run_is_compared_and_cloned(finished: Finished, tmp_path: Path)
 def test_a_run_that_is_missing_is_missed_before_anything_is_trained(tmp_path: Path) -> None:
     """Not after the hours that the other methods take."""
     with pytest.raises(CheckpointError, match="nowhere"):
-        compare.run(CompareConfig(), out=tmp_path / "runs", loaded={"bc-e2e": tmp_path / "nowhere"})
+        compare(CompareConfig(), out=tmp_path / "runs", loaded={"bc-e2e": tmp_path / "nowhere"})
     assert not (tmp_path / "runs").exists()
 
 

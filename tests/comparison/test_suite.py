@@ -70,7 +70,7 @@ def test_figures_are_those_of_the_metrics_where_the_path_is_driven(cars: Bicycle
 def test_who_does_nothing_has_lost_and_is_a_metre_off(cars: Bicycle) -> None:
     """A car at rest that stays there has no error, and gets the worst."""
     figures, drive = drive_suite(cars, [ZERO] * 3, PATH, CALM, seed=0)
-    found = car_figures(drive, PATH)
+    found = car_figures(drive)
     assert float(drive.trajectory.cross_track_error[:, 0].abs().max()) < 1e-3
     assert bool(found.is_lost[0])
     assert float(found.cross_track_rmse[0]) == float(found.cross_track_max[0]) == 1.0

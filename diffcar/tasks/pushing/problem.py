@@ -30,12 +30,15 @@ NOISY_MATERIAL = "corotated"
 # need large steps, and agree with each other to 1e-4 at best.
 _COROTATED_STEP_SIZES = (3e-1, 1e-1, 3e-2)
 _COROTATED_TOLERANCE = 1e-3
-# Float32 differences through hundreds of substeps are known to a few percent.
-_WEIGHT_STEP_SIZES = {torch.float64: (1e-3, 1e-4, 1e-5), torch.float32: (4e-3, 2e-3, 1e-3)}
+# Float32 differences through hundreds of substeps, and through the kinks at the faces of the tool's
+# voxels, are known to ten or twenty percent.
+_WEIGHT_STEP_SIZES = (1e-2, 3e-3)
 _WEIGHT_TOLERANCE = 0.3
-_SCALE_WITHIN = 10.0
-_ALONG = Case("along the gradient", "network weights")
-_WITHIN = Case("within a tensor", "network weights", is_decisive=False)
+_SCALE_WITHIN = 3.0
+_WEIGHT_CASES = (
+    Case("along the gradient", "network weights"),
+    *[Case("within a tensor", "network weights", is_decisive=False)] * 2,
+)
 # Threads add up grid masses in any order, so a last digit may differ.
 _NOISE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
@@ -107,38 +110,53 @@ def pushing_problem(
 ) -> Problem:
     """Return what is to be certified about a network that pushes, before it is trained.
 
-    Each body has weights of its own. Along their gradient, where a difference stands out most from
-    rounding, every other body decides; the rest goes along random directions within one tensor,
-    which finds a tensor whose gradient is wrong or missing, but is known less well.
+    The score is of all bodies together, whose many kinks average out. One direction goes along the
+    gradient, where a difference stands out most from rounding, and decides; the others are random
+    within one tensor each, which finds a tensor whose gradient is wrong or missing, but is known
+    less well.
+
+    Args:
+        scene: A differentiable scene; left rewound.
+        controller: The network whose weights are perturbed.
+        start: What is pushed where.
+        horizon: Control steps.
+        seed: Of the random directions.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = [
-        weight.detach().expand(scene.num_envs, *weight.shape).clone().requires_grad_()
+        weight.detach().expand(len(_WEIGHT_CASES), *weight.shape).clone().requires_grad_()
         for weight in controller.network.parameters()
     ]
-    policy = with_weights(controller, weights)
-    bodies = torch.arange(scene.num_envs, device=scene.device)
+
+    def push_with(own: Sequence[Tensor]) -> Tensor:
+        of_all = [weight.expand(scene.num_envs, *weight.shape) for weight in own]
+        pushed = push(scene, with_weights(controller, of_all), start, horizon)
+        return (pushed.cross_track_error.square() + pushed.progress_error.square()).mean()
 
     def score() -> Tensor:
-        pushed = push(scene, policy, start, horizon)
-        return (pushed.cross_track_error.square() + pushed.progress_error.square()).mean(0)
+        if torch.is_grad_enabled():
+            # Unperturbed rows are the same, so one push, by their mean, differentiates them all.
+            means = [own[0].detach() + (own - own.detach()).mean(0) for own in weights]
+            return push_with(means).expand(len(_WEIGHT_CASES))
+        rows = zip(*(weight.unbind() for weight in weights), strict=True)
+        return torch.stack([push_with(row) for row in rows])
 
     def directions(gradients: Sequence[Tensor]) -> list[Tensor]:
-        chosen = []
-        for place, along in enumerate(along_gradient(gradients)):
-            within = random_directions(along, generator, scale=_SCALE_WITHIN)
-            is_own = (bodies // 2 % len(gradients) == place).reshape(-1, *[1] * (along.dim() - 1))
-            is_along = (bodies % 2 == 0).reshape(is_own.shape)
-            chosen.append(torch.where(is_along, along, is_own * within))
+        chosen = along_gradient(gradients)
+        for row in range(1, len(_WEIGHT_CASES)):
+            for place, direction in enumerate(chosen):
+                within = random_directions(direction[:1], generator, scale=_SCALE_WITHIN)
+                direction[row] = within[0] if place == row - 1 else 0.0
         return chosen
 
     return Problem(
         inputs={"network weights": weights},
-        cases=[_ALONG if body % 2 == 0 else _WITHIN for body in range(scene.num_envs)],
+        cases=_WEIGHT_CASES,
         score=score,
         directions=directions,
-        step_sizes=_WEIGHT_STEP_SIZES[scene.dtype],
+        step_sizes=_WEIGHT_STEP_SIZES,
         tolerance=_WEIGHT_TOLERANCE,
+        is_rough=True,
         horizon=horizon,
         backward=scene.backward,
         go_on=lambda: _push_on(scene),

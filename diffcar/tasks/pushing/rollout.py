@@ -110,13 +110,12 @@ def push(
     state = scene.read()
     undeformed = _relative_positions(state).detach()
     path, target, arc_length = start.path, start.arc_length, start.arc_length
-    centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
-    error = start.cross_track_error(centroid, arc_length)
     records: list[tuple[Tensor, ...]] = []
     previews = torch.as_tensor(controller.heading_preview).to(arc_length)
     for _ in range(num_steps):
+        centroid, tool = state.centroid[:, :2], state.tool_position[:, :2]
         seen = PushObservation(
-            cross_track_error=error,
+            cross_track_error=start.cross_track_error(centroid, arc_length),
             progress_error=arc_length - target,
             velocity=state.velocity[:, :2],
             tool_offset=tool - centroid,

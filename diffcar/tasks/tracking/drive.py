@@ -45,11 +45,10 @@ class Drive:
 
         Their errors count after a distance [m]; None takes 2 m, or a quarter of a short path.
         """
+        driven, goal = self.trajectory, self.goal_distance
         if skip_distance is None:
-            skip_distance = min(SKIP_DISTANCE, self.trajectory.path.length / 4)
-        return tracking_metrics(
-            self.trajectory, goal_distance=self.goal_distance, skip_distance=skip_distance
-        )
+            skip_distance = min(SKIP_DISTANCE, driven.path.length / 4)
+        return tracking_metrics(driven, goal_distance=goal, skip_distance=skip_distance)
 
     def figures(self) -> CarFigures:
         """Return the figures of each car."""

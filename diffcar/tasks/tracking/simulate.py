@@ -139,7 +139,10 @@ def run(
         began = time.perf_counter()
         driven = _drive(config, scene, controller, path, video_file, after_step)
         drives.append(driven)
-        figures.append(_figures(config, driven, time.perf_counter() - began))
+        wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
+        metrics = driven.metrics(skip_distance=config.skip_distance)
+        sim_seconds = round(num_steps * scene.dt, 9)
+        figures.append(EngineFigures(metrics, num_steps, sim_seconds, wall_seconds))
     if csv_file is not None:
         _write_trajectory(drives[-1].trajectory, csv_file)
     if plot_file is not None:
@@ -195,17 +198,6 @@ def _drive(
             max_time=config.max_time,
             on_step=after_step,
         )
-
-
-def _figures(config: SimulateConfig, driven: Drive, wall_seconds: float) -> EngineFigures:
-    """Return the figures of a drive that took a wall time [s]."""
-    trajectory = driven.trajectory
-    return EngineFigures(
-        metrics=driven.metrics(skip_distance=config.skip_distance),
-        num_steps=trajectory.num_steps,
-        sim_seconds=round(trajectory.num_steps * trajectory.dt, 9),
-        wall_seconds=wall_seconds,
-    )
 
 
 def _write_trajectory(driven: Trajectory, file: Path) -> None:
