@@ -1,5 +1,6 @@
 """`diffcar compare`: everybody is trained, driven and written down, and nothing twice."""
 
+import importlib
 import json
 import math
 import signal
@@ -51,7 +52,7 @@ class Finished:
 def _few_cars() -> Iterator[None]:
     """Bicycles for everybody, sixteen drivers at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffcar.compare.compare.Scenes", bicycle_scenes)
+        patch.setattr(importlib.import_module("diffcar.compare.compare"), "Scenes", bicycle_scenes)
         patch.setattr(suite, "build_scene", bicycles)
         patch.setattr(suite, "_DRIVERS_AT_ONCE", 16)
         patch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
