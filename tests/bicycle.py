@@ -1,6 +1,7 @@
 """Cars in plain torch: a scene for the tests of everything that is not about a simulator."""
 
 import math
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -30,7 +31,8 @@ class Bicycle:
     """
 
     device = torch.device("cpu")
-    actuation = "torque"
+    entity = SimpleNamespace(n_dofs=12)
+    wheel_dofs = (8, 9, 10, 11)
 
     def __init__(
         self,
@@ -48,18 +50,26 @@ class Bicycle:
         self.dtype = dtype
         self.dt = dt
         self.slip_time = slip_time
+        self.rest_height = self.vehicle.base_height
         self.variations: dict[str, Tensor] = {}
         self.last_command: dict[str, Tensor] = {}
         self._ratios: dict[str, Tensor] = {}
-        self._force = torch.zeros(num_envs, 2, dtype=dtype)
-        zeros = torch.zeros(num_envs, dtype=dtype)
-        self.reset(Placement(torch.zeros(num_envs, 2, dtype=dtype), zeros, zeros, zeros))
+        self._force = self.zeros(num_envs, 2)
+        zeros = self.zeros(num_envs)
+        self.reset(Placement(self.zeros(num_envs, 2), zeros, zeros, zeros))
 
     def reset(self, start: Placement | CarState) -> None:
         state = self.state_of(start) if isinstance(start, Placement) else start
         self._ratios = dict(self.variations)
         self._force = torch.zeros_like(self._force)
         self._state = self.describe(state.qpos.detach(), state.dofs_velocity.detach())
+
+    def place(self, pose: Tensor, velocity: Tensor) -> None:
+        """Place the cars by x, y, z and yaw, shape (B, 4), differentiably."""
+        self._ratios = dict(self.variations)
+        joints = self.zeros(len(pose), 6)
+        qpos = torch.cat([pose[:, :3], quaternion_from_yaw(pose[:, 3]), joints], -1)
+        self._state = self.describe(qpos, velocity)
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
         fresh, qpos, velocity = (
@@ -96,6 +106,12 @@ class Bicycle:
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
+
+    def tensor(self, values: object) -> Tensor:
+        return torch.as_tensor(values, dtype=self.dtype)
+
+    def zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(*shape, dtype=self.dtype)
 
     def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
         """Return what positions and velocities mean for a car."""
@@ -158,7 +174,7 @@ class Bicycle:
     ) -> CarState:
         """Return the state with its positions and velocities."""
         num_cars = len(speed)
-        zeros = torch.zeros(num_cars, 4, dtype=self.dtype)
+        zeros = self.zeros(num_cars, 4)
         cos, sin = torch.cos(yaw), torch.sin(yaw)
         height = torch.full((num_cars, 1), self.vehicle.base_height, dtype=self.dtype)
         qpos = torch.cat([position, height, quaternion_from_yaw(yaw), steering, zeros], -1)

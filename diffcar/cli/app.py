@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 import diffcar
+from diffcar.cli import train
 from diffcar.cli.check_grad import check_grad
 from diffcar.cli.compare import compare
 from diffcar.cli.franka_test import franka_test
 from diffcar.cli.record import record
 from diffcar.cli.simulate import simulate
-from diffcar.cli.train import train_bc, train_e2e, train_ppo
 
 __all__ = ["app", "main"]
 
@@ -21,14 +21,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("train-e2e")(train_e2e)
-app.command("train-bc")(train_bc)
-app.command("train-ppo")(train_ppo)
-app.command("simulate")(simulate)
-app.command("record")(record)
-app.command("compare")(compare)
-app.command("check-grad")(check_grad)
-app.command("franka-test")(franka_test)
+_COMMANDS = train.commands() | {
+    "simulate": simulate,
+    "record": record,
+    "compare": compare,
+    "check-grad": check_grad,
+    "franka-test": franka_test,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def _print_version(is_wanted: bool) -> None:

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,37 +13,30 @@ from diffcar.base.registry import is_own
 from diffcar.base.table import Line
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
-from diffcar.cli.options import Given, with_options
+from diffcar.cli.options import Given, option, with_options
+from diffcar.comparison.config import CompareConfig
 from diffcar.path.config import check_path_source
 from diffcar.training.methods import METHODS
-
-if TYPE_CHECKING:
-    from diffcar.compare.config import CompareConfig
 
 __all__ = ["compare"]
 
 
 @with_options(
-    options.PATH, options.SERVOS, options.FILES, options.BACKEND, options.JSON, options.MESSAGES
+    quick=option(bool, "Little of everything, in five minutes.", "--quick"),
+    suite=option(Path, "What is driven: paths, conditions, engines.", metavar="FILE.yaml"),
+    load=option(list[str], "Take a run as it is instead of training one.", metavar="METHOD=RUN"),
+    out=option(Path, "Folder to make. (default: one below runs/)"),
+    resume=option(Path, "Comparison to go on with; what is trained stays."),
+    **options.CAR,
+    **options.FILES,
+    **options.BACKEND,
+    **options.JSON,
+    **options.MESSAGES,
 )
 def compare(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Little of everything, in five minutes.")
-    ] = False,
-    suite: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.yaml", help="What is driven: paths, conditions, engines."),
-    ] = None,
-    load: Annotated[
-        list[str] | None,
-        typer.Option(metavar="METHOD=RUN", help="Take a run as it is instead of training one."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to make. (default: one below runs/)")
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Comparison to go on with; what is trained stays.")
-    ] = None,
+    quick: bool = False,
+    suite: Path | None = None,
+    load: list[str] | None = None,
     *,
     given: Given,
 ) -> None:
@@ -54,24 +46,24 @@ def compare(
     pursuit and Stanley; in Genesis and MuJoCo, with and without disturbances. Takes about half an
     hour; --quick takes five minutes.
     """
-    from diffcar.compare.config import CompareConfig
-
-    if resume is not None and (out is not None or quick):
+    if given.resume is not None and (given.out is not None or quick):
         raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
-    config = given.config(CompareConfig, base=_base(quick, resume, suite))
+    config = given.config(CompareConfig, base=_base(quick, given.resume, suite))
     sources = [path.source for path in config.suite.paths]
     for source in sources:
         check_path_source(source)
     runs = dict(_split(text, config) for text in load or ())
-    given.check_files(config, inputs=[*sources, suite, resume, *runs.values()])
+    given.check_files(config, inputs=[*sources, suite, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
-    from diffcar.compare.compare import compare as run
-    from diffcar.compare.findings import findings
-    from diffcar.compare.page import write_results
-    from diffcar.compare.tables import as_json, tables
+    from diffcar.comparison.compare import compare as run
+    from diffcar.comparison.findings import findings
+    from diffcar.comparison.page import write_results
+    from diffcar.comparison.tables import as_json, tables
 
     with ComparisonDisplay() as display:
-        result = run(config, out=out, resume=resume, loaded=runs, on_update=display.show)
+        result = run(
+            config, out=given.out, resume=given.resume, loaded=runs, on_update=display.show
+        )
     for line in result.notes:
         note(line)
     if result.is_interrupted:
@@ -95,24 +87,17 @@ def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, obj
     if quick:
         base = read_yaml(resource_path("configs/compare_quick.yaml"))
     if resume is not None:
-        base = _stored(resume)
-    if suite is not None:
-        base["suite"] = read_yaml(suite)
-    return base
+        file = resume / "compare.yaml"
+        if not file.is_file():
+            raise CheckpointError(
+                f"{str(resume)!r} is not the folder of a comparison: it has no {file.name}",
+                hint="give the folder that an earlier `diffcar compare` printed",
+            )
+        base = read_yaml(file)
+    return base if suite is None else base | {"suite": read_yaml(suite)}
 
 
-def _stored(folder: Path) -> dict[str, object]:
-    """Return the settings of an earlier comparison."""
-    file = folder / "compare.yaml"
-    if not file.is_file():
-        raise CheckpointError(
-            f"{str(folder)!r} is not the folder of a comparison: it has no {file.name}",
-            hint="give the folder that an earlier `diffcar compare` printed",
-        )
-    return read_yaml(file)
-
-
-def _split(given: str, config: "CompareConfig") -> tuple[str, Path]:
+def _split(given: str, config: CompareConfig) -> tuple[str, Path]:
     """Split an argument of `--load`."""
     method, separator, run = given.partition("=")
     trained = [name for name, how in METHODS.items() if how.is_compared]

@@ -11,18 +11,10 @@ from rich.markup import escape
 
 from diffcar.base.errors import DiffcarError, GradientError
 
-__all__ = [
-    "EXIT_INTERRUPTED",
-    "EXIT_NEGATIVE",
-    "EXIT_USAGE",
-    "errors",
-    "messages",
-    "note",
-    "results",
-]
+__all__ = ["EXIT_INTERRUPTED", "EXIT_NEGATIVE", "errors", "messages", "note", "results"]
 
 EXIT_NEGATIVE = 1
-EXIT_USAGE = 2
+_EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 _PIPED_WIDTH = 100
 
@@ -39,32 +31,29 @@ def messages() -> Console:
 
 def note(text: str) -> None:
     """Tell the user something on stderr."""
-    messages().print(f"[yellow]note:[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
+    _say("yellow", "note", text)
+
+
+def _say(style: str, kind: str, text: str) -> None:
+    """Print text on stderr behind what kind of text it is."""
+    line = f"[{style}]{kind}:[/{style}] {escape(text)}"
+    messages().print(line, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def errors(debug: bool) -> Iterator[None]:
-    """Turn errors that a user can act on into text and an exit code.
-
-    Args:
-        debug: Whether to let them through as tracebacks.
-    """
+    """Turn errors that a user can act on into text and an exit code, unless for debugging."""
     try:
         yield
     except DiffcarError as error:
         if debug:
             raise
-        console = messages()
-        console.print(
-            f"[bold red]error:[/bold red] {escape(error.message)}", highlight=False, soft_wrap=True
-        )
+        _say("bold red", "error", error.message)
         if error.hint:
-            console.print(
-                f"[cyan]hint:[/cyan] {escape(error.hint)}", highlight=False, soft_wrap=True
-            )
+            _say("cyan", "hint", error.hint)
         # That a gradient is wrong is a result, if not the one that was hoped for.
         is_verdict = isinstance(error, GradientError)
-        raise typer.Exit(EXIT_NEGATIVE if is_verdict else EXIT_USAGE) from None
+        raise typer.Exit(EXIT_NEGATIVE if is_verdict else _EXIT_USAGE) from None
     except KeyboardInterrupt:
         messages().print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None

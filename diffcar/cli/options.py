@@ -1,10 +1,11 @@
-"""Options that several commands share, declared once, and what every command does with them."""
+"""Options of commands, those that several share, and what every command does with them."""
 
 import functools
 import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKEND",
-    "ENGINE",
+    "CAR",
     "FILES",
     "JSON",
     "MESSAGES",
@@ -32,129 +33,146 @@ __all__ = [
     "SERVOS",
     "Entity",
     "Given",
-    "Options",
-    "precision",
-    "require_suffix",
+    "common",
+    "engine",
+    "option",
+    "output",
+    "setting",
     "with_options",
 ]
 
 ConfigT = TypeVar("ConfigT", bound=Section)
-Options = dict[str, Any]
-"""A group of options: types with their help, by the name of a parameter."""
 Entity = Literal["rigid", "mpm"]
 """A car, or a soft body of particles."""
 
 
-def _option(kind: Any, text: str, *names: str, **settings: Any) -> Any:  # noqa: ANN401
-    """Return the type of an option that need not be given, with its help."""
-    return Annotated[kind | None, typer.Option(*names, help=text, **settings)]
+@dataclass(frozen=True)
+class Option:
+    """An option that need not be given."""
+
+    kind: Any
+    """Its type with its help, as Typer reads it."""
+    key: str | None = None
+    """Of the setting that it is, with dots; empty for its own name, None where it is no setting."""
+    suffix: str | None = None
+    """How the file's name ends that it asks for; None where it asks for none."""
 
 
-def precision(default: int, remark: str = "") -> Options:
-    """Return the option of how many bits a number has."""
-    text = f"Bits of a number{remark}. (default: {default})"
-    return Options(precision=_option(Literal["32", "64"], text))
+Options = dict[str, Option]
+"""A group of options, by the names of parameters."""
 
 
-PATH_SOURCE = Options(path=_option(str, f"{', '.join(PATHS)}, or a CSV file."))
+def option(kind: Any, text: str, *names: str, **how: Any) -> Option:  # noqa: ANN401
+    """Return an option with its help, its names if not the parameter's, and what Typer takes."""
+    return Option(Annotated[kind | None, typer.Option(*names, help=text, **how)])
+
+
+def setting(kind: Any, text: str, *names: str, key: str = "", **how: Any) -> Option:  # noqa: ANN401
+    """Return an option that is a setting."""
+    return replace(option(kind, text, *names, **how), key=key)
+
+
+def output(text: str, *names: str, suffix: str = "", metavar: str = "FILE") -> Option:
+    """Return an option that asks for a file beside the JSON."""
+    return replace(option(Path, text, *names, metavar=f"{metavar}{suffix}"), suffix=suffix)
+
+
+_CLOSED = "Whether a file's path is a loop; guessed by default."
+PATH_SOURCE = Options(path=setting(str, f"{', '.join(PATHS)}, or a CSV file.", key="path.source"))
 PATH = PATH_SOURCE | Options(
-    path_scale=_option(float, "Factor on a path's coordinates. (default: 1)"),
-    closed=_option(bool, "Whether a file's path is a loop; guessed by default.", "--closed/--open"),
+    path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
+    closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
 )
-SERVOS = Options(
-    actuation=_option(
-        Literal["torque", "pd"], "Servos in torch, or Genesis's own. (default: torque)"
-    )
-)
+_SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
+SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
+CAR = PATH | SERVOS
 RUN = Options(
-    out=_option(Path, "Run folder to make. (default: one below runs/)"),
-    resume=_option(Path, "Run folder to go on with."),
-    stop_after=_option(int, "Stop this session after so many updates.", min=1),
+    out=option(Path, "Run folder to make. (default: one below runs/)"),
+    resume=option(Path, "Run folder to go on with."),
+    stop_after=option(int, "Stop this session after so many updates.", min=1),
 )
 JSON = Options(
-    json_target=_option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
+    json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )
 FILES = Options(
-    config_file=_option(Path, "YAML file of settings; see configs/.", "--config"),
-    overrides=_option(
+    config_file=option(Path, "YAML file of settings; see configs/.", "--config"),
+    overrides=option(
         list[str], "One setting, such as train.horizon=64.", "--set", metavar="KEY=VALUE"
     ),
 )
-BACKEND = Options(
-    backend=_option(Literal["cpu", "gpu", "auto"], "Where Genesis runs. (default: cpu)")
-)
-SEED = Options(seed=_option(int, "Seed of everything random. (default: 0)"))
-ENGINE = SEED | BACKEND | precision(32)
+_BACKEND = "Where Genesis runs. (default: cpu)"
+BACKEND = Options(backend=setting(Literal["cpu", "gpu", "auto"], _BACKEND))
 MESSAGES = Options(
-    verbose=_option(bool, "Let Genesis log to the terminal.", "--verbose"),
-    debug=_option(bool, "Show tracebacks of errors.", "--debug"),
+    verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
+    debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
 
-# What an option is called in the settings; others are no settings.
-_KEYS = {"path": "path.source", "path_scale": "path.scale", "closed": "path.closed"} | {
-    name: name for name in ("actuation", "seed", "backend", "precision", "verbose")
-}
+
+def engine(bits: int = 32, remark: str = "") -> Options:
+    """Return the options of how Genesis runs."""
+    text = f"Bits of a number{remark}. (default: {bits})"
+    return Options(
+        seed=setting(int, "Seed of everything random. (default: 0)"),
+        **BACKEND,
+        precision=setting(Literal["32", "64"], text),
+    )
 
 
-def with_options(*parts: Options | str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Append groups of options to a command, which gets their values as `given`.
+def common(bits: int = 32, remark: str = "") -> Options:
+    """Return the last options of every command that does not train."""
+    return JSON | FILES | engine(bits, remark) | MESSAGES
 
+
+def with_options(**options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give options to a command, in the order of its help.
+
+    Those that it has parameters for it gets by name, with its defaults; all of them as `given`.
     Errors that a user can act on become text and an exit code.
-
-    Args:
-        parts: The groups, in the order of the help, and names of the command's own options that
-            stand among them; its others come first.
     """
-    groups = [part for part in parts if not isinstance(part, str)]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = dict(inspect.signature(command).parameters)
+        own = {name: each.default for name, each in inspect.signature(command).parameters.items()}
         del own["given"]
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        shared = {
-            name: inspect.Parameter(name, kind, default=None, annotation=annotation)
-            for group in groups
-            for name, annotation in group.items()
-        }
-        placed = [name for part in parts for name in ([part] if isinstance(part, str) else part)]
-        names = [*(name for name in own if name not in placed), *placed]
-        parameters = [own.get(name) or shared[name] for name in names]
 
         @functools.wraps(command)
         def run(**values: object) -> None:
-            given = Given({name: values.pop(name) for name in shared})
+            given = Given(options, values)
             with errors(given.debug):
-                command(**values, given=given)
+                command(**{name: values[name] for name in own}, given=given)
 
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [
+            inspect.Parameter(name, kind, default=own.get(name), annotation=each.kind)
+            for name, each in options.items()
+        ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__annotations__ = {name: each.kind for name, each in options.items()}
         return run
 
     return decorate
 
 
 class Given:
-    """What was given to the options that commands share.
+    """What was given to the options of a command; None where one was not."""
 
-    Args:
-        values: By the names of the options; those that a command does not have are None.
-    """
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, options: Options, values: Mapping[str, Any]) -> None:
+        self._options = options
         self._values = values
+        self.files: dict[str, Path | None] = {
+            name: values[name] for name, each in options.items() if each.suffix is not None
+        }
+        """What is written besides JSON, by the names of the options."""
         self.debug = bool(values.get("debug"))
         self.out: Path | None = values.get("out")
         self.resume: Path | None = values.get("resume")
         self.run: RunFolder | None = None
         """The run that goes on, once it is opened."""
         self.stop_after: int | None = values.get("stop_after")
-        self._json: str | None = values.get("json_target")
+        json_target: str | None = values.get("json_target")
+        self._json_file = None if json_target in (None, "-") else Path(json_target)
         # Stdout belongs to the JSON where that was asked for.
-        self.console = messages() if self._json == "-" else results()
-
-    def has(self, name: str) -> bool:
-        """Return whether an option was given."""
-        return self._values.get(name) is not None
+        self._is_json_shown = json_target == "-"
+        self.console = messages() if self._is_json_shown else results()
 
     def config(
         self,
@@ -166,12 +184,16 @@ class Given:
         """Resolve the settings from all that was given, and check the names of paths in them.
 
         Args:
-            schema: That of the command.
-            own: What the command's own options set, by dotted key; None stands for "not given".
+            own: What options set besides, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
-        flags = {key: self._values.get(name) for name, key in _KEYS.items()}
-        flags["precision"] = flags["precision"] and int(flags["precision"])
+        flags = {
+            each.key or name: self._values[name]
+            for name, each in self._options.items()
+            if each.key is not None
+        }
+        if bits := flags.get("precision"):
+            flags["precision"] = int(bits)
         config = load_config(
             schema,
             base=base,
@@ -183,68 +205,39 @@ class Given:
             check_path_source(source)
         return config
 
-    def check_files(
-        self,
-        config: Section,
-        *,
-        outputs: Iterable[Path | None] = (),
-        inputs: Iterable[Path | str | None] = (),
-    ) -> None:
+    def check_files(self, config: Section, inputs: Iterable[Path | str | None] = ()) -> None:
         """Refuse results that could not be written, or would overwrite what is read.
 
         Args:
-            config: Names files that are read.
-            outputs: What is written besides JSON; None stands for "not given".
-            inputs: What is read besides; likewise.
+            inputs: What is read besides what `config` names; None stands for "not given".
         """
+        for name, file in self.files.items():
+            suffix = self._options[name].suffix or ""
+            if file and not file.name.lower().endswith(suffix):
+                raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
         model = getattr(config, "model", None)
         read = (*_paths(config), model, self._values.get("config_file"), self.resume, *inputs)
         check_outputs(
-            [file for file in (self._json_file, *outputs) if file],
+            [file for file in (self._json_file, *self.files.values()) if file],
             inputs=[Path(file) for file in read if file],
         )
 
-    def report(
-        self,
-        shown: Iterable[Shown],
-        content: object,
-        *,
-        notes: Iterable[str] = (),
-        written: Iterable[Path | None] = (),
-    ) -> None:
-        """Show a result, and write it as JSON where that was asked for.
-
-        Args:
-            shown: What people read.
-            content: What JSON holds.
-            notes: What to know before reading.
-            written: Files that hold more of it; None stands for "not asked for".
-        """
+    def report(self, shown: Iterable[Shown], content: object, *, notes: Iterable[str] = ()) -> None:
+        """Show notes and a result, and write its content as JSON where that was asked for."""
         for text in notes:
             note(text)
         show(shown, self.console)
-        for file in written:
-            if file is not None:
-                note(f"wrote {file}")
+        for file in filter(None, self.files.values()):
+            note(f"wrote {file}")
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
         if self._json_file is not None:
             write_atomically(self._json_file, lambda file: file.write_text(text))
-        elif self._json is not None:
+        elif self._is_json_shown:
             sys.stdout.write(text)
             sys.stdout.flush()
-
-    @property
-    def _json_file(self) -> Path | None:
-        return None if self._json in (None, "-") else Path(str(self._json))
 
 
 def _paths(config: Section) -> list[str]:
     """Return the names of all paths in the settings."""
     path, evaluation = getattr(config, "path", None), getattr(config, "evaluation", None)
-    return [*([path.source] if path else []), *(evaluation.unseen_paths if evaluation else [])]
-
-
-def require_suffix(file: Path | None, suffix: str) -> None:
-    """Refuse a file whose name does not tell what it is to hold."""
-    if file is not None and file.suffix.lower() != suffix:
-        raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
+    return [*([path.source] if path else []), *getattr(evaluation, "unseen_paths", [])]

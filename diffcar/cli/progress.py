@@ -5,20 +5,19 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from diffcar.base.log import logger
-
-if TYPE_CHECKING:
-    from diffcar.training.contract import UpdateRecord
-    from diffcar.training.session import Evaluated
+from diffcar.training.contract import UpdateRecord
+from diffcar.training.session import Evaluated
 
 __all__ = ["ComparisonDisplay", "Display", "DriveDisplay", "TrainingDisplay"]
 
 _PLAIN_LINE_INTERVAL = 5
+_PLAIN_SECONDS = 15.0
 # Differences in float32 are known to a few percent; kinks under the cars make single ones worse.
 _SUSPICIOUS_GRADIENT_ERROR = 0.2
 
@@ -41,10 +40,11 @@ class Display:
 
     Args:
         columns: What stands beside the bar, as rich's format of its fields.
+        title: What stands before it; without, there is no bar.
+        total: How much is to be done, if that is known.
     """
 
-    def __init__(self, *columns: str) -> None:
-        self._console = Console(stderr=True)
+    def __init__(self, *columns: str, title: str = "", total: float | None = None) -> None:
         self._is_live = sys.stderr.isatty()
         self._handler = _Teller(self.say)
         self._progress = Progress(
@@ -53,13 +53,15 @@ class Display:
             *(TextColumn(column) for column in columns),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=self._console,
+            console=Console(stderr=True),
             transient=True,
             disable=not self._is_live,
             # Genesis takes a wrapped stdout for a graphical shell, and says so.
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        if title:
+            self._task = self._progress.add_task(title, total=total, status="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -77,41 +79,42 @@ class Display:
 
 
 class TrainingDisplay(Display):
-    """Shows the events of a training run.
-
-    Args:
-        num_updates: Updates of the whole run.
-    """
+    """Shows the events of a training run of so many updates."""
 
     def __init__(self, num_updates: int) -> None:
-        super().__init__("{task.completed}/{task.total}", "{task.fields[status]}")
+        columns = "{task.completed}/{task.total}", "{task.fields[status]}"
+        super().__init__(*columns, title="training", total=num_updates)
         self._num_updates = num_updates
-        self._task = self._progress.add_task("training", total=num_updates, status="")
         self._judged = ""
         self._began: float | None = None
         self._first = 0
 
-    def show(self, event: "UpdateRecord | Evaluated") -> None:
-        """Show one event."""
-        from diffcar.training.session import Evaluated
-
+    def show(self, event: UpdateRecord | Evaluated) -> None:
+        """Show an evaluation, or an update: in the bar, or some of them as lines."""
         if isinstance(event, Evaluated):
             self._judged = f"  {event.metrics} (update {event.iteration})"
             self.say(f"update {event.iteration:4d}  plain physics: {event.metrics}")
-        else:
-            self._show_update(event)
-
-    def _show_update(self, step: "UpdateRecord") -> None:
-        """Show an update: in the bar, or some of them as lines; and what is odd about it."""
+            return
         now = time.perf_counter()
         if self._began is None:
-            self._began, self._first = now, step.iteration
+            self._began, self._first = now, event.iteration
             # The bar estimates the time left from what it sees done: not what came before.
-            self._progress.reset(self._task, completed=step.iteration)
-        terms = " ".join(f"{name} {value:.2g}" for name, value in step.terms.items())
-        own = "".join(f"  {key} {getattr(step, name):.2g}" for key, name in step.highlights.items())
-        status = f"loss {step.loss:.3g}{own}{self._judged}"
-        self._progress.update(self._task, completed=step.iteration, status=f"{status}\n{terms}")
+            self._progress.reset(self._task, completed=event.iteration)
+        terms = " ".join(f"{name} {value:.2g}" for name, value in event.terms.items())
+        own = (f"  {key} {getattr(event, name):.2g}" for key, name in event.highlights.items())
+        status = f"loss {event.loss:.3g}{''.join(own)}{self._judged}"
+        self._progress.update(self._task, completed=event.iteration, status=f"{status}\n{terms}")
+        self._show_what_is_odd(event)
+        if self._is_live or event.is_skipped or event.iteration % _PLAIN_LINE_INTERVAL:
+            return
+        left = ""
+        if done := event.iteration - self._first:
+            seconds = (now - self._began) / done * (self._num_updates - event.iteration)
+            left = f"  {seconds:.0f} s left"
+        self.say(f"update {event.iteration:4d}  {status}  ({terms}){left}")
+
+    def _show_what_is_odd(self, step: UpdateRecord) -> None:
+        """Say what should not happen in an update, or not often."""
         gradient_error = getattr(step, "gradient_error", math.nan)
         if gradient_error > _SUSPICIOUS_GRADIENT_ERROR:
             self.say(
@@ -120,43 +123,33 @@ class TrainingDisplay(Display):
             )
         if step.is_skipped:
             self.say(f"update {step.iteration}: loss or gradient not finite, skipped")
-        elif not self._is_live and step.iteration % _PLAIN_LINE_INTERVAL == 0:
-            left = ""
-            if done := step.iteration - self._first:
-                seconds = (now - self._began) / done * (self._num_updates - step.iteration)
-                left = f"  {seconds:.0f} s left"
-            self.say(f"update {step.iteration:4d}  {status}  ({terms}){left}")
 
 
 class ComparisonDisplay(Display):
     """Shows what a comparison is at: many trainings, one after the other."""
 
-    _PLAIN_SECONDS = 15.0
-
     def __init__(self) -> None:
-        super().__init__("{task.fields[status]}")
-        self._task = self._progress.add_task("comparing", total=None, status="")
+        super().__init__("{task.fields[status]}", title="comparing")
         self._told = time.perf_counter()
 
-    def show(self, event: "UpdateRecord | Evaluated") -> None:
-        """Show one event."""
-        from diffcar.training.session import Evaluated
-
-        if not isinstance(event, Evaluated):
-            status = f"update {event.iteration}  loss {event.loss:.3g}"
-            self._progress.update(self._task, status=status)
-            if not self._is_live and time.perf_counter() - self._told > self._PLAIN_SECONDS:
-                self._told = time.perf_counter()
-                self.say(status)
+    def show(self, event: UpdateRecord | Evaluated) -> None:
+        """Show an update."""
+        if isinstance(event, Evaluated):
+            return
+        status = f"update {event.iteration}  loss {event.loss:.3g}"
+        self._progress.update(self._task, status=status)
+        if not self._is_live and time.perf_counter() - self._told > _PLAIN_SECONDS:
+            self._told = time.perf_counter()
+            self.say(status)
 
 
 class DriveDisplay(Display):
-    """Shows how far a drive has come."""
+    """Shows how far a drive has come, for which a scene is built first."""
 
     def __init__(self) -> None:
-        super().__init__("{task.percentage:.0f} %")
-        self._task = self._progress.add_task("driving", total=1.0)
+        super().__init__("{task.percentage:.0f} %", title="driving", total=1.0)
         self._shown = -1.0
+        self.say("building the scene (a minute or two the first time) ...")
 
     def show(self, fraction: float) -> None:
         """Show the fraction of the path driven."""

@@ -7,21 +7,20 @@ from typing import Any
 from diffcar.base import config as base
 from diffcar.base.config import Section
 from diffcar.base.registry import Registry
+from diffcar.training.methods import METHODS
 
 __all__ = ["SCHEMAS", "load_config"]
 
 SCHEMAS: Registry[type[Section]] = Registry(
     "command",
-    {
-        "train-e2e": "diffcar.tasks.tracking.config:TrainE2EConfig",
-        "train-push": "diffcar.tasks.pushing.config:TrainPushConfig",
-        "train-bc": "diffcar.training.bc.config:TrainBCConfig",
-        "train-ppo": "diffcar.training.ppo.config:TrainPPOConfig",
+    {how.command: how.config["tracking"] for how in METHODS.values()}
+    | {
+        "train-push": METHODS["e2e"].config["pushing"],
         "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
         "record": "diffcar.demonstrations.config:RecordConfig",
-        "compare": "diffcar.compare.config:CompareConfig",
+        "compare": "diffcar.comparison.config:CompareConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",
-        "franka-test": "diffcar.tasks.reaching.config:FrankaTestConfig",
+        "franka-test": METHODS["e2e"].config["reaching"],
     },
 )
 """Schemas by command; `train-push` is `train-e2e --entity mpm`."""
@@ -38,16 +37,12 @@ def load_config(
 
     Args:
         command: Its name, such as `train-e2e`.
-        file: YAML file of settings.
+        file: Of settings, in YAML.
         overrides: As `--set` takes them: `dotted.key=value`.
         values: Settings at the top level.
 
     Raises:
         ConfigError: With every problem found, and the nearest name for each unknown key.
     """
-    return base.load_config(
-        SCHEMAS[command],
-        file=None if file is None else Path(file),
-        overrides=overrides,
-        flags=values,
-    )
+    schema, path = SCHEMAS[command], None if file is None else Path(file)
+    return base.load_config(schema, file=path, overrides=overrides, flags=values)

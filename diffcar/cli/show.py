@@ -54,7 +54,8 @@ def show_table(table: Table[Any], console: Console) -> None:
     # Where it is wide, texts may wrap, as long as no word is broken.
     if (needed.maximum if is_narrow else needed.minimum) > console.width:
         grid = _grid(table, columns, is_tight=True)
-    _show_title(table.title, console)
+    # A table would wrap its title to its own width.
+    console.print(f"\n{escape(table.title)}", style="italic", highlight=False, soft_wrap=True)
     console.print(grid)
     if table.note:
         console.print(table.note, style="dim", highlight=False, markup=False)
@@ -83,11 +84,6 @@ def _grid(
         cells = (Text(c.text(row), _STYLES[c.mark_of(row)]) for c in columns)
         grid.add_row(*cells, end_section=group != following)
     return grid
-
-
-def _show_title(title: str, console: Console) -> None:
-    """Print a title, which a table would wrap to its own width."""
-    console.print(f"\n{escape(title)}", style="italic", highlight=False, soft_wrap=True)
 
 
 def _show_curve(curve: Curve, console: Console) -> None:

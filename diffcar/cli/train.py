@@ -1,115 +1,90 @@
 """The commands that train, as the terminal sees them."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
-from diffcar.cli.options import Entity, Given, with_options
+from diffcar.cli.options import Entity, Given, option, setting, with_options
 from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS
 
-if TYPE_CHECKING:
-    from diffcar.tasks.pushing.config import TrainPushConfig
-    from diffcar.tasks.tracking.config import TrainingConfig
+__all__ = ["commands"]
 
-__all__ = ["train_bc", "train_e2e", "train_ppo"]
-
-_CAR = (options.PATH, options.SERVOS, options.RUN)
-_REST = (options.FILES, options.ENGINE, options.JSON, options.MESSAGES)
+_CAR = options.CAR | options.RUN
+_REST = options.FILES | options.engine() | options.JSON | options.MESSAGES
 
 
-@with_options(*_CAR, "certify", *_REST)
+@with_options(
+    entity=option(Entity, "A car, or a tool that pushes a soft body along the path."),
+    **_CAR,
+    certify=option(bool, "Check the gradients against finite differences first."),
+    **_REST,
+)
 def train_e2e(
-    entity: Annotated[
-        Entity, typer.Option(help="A car, or a tool that pushes a soft body along the path.")
-    ] = "rigid",
-    certify: Annotated[
-        bool, typer.Option(help="Check the gradients against finite differences first.")
-    ] = True,
-    *,
-    given: Given,
+    entity: Entity = "rigid", actuation: str | None = None, certify: bool = True, *, given: Given
 ) -> None:
     """Train an MLP by the gradient of a path loss through the physics.
 
     Without arguments: on a random road, about a minute, with the result in a folder below runs/.
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
-    if entity == "rigid":
-        from diffcar.tasks.tracking.config import TrainE2EConfig
-
-        config = given.config(TrainE2EConfig, base=_stored_config(given, "e2e"))
-        _train("e2e", given, config, certify=certify)
-        return
-    from diffcar.tasks.pushing.config import TrainPushConfig
-
-    if given.has("actuation"):
+    task = "tracking" if entity == "rigid" else "pushing"
+    if task == "pushing" and actuation is not None:
         raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
-    pushing = given.config(TrainPushConfig, base=_stored_config(given, "e2e", "pushing"))
-    _train("e2e", given, pushing, certify=certify)
+    _train("e2e", given, _settings("e2e", given, task=task), certify=certify)
 
 
-@with_options(*_CAR, *_REST)
-def train_bc(
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="CSV of demonstrations; may be repeated."),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=THEIRS[*FACTOR]",
-            help="What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
-        ),
-    ] = None,
-    skip_incomplete: Annotated[
-        bool | None,
-        typer.Option("--skip-incomplete", help="Leave out rows that lack a number."),
-    ] = None,
-    expert: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN|CHECKPOINT|NAME",
-            help="Who is recorded if there is no --data. (default: pure-pursuit)",
-        ),
-    ] = None,
-    dagger_rounds: Annotated[
-        int | None, typer.Option(help="Rounds in which the network drives and the expert corrects.")
-    ] = None,
-    *,
-    given: Given,
-) -> None:
+@with_options(
+    data=setting(list[str], "CSV of demonstrations; may be repeated.", metavar="FILE"),
+    column=option(
+        list[str],
+        "What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
+        metavar="NAME=THEIRS[*FACTOR]",
+    ),
+    skip_incomplete=setting(bool, "Leave out rows that lack a number.", "--skip-incomplete"),
+    expert=setting(
+        str,
+        "Who is recorded if there is no --data. (default: pure-pursuit)",
+        metavar="RUN|CHECKPOINT|NAME",
+    ),
+    dagger_rounds=setting(
+        int,
+        "Rounds in which the network drives and the expert corrects.",
+        key="train.dagger_rounds",
+    ),
+    **_CAR,
+    **_REST,
+)
+def train_bc(column: list[str] | None = None, *, given: Given) -> None:
     """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
 
     Without arguments: records pure pursuit on a random road and clones it.
     """
-    from diffcar.training.bc.config import TrainBCConfig
-
-    own = {
-        "data": [str(file) for file in data] if data else None,
-        "columns": dict(map(_split, column)) if column else None,
-        "skip_incomplete": skip_incomplete,
-        "expert": expert,
-        "train.dagger_rounds": dagger_rounds,
-    }
-    config = given.config(TrainBCConfig, own, base=_stored_config(given, "bc"))
+    columns = dict(map(_split, column)) if column else None
+    config = _settings("bc", given, {"columns": columns})
     if not config.data or config.train.dagger_rounds:
         check_controller(config.expert)
-    _train("bc", given, config, inputs=config.data)
+    _train("bc", given, config)
 
 
-@with_options(*_CAR, *_REST)
-def train_ppo(given: Given) -> None:
-    """Train the same MLP by proximal policy optimisation, for comparison with train-e2e.
+def _plain(method: str) -> Callable[..., None]:
+    """Return the command of a method without options of its own, of which its row tells."""
 
-    The reward is minus the loss of train-e2e. Needs rsl-rl-lib: pip install 'rsl-rl-lib>=5,<6'.
-    """
-    from diffcar.training.ppo.config import TrainPPOConfig
+    def train(given: Given) -> None:
+        _train(method, given, _settings(method, given))
 
-    _train("ppo", given, given.config(TrainPPOConfig, base=_stored_config(given, "ppo")))
+    train.__doc__ = METHODS[method].help
+    return with_options(**_CAR, **_REST)(train)
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """Return commands by name: those declared above, and that of every other row of `METHODS`."""
+    own = {"train-e2e": train_e2e, "train-bc": train_bc}
+    others = [how for how in METHODS.values() if how.command and how.command not in own]
+    return own | {how.command: _plain(how.recorded_as) for how in others}
 
 
 def _split(given: str) -> tuple[str, str]:
@@ -122,24 +97,37 @@ def _split(given: str) -> tuple[str, str]:
     return name.strip(), theirs.strip()
 
 
+def _settings(
+    method: str,
+    given: Given,
+    own: Mapping[str, object] | None = None,
+    *,
+    task: str = "tracking",
+) -> Any:  # noqa: ANN401
+    """Return the settings of a run; those of the run that is resumed, if one is, come first."""
+    base = None
+    if given.resume is not None:
+        if given.out is not None:
+            raise typer.BadParameter("--resume goes on in its own folder; drop --out")
+        # Only a run that exists is worth importing torch for.
+        from diffcar.training.run_folder import RunFolder
+
+        given.run = RunFolder.open(given.resume)
+        from diffcar.training.run import stored_config
+
+        base = stored_config(given.run, method, task)
+    return given.config(METHODS[method].config[task], own, base=base)
+
+
 def _train(
     method: str,
     given: Given,
-    config: "TrainingConfig | TrainPushConfig",
+    config: Any,  # noqa: ANN401
     *,
-    inputs: Sequence[str] = (),
     certify: bool = True,
 ) -> None:
-    """Train, show what came of it, and say how a stopped run goes on.
-
-    Args:
-        method: A name of `METHODS`.
-        given: Options that all methods share.
-        config: The resolved configuration.
-        inputs: Files that are read besides.
-        certify: Whether gradients are checked first.
-    """
-    given.check_files(config, inputs=inputs)
+    """Train, show what came of it, and say how a stopped run goes on."""
+    given.check_files(config, inputs=getattr(config, "data", ()))
     from diffcar.cli.progress import TrainingDisplay
     from diffcar.training.run import train
     from diffcar.training.tables import training_report
@@ -164,18 +152,3 @@ def _train(
             f"go on with: diffcar {command} --resume {result.run_folder}"
         )
         raise typer.Exit(0 if given.stop_after is not None else EXIT_INTERRUPTED)
-
-
-def _stored_config(given: Given, method: str, task: str = "tracking") -> dict[str, Any] | None:
-    """Return the settings of the run that is resumed, if one is; it must be of this method."""
-    if given.resume is None:
-        return None
-    if given.out is not None:
-        raise typer.BadParameter("--resume goes on in its own folder; drop --out")
-    # Only a run that exists is worth importing torch for.
-    from diffcar.training.run_folder import RunFolder
-
-    given.run = RunFolder.open(given.resume)
-    from diffcar.training.run import stored_config
-
-    return stored_config(given.run, method, task)

@@ -1,17 +1,19 @@
 """Options that commands share, and what becomes of them."""
 
+import inspect
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from diffcar.base.errors import GradientError
-from diffcar.cli import options
+from diffcar.cli import options, train
 from diffcar.cli.app import app
-from diffcar.cli.options import Given, with_options
+from diffcar.cli.options import Given, option, output, setting, with_options
 from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.training.methods import METHODS
 
 _PATH = ["--path", "--path-scale", "--closed"]
 _RUN = ["--out", "--resume", "--stop-after"]
@@ -42,7 +44,7 @@ OPTIONS = {
         *("--entity", "--model", "--steering-joints", "--wheel-joints", "--wheels"),
         *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
-    "franka-test": ["--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES],
+    "franka-test": ["--out", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES],
 }
 
 
@@ -64,19 +66,21 @@ def run(command: typer.models.CommandFunctionType, *arguments: str) -> Result:
     return CliRunner().invoke(own, arguments)
 
 
-def test_groups_stand_where_they_are_named_and_are_given() -> None:
-    """Own options come first but for those named; shared ones become settings."""
+def test_options_stand_where_they_are_named_and_settings_are_set() -> None:
+    """A command gets by name what it has parameters for."""
     seen: list[object] = []
 
-    @with_options(options.PATH, "laps", options.ENGINE, options.FILES, options.MESSAGES)
-    def drive(
-        car: Annotated[str, typer.Option()] = "red",
-        laps: Annotated[int, typer.Option()] = 1,
-        *,
-        given: Given,
-    ) -> None:
+    @with_options(
+        car=setting(str, "Who drives.", key="controller"),
+        **options.PATH,
+        laps=option(int, "How often."),
+        **options.engine(),
+        **options.FILES,
+        **options.MESSAGES,
+    )
+    def drive(laps: int = 1, *, given: Given) -> None:
         """Drive."""
-        config = given.config(SimulateConfig, {"controller": car, "engine": None})
+        config = given.config(SimulateConfig, {"engine": None})
         seen.extend([config.path.source, config.controller, laps, config.precision, config.verbose])
         seen.extend([config.seed, given.out])
 
@@ -91,8 +95,8 @@ def test_groups_stand_where_they_are_named_and_are_given() -> None:
 def test_errors_become_text_and_an_exit_code() -> None:
     """A wrong name is a usage error, a wrong gradient a verdict; --debug lets both through."""
 
-    @with_options(options.PATH_SOURCE, options.MESSAGES)
-    def drive(wrong: Annotated[bool, typer.Option("--wrong")] = False, *, given: Given) -> None:
+    @with_options(wrong=option(bool, "No.", "--wrong"), **options.PATH_SOURCE, **options.MESSAGES)
+    def drive(wrong: bool = False, *, given: Given) -> None:
         """Drive."""
         if wrong:
             raise GradientError("it is wrong", hint="mend it")
@@ -109,19 +113,37 @@ def test_errors_become_text_and_an_exit_code() -> None:
 def test_results_go_where_they_were_asked_for(tmp_path: Path) -> None:
     """Tables to stdout, JSON beside; with --json - the tables make room; never over an input."""
 
-    @with_options(options.PATH_SOURCE, options.JSON, options.MESSAGES)
+    @with_options(
+        **options.PATH_SOURCE,
+        curve=output("Draw it.", suffix=".png"),
+        film=output("Film it.", suffix=".mp4"),
+        **options.JSON,
+        **options.MESSAGES,
+    )
     def drive(given: Given) -> None:
         """Drive."""
         config = given.config(SimulateConfig)
         given.check_files(config)
-        given.report(["shown"], {"x": float("nan")}, notes=["know this"], written=[Path("a"), None])
+        given.report(["shown"], {"x": float("nan")}, notes=["know this"])
 
-    file = tmp_path / "r.json"
-    beside = run(drive, f"--json={file}")
+    file, curve = tmp_path / "r.json", tmp_path / "a.PNG"
+    beside = run(drive, f"--json={file}", f"--curve={curve}")
     assert beside.stdout == "shown\n"
-    assert beside.stderr == "note: know this\nnote: wrote a\n"
+    assert beside.stderr == f"note: know this\nnote: wrote {curve}\n"
     assert file.read_text() == '{\n  "x": null\n}\n'
     alone = run(drive, "--json=-")
     assert alone.stdout == '{\n  "x": null\n}\n'
     assert "shown" in alone.stderr
     assert run(drive, f"--path={file}", f"--json={file}").exit_code == 2
+    assert run(drive, "--film=b.png").exit_code == 2
+
+
+def test_a_method_with_a_new_command_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes what train-ppo takes, and says of itself what its row says."""
+    shac = replace(METHODS["ppo"], command="train-shac", help="Try.")
+    monkeypatch.setitem(METHODS._entries, "shac", shac)
+    command = train.commands()["train-shac"]
+    assert command.__doc__ == "Try."
+    assert list(inspect.signature(command).parameters) == list(
+        inspect.signature(train.commands()["train-ppo"]).parameters
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.model_file import explain_errors, open_model
 from diffcar.sim.model.servos import ensure_servos
-from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, CarReader, Vehicle, load_vehicle
 
 if TYPE_CHECKING:
     import mujoco
@@ -60,7 +60,7 @@ def adopt_model(
         steering, wheels = _in_order(model, steering), _in_order(model, wheels)
         _point_axes(spec, model, steering, 2)
         _point_axes(spec, model, wheels, 1)
-        notes += ensure_servos(file, spec, model, steering, wheels[2:])
+        notes += ensure_servos(CarReader(file, model), spec, steering, wheels[2:])
         for old, new in zip((*steering, *wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True):
             _rename(spec, old, new)
         spec.compile()
@@ -123,23 +123,15 @@ def _find(
     """Return the names of joints that were given, or whose names say what they are."""
     import mujoco
 
-    hinges = [
-        model.joint(joint).name
-        for joint in range(model.njnt)
-        if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE
-    ]
-    found = tuple(given) or tuple(
-        name
-        for name in hinges
-        if name not in without and any(word in name.lower() for word in words)
-    )
-    unknown = [name for name in found if name not in hinges]
+    is_hinge = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
+    hinges = [model.joint(joint).name for joint in is_hinge.nonzero()[0]]
+    free = [name for name in hinges if name not in without]
+    found = given or tuple(name for name in free if any(word in name.lower() for word in words))
+    unknown = [repr(name) for name in found if name not in hinges]
     if unknown or len(set(found)) != count:
-        told = (
-            f"no hinge {', '.join(map(repr, unknown))}"
-            if unknown
-            else (f"{len(set(found))} {kind} joints instead of {count}")
-        )
+        told = f"{len(set(found))} {kind} joints instead of {count}"
+        if unknown:
+            told = f"no hinge {', '.join(unknown)}"
         raise ModelError(
             f"{str(file)!r} has {told}",
             hint=f"name them with --{kind}-joints; its hinges are {', '.join(hinges) or 'none'}",

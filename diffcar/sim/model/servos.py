@@ -1,10 +1,9 @@
 """Servos for a car that comes without, or with others than diffcar drives."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.sim.model.vehicle import read_servo, read_wheel
+from diffcar.sim.model.vehicle import CarReader
 
 if TYPE_CHECKING:
     import mujoco
@@ -21,36 +20,33 @@ _GRAVITY = 9.81
 
 
 def ensure_servos(
-    file: Path,
-    spec: "mujoco.MjSpec",
-    model: "mujoco.MjModel",
-    steering: tuple[str, ...],
-    driven: tuple[str, ...],
+    car: CarReader, spec: "mujoco.MjSpec", steering: tuple[str, ...], driven: tuple[str, ...]
 ) -> list[str]:
     """Put servos on steering and driven joints, unless every one of them has what it takes.
 
     That is one position servo on each steering and one velocity servo on each driven joint, with
     a limited force. Otherwise all actuators of these joints are replaced in `spec`, of which
-    `model` was compiled, and what was assumed is returned in words.
+    the car's model was compiled, and what was assumed is returned in words.
 
     Raises:
         ModelError: If a steering joint has no range or a wheel does not collide.
     """
     import mujoco
 
-    lacking = _lacking(file, model, steering, 1) + _lacking(file, model, driven, 2)
+    feedbacks = dict.fromkeys(steering, 1) | dict.fromkeys(driven, 2)
+    lacking = [name for name, feedback in feedbacks.items() if not _has_servo(car, name, feedback)]
     if not lacking:
         return []
     on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
     replaced = [
         actuator
         for actuator in spec.actuators
-        if actuator.trntype in on_joints and actuator.target in (*steering, *driven)
+        if actuator.trntype in on_joints and actuator.target in feedbacks
     ]
     for actuator in replaced:
         spec.delete(actuator)
-    stiffness, damping = _add_steering(file, spec, model, steering)
-    gain, torque = _add_motors(file, spec, model, driven)
+    stiffness, damping = _add_steering(car, spec, steering)
+    gain, torque = _add_motors(car, spec, driven)
     instead = f" instead of {len(replaced)} given" if replaced else ""
     return [
         f"no servos with a limited force on {', '.join(lacking)}: assumed{instead} {stiffness:.3g} "
@@ -59,31 +55,28 @@ def ensure_servos(
     ]
 
 
-def _lacking(
-    file: Path, model: "mujoco.MjModel", names: tuple[str, ...], feedback: int
-) -> list[str]:
-    """Return the joints that have not exactly one servo with feedback of position or speed."""
-    lacking = []
-    for name in names:
-        try:
-            read_servo(file, model, model.joint(name).id, feedback=feedback)
-        except ModelError:
-            lacking.append(name)
-    return lacking
+def _has_servo(car: CarReader, joint: str, feedback: int) -> bool:
+    """Return whether a joint has exactly one servo with feedback of position or speed."""
+    try:
+        car.servo(joint, feedback=feedback)
+    except ModelError:
+        return False
+    return True
 
 
 def _add_steering(
-    file: Path, spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...]
+    car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
 ) -> tuple[float, float]:
     """Add position servos with damping in the joints; return both gains."""
+    model = car.model
     inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in names)
     stiffness, damping = inertia * _STEERING_FREQUENCY**2, 2 * inertia * _STEERING_FREQUENCY
     for name in names:
         joint = spec.joint(name)
         if not joint.range[1] > joint.range[0]:
-            raise ModelError(
-                f"{str(file)!r}: the steering joint {name!r} has no range",
-                hint="limit it to the angle that the wheel reaches to either side",
+            raise car.error(
+                f": the steering joint {name!r} has no range",
+                "limit it to the angle that the wheel reaches to either side",
             )
         limit = min(abs(value) for value in joint.range)
         joint.range = [-limit, limit]
@@ -93,11 +86,10 @@ def _add_steering(
 
 
 def _add_motors(
-    file: Path, spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...]
+    car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
 ) -> tuple[float, float]:
     """Add velocity servos; return their gain and limit."""
-    mass = float(model.body_subtreemass[0])
-    radius = read_wheel(file, model, model.joint(names[0]).id)[1]
+    mass, radius = float(car.model.body_subtreemass[0]), car.wheel(names[0])[1]
     torque = _MOTOR_SHARE * mass * _GRAVITY / 4 * radius
     gain = mass * radius**2 / 2 / _MOTOR_TIME
     for name in names:

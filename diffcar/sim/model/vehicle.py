@@ -12,7 +12,7 @@ from diffcar.base.files import resource_path
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["SPIN_JOINTS", "STEERING_JOINTS", "Vehicle", "load_vehicle", "read_servo", "read_wheel"]
+__all__ = ["SPIN_JOINTS", "STEERING_JOINTS", "CarReader", "Vehicle", "load_vehicle"]
 
 STEERING_JOINTS = ("front_left_steering", "front_right_steering")
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
@@ -102,156 +102,159 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
         mj_model = mujoco.MjModel.from_xml_path(str(file))
     except (ValueError, RuntimeError, mujoco.FatalError) as error:
         raise ModelError(f"{str(file)!r} is not a valid MJCF model: {error}") from None
-    return _read_vehicle(file, mj_model, lenient)
+    return CarReader(file, mj_model).vehicle(lenient)
 
 
-def _read_vehicle(file: Path, model: "mujoco.MjModel", lenient: bool) -> Vehicle:
-    """Collect the parameters from a compiled model in its reference pose."""
-    import mujoco
+class CarReader:
+    """What a compiled model says of a car; complaints name its file."""
 
-    joint_ids = {}
-    for name in (*STEERING_JOINTS, *SPIN_JOINTS):
-        joint_ids[name] = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)
-        if joint_ids[name] < 0:
-            raise ModelError(
-                f"{str(file)!r} has no joint {name!r}",
-                hint=f"a car needs the joints {', '.join((*STEERING_JOINTS, *SPIN_JOINTS))}",
+    def __init__(self, file: Path, model: "mujoco.MjModel") -> None:
+        self.file = file
+        self.model = model
+
+    def error(self, told: str, hint: str | None = None) -> ModelError:
+        """Return a complaint about the file, which stands before it."""
+        return ModelError(f"{str(self.file)!r}{told}", hint)
+
+    def vehicle(self, lenient: bool) -> Vehicle:
+        """Return all parameters in the model's reference pose."""
+        import mujoco
+
+        model, names = self.model, (*STEERING_JOINTS, *SPIN_JOINTS)
+        joints = {name: mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) for name in names}
+        for name, joint in joints.items():
+            if joint < 0:
+                hint = f"a car needs the joints {', '.join(names)}"
+                raise self.error(f" has no joint {name!r}", hint)
+        pose = mujoco.MjData(model)
+        mujoco.mj_forward(model, pose)
+        base = int(model.body_rootid[model.jnt_bodyid[joints[STEERING_JOINTS[0]]]])
+        self._require_free_base(base, lenient)
+        centres = [
+            [float(x) for x in pose.xanchor[joints[name]] - pose.xpos[base]] for name in SPIN_JOINTS
+        ]
+        front, _, rear_left, rear_right = centres
+        if front[0] <= rear_left[0] or rear_left[1] <= rear_right[1]:
+            raise self.error(
+                ": the front wheels are not ahead of the rear ones, or left is not left",
+                "in the model's reference pose the car must face along x, with y to its left",
             )
-    pose = mujoco.MjData(model)
-    mujoco.mj_forward(model, pose)
-    base = int(model.body_rootid[model.jnt_bodyid[joint_ids[STEERING_JOINTS[0]]]])
-    _require_free_base(file, model, base, lenient)
-
-    def centre(joint: str) -> tuple[float, float, float]:
-        x, y, z = pose.xanchor[joint_ids[joint]] - pose.xpos[base]
-        return float(x), float(y), float(z)
-
-    front, _, rear_left, rear_right = map(centre, SPIN_JOINTS)
-    if front[0] <= rear_left[0] or rear_left[1] <= rear_right[1]:
-        raise ModelError(
-            f"{str(file)!r}: the front wheels are not ahead of the rear ones, or left is not left",
-            hint="in the model's reference pose the car must face along x, with y to its left",
-        )
-    wheels = [read_wheel(file, model, joint_ids[name]) for name in SPIN_JOINTS]
-    servos = [read_servo(file, model, joint_ids[name], feedback=1) for name in STEERING_JOINTS]
-    motors = [read_servo(file, model, joint_ids[name], feedback=2) for name in SPIN_JOINTS[2:]]
-    shape, radius, friction = _same(file, "shape, radius and friction of the wheels", wheels)
-    if shape not in _ROUND and not lenient:
-        raise ModelError(
-            f"{str(file)!r}: the wheels collide as a {shape}, whose gradient is not right where it "
-            "changes the corner that it stands on",
-            hint="give each wheel a colliding sphere of its radius and a cylinder that only shows "
-            '(contype="0" conaffinity="0"), as in assets/car.xml',
-        )
-    steering_gain, steering_limit = _same(file, "the steering servos", servos)
-    drive_gain, drive_limit = _same(file, "the motors", motors)
-    return Vehicle(
-        file=file,
-        mass=float(model.body_subtreemass[base]),
-        wheelbase=front[0] - rear_left[0],
-        track=rear_left[1] - rear_right[1],
-        rear_axle_x=rear_left[0],
-        wheel_radius=radius,
-        base_height=radius - rear_left[2],
-        max_joint_angle=_joint_limit(file, model, joint_ids),
-        steering_gain=steering_gain,
-        max_steering_torque=steering_limit,
-        drive_gain=drive_gain,
-        max_drive_torque=drive_limit,
-        friction=friction,
-        max_contacts=sum(_CONTACTS.get(kind, 20) for kind in _colliding(model).values()),
-        wheel_shape=shape,
-    )
-
-
-def _require_free_base(file: Path, model: "mujoco.MjModel", base: int, more_joints: bool) -> None:
-    """Raise unless the model is one car: a free base, two steering and four wheel joints."""
-    import mujoco
-
-    first = int(model.body_jntadr[base])
-    is_free = first >= 0 and model.jnt_type[first] == mujoco.mjtJoint.mjJNT_FREE
-    num_joints = 1 + len(STEERING_JOINTS) + len(SPIN_JOINTS)
-    if not is_free or (model.njnt != num_joints and not more_joints):
-        raise ModelError(
-            f"{str(file)!r} has {model.njnt} joints and a base that is "
-            f"{'' if is_free else 'not '}free; a car has a free base and six hinges",
-            hint="compare it with assets/car.xml",
-        )
-    if any(model.body_weldid[model.geom_bodyid[geom]] == 0 for geom in _colliding(model)):
-        raise ModelError(
-            f"{str(file)!r} has colliding geometries besides the car, such as a floor",
-            hint="remove them: diffcar lays the road itself",
+        wheels = [self.wheel(name) for name in SPIN_JOINTS]
+        servos = [self.servo(name, feedback=1) for name in STEERING_JOINTS]
+        motors = [self.servo(name, feedback=2) for name in SPIN_JOINTS[2:]]
+        shape, radius, friction = self._same("shape, radius and friction of the wheels", wheels)
+        if shape not in _ROUND and not lenient:
+            raise self.error(
+                f": the wheels collide as a {shape}, whose gradient is not right where it changes "
+                "the corner that it stands on",
+                "give each wheel a colliding sphere of its radius and a cylinder that only shows "
+                '(contype="0" conaffinity="0"), as in assets/car.xml',
+            )
+        steering_gain, steering_limit = self._same("the steering servos", servos)
+        drive_gain, drive_limit = self._same("the motors", motors)
+        return Vehicle(
+            file=self.file,
+            mass=float(model.body_subtreemass[base]),
+            wheelbase=front[0] - rear_left[0],
+            track=rear_left[1] - rear_right[1],
+            rear_axle_x=rear_left[0],
+            wheel_radius=radius,
+            base_height=radius - rear_left[2],
+            max_joint_angle=self._joint_limit(),
+            steering_gain=steering_gain,
+            max_steering_torque=steering_limit,
+            drive_gain=drive_gain,
+            max_drive_torque=drive_limit,
+            friction=friction,
+            max_contacts=sum(_CONTACTS.get(kind, 20) for kind in self._colliding().values()),
+            wheel_shape=shape,
         )
 
+    def wheel(self, joint: str) -> tuple[str, float, float]:
+        """Return shape, radius [m] and friction of the first thing that collides of a wheel.
 
-def _joint_limit(file: Path, model: "mujoco.MjModel", joint_ids: dict[str, int]) -> float:
-    """Return the symmetric limit that both steering joints share [rad]."""
-    ranges = [tuple(float(x) for x in model.jnt_range[joint_ids[name]]) for name in STEERING_JOINTS]
-    low, high = _same(file, "the ranges of the steering joints", ranges)
-    if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
-        raise ModelError(
-            f"{str(file)!r}: the steering range {low:g} to {high:g} rad is not symmetric and "
-            "below a right angle"
-        )
-    return high
+        Raises:
+            ModelError: If nothing of the wheel collides.
+        """
+        model, joint_id = self.model, self.model.joint(joint).id
+        for geom, shape in self._colliding().items():
+            if model.geom_bodyid[geom] == model.jnt_bodyid[joint_id]:
+                # Of round shapes MuJoCo's first size is the radius, of an ellipsoid the semi-axes.
+                size = model.geom_size[geom] if shape != "mesh" else model.geom_aabb[geom][3:]
+                radius = size[0] if shape in ("sphere", "cylinder", "capsule") else max(size)
+                return shape, float(radius), float(model.geom_friction[geom][0])
+        raise self.error(f": the wheel on {joint!r} does not collide")
 
+    def servo(self, joint: str, *, feedback: int) -> tuple[float, float]:
+        """Return gain [N m/rad or N m s/rad] and torque limit [N m] of the one servo on a joint.
 
-def _same(file: Path, what: str, values: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Return the first of values that must all be equal, numbers up to rounding."""
-    for other in values[1:]:
-        for a, b in zip(values[0], other, strict=True):
-            if not (a == b if isinstance(a, str) else math.isclose(a, b, rel_tol=1e-6)):
-                raise ModelError(f"{str(file)!r}: {what} must not differ, they are {values}")
-    return values[0]
+        A position servo feeds back the position (index 1 of MuJoCo's bias), a speed servo the speed
+        (index 2), each with minus the gain; a plain motor feeds back nothing.
 
+        Raises:
+            ModelError: If there is no such servo, or something else acts on the joint too.
+        """
+        model = self.model
+        acts_on_joint = model.actuator_trntype <= 1  # mjTRN_JOINT or mjTRN_JOINTINPARENT
+        is_on_it = model.actuator_trnid[:, 0] == model.joint(joint).id
+        actuators = (acts_on_joint & is_on_it).nonzero()[0]
+        if len(actuators) != 1:
+            raise self.error(
+                f" has {len(actuators) or 'no'} actuators on the joint {joint!r}",
+                "give each steering joint one <position>, each rear wheel one <velocity> servo",
+            )
+        gain = float(model.actuator_gainprm[actuators[0]][0])
+        limit = float(model.actuator_forcerange[actuators[0]][1])
+        bias = float(model.actuator_biasprm[actuators[0]][feedback])
+        if not (gain > 0 and limit > 0 and math.isclose(bias, -gain)):
+            kind = f"<{('position', 'velocity')[feedback - 1]}> servo with a positive forcerange"
+            raise self.error(f": the actuator on {joint!r} is no {kind}")
+        return gain, limit
 
-def read_wheel(file: Path, model: "mujoco.MjModel", joint: int) -> tuple[str, float, float]:
-    """Return shape, radius [m] and friction of the first thing that collides of a joint's wheel.
+    def _require_free_base(self, base: int, more_joints: bool) -> None:
+        """Raise unless the model is one car: a free base, two steering and four wheel joints."""
+        import mujoco
 
-    Raises:
-        ModelError: If nothing of the wheel collides.
-    """
-    for geom, shape in _colliding(model).items():
-        if model.geom_bodyid[geom] == model.jnt_bodyid[joint]:
-            # Of round shapes MuJoCo's first size is the radius, of an ellipsoid the semi-axes.
-            size = model.geom_size[geom] if shape != "mesh" else model.geom_aabb[geom][3:]
-            radius = size[0] if shape in ("sphere", "cylinder", "capsule") else max(size)
-            return shape, float(radius), float(model.geom_friction[geom][0])
-    raise ModelError(f"{str(file)!r}: the wheel on {model.joint(joint).name!r} does not collide")
+        model = self.model
+        first = int(model.body_jntadr[base])
+        is_free = first >= 0 and model.jnt_type[first] == mujoco.mjtJoint.mjJNT_FREE
+        num_joints = 1 + len(STEERING_JOINTS) + len(SPIN_JOINTS)
+        if not is_free or (model.njnt != num_joints and not more_joints):
+            raise self.error(
+                f" has {model.njnt} joints and a base that is {'' if is_free else 'not '}free; "
+                "a car has a free base and six hinges",
+                "compare it with assets/car.xml",
+            )
+        if any(model.body_weldid[model.geom_bodyid[geom]] == 0 for geom in self._colliding()):
+            raise self.error(
+                " has colliding geometries besides the car, such as a floor",
+                "remove them: diffcar lays the road itself",
+            )
 
+    def _joint_limit(self) -> float:
+        """Return the symmetric limit that both steering joints share [rad]."""
+        ranges = [tuple(map(float, self.model.joint(name).range)) for name in STEERING_JOINTS]
+        low, high = self._same("the ranges of the steering joints", ranges)
+        if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
+            raise self.error(
+                f": the steering range {low:g} to {high:g} rad is not symmetric and below a right "
+                "angle"
+            )
+        return high
 
-def _colliding(model: "mujoco.MjModel") -> dict[int, str]:
-    """Return the shapes of all geometries that can touch something, by index."""
-    import mujoco
+    def _same(self, what: str, values: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Return the first of values that must all be equal, numbers up to rounding."""
+        for other in values[1:]:
+            for a, b in zip(values[0], other, strict=True):
+                if not (a == b if isinstance(a, str) else math.isclose(a, b, rel_tol=1e-6)):
+                    raise self.error(f": {what} must not differ, they are {values}")
+        return values[0]
 
-    collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-    kinds = {int(geom): mujoco.mjtGeom(model.geom_type[geom]) for geom in collides.nonzero()[0]}
-    return {geom: kind.name.removeprefix("mjGEOM_").lower() for geom, kind in kinds.items()}
+    def _colliding(self) -> dict[int, str]:
+        """Return the shapes of all geometries that can touch something, by index."""
+        import mujoco
 
-
-def read_servo(
-    file: Path, model: "mujoco.MjModel", joint: int, *, feedback: int
-) -> tuple[float, float]:
-    """Return gain [N m/rad or N m s/rad] and torque limit [N m] of the one servo on a joint.
-
-    A position servo feeds back the position (index 1 of MuJoCo's bias), a speed servo the speed
-    (index 2), each with minus the gain; a plain motor feeds back nothing.
-
-    Raises:
-        ModelError: If there is no such servo, or something else acts on the joint too.
-    """
-    name = model.joint(joint).name
-    acts_on_joint = model.actuator_trntype <= 1  # mjTRN_JOINT or mjTRN_JOINTINPARENT
-    actuators = (acts_on_joint & (model.actuator_trnid[:, 0] == joint)).nonzero()[0]
-    if len(actuators) != 1:
-        raise ModelError(
-            f"{str(file)!r} has {len(actuators) or 'no'} actuators on the joint {name!r}",
-            hint="give each steering joint one <position>, each rear wheel one <velocity> servo",
-        )
-    gain = float(model.actuator_gainprm[actuators[0]][0])
-    limit = float(model.actuator_forcerange[actuators[0]][1])
-    bias = float(model.actuator_biasprm[actuators[0]][feedback])
-    if not (gain > 0 and limit > 0 and math.isclose(bias, -gain)):
-        kind = f"<{('position', 'velocity')[feedback - 1]}> servo with a positive forcerange"
-        raise ModelError(f"{str(file)!r}: the actuator on {name!r} is no {kind}")
-    return gain, limit
+        model = self.model
+        collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+        kinds = {int(geom): mujoco.mjtGeom(model.geom_type[geom]) for geom in collides.nonzero()[0]}
+        return {geom: kind.name.removeprefix("mjGEOM_").lower() for geom, kind in kinds.items()}

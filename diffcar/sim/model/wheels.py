@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffcar.sim.model.model_file import explain_errors, open_model
 from diffcar.sim.model.vehicle import Vehicle
@@ -17,16 +17,8 @@ _WIDTH_RATIO = 0.45
 _NUM_CORNERS = 16
 # What the new geometry takes over, so that it touches the road as the old one did.
 _CONTACT_SETTINGS = (
-    "contype",
-    "conaffinity",
-    "condim",
-    "priority",
-    "friction",
-    "solmix",
-    "solref",
-    "solimp",
-    "margin",
-    "gap",
+    *("contype", "conaffinity", "condim", "priority", "friction"),
+    *("solmix", "solref", "solimp", "margin", "gap"),
 )
 
 
@@ -43,21 +35,23 @@ def with_wheels(vehicle: Vehicle, shape: str, folder: Path) -> Path:
     with explain_errors(vehicle.file, f"cannot get wheels of shape {shape}"):
         spec = open_model(vehicle.file)
         model = spec.compile()
-        mesh = _add_prism(spec, vehicle.wheel_radius) if shape == "mesh" else ""
+        radius, width = vehicle.wheel_radius, _WIDTH_RATIO * vehicle.wheel_radius
+        size = {
+            "sphere": [radius, 0, 0],
+            "cylinder": [radius, width, 0],
+            "capsule": [radius, width, 0],
+            "mesh": [0, 0, 0],
+        }.get(shape, [radius, radius, width])
+        looks = {"size": size, "meshname": _add_prism(spec, radius) if shape == "mesh" else ""}
         for name in vehicle.wheel_joints:
-            _change_wheel(spec, model, name, _sizes(vehicle.wheel_radius)[shape], shape, mesh)
+            _change_wheel(spec, model, name, shape, looks)
         spec.compile()
         copy.write_text(spec.to_xml())
     return copy
 
 
 def _change_wheel(
-    spec: "mujoco.MjSpec",
-    model: "mujoco.MjModel",
-    joint: str,
-    size: list[float],
-    shape: str,
-    mesh: str,
+    spec: "mujoco.MjSpec", model: "mujoco.MjModel", joint: str, shape: str, looks: dict[str, Any]
 ) -> None:
     """Let another geometry collide for a wheel, at the place of the first that did."""
     import mujoco
@@ -78,8 +72,7 @@ def _change_wheel(
     mujoco.mju_quatZ2Vec(quaternion, np.asarray(model.joint(joint).axis, dtype=np.float64))
     body.add_geom(
         type=getattr(mujoco.mjtGeom, f"mjGEOM_{shape.upper()}"),
-        size=size,
-        meshname=mesh,
+        **looks,
         pos=model.geom_pos[index],
         quat=quaternion,
         fromto=[math.nan] * 6,  # in case the model's defaults set one
@@ -88,19 +81,6 @@ def _change_wheel(
         rgba=[0, 0, 0, 0],
         **{name: getattr(model, f"geom_{name}")[index] for name in _CONTACT_SETTINGS},
     )
-
-
-def _sizes(radius: float) -> dict[str, list[float]]:
-    """Return MuJoCo's sizes of every shape."""
-    width = _WIDTH_RATIO * radius
-    return {
-        "sphere": [radius, 0, 0],
-        "ellipsoid": [radius, radius, width],
-        "cylinder": [radius, width, 0],
-        "capsule": [radius, width, 0],
-        "box": [radius, radius, width],
-        "mesh": [0, 0, 0],
-    }
 
 
 def _add_prism(spec: "mujoco.MjSpec", radius: float) -> str:

@@ -1,8 +1,8 @@
 """What is certified about a soft body: whatever can be given to it, and the network that pushes."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,23 +10,12 @@ from torch import Tensor
 from diffcar.controllers.mlp import with_weights
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import along_gradient, random_directions
-from diffcar.gradients.hops import Watch
-from diffcar.losses import PushingLoss
-from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
+from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.rollout import PushStart, push
 
-__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem", "trace_push"]
+__all__ = ["INPUTS", "NOISY_MATERIAL", "READINGS", "input_problem", "pushing_problem"]
 
-INPUTS = (
-    "initial velocity",
-    "muscle activation",
-    "tool velocity",
-    "tool angular velocity",
-    "tool position",
-    "tool orientation",
-)
-"""What can be given to a soft body and its tool."""
 READINGS = (
     "particle_positions",
     "particle_velocities",
@@ -34,18 +23,7 @@ READINGS = (
     "affine_velocities",
     "tool_position",
 )
-"""What can be read of them."""
-
-# Chosen for the size of each input: where truncation and rounding both are far below 1e-5, and
-# small where the tool moves, whose distance field has a kink at every face of its voxels.
-_STEP_SIZES = {
-    "initial velocity": (1e-2, 1e-3, 1e-4),
-    "muscle activation": (1e-4, 1e-5, 1e-6),
-    "tool velocity": (1e-5, 1e-6, 1e-7),
-    "tool angular velocity": (1e-3, 1e-4, 1e-5),
-    "tool position": (1e-5, 1e-6, 1e-7),
-    "tool orientation": (1e-5, 1e-6, 1e-7),
-}
+"""What can be read of body and tool."""
 NOISY_MATERIAL = "corotated"
 """Genesis's default, which training is not for and no certificate hangs on."""
 # The singular value decomposition of corotated stress is exact to about 1e-10 only, so differences
@@ -80,23 +58,26 @@ def input_problem(
 
     Args:
         scene: A differentiable scene in float64; left rewound.
-        name: The input, one of `INPUTS`.
-        horizon: Control steps; inputs other than the initial velocity are given at each.
-        material: Of the body.
+        name: One of `INPUTS`; those other than the initial velocity are given at each step.
         reading: Field of the state that is scored, one of `READINGS`.
         tool_offset: Moves the tool's start [m].
         tolerance: Largest relative error that is right; 1e-3 at the least for `corotated`, whose
             forward pass is too noisy for closer differences.
-        seed: Of inputs, directions and projection.
     """
     generator = torch.Generator().manual_seed(seed)
-    values = _draw_input(scene, name, horizon, generator).requires_grad_()
+    given = _INPUTS[name]
+
+    def noise(*shape: int) -> Tensor:
+        draw = torch.randn(scene.num_envs, *shape, generator=generator, dtype=torch.float64)
+        return draw.to(scene.zeros(1))
+
+    values = given.draw(scene, horizon, noise).requires_grad_()
     offset = scene.tensor(tool_offset)
     direction = random_directions(values, generator)
     weights: list[Tensor] = []
 
     def score() -> Tensor:
-        _roll_out(scene, name, values, horizon, offset)
+        given.roll_out(scene, values, horizon, offset)
         read = getattr(scene.read(), reading).flatten(1)
         if not weights:
             draw = torch.randn(read.shape, generator=generator, dtype=torch.float64)
@@ -110,7 +91,7 @@ def input_problem(
         cases=[Case(material, name, is_decisive=not is_corotated)] * scene.num_envs,
         score=score,
         directions=[direction],
-        step_sizes=_COROTATED_STEP_SIZES if is_noisy else _STEP_SIZES[name],
+        step_sizes=_COROTATED_STEP_SIZES if is_noisy else given.step_sizes,
         tolerance=max(tolerance, _COROTATED_TOLERANCE) if is_corotated else tolerance,
         horizon=horizon,
         backward=scene.backward,
@@ -184,40 +165,6 @@ def pushing_problem(
     )
 
 
-def trace_push(
-    watch: Watch,
-    scene: GenesisSoftBody,
-    controller: PushingMLP,
-    start: PushStart,
-    *,
-    loss: PushingLoss,
-    num_steps: int = 8,
-) -> Tensor:
-    """Push, and hand over the tensors on the way from the network's output to the loss.
-
-    Args:
-        watch: Takes them.
-        scene: A differentiable scene.
-        controller: The network.
-        start: What is pushed where.
-        loss: What the push is to cost.
-        num_steps: Control steps.
-
-    Returns:
-        The loss.
-    """
-
-    def after_step(state: SoftBodyState) -> None:
-        watch("state: particle positions", state.particle_positions)
-        watch("state: tool position", state.tool_position)
-        watch("centroid", state.centroid)
-
-    pushed = push(scene, controller, start, num_steps, on_step=after_step)
-    watch("cross_track_error", pushed.cross_track_error)
-    watch("progress_error", pushed.progress_error)
-    return loss.costs(pushed).total
-
-
 def _push_velocity(scene: GenesisSoftBody) -> Tensor:
     """Return a velocity that moves the tool into the body and a little aside [m/s], shape (3,)."""
     return scene.tensor([0.8, 0.05, 0.02])
@@ -231,62 +178,86 @@ def _push_on(scene: GenesisSoftBody) -> Tensor:
     return late
 
 
-def _draw_input(
-    scene: GenesisSoftBody, name: str, horizon: int, generator: torch.Generator
-) -> Tensor:
-    """Draw the values of an input about which it is varied, one row for each environment.
+@dataclass(frozen=True)
+class _Input:
+    """Something that can be given to a soft body or its tool.
 
-    Orientations are rotation vectors, since a quaternion's entries cannot be varied one by one.
+    Step sizes are chosen for the size of each: where truncation and rounding both are far below
+    1e-5, and small where the tool moves, whose distance field has a kink at every face of its
+    voxels.
     """
 
-    def noise(*shape: int) -> Tensor:
-        draw = torch.randn(scene.num_envs, *shape, generator=generator, dtype=torch.float64)
-        return draw.to(scene.zeros(1))
+    step_sizes: tuple[float, ...]
+    draw: Callable[[GenesisSoftBody, int, Callable[..., Tensor]], Tensor]
+    """Returns values about which it is varied over so many steps, a row an environment."""
+    give: Callable[[GenesisSoftBody, Tensor], None] | None = None
+    """Gives the values of a step; None where all are of the start."""
+    tool_starts_at: float = 0.0
+    """Moves the tool's start along x [m]: out of the way where it is not to push."""
 
-    if name == "initial velocity":
-        falling = scene.zeros(scene.num_envs, scene.num_particles, 3)
-        falling[..., 0], falling[..., 2] = 0.3, -1.0
-        return falling
-    if name == "muscle activation":
-        return 0.1 * noise(horizon, scene.num_muscles).abs()
-    if name == "tool velocity":
-        return _push_velocity(scene) + 0.1 * noise(horizon, 3)
-    if name == "tool angular velocity":
-        return 0.5 * noise(horizon, 3)
-    if name == "tool position":
-        times = torch.arange(horizon, dtype=torch.float64).to(scene.zeros(1))[:, None] * scene.dt
-        path = scene.rest_tool_position + times * _push_velocity(scene)
-        return path + 1e-3 * noise(horizon, 3)
-    return 0.02 * noise(horizon, 3)
+    def roll_out(
+        self, scene: GenesisSoftBody, values: Tensor, horizon: int, offset: Tensor
+    ) -> None:
+        """Roll the scene out with such values, the tool's start moved [m]."""
+        start = scene.resting_start()
+        offset = offset + scene.tensor([self.tool_starts_at, 0.0, 0.0])
+        start = replace(start, tool_position=start.tool_position + offset)
+        scene.reset(start if self.give else replace(start, body_velocity=values))
+        for step in range(horizon):
+            if self.give:
+                self.give(scene, values[:, step])
+            scene.step()
 
 
-def _roll_out(
-    scene: GenesisSoftBody, name: str, values: Tensor, horizon: int, offset: Tensor
-) -> None:
-    """Roll the scene out with an input (see `_draw_input`), the tool's start moved [m]."""
-    start = scene.resting_start()
-    if name in ("initial velocity", "muscle activation"):
-        offset = offset - scene.tensor([0.1, 0.0, 0.0])  # out of the way
-    start = replace(start, tool_position=start.tool_position + offset)
-    if name == "initial velocity":
-        start = replace(start, body_velocity=values)
-    scene.reset(start)
-    push = _push_velocity(scene).expand(scene.num_envs, 3)
-    for step in range(horizon):
-        if name == "muscle activation":
-            scene.actuate(values[:, step])
-        elif name == "tool velocity":
-            scene.move_tool(velocity=values[:, step])
-        elif name == "tool angular velocity":
-            scene.move_tool(velocity=push, angular_velocity=values[:, step])
-        elif name == "tool position":
-            scene.move_tool(velocity=push, position=values[:, step])
-        elif name == "tool orientation":
-            scene.move_tool(velocity=push, quaternion=_quaternion(values[:, step]))
-        scene.step()
+def _falling(scene: GenesisSoftBody, horizon: int, noise: Callable[..., Tensor]) -> Tensor:
+    """Return particles' velocities that let the body fall [m/s]."""
+    return scene.tensor([0.3, 0.0, -1.0]).repeat(scene.num_envs, scene.num_particles, 1)
+
+
+def _on_the_way(scene: GenesisSoftBody, horizon: int, noise: Callable[..., Tensor]) -> Tensor:
+    """Return positions of a tool that moves into the body [m]."""
+    times = scene.tensor(range(horizon))[:, None] * scene.dt
+    return scene.rest_tool_position + times * _push_velocity(scene) + 1e-3 * noise(horizon, 3)
+
+
+def _pushing(scene: GenesisSoftBody, **how: Tensor) -> None:
+    """Command what the tool does while it moves into the body."""
+    scene.move_tool(velocity=_push_velocity(scene).expand(scene.num_envs, 3), **how)
 
 
 def _quaternion(rotation_vector: Tensor) -> Tensor:
     """Return the quaternion (w, x, y, z) of rotation vectors that do not vanish."""
     angle = rotation_vector.norm(dim=-1, keepdim=True)
     return torch.cat([torch.cos(angle / 2), torch.sin(angle / 2) / angle * rotation_vector], -1)
+
+
+_INPUTS = {
+    "initial velocity": _Input((1e-2, 1e-3, 1e-4), _falling, tool_starts_at=-0.1),
+    "muscle activation": _Input(
+        (1e-4, 1e-5, 1e-6),
+        lambda scene, horizon, noise: 0.1 * noise(horizon, scene.num_muscles).abs(),
+        lambda scene, own: scene.actuate(own),
+        tool_starts_at=-0.1,
+    ),
+    "tool velocity": _Input(
+        (1e-5, 1e-6, 1e-7),
+        lambda scene, horizon, noise: _push_velocity(scene) + 0.1 * noise(horizon, 3),
+        lambda scene, own: scene.move_tool(velocity=own),
+    ),
+    "tool angular velocity": _Input(
+        (1e-3, 1e-4, 1e-5),
+        lambda scene, horizon, noise: 0.5 * noise(horizon, 3),
+        lambda scene, own: _pushing(scene, angular_velocity=own),
+    ),
+    "tool position": _Input(
+        (1e-5, 1e-6, 1e-7), _on_the_way, lambda scene, own: _pushing(scene, position=own)
+    ),
+    # As rotation vectors, since a quaternion's entries cannot be varied one by one.
+    "tool orientation": _Input(
+        (1e-5, 1e-6, 1e-7),
+        lambda scene, horizon, noise: 0.02 * noise(horizon, 3),
+        lambda scene, own: _pushing(scene, quaternion=_quaternion(own)),
+    ),
+}
+INPUTS = tuple(_INPUTS)
+"""What can be given to a soft body and its tool."""
