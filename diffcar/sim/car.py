@@ -58,11 +58,10 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self._place(state.qpos.detach(), state.dofs_velocity.detach())
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
-        """Place the cars anywhere, differentiably; begins a new graph.
+        """Place the cars anywhere, joints in their reference positions; differentiable.
 
         Args:
-            pose: World x, y, z of the base's frame [m] and yaw [rad], shape (B, 4); the joints are
-                in their reference positions.
+            pose: World x, y, z of the base's frame [m] and yaw [rad], shape (B, 4).
             velocity: Generalised velocities as the engine orders them, shape (B, 12).
         """
         position, quaternion = pose[:, :3].contiguous(), quaternion_from_yaw(pose[:, 3])
@@ -121,10 +120,9 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
 
         forces = torch.nn.functional.pad(self.tensor(force.detach()), (0, 1))
         # Genesis clears it when all substeps are done.
+        base = [self.entity.links[0].idx]
         self.scene.sim.rigid_solver.apply_links_external_wrench(
-            force=forces[:, None],
-            links_idx=[self.entity.links[0].idx],
-            ref=gs.link_ref_frame.link_COM,
+            force=forces[:, None], links_idx=base, ref=gs.link_ref_frame.link_COM
         )
 
     def _settle(self, num_steps: int = 50) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
+from diffcar.sim.model.model_file import reference_pose, shape_name
 
 if TYPE_CHECKING:
     import mujoco
@@ -126,8 +127,7 @@ class CarReader:
             if joint < 0:
                 hint = f"a car needs the joints {', '.join(names)}"
                 raise self.error(f" has no joint {name!r}", hint)
-        pose = mujoco.MjData(model)
-        mujoco.mj_forward(model, pose)
+        pose = reference_pose(model)
         base = int(model.body_rootid[model.jnt_bodyid[joints[STEERING_JOINTS[0]]]])
         self._require_free_base(base, lenient)
         centres = [
@@ -252,9 +252,6 @@ class CarReader:
 
     def _colliding(self) -> dict[int, str]:
         """Return the shapes of all geometries that can touch something, by index."""
-        import mujoco
-
         model = self.model
         collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-        kinds = {int(geom): mujoco.mjtGeom(model.geom_type[geom]) for geom in collides.nonzero()[0]}
-        return {geom: kind.name.removeprefix("mjGEOM_").lower() for geom, kind in kinds.items()}
+        return {int(geom): shape_name(model.geom_type[geom]) for geom in collides.nonzero()[0]}
