@@ -1,6 +1,7 @@
 """The car in MuJoCo: the same model in another engine, without gradients."""
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,17 +63,17 @@ class MuJoCoCar(RollingCar):
 
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars on the road with their wheels rolling, or go on from a state."""
+        self._vary_models()
         if isinstance(start, Placement):
-            self._place(*self._start_of(start))
+            whole = self._start_of(start)
         else:
-            self._place(start.qpos, start.dofs_velocity)
+            whole = start.qpos, start.dofs_velocity
+        self._place(range(self.num_envs), *whole)
+        self._is_pushed = False
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
         """Place some of the cars afresh, as `reset` places all."""
-        rows = zip(*(part.numpy() for part in self._start_of(placement)), strict=True)
-        for index, (position, rate) in zip(cars.tolist(), rows, strict=True):
-            self._place_one(index, position, rate)
-        self._state = None
+        self._place(cars.tolist(), *self._start_of(placement))
 
     def state_of(self, placement: Placement) -> CarState:
         """Return the state that cars have once they are placed so."""
@@ -143,23 +144,16 @@ class MuJoCoCar(RollingCar):
         self.rest_height = float(self._cars[0].qpos[2])
         self.reset(start)
 
-    def _place(self, qpos: Tensor, velocity: Tensor) -> None:
-        """Set the whole state and forget what acted before."""
-        self._vary_models()
-        rows = zip(qpos.double().numpy(), velocity.double().numpy(), strict=True)
-        for index, (position, rate) in enumerate(rows):
-            self._place_one(index, position, rate)
-        self._is_pushed = False
-        self._state = None
-
-    def _place_one(self, index: int, position: np.ndarray, rate: np.ndarray) -> None:
-        """Set the whole state of one car."""
+    def _place(self, cars: Sequence[int], qpos: Tensor, velocity: Tensor) -> None:
+        """Set the whole state of some cars and forget what acted on them before."""
         import mujoco
 
-        car = self._cars[index]
-        mujoco.mj_resetData(self._models[index], car)
-        car.qpos[:] = position
-        car.qvel[:] = rate
+        rows = zip(cars, qpos.double().numpy(), velocity.double().numpy(), strict=True)
+        for index, position, rate in rows:
+            car = self._cars[index]
+            mujoco.mj_resetData(self._models[index], car)
+            car.qpos[:], car.qvel[:] = position, rate
+        self._state = None
 
     def _vary_models(self) -> None:
         """Give each car of another mass or friction a model of its own."""

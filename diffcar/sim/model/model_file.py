@@ -43,10 +43,7 @@ def open_model(file: Path) -> "mujoco.MjSpec":
 def explain_errors(file: Path, claim: str) -> Iterator[None]:
     """Turn what MuJoCo raises inside into an error about the user's file.
 
-    It says of the file a claim such as "cannot be read as a car".
-
-    Raises:
-        ModelError: With MuJoCo's own words, and what helps where that is known.
+    It makes a claim such as "cannot be read as a car", and adds MuJoCo's own words.
     """
     import mujoco
 

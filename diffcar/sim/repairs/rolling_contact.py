@@ -41,10 +41,9 @@ _TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
 
 def repair_rolling_contact(scene: "Scene") -> bool:
-    """Repair the adjoint of plane contacts in a built differentiable scene; say whether it was.
+    """Repair the adjoint of plane contacts in a built differentiable scene.
 
-    Raises:
-        SimulationError: If this Genesis does not find plane contacts as 1.4.5 does.
+    Returns whether it was, and raises if this Genesis does not find plane contacts as 1.4.5 does.
     """
     import genesis as gs
     from genesis.engine.solvers.rigid.collider import diff_gjk

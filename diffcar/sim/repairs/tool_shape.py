@@ -27,10 +27,8 @@ _NEEDED = ("scale", "collision", "load_file", "T_mesh_to_sdf", "T_mesh_to_sdf_np
 def repair_tool_shape(tool: "ToolEntity") -> bool:
     """Repair the collision shape of a tool that was just added to a scene not yet built.
 
-    Returns whether it was; not, with a warning, if Genesis scales tools otherwise by now.
-
-    Raises:
-        SimulationError: If this Genesis lacks what the repair rests on.
+    Returns whether it was; not, with a warning, if Genesis scales tools otherwise by now, and
+    raises if this Genesis lacks what the repair rests on.
     """
     mesh: Any = getattr(tool, "mesh", None)
     missing = [name for name in _NEEDED if not hasattr(mesh, name)]
