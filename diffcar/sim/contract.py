@@ -89,10 +89,10 @@ class Start:
         assert self.state is not None and fresh.state is not None
         assert self.arc_length is not None and fresh.arc_length is not None
         merged = {
-            name: torch.where(is_fresh.reshape(-1, *[1] * (old.dim() - 1)), new, old)
-            for (name, old), new in zip(
-                vars(self.state).items(), vars(fresh.state).values(), strict=True
+            name: torch.where(
+                is_fresh.reshape(-1, *[1] * (old.dim() - 1)), getattr(fresh.state, name), old
             )
+            for name, old in vars(self.state).items()
         }
         arc_length = torch.where(is_fresh, fresh.arc_length, self.arc_length)
         return Start(CarState(**merged), arc_length)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -194,7 +194,13 @@ def _add_body_and_tool(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEnti
     ground = gs.materials.Rigid(coup_friction=config.ground_friction)
     scene.add_entity(gs.morphs.Plane(), material=ground)
     block = gs.morphs.Box(pos=(0, 0, side / 2 + _CLEARANCE), size=(side, side, side))
-    body = scene.add_entity(block, material=_material(config))
+    model = "corotation" if config.material == "corotated" else "neohooken"
+    options = {"E": config.stiffness, "rho": config.density, "sampler": "regular", "model": model}
+    if config.material == "muscle":
+        material = gs.materials.MPM.Muscle(n_groups=config.num_muscles, **options)
+    else:
+        material = gs.materials.MPM.Elastic(**options)
+    body = scene.add_entity(block, material=material)
     place = (-(side + tool_side) / 2 - _CLEARANCE, 0, tool_side / 2 + _CLEARANCE)
     file = str(resource_path("assets/block.obj"))
     tool = scene.add_entity(
@@ -213,14 +219,3 @@ def _lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
         muscle_group=(share * num_muscles).long().clamp(max=num_muscles - 1).int(),
         muscle_direction=torch.eye(3).to(across)[:1].expand(len(across), 3).contiguous(),
     )
-
-
-def _material(config: SoftBodyConfig) -> Any:  # noqa: ANN401
-    """Return the material of the body."""
-    import genesis as gs
-
-    model = "corotation" if config.material == "corotated" else "neohooken"
-    options = {"E": config.stiffness, "rho": config.density, "sampler": "regular", "model": model}
-    if config.material == "muscle":
-        return gs.materials.MPM.Muscle(n_groups=config.num_muscles, **options)
-    return gs.materials.MPM.Elastic(**options)
