@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffcar.base.errors import DiffcarError as DiffcarError
     from diffcar.cli.settings import load_config as load_config
-    from diffcar.compare.compare import compare as compare
+    from diffcar.comparison.compare import compare as compare
     from diffcar.controllers.choose import make_controller as make_controller
     from diffcar.gradients.certificate import Problem as Problem
     from diffcar.gradients.certificate import certify as certify
@@ -42,7 +42,7 @@ _PUBLIC = {
     "Problem": "diffcar.gradients.certificate",
     "certify": "diffcar.gradients.certificate",
     "trace_hops": "diffcar.gradients.hops",
-    "compare": "diffcar.compare.compare",
+    "compare": "diffcar.comparison.compare",
     "DiffcarError": "diffcar.base.errors",
 }
 
@@ -53,7 +53,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import a public name when it is first used."""
     if name not in _PUBLIC:
         raise AttributeError(f"diffcar has no {name!r}; it has {', '.join(_PUBLIC)}")
-    # Kept, so that a room of the same name, which imports put here, does not take its place.
     value = globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
     return value
 

@@ -1,6 +1,7 @@
 """Cars in plain torch: a scene for the tests of everything that is not about a simulator."""
 
 import math
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -12,8 +13,6 @@ from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 
 _STEERING_TIME = 0.05
-_SLIP_TIME = 0.04
-_WHEELS = slice(8, 12)
 
 
 class Bicycle:
@@ -28,10 +27,12 @@ class Bicycle:
         vehicle: The car; None takes the shipped one.
         dtype: Precision of everything.
         dt: Control interval [s].
+        slip_time: In which the car comes to turn as its wheels point [s].
     """
 
     device = torch.device("cpu")
-    actuation = "torque"
+    entity = SimpleNamespace(n_dofs=12)
+    wheel_dofs = (8, 9, 10, 11)
 
     def __init__(
         self,
@@ -41,24 +42,34 @@ class Bicycle:
         vehicle: Vehicle | None = None,
         dtype: torch.dtype = torch.float64,
         dt: float = 0.02,
+        slip_time: float = 0.04,
     ) -> None:
         self.num_envs = num_envs
         self.differentiable = differentiable
         self.vehicle = vehicle or load_vehicle()
         self.dtype = dtype
         self.dt = dt
+        self.slip_time = slip_time
+        self.rest_height = self.vehicle.base_height
         self.variations: dict[str, Tensor] = {}
         self.last_command: dict[str, Tensor] = {}
         self._ratios: dict[str, Tensor] = {}
-        self._force = torch.zeros(num_envs, 2, dtype=dtype)
-        zeros = torch.zeros(num_envs, dtype=dtype)
-        self.reset(Placement(torch.zeros(num_envs, 2, dtype=dtype), zeros, zeros, zeros))
+        self._force = self.zeros(num_envs, 2)
+        zeros = self.zeros(num_envs)
+        self.reset(Placement(self.zeros(num_envs, 2), zeros, zeros, zeros))
 
     def reset(self, start: Placement | CarState) -> None:
         state = self.state_of(start) if isinstance(start, Placement) else start
         self._ratios = dict(self.variations)
         self._force = torch.zeros_like(self._force)
         self._state = self.describe(state.qpos.detach(), state.dofs_velocity.detach())
+
+    def place(self, pose: Tensor, velocity: Tensor) -> None:
+        """Place the cars by x, y, z and yaw, shape (B, 4), differentiably."""
+        self._ratios = dict(self.variations)
+        joints = self.zeros(len(pose), 6)
+        qpos = torch.cat([pose[:, :3], quaternion_from_yaw(pose[:, 3]), joints], -1)
+        self._state = self.describe(qpos, velocity)
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
         fresh, qpos, velocity = (
@@ -95,6 +106,12 @@ class Bicycle:
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
+
+    def tensor(self, values: object) -> Tensor:
+        return torch.as_tensor(values, dtype=self.dtype)
+
+    def zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(*shape, dtype=self.dtype)
 
     def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
         """Return what positions and velocities mean for a car."""
@@ -136,7 +153,7 @@ class Bicycle:
         sharpest = grip / car.speed.abs().clamp_min(0.5)
         turn = car.speed * torch.tan(steering.mean(-1)) / vehicle.wheelbase
         turn = turn.clamp(-sharpest, sharpest)
-        share = 1 - torch.exp(-dt / _SLIP_TIME * friction * vehicle.mass / mass)
+        share = 1 - torch.exp(-dt / self.slip_time * friction * vehicle.mass / mass)
         yaw_rate = car.yaw_rate + share * (turn - car.yaw_rate)
         slip = -vehicle.rear_axle_x * turn - car.lateral_velocity
         lateral = car.lateral_velocity + share * slip + dt * push[1] / mass
@@ -157,7 +174,7 @@ class Bicycle:
     ) -> CarState:
         """Return the state with its positions and velocities."""
         num_cars = len(speed)
-        zeros = torch.zeros(num_cars, 4, dtype=self.dtype)
+        zeros = self.zeros(num_cars, 4)
         cos, sin = torch.cos(yaw), torch.sin(yaw)
         height = torch.full((num_cars, 1), self.vehicle.base_height, dtype=self.dtype)
         qpos = torch.cat([position, height, quaternion_from_yaw(yaw), steering, zeros], -1)
@@ -174,13 +191,18 @@ def bicycles(
     num_envs: int,
     differentiable: bool = False,
     vehicle: Vehicle | None = None,
+    engine: str = "genesis",
     **options: object,
 ) -> Bicycle:
-    """Build what `build_scene` would build of the same settings."""
+    """Build what `build_scene` would build of the same settings, a little slower in MuJoCo."""
     del options  # cameras, repairs and kernels that only Genesis has
-    dtype = torch.float64 if config.precision == 64 else torch.float32
     return Bicycle(
-        num_envs, differentiable=differentiable, vehicle=vehicle, dtype=dtype, dt=config.dt
+        num_envs,
+        differentiable=differentiable,
+        vehicle=vehicle,
+        dtype=torch.float64 if config.precision == 64 else torch.float32,
+        dt=config.dt,
+        slip_time=0.04 if engine == "genesis" else 0.06,
     )
 
 

@@ -20,7 +20,7 @@ FLOORS = (
     {"tasks"},
     {"demonstrations"},
     {"training"},
-    {"checks", "compare"},
+    {"checks", "comparison"},
     {"cli"},
     {"__main__"},
 )

@@ -61,28 +61,22 @@ def load_config(
     """Resolve a configuration from its sources and check it.
 
     Args:
-        schema: The configuration model of the command.
-        file: YAML file, if one was given.
+        schema: The model of the command.
+        file: In YAML.
         overrides: `--set` arguments, `dotted.key=value`, the value in YAML notation.
-        flags: Values of command-line flags by dotted key; None stands for "not given".
+        flags: By dotted key; None stands for "not given".
         base: Values below the file, such as the configuration of a run that is resumed.
-
-    Returns:
-        The checked configuration.
 
     Raises:
         ConfigError: With every problem found, and the nearest name for each unknown key.
     """
     values: dict[str, Any] = {}
-    _merge(values, dict(base or {}))
+    _merge(values, base or {})
     if file is not None:
         _merge(values, read_yaml(file))
-    for override in overrides:
-        key, value = _parse_override(override)
+    given = [(key, value) for key, value in (flags or {}).items() if value is not None]
+    for key, value in [*map(_parse_override, overrides), *given]:
         _assign(values, key, value)
-    for key, value in (flags or {}).items():
-        if value is not None:
-            _assign(values, key, value)
     try:
         return schema.model_validate(values)
     except pydantic.ValidationError as error:
@@ -107,17 +101,19 @@ _LONGEST = 40
 
 
 def commented_yaml(schema: type[BaseModel]) -> str:
-    """Return all settings of a command with their defaults as YAML, and their meaning as comments.
-
-    Args:
-        schema: Its docstrings are the comments; that of the class names the command.
-    """
+    """Return all settings of a command with their defaults as YAML, its docstrings as comments."""
     intro = (
         f"Settings of {_first_paragraph(schema).removesuffix('.')}; every value shown is the "
         "default. Any of them can be given as `--set key=value`, nested keys with dots."
     )
-    head = textwrap.wrap(intro, _WIDTH, initial_indent="# ", subsequent_indent="# ")
-    return "\n".join([*head, "", *_commented(schema(), "")]) + "\n"
+    return "\n".join([*_comment(intro, "# "), "", *_commented(schema(), ""), ""])
+
+
+def _comment(text: str, lead: str) -> list[str]:
+    """Return a text as lines that begin with `lead`."""
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
+    )
 
 
 def _commented(section: BaseModel, indent: str) -> list[str]:
@@ -126,16 +122,14 @@ def _commented(section: BaseModel, indent: str) -> list[str]:
     for name, field in type(section).model_fields.items():
         if not field.exclude:
             text, below = _entry(getattr(section, name), indent)
-            text = f"{indent}{name}:{text}"
-            entries.append((text, _meaning(field, getattr(section, name)), below))
+            entries.append(
+                (f"{indent}{name}:{text}", _meaning(field, getattr(section, name)), below)
+            )
     column = 2 + max((len(text) for text, *_ in entries if len(text) <= _LONGEST), default=0)
     lines: list[str] = []
     for text, meaning, below in sorted(entries, key=lambda entry: bool(entry[-1])):
         is_beside = len(text) <= _LONGEST
-        lead = " " * (column if is_beside else len(indent)) + "# "
-        comment = textwrap.wrap(
-            meaning, _WIDTH, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
-        )
+        comment = _comment(meaning, " " * (column if is_beside else len(indent)) + "# ")
         if comment and is_beside:
             comment[0] = text + comment[0][len(text) :]
         else:
@@ -144,19 +138,24 @@ def _commented(section: BaseModel, indent: str) -> list[str]:
     return lines
 
 
-def _entry(value: object, indent: str) -> tuple[str, list[str]]:
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, which shows of a section in a list what is not its default."""
+
+
+_Dumper.add_multi_representer(
+    BaseModel,
+    lambda dumper, item: dumper.represent_dict(item.model_dump(mode="json", exclude_defaults=True)),
+)
+
+
+def _entry(value: Any, indent: str) -> tuple[str, list[str]]:  # noqa: ANN401
     """Return what stands behind a key, and the lines below it."""
     if isinstance(value, BaseModel):
         return "", _commented(value, f"{indent}  ")
-    plain: object = value
-    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
-        plain = [item.model_dump(mode="json", exclude_defaults=True) for item in value]
-    elif isinstance(value, dict):
-        plain = {k: v.model_dump(mode="json", exclude_defaults=True) for k, v in value.items()}
-    is_plain = plain is value or not value
-    text = yaml.safe_dump(
-        plain, default_flow_style=is_plain, sort_keys=False, allow_unicode=True, width=10_000
-    ).removesuffix("...\n")
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    is_plain = not any(isinstance(item, BaseModel) for item in items)
+    how = {"default_flow_style": is_plain, "sort_keys": False, "allow_unicode": True}
+    text = yaml.dump(value, Dumper=_Dumper, width=10_000, **how).removesuffix("...\n")
     if is_plain:
         return f" {text.rstrip()}", []
     return "", textwrap.indent(text, f"{indent}  ").splitlines()
@@ -189,39 +188,33 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _parse_yaml(text: str) -> Any:  # noqa: ANN401
+def _parse_yaml(text: str | bytes, what: str) -> Any:  # noqa: ANN401
     """Parse YAML without running anything that it may contain."""
-    return yaml.load(text, _Loader)
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{what} is not valid YAML: {error}") from None
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file.
-
-    Args:
-        file: Its name.
-
-    Returns:
-        The keys and values, empty for an empty file.
+    """Return the keys and values of a YAML file, none for an empty one.
 
     Raises:
         ConfigError: If it cannot be read, or holds something else.
     """
     try:
-        content = _parse_yaml(file.read_text(encoding="utf-8"))
+        content = _parse_yaml(file.read_bytes(), repr(str(file)))
     except OSError as error:
+        reason = error.strerror or error
         raise ConfigError(
-            f"the configuration file {str(file)!r} cannot be read: {error.strerror or error}"
+            f"the configuration file {str(file)!r} cannot be read: {reason}"
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{str(file)!r} is not valid YAML: {error}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | None):
         raise ConfigError(
             f"{str(file)!r} holds a {type(content).__name__} where keys and values are expected",
             hint="write `key: value` lines; configs/train_e2e.yaml shows all keys",
         )
-    return content
+    return content or {}
 
 
 def _parse_override(text: str) -> tuple[str, Any]:
@@ -229,10 +222,7 @@ def _parse_override(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise ConfigError(f"--set {text!r} is not of the form key=value", "--set train.horizon=64")
-    try:
-        return key.strip(), _parse_yaml(value)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--set {text!r}: the value is not valid YAML: {error}") from None
+    return key.strip(), _parse_yaml(value, f"--set {text!r}: the value")
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:

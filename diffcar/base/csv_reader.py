@@ -1,4 +1,4 @@
-"""A CSV file as its header and rows, with every complaint naming file, row and column."""
+"""Somebody's CSV file: its header and rows, every complaint naming file, row and column."""
 
 import csv
 import difflib
@@ -7,22 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffcar.base.errors import DemonstrationError
+from diffcar.base.errors import DemonstrationError, DiffcarError
 
-__all__ = ["Column", "Sheet", "read_sheet", "split_factor"]
+__all__ = ["Sheet", "parse_number", "read_lines", "read_sheet", "split_factor"]
 
 _SEPARATORS = (";", "\t", ",")
 _NUM_NAMES_SHOWN = 24
 
 
-@dataclass(frozen=True)
-class Column:
-    """Where a quantity stands in a sheet."""
-
-    index: int
-    """Which field of a row it is, from 0."""
-    factor: float
-    """What its numbers are multiplied by."""
+Place = tuple[int, float]
+"""Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +24,11 @@ class Sheet:
     """The text of a CSV file, cut into fields."""
 
     file: Path
-    """Where it was read from."""
-    header: tuple[str, ...]
-    """The names of the columns."""
-    rows: tuple[tuple[int, list[str]], ...]
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
     """Each row's number, as a text editor counts lines, and its fields."""
 
-    def find(self, name: str, columns: Mapping[str, str]) -> Column | None:
+    def find(self, name: str, columns: Mapping[str, str]) -> Place | None:
         """Return where a quantity stands, or None if it does not.
 
         Args:
@@ -54,52 +46,43 @@ class Sheet:
                     hint="rename or delete all but one",
                 )
             if given in self.header:
-                return Column(self.header.index(given), factor)
+                return self.header.index(given), factor
         return None
 
     def numbers(
-        self, columns: Mapping[str, Column], *, skip_incomplete: bool
+        self, columns: Mapping[str, Place], *, skip_incomplete: bool
     ) -> tuple[dict[str, list[float]], int]:
-        """Return the numbers of some columns.
+        """Return the numbers of some columns, and how many rows were left out.
 
         Args:
             columns: Where each is found.
             skip_incomplete: Whether to leave out rows that lack a number.
-
-        Returns:
-            The numbers of each column, and how many rows were left out.
 
         Raises:
             DemonstrationError: At the first row that lacks a number; where such are left out, if
                 no row remains.
         """
         complete: list[list[float]] = []
-        first_problem: DemonstrationError | None = None
-        for number, fields in self.rows:
+        problems: list[DemonstrationError] = []
+        for row, fields in self.rows:
             try:
                 complete.append(
-                    [
-                        column.factor * self._number(number, fields, column.index)
-                        for column in columns.values()
-                    ]
+                    [factor * self._number(row, fields, at) for at, factor in columns.values()]
                 )
             except DemonstrationError as problem:
                 if not skip_incomplete:
                     raise
-                first_problem = first_problem or problem
-        if first_problem is not None and not complete:
-            raise DemonstrationError(f"no row is complete; the first is not: {first_problem}")
+                problems.append(problem)
+        if not complete:
+            raise DemonstrationError(f"no row is complete; the first is not: {problems[0]}")
         values = {name: [row[index] for row in complete] for index, name in enumerate(columns)}
-        return values, len(self.rows) - len(complete)
+        return values, len(problems)
 
     def _number(self, row: int, fields: Sequence[str], index: int) -> float:
         """Return a field's finite number, or say what it is instead."""
         text = fields[index] if index < len(fields) else ""
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if math.isfinite(value):
+        value = parse_number(text)
+        if value is not None and math.isfinite(value):
             return value
         found = f"{text!r} is not a finite number" if text else "empty"
         remedy = "mend it or drop such rows with --skip-incomplete"
@@ -109,22 +92,20 @@ class Sheet:
             f"{str(self.file)!r} row {row}, column {self.header[index]!r}: {found}", hint=remedy
         )
 
-    def missing(self, names: Sequence[str], *, used: Mapping[str, Column]) -> DemonstrationError:
+    def missing(self, names: Sequence[str], *, used: Mapping[str, Place]) -> DemonstrationError:
         """Return the error that columns are missing, with what they may be called in the file.
 
         Args:
             names: What is missing, in diffcar's words.
             used: The columns that were found.
         """
-        taken = {column.index for column in used.values()}
+        taken = {field for field, _ in used.values()}
         free = [name for index, name in enumerate(self.header) if index not in taken and name]
         spellings = {name.lower(): name for name in free}
-        likely = {
-            name: difflib.get_close_matches(name, spellings, n=1, cutoff=0.5) for name in names
-        }
+        near = {n: difflib.get_close_matches(n, spellings, n=1, cutoff=0.5) for n in names}
         flags = " ".join(
-            f"--column {name}={spellings[near[0]] if near else 'NAME'}"
-            for name, near in likely.items()
+            f"--column {name}={spellings[like[0]] if like else 'NAME'}"
+            for name, like in near.items()
         )
         shown = ", ".join(free[:_NUM_NAMES_SHOWN]) + (", ..." if free[_NUM_NAMES_SHOWN:] else "")
         return DemonstrationError(
@@ -134,10 +115,7 @@ class Sheet:
 
 
 def split_factor(text: str) -> tuple[str, float]:
-    """Split `NAME` or `NAME*FACTOR` into the name and the factor.
-
-    Args:
-        text: What a user wrote.
+    """Split what a user wrote, `NAME` or `NAME*FACTOR`, into the name and the factor.
 
     Raises:
         DemonstrationError: If the factor is not a number other than zero.
@@ -145,11 +123,8 @@ def split_factor(text: str) -> tuple[str, float]:
     name, star, factor = text.rpartition("*")
     if not star:
         return text.strip(), 1.0
-    try:
-        value = float(factor)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value == 0:
+    value = parse_number(factor)
+    if not value or not math.isfinite(value):
         raise DemonstrationError(
             f"the column {text!r} is multiplied by {factor!r}, which is not a usable number",
             hint="write NAME or NAME*FACTOR, such as yaw_rad=yaw_deg*0.0174533",
@@ -158,77 +133,70 @@ def split_factor(text: str) -> tuple[str, float]:
 
 
 def read_sheet(file: Path) -> Sheet:
-    """Read a CSV file, its separator guessed from the header.
+    """Read a CSV file of demonstrations, its separator guessed from the header.
 
     Empty lines and lines that begin with `#` are passed over.
-
-    Args:
-        file: Commas, semicolons or tabs between the fields, names in the first line.
-
-    Returns:
-        Its content.
 
     Raises:
         DemonstrationError: If it cannot be read, or is not a table with a header and rows.
     """
-    lines = [
-        (number, line)
-        for number, line in enumerate(_read_text(file).split("\n"), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
+    hint = "`diffcar record` writes a file of demonstrations"
+    lines = read_lines(file, "the demonstrations", error=DemonstrationError, hint=hint)
+    lines = [(row, line) for row, line in lines if not line.lstrip().startswith("#")]
     if not lines:
         raise DemonstrationError(f"{str(file)!r} is empty", hint="`diffcar record` writes one")
-    first = lines[0][1]
+    row, first = lines[0]
     separator = max(_SEPARATORS, key=first.count)
-    number = 0
+    cut: list[tuple[int, list[str]]] = []
     try:
-        cut = []
-        for number, line in lines:
+        for row, line in lines:
             fields = next(csv.reader([line], delimiter=separator))
-            cut.append((number, [field.strip() for field in fields]))
+            cut.append((row, [field.strip() for field in fields]))
     except csv.Error as error:
-        raise DemonstrationError(f"{str(file)!r} row {number}: {error}") from None
-    header, rows = tuple(cut[0][1]), tuple(cut[1:])
-    if all(_is_number(name) for name in header):
+        raise DemonstrationError(f"{str(file)!r} row {row}: {error}") from None
+    (row, header), *rows = cut
+    if all(parse_number(name) is not None for name in header):
         raise DemonstrationError(
-            f"{str(file)!r} row {lines[0][0]} holds numbers where the names of the columns should "
-            "be",
+            f"{str(file)!r} row {row} holds numbers where the names of the columns should be",
             hint="put a line with the names first, without a # before it",
         )
     if not rows:
         raise DemonstrationError(f"{str(file)!r} has a header but no rows")
-    for number, fields in rows:
+    for row, fields in rows:
         # A separator after the last field is no field more.
         if any(fields[len(header) :]):
             raise DemonstrationError(
-                f"{str(file)!r} row {number} has {len(fields)} fields, the header {len(header)}",
+                f"{str(file)!r} row {row} has {len(fields)} fields, the header {len(header)}",
                 hint="is there a decimal comma, or a separator in a text without quotes?",
             )
     return Sheet(file, header, rows)
 
 
-def _read_text(file: Path) -> str:
-    """Return a file's text."""
+def read_lines(
+    file: Path, what: str, *, error: type[DiffcarError], hint: str | None = None
+) -> list[tuple[int, str]]:
+    """Return the lines of a text file that are not blank, numbered as a text editor counts.
+
+    Args:
+        what: What the file is, in the complaint that it cannot be read.
+        error: Raised if it cannot be, or is no text.
+        hint: To a file that cannot be read.
+    """
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DemonstrationError(
-            f"the demonstrations {str(file)!r} cannot be read: {error.strerror or error}",
-            hint="`diffcar record` writes a file of demonstrations",
-        ) from None
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise error(f"{what} {str(file)!r} cannot be read: {reason}", hint) from None
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise DemonstrationError(
-            f"{str(file)!r} is not a text file", hint="export the demonstrations as CSV in UTF-8"
-        )
-    return text
+        raise error(f"{str(file)!r} is not a text file", "export it as CSV in UTF-8")
+    return [(row, line) for row, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def _is_number(text: str) -> bool:
-    """Tell whether a field reads as a number."""
+def parse_number(text: str) -> float | None:
+    """Return the number that a text is, `nan` and `inf` included, or None."""
     try:
-        float(text)
+        return float(text)
     except ValueError:
-        return False
-    return True
+        return None

@@ -14,12 +14,7 @@ __all__ = [
 
 
 class DiffcarError(Exception):
-    """Base of every error that a user can act on.
-
-    Args:
-        message: What is wrong, with the offending value.
-        hint: What fixes it.
-    """
+    """Base of every error that a user can act on: what is wrong, and a hint at what mends it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)

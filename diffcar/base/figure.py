@@ -29,18 +29,12 @@ __all__ = [
     "save_png",
 ]
 
-
 # No pure white or black: a page can replace these without touching anything else that is drawn.
 INK, FAINT, GRID, PAPER = "#1f2328", "#656d76", "#dfe3e8", "#fffffe"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return a figure that needs no display and no global state.
-
-    Args:
-        width: In inches.
-        height: In inches.
-    """
+    """Return a figure of a size in inches that needs no display and no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -55,12 +49,7 @@ def plain(text: str) -> str:
 
 
 def calm(axes: "Axes", *, grid: str = "both") -> None:
-    """Take from the axes what does not show data.
-
-    Args:
-        axes: To be styled.
-        grid: Axis whose grid is drawn: `x`, `y` or `both`.
-    """
+    """Take from the axes what does not show data; a grid on the axes `x`, `y` or `both` stays."""
     axes.set_facecolor("none")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -71,17 +60,12 @@ def calm(axes: "Axes", *, grid: str = "both") -> None:
     axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
     for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
         text.set_color(INK)
-    axes.xaxis.label.set_fontsize(10)
-    axes.yaxis.label.set_fontsize(10)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_fontsize(10)
 
 
 def log_scale(axes: "Axes", which: str) -> None:
-    """Make axes logarithmic, with plain numbers at their ticks.
-
-    Args:
-        axes: To be changed, with their data.
-        which: Names of the axes, such as `xy`.
-    """
+    """Make axes named as `xy` logarithmic once their data are drawn, with plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for name in which:
@@ -97,12 +81,9 @@ def log_scale(axes: "Axes", which: str) -> None:
 
 
 def add_key(figure: "Figure", looks: Mapping[str, Mapping[str, Any]], **how: Any) -> None:  # noqa: ANN401 - matplotlib's own
-    """Explain beside the axes what lines and markers mean.
+    """Explain beside the axes what lines and markers mean, by their looks.
 
-    Args:
-        figure: To be explained.
-        looks: What a line or marker looks like, by what it means.
-        how: What `Figure.legend` takes.
+    `how` is what `Figure.legend` takes.
     """
     from matplotlib.lines import Line2D
 
@@ -130,16 +111,14 @@ def save_png(figure: "Figure", file: Path) -> None:
 
 
 def inline_svg(figure: "Figure", name: str, description: str) -> str:
-    """Return a figure as SVG inside HTML, whose colours a style sheet can replace.
+    """Return a figure as an `svg` element inside HTML.
+
+    Its colours are as `css_colour` writes them, and what has the group identifier `method-3` is of
+    the class `m3`.
 
     Args:
-        figure: To be drawn.
         name: Prefix of its identifiers, which must differ between the figures of a page.
         description: Read out in its place; escaped here.
-
-    Returns:
-        An `svg` element. Its colours are as `css_colour` writes them, and what has the group
-        identifier `method-3` is of the class `m3`.
     """
     from matplotlib import rc_context
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from diffcar.base.errors import ConfigError, OutputError
 
 __all__ = [
+    "RUNS",
     "check_outputs",
     "finite_json",
     "is_there",
@@ -18,6 +19,9 @@ __all__ = [
     "resource_path",
     "write_atomically",
 ]
+
+RUNS = Path("runs")
+"""Where runs lie, of which nothing else is said."""
 
 
 def is_there(name: str, predicate: Callable[[Path], bool] = Path.exists) -> bool:
@@ -32,7 +36,7 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
     """Refuse output files before minutes are spent on their content.
 
     Args:
-        outputs: Where results are to be written.
+        outputs: Files of results.
         inputs: What the same command reads: files, and folders with everything in them.
 
     Raises:
@@ -73,11 +77,7 @@ def make_folder(path: Path) -> None:
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `file`, then rename it.
-
-    Args:
-        file: The final name.
-        write: Called with the temporary name, which has the same suffix.
+    """Let `write` fill a temporary file beside `file` with the same suffix, then rename it.
 
     Raises:
         OutputError: If the file system refuses.
@@ -115,11 +115,7 @@ def plain_values(value: object) -> object:
 
 
 def finite_json(value: object) -> object:
-    """Replace numbers that JSON cannot hold by None, at any depth.
-
-    Args:
-        value: Dictionaries and sequences of plain values.
-    """
+    """Replace numbers that JSON cannot hold by None, at any depth of plain values."""
     if isinstance(value, dict):
         return {key: finite_json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -133,20 +129,13 @@ _ROOTS = (_PACKAGE / "_resources", _PACKAGE.parent)
 
 
 def resource_path(relative: str) -> Path:
-    """Return the path of a shipped file such as `assets/car.xml`.
-
-    Args:
-        relative: Path below the project's top level, with forward slashes.
-
-    Returns:
-        The file's location on this machine.
+    """Return where a shipped file such as `assets/car.xml` is on this machine.
 
     Raises:
         ConfigError: If the installation lacks the file.
     """
     for root in _ROOTS:
-        candidate = root / relative
-        if candidate.is_file():
+        if (candidate := root / relative).is_file():
             return candidate
     raise ConfigError(
         f"the shipped file {relative!r} is missing from this installation",

@@ -11,52 +11,29 @@ __all__ = ["quaternion_from_yaw", "rotate_into_body", "wrap_angle", "yaw_from_qu
 def wrap_angle(angle: Tensor) -> Tensor:
     """Wrap angles into [-pi, pi), with slope one wherever it is differentiable.
 
-    Not differentiable at odd multiples of pi, where the value jumps.
-
-    Args:
-        angle: Angles [rad], any shape.
-
-    Returns:
-        The wrapped angles [rad], same shape.
+    Angles [rad] of any shape; not differentiable at odd multiples of pi, where the value jumps.
     """
     return angle - 2 * math.pi * torch.floor((angle + math.pi) / (2 * math.pi)).detach()
 
 
 def quaternion_from_yaw(yaw: Tensor) -> Tensor:
-    """Return the unit quaternions of rotations about z.
-
-    Args:
-        yaw: Angles [rad], shape (...,).
-
-    Returns:
-        Quaternions w x y z, shape (..., 4).
-    """
+    """Return the unit quaternions (..., 4) of rotations about z by angles [rad], shape (...,)."""
     zero = torch.zeros_like(yaw)
     return torch.stack([torch.cos(yaw / 2), zero, zero, torch.sin(yaw / 2)], dim=-1)
 
 
 def yaw_from_quaternion(quaternion: Tensor) -> Tensor:
-    """Return the heading of the rotated x axis, seen from above.
+    """Return the heading of the rotated x axis, seen from above [rad], in (-pi, pi], shape (...,).
 
-    Homogeneous in the quaternion, so a norm that drifts from one does not turn the heading.
-    Not differentiable where the x axis points straight up or down.
-
-    Args:
-        quaternion: Quaternions w x y z, shape (..., 4).
-
-    Returns:
-        Yaw [rad] in (-pi, pi], shape (...,).
+    Homogeneous in the quaternion (..., 4), so a norm that drifts from one does not turn the
+    heading. Not differentiable where the x axis points straight up or down.
     """
     w, x, y, z = quaternion.unbind(-1)
     return torch.atan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
 def rotate_into_body(vector: Tensor, yaw: Tensor) -> tuple[Tensor, Tensor]:
-    """Express planar world vectors in a frame turned by `yaw`.
-
-    Args:
-        vector: World components x, y, shape (..., 2).
-        yaw: Heading of the frame [rad], shape (...,).
+    """Express planar world vectors (..., 2) in a frame turned by `yaw` [rad], shape (...,).
 
     Returns:
         The components along the frame's x (forward) and y (left), each of shape (...,).

@@ -49,9 +49,8 @@ class Column(Generic[RowT]):
     of: Callable[[RowT], object]
     """Returns the value of a row, in SI."""
     unit: str = ""
-    """Unit in which it is shown."""
     factor: float = 1.0
-    """From SI to that unit."""
+    """From SI to the unit in which it is shown."""
     key: str | None = None
     """Its name in JSON and CSV; None where it is for the eye alone."""
     mark: Callable[[RowT], Mark | None] | None = None
@@ -80,13 +79,9 @@ class Column(Generic[RowT]):
         if self.words is not None:
             return self.words(row)
         value = self.of(row)
-        if value is None:
-            return "-"
-        if isinstance(value, str | bool) or (isinstance(value, int) and self.factor == 1):
-            return str(value)
-        if isinstance(value, int | float):
+        if isinstance(value, float) or (type(value) is int and self.factor != 1):
             return number(self.factor * value)
-        return str(value)
+        return "-" if value is None else str(value)
 
     def mark_of(self, row: RowT) -> Mark | None:
         """Return what the cell of a row says about its value, if anything."""
@@ -98,11 +93,8 @@ class Table(Generic[RowT]):
     """Rows of one kind under their columns, for the terminal, a page, JSON and CSV alike."""
 
     title: str
-    """What it is about."""
     columns: Sequence[Column[RowT]]
-    """From left to right."""
     rows: Sequence[RowT]
-    """From top to bottom."""
     note: str = ""
     """What must be known to read it."""
     section: Callable[[RowT], object] | None = None
@@ -140,7 +132,6 @@ class Curve:
     """A quantity over the updates of a session, drawn logarithmically."""
 
     title: str
-    """What it is."""
     values: Sequence[float]
     """One an update; those that are not finite and positive are left out."""
 
@@ -150,11 +141,9 @@ class Line:
     """A line that is never broken, since it is found or copied by what it says."""
 
     text: str
-    """All of it."""
     marked: str = ""
-    """The words of it that are marked."""
+    """The words of it that the mark is on."""
     mark: Mark | None = None
-    """What they say."""
 
 
 Shown = Table[Any] | Curve | Line | str
@@ -167,7 +156,6 @@ def across(
     """Return a table that is read across: a line for each quantity, with its unit at the end.
 
     Args:
-        title: What it is about.
         heading: What the quantities have in common.
         columns: The quantities.
         rows: What has them, by heading.
@@ -176,15 +164,9 @@ def across(
     def subject(name: str, row: RowT) -> Column[Column[RowT]]:
         return Column(name, lambda column: column.of(row), words=lambda column: column.text(row))
 
-    return Table(
-        title,
-        [
-            Column(heading, lambda column: column.heading),
-            *(subject(name, row) for name, row in rows.items()),
-            Column("unit", lambda column: column.unit),
-        ],
-        columns,
-    )
+    first = Column[Column[RowT]](heading, lambda column: column.heading)
+    last = Column[Column[RowT]]("unit", lambda column: column.unit)
+    return Table(title, [first, *(subject(*item) for item in rows.items()), last], columns)
 
 
 def number(value: float | None) -> str:
@@ -193,18 +175,11 @@ def number(value: float | None) -> str:
         return "-"
     if value == 0 or 1e-3 <= abs(value) < 999.5:
         return f"{value:.3g}"
-    if abs(value) < 1e6:
-        return f"{value:,.0f}" if abs(value) >= 1 else f"{value:.2e}"
-    return f"{value:.2e}"
+    return f"{value:,.0f}" if 1 <= abs(value) < 1e6 else f"{value:.2e}"
 
 
 def millimetres(metres: float, deviation: float = math.nan) -> str:
-    """Return a length in millimetres, without the unit, and with its deviation if that is known.
-
-    Args:
-        metres: The length [m].
-        deviation: Its standard deviation [m].
-    """
+    """Return a length [m] in millimetres, without the unit, and its standard deviation if known."""
     spread = "" if math.isnan(deviation) else f" ± {1e3 * deviation:.2g}"
     return f"{number(1e3 * metres)}{spread}"
 

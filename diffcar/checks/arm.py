@@ -17,9 +17,8 @@ from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.sim.video import FixedCamera
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.reaching.pictures import plot_reach
 from diffcar.tasks.reaching.problem import torque_problem
-from diffcar.tasks.reaching.rollout import reach
+from diffcar.tasks.reaching.rollout import plot_reach, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
 from diffcar.training.run import TrainingResult, train
 from diffcar.training.session import OnUpdate

@@ -29,7 +29,8 @@ from diffcar.sim.build import build_scene, repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
-from diffcar.tasks.tracking.problem import NETWORK_OUTPUT, CarCases, trace_drive, tracking_problem
+from diffcar.tasks.contract import Task
+from diffcar.tasks.tracking.problem import CarCases, trace_drive, tracking_problem
 
 __all__ = ["JointNames", "run"]
 
@@ -132,7 +133,7 @@ class _Check:
             controller.network,
             lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
             scene.backward,
-            output=NETWORK_OUTPUT,
+            output=Task.output,
         )
 
     def certify(self, horizon: int) -> None:

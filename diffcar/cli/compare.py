@@ -14,7 +14,7 @@ from diffcar.base.table import Line
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Given, option, with_options
-from diffcar.compare.config import CompareConfig
+from diffcar.comparison.config import CompareConfig
 from diffcar.path.config import check_path_source
 from diffcar.training.methods import METHODS
 
@@ -55,10 +55,10 @@ def compare(
     runs = dict(_split(text, config) for text in load or ())
     given.check_files(config, inputs=[*sources, suite, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
-    from diffcar.compare.compare import compare as run
-    from diffcar.compare.findings import findings
-    from diffcar.compare.page import write_results
-    from diffcar.compare.tables import as_json, tables
+    from diffcar.comparison.compare import compare as run
+    from diffcar.comparison.findings import findings
+    from diffcar.comparison.page import write_results
+    from diffcar.comparison.tables import as_json, tables
 
     with ComparisonDisplay() as display:
         result = run(

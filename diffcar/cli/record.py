@@ -47,7 +47,7 @@ def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
         )
     from diffcar.cli.progress import DriveDisplay
     from diffcar.demonstrations import record as command
-    from diffcar.demonstrations.tables import recording_report
+    from diffcar.demonstrations.record import recording_report
 
     with DriveDisplay() as display:
         result = command.run(config, out=out, on_step=display.show)

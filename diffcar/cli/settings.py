@@ -18,7 +18,7 @@ SCHEMAS: Registry[type[Section]] = Registry(
         "train-push": METHODS["e2e"].config["pushing"],
         "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
         "record": "diffcar.demonstrations.config:RecordConfig",
-        "compare": "diffcar.compare.config:CompareConfig",
+        "compare": "diffcar.comparison.config:CompareConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",
         "franka-test": METHODS["e2e"].config["reaching"],
     },

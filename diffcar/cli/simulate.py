@@ -45,8 +45,7 @@ def simulate(given: Given) -> None:
     given.check_files(config, inputs=[config.controller])
     from diffcar.cli.progress import DriveDisplay
     from diffcar.tasks.tracking import simulate as command
-    from diffcar.tasks.tracking.tables import simulation_report
 
     with DriveDisplay() as display:
         result = command.run(config, on_step=display.show, **given.files)
-    given.report(simulation_report(result), result.as_json(), notes=result.notes)
+    given.report(command.simulation_report(result), result.as_json(), notes=result.notes)

@@ -13,29 +13,18 @@ from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = [
-    "ControllerTeam",
-    "TrackingEnsemble",
-]
+__all__ = ["ControllerTeam", "TrackingEnsemble"]
 
 
 class TrackingEnsemble(TrackingMLP):
-    """Networks of one architecture, each of which drives the same number of cars.
-
-    Args:
-        networks: The networks; the first drives the first cars.
-        observer: What all of them see.
-        vehicle: Limits of the cars.
-    """
+    """Networks of one architecture, each of which drives the same number of cars in a row."""
 
     def __init__(
         self, networks: Sequence[MLPController], observer: PathObserver, vehicle: Vehicle
     ) -> None:
         super().__init__(networks[0], observer, vehicle, name="ensemble")
-        self._weights = [
-            torch.stack(own)
-            for own in zip(*(network.parameters() for network in networks), strict=True)
-        ]
+        weights = zip(*(network.parameters() for network in networks), strict=True)
+        self._weights = [torch.stack(own) for own in weights]
 
     def network_output(self, observation: Tensor) -> Tensor:
         """Return what each network puts out for its own rows, shape (B, 2)."""
@@ -47,11 +36,7 @@ class TrackingEnsemble(TrackingMLP):
 
 
 class ControllerTeam:
-    """Controllers that share a batch, one after the other.
-
-    Args:
-        members: Each controller with the number of its cars.
-    """
+    """Controllers that share a batch, one after the other, each with a number of cars."""
 
     name = "team"
 
@@ -62,7 +47,6 @@ class ControllerTeam:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
         actions, first = [], 0
         for controller, num_cars in self._members:
-            cars = slice(first, first + num_cars)
+            cars = slice(first, first := first + num_cars)
             actions.append(controller(state.select(cars), errors.select(cars)))
-            first += num_cars
         return torch.cat(actions)

@@ -12,6 +12,7 @@ import torch
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError
+from diffcar.base.files import RUNS
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
@@ -20,30 +21,32 @@ from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
-    "RUNS",
+    "PHYSICS",
     "checkpoint_content",
     "config_values",
     "identity",
     "load_checkpoint",
     "newest_run",
-    "require_car",
     "restore_network",
     "restore_tracking_mlp",
 ]
 
+_NAMES = ("best.pt", "last.pt")
+
 _FORMAT = 2
 _KEYS = (
-    "format",
-    "method",
-    "config",
-    "network",
-    "trainer",
-    "best_score",
-    "train_seconds",
-    "num_env_steps",
+    *("format", "method", "config", "network", "trainer"),
+    *("best_score", "train_seconds", "num_env_steps"),
 )
-# No engine setting that did not exist from the first is needed to drive.
-_PHYSICS = ("dt", "substeps", "actuation", "model")
+PHYSICS = ("dt", "substeps", "actuation", "model")
+"""What a controller must know of the physics; no engine setting that did not exist from the first
+is needed to drive."""
+# What torch raises for a file that is damaged or holds more than it should.
+_UNREADABLE = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
+    *(LookupError, AttributeError, TypeError),
+)
+_ELSEWHERE = {"pushing": "pushes a soft body", "reaching": "moves an arm"}
 
 
 def checkpoint_content(
@@ -59,22 +62,18 @@ def checkpoint_content(
     """Return the content of a checkpoint: tensors, numbers and text only.
 
     Args:
-        method: What trains.
-        task: What for.
-        config: The resolved configuration of the run.
         trainer_state: The trainer's `state_dict`, the network's among it.
         best_score: Smallest score of an evaluation so far.
         train_seconds: Wall time of the updates so far [s].
         num_env_steps: Control steps of all cars that they used.
     """
-    trainer = dict(trainer_state)
     return {
         "format": _FORMAT,
         "method": method,
         "task": task,
         "config": dump_config(config),
-        "network": trainer.pop("network"),
-        "trainer": trainer,
+        "network": trainer_state["network"],
+        "trainer": {name: own for name, own in trainer_state.items() if name != "network"},
         "best_score": best_score,
         "train_seconds": train_seconds,
         "num_env_steps": num_env_steps,
@@ -82,21 +81,13 @@ def checkpoint_content(
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Load a checkpoint without running code that it may contain.
-
-    Args:
-        path: A checkpoint file, or a run folder, whose best checkpoint is taken, or its last.
-
-    Returns:
-        Its content.
+    """Load a checkpoint, or the best of a run folder, or its last, without running code in it.
 
     Raises:
         CheckpointError: If there is none, or it is damaged or of another kind.
     """
-    file = path
-    if path.is_dir():
-        candidates = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]
-        file = next((c for c in candidates if c.is_file()), candidates[0])
+    best, last = (path / "checkpoints" / name for name in _NAMES)
+    file = path if not path.is_dir() else last if last.is_file() and not best.is_file() else best
     if not file.is_file():
         raise CheckpointError(
             f"there is no checkpoint at {str(file)!r}",
@@ -104,17 +95,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         )
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        TypeError,
-    ) as error:
+    except _UNREADABLE as error:
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
             f"{str(file)!r} is not a readable checkpoint: {first_line[:160]}",
@@ -125,8 +106,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
             hint="give a checkpoint that a diffcar train command wrote",
         )
-    missing = [key for key in _KEYS if key not in content]
-    if missing:
+    if missing := [key for key in _KEYS if key not in content]:
         raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}")
     return content
 
@@ -143,7 +123,7 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
         values = yaml.safe_load(content["config"])
         if identity(content)[1] == "tracking":
             ControllerConfig.model_validate(values["controller"])
-            CarConfig.model_validate({name: values[name] for name in _PHYSICS})
+            CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
         raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
     return values
@@ -153,9 +133,6 @@ def identity(content: Mapping[str, Any]) -> tuple[str, str]:
     """Return the method and the task of a checkpoint.
 
     Those written before tasks had names say `push` of a soft body that was pushed by `e2e`.
-
-    Args:
-        content: A loaded checkpoint.
     """
     if content["method"] == "push":
         return "e2e", "pushing"
@@ -165,19 +142,13 @@ def identity(content: Mapping[str, Any]) -> tuple[str, str]:
 def require_car(content: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose controller does not drive a car.
 
-    Args:
-        content: A loaded checkpoint.
-
     Raises:
         CheckpointError: If it does something else.
     """
     task = identity(content)[1]
     if task != "tracking":
-        does = {"pushing": "pushes a soft body", "reaching": "moves an arm"}.get(
-            task, f"does {task}"
-        )
         raise CheckpointError(
-            f"this controller {does} and cannot drive a car",
+            f"this controller {_ELSEWHERE.get(task, f'does {task}')} and cannot drive a car",
             hint="give a run of train-e2e, train-bc or train-ppo",
         )
 
@@ -192,13 +163,6 @@ def restore_tracking_mlp(
 ) -> TrackingMLP:
     """Return the trained controller of a checkpoint.
 
-    Args:
-        content: A loaded checkpoint.
-        vehicle: Limits of its commands.
-        dtype: Precision of the weights.
-        device: Where they lie.
-        name: What to call it in tables.
-
     Raises:
         CheckpointError: If the weights do not fit the configuration stored with them.
     """
@@ -210,12 +174,8 @@ def restore_tracking_mlp(
 def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLPController:
     """Return the network of a checkpoint.
 
-    Args:
-        content: A loaded checkpoint.
-        config: Its sizes.
-
     Raises:
-        CheckpointError: If the weights are not of these sizes.
+        CheckpointError: If the weights are not of the configured sizes.
     """
     network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
     try:
@@ -228,16 +188,13 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
     return network
 
 
-RUNS = Path("runs")
-
-
 def newest_run(root: Path = RUNS) -> Path | None:
     """Return the run below `root` whose checkpoint was written last, of those that drive a car.
 
     Raises:
         CheckpointError: If one that was written later is damaged.
     """
-    files = [file for name in ("best.pt", "last.pt") for file in root.glob(f"*/checkpoints/{name}")]
+    files = [file for name in _NAMES for file in root.glob(f"*/checkpoints/{name}")]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         if identity(load_checkpoint(file))[1] == "tracking":
             return file.parents[1]

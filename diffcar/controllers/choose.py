@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from diffcar.base.files import is_there
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
+    PHYSICS,
     config_values,
     load_checkpoint,
     newest_run,
@@ -24,8 +25,6 @@ __all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_o
 
 ConfigT = TypeVar("ConfigT", bound=CarConfig)
 
-_PHYSICS = ("dt", "substeps", "actuation", "model")
-
 
 @dataclass(frozen=True)
 class ControllerChoice:
@@ -34,66 +33,37 @@ class ControllerChoice:
     spec: str
     """What the user calls it."""
     checkpoint: dict[str, Any] | None = None
-    """What is loaded of a trained one."""
     parameters: Mapping[str, float] = field(default_factory=dict)
     """Those of a classical one that are not its defaults."""
 
     def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
-        """Take from a controller's training what the user has not set.
-
-        Args:
-            config: The resolved configuration.
-
-        Returns:
-            The configuration to drive with, and notes on what differs from the training.
-        """
-        if self.checkpoint is None:
-            return config, []
-        trained = config_values(self.checkpoint)
-        adopted = {key: trained[key] for key in _PHYSICS if key not in config.model_fields_set}
-        config = config.model_copy(update=adopted)
+        """Take from a controller's training what the user has not set, and note what differs."""
+        if self.checkpoint is not None:
+            trained = config_values(self.checkpoint)
+            adopted = {key: trained[key] for key in PHYSICS if key not in config.model_fields_set}
+            config = config.model_copy(update=adopted)
         return config, self.differences(config)
 
     def differences(self, config: CarConfig) -> list[str]:
-        """Tell in what the physics differs from that of the controller's training.
-
-        Args:
-            config: The physics to drive in.
-        """
-        if self.checkpoint is None:
-            return []
-        trained = config_values(self.checkpoint)
+        """Tell in what the physics to drive in differs from that of the controller's training."""
+        trained = config_values(self.checkpoint) if self.checkpoint else {}
         return [
             f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
-            for key in _PHYSICS
-            if (value := getattr(config, key)) != trained[key]
+            for key in PHYSICS
+            if trained and (value := getattr(config, key)) != trained[key]
         ]
 
     def build(self, scene: CarScene) -> Controller:
-        """Return the controller of the cars of a scene.
-
-        Args:
-            scene: Whose cars it drives.
-        """
-        if self.checkpoint is not None:
-            return restore_tracking_mlp(
-                self.checkpoint,
-                scene.vehicle,
-                dtype=scene.dtype,
-                device=scene.device,
-                name=self.spec,
-            )
-        return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
+        """Return the controller of the cars of a scene."""
+        if self.checkpoint is None:
+            return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
+        return restore_tracking_mlp(
+            self.checkpoint, scene.vehicle, dtype=scene.dtype, device=scene.device, name=self.spec
+        )
 
 
 def choose_controller(spec: str) -> ControllerChoice:
-    """Find what a user means by a controller.
-
-    Args:
-        spec: A run folder, a checkpoint, pure-pursuit, stanley or zero.
-
-    Returns:
-        The choice, with the checkpoint loaded.
+    """Find what a user means by a run folder, a checkpoint or a name, and load a checkpoint.
 
     Raises:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
@@ -114,22 +84,17 @@ def make_controller(
     Args:
         spec: `mlp` for an untrained network, a run folder, a checkpoint, a name such as `stanley`,
             or `package.module:Class`.
-        scene: Whose cars it drives.
-        config: The untrained network; None takes the defaults.
-        seed: Of the untrained network.
+        config: Of the untrained network, as the seed is; None takes the defaults.
 
     Raises:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
     """
-    if spec == "mlp":
-        return build_tracking_mlp(
-            config or ControllerConfig(),
-            scene.vehicle,
-            dtype=scene.dtype,
-            device=scene.device,
-            seed=seed,
-        )
-    return choose_controller(spec).build(scene)
+    if spec != "mlp":
+        return choose_controller(spec).build(scene)
+    config = config or ControllerConfig()
+    return build_tracking_mlp(
+        config, scene.vehicle, dtype=scene.dtype, device=scene.device, seed=seed
+    )
 
 
 def newest_or_classical() -> tuple[str, str]:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from diffcar.base.geometry import wrap_angle
-from diffcar.path.reference import ReferencePath
+from diffcar.path.reference import PathPoint, ReferencePath
 from diffcar.sim.contract import CarState, Placement, map_tensors
 
-__all__ = ["ErrorState", "compute_error_state", "starts_on_path"]
+__all__ = ["ErrorState", "compute_error_state", "offset_left", "starts_on_path"]
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,25 @@ def compute_error_state(
     Differentiable wherever the projection onto the path is (see `ReferencePath.project`).
 
     Args:
-        path: The reference.
-        state: The car.
         arc_length_hint: Arc length of the step before [m], shape (B,); None searches the path.
-
-    Returns:
-        The error state.
     """
     arc_length = path.project(state.position, arc_length_hint)
     point = path.sample(arc_length)
-    offset = state.position - point.position
-    cross_track = torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
     return ErrorState(
         arc_length=arc_length,
-        cross_track_error=cross_track,
+        cross_track_error=offset_left(point, state.position),
         heading_error=wrap_angle(state.yaw - point.heading),
         speed_error=state.speed - point.speed,
         curvature=point.curvature,
         reference_speed=point.speed,
         path=path,
     )
+
+
+def offset_left(point: PathPoint, position: Tensor) -> Tensor:
+    """Return how far positions, shape (B, 2), lie to the left of points of a path [m], (B,)."""
+    offset = position - point.position
+    return torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
 
 
 def starts_on_path(
@@ -77,7 +76,6 @@ def starts_on_path(
     """Place cars beside the path, turning with it.
 
     Args:
-        path: The reference.
         arc_length: Where along it [m], shape (B,).
         cross_track: Offset to the left [m], a number or shape (B,).
         heading: Offset of the heading [rad], a number or shape (B,).

@@ -19,9 +19,6 @@ class MLPController(nn.Module):
     nearly nothing.
 
     Args:
-        num_observations: Entries of an observation.
-        num_actions: Entries of an action.
-        hidden_sizes: Width of each hidden layer.
         generator: Source of the initial weights; None takes torch's global one.
     """
 
@@ -46,28 +43,17 @@ class MLPController(nn.Module):
         self.network = nn.Sequential(*layers, output, nn.Tanh())
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Return actions in [-1, 1].
-
-        Args:
-            observation: Entries of order one, shape (B, num_observations).
-
-        Returns:
-            Actions, shape (B, num_actions).
-        """
+        """Return actions in [-1, 1], (B, num_actions), for observations (B, num_observations)."""
         return self.network(observation)
 
     def forward_with(self, weights: Sequence[Tensor], observation: Tensor) -> Tensor:
-        """Return the actions of many networks at once, each with weights of its own.
+        """Return the actions (networks, B, num_actions) of many networks with their own weights.
 
         Args:
             weights: In the order of `parameters()`, each with the network as first dimension.
             observation: What each network sees, shape (networks, B, num_observations).
-
-        Returns:
-            Actions, shape (networks, B, num_actions).
         """
-        own = iter(weights)
-        result = observation
+        own, result = iter(weights), observation
         for layer in self.network:
             if isinstance(layer, nn.Linear):
                 matrix, bias = next(own), next(own)

@@ -1,5 +1,6 @@
 """Pure pursuit, the classical geometric tracker."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import torch
@@ -13,13 +14,13 @@ from diffcar.sim.model.vehicle import Vehicle
 __all__ = ["PurePursuit"]
 
 
+@dataclass(eq=False)
 class PurePursuit:
     """Steers the rear axle along an arc to a point ahead on the path.
 
     The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
 
     Args:
-        vehicle: The car.
         lookahead_time: Growth of the lookahead distance with speed [s].
         min_lookahead: Lookahead distance at rest [m].
         speed_lead: How far ahead the reference speed is taken, in time at present speed [s].
@@ -38,18 +39,11 @@ class PurePursuit:
     }
     """Range of each parameter that tuning searches."""
 
-    def __init__(
-        self,
-        vehicle: Vehicle,
-        *,
-        lookahead_time: float = 0.12,
-        min_lookahead: float = 0.0,
-        speed_lead: float = 0.12,
-    ) -> None:
-        self.vehicle = vehicle
-        self.lookahead_time = lookahead_time
-        self.min_lookahead = min_lookahead
-        self.speed_lead = speed_lead
+    vehicle: Vehicle
+    _: KW_ONLY
+    lookahead_time: float = 0.12
+    min_lookahead: float = 0.0
+    speed_lead: float = 0.12
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""

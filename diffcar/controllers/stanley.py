@@ -1,18 +1,20 @@
 """The Stanley controller, the tracker of the 2005 DARPA Grand Challenge winner."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from diffcar.base.geometry import wrap_angle
-from diffcar.controllers.errors import ErrorState
+from diffcar.controllers.errors import ErrorState, offset_left
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["Stanley"]
 
 
+@dataclass(eq=False)
 class Stanley:
     """Steers the front axle by heading error and cross-track error, with yaw damping.
 
@@ -23,7 +25,6 @@ class Stanley:
     The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
 
     Args:
-        vehicle: The car.
         gain: Pull towards the path, k [1/s].
         softening: Keeps the pull finite at low speed, k_soft [m/s].
         yaw_damping: k_yaw [s].
@@ -46,22 +47,13 @@ class Stanley:
     }
     """Range of each parameter that tuning searches."""
 
-    def __init__(
-        self,
-        vehicle: Vehicle,
-        *,
-        gain: float = 1.0,
-        softening: float = 1.5,
-        yaw_damping: float = 0.01,
-        slip_gain: float = 0.003,
-        speed_lead: float = 0.1,
-    ) -> None:
-        self.vehicle = vehicle
-        self.gain = gain
-        self.softening = softening
-        self.yaw_damping = yaw_damping
-        self.slip_gain = slip_gain
-        self.speed_lead = speed_lead
+    vehicle: Vehicle
+    _: KW_ONLY
+    gain: float = 1.0
+    softening: float = 1.5
+    yaw_damping: float = 0.01
+    slip_gain: float = 0.003
+    speed_lead: float = 0.1
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
@@ -71,10 +63,7 @@ class Stanley:
         front_axle = state.position + front_axle_x * forward
         arc_length = errors.path.project(front_axle, errors.arc_length + front_axle_x)
         point = errors.path.sample(arc_length)
-        offset = front_axle - point.position
-        cross_track = (
-            torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
-        )
+        cross_track = offset_left(point, front_axle)
         speed = state.speed.clamp_min(0.0)
         path_yaw_rate = speed * point.curvature
         heading_error = wrap_angle(state.yaw - point.heading)

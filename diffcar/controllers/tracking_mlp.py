@@ -1,5 +1,7 @@
 """The MLP as a path-tracking controller."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from diffcar.sim.model.vehicle import Vehicle
 __all__ = ["TrackingMLP", "build_tracking_mlp", "output_for"]
 
 
+@dataclass(eq=False)
 class TrackingMLP:
     """Turns the network's bounded outputs into commands to the car.
 
@@ -23,21 +26,12 @@ class TrackingMLP:
     The car is symmetric, so the controller is: the network sees every observation and its mirror
     image, and its steering is half the difference of the two, its drive half the sum. On a straight
     road it therefore has no bias to either side, however short the training was.
-
-    Args:
-        network: The perceptron.
-        observer: What it sees.
-        vehicle: Limits of the car.
-        name: What to call it in tables.
     """
 
-    def __init__(
-        self, network: MLPController, observer: PathObserver, vehicle: Vehicle, name: str = "mlp"
-    ) -> None:
-        self.network = network
-        self.observer = observer
-        self.vehicle = vehicle
-        self.name = name
+    network: MLPController
+    observer: PathObserver
+    vehicle: Vehicle
+    name: str = "mlp"
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
@@ -63,7 +57,7 @@ class TrackingMLP:
 
 
 def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
-    """Return the output that `TrackingMLP.command` would scale to an action.
+    """Return the output in [-1, 1], (B, 2), that `TrackingMLP.command` would scale to an action.
 
     Where the action asks for more than the car can give, the output is at its bound, with which
     the car does the same.
@@ -71,10 +65,6 @@ def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
     Args:
         action: Steering angle [rad] and speed [m/s] commanded, shape (B, 2).
         speed: The car's present speed [m/s], shape (B,).
-        vehicle: Limits of the commands.
-
-    Returns:
-        The output in [-1, 1], shape (B, 2).
     """
     steering = action[:, 0] / vehicle.max_steering
     drive = (action[:, 1] - speed) / vehicle.speed_increment
@@ -90,20 +80,9 @@ def build_tracking_mlp(
     seed: int = 0,
     name: str = "mlp",
 ) -> TrackingMLP:
-    """Return an untrained controller; its weights depend on the seed alone.
-
-    Args:
-        config: Sizes and previews.
-        vehicle: Limits of its commands.
-        dtype: Precision of the weights.
-        device: Where they lie.
-        seed: Of the weights.
-        name: What to call it in tables.
-    """
-    network = MLPController(
-        PathObserver.size(config),
-        2,
-        config.hidden_sizes,
-        generator=torch.Generator().manual_seed(seed),
-    ).to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(config), vehicle, name=name)
+    """Return an untrained controller; its weights depend on the seed alone."""
+    generator = torch.Generator().manual_seed(seed)
+    size = PathObserver.size(config)
+    network = MLPController(size, 2, config.hidden_sizes, generator=generator)
+    network.to(dtype=dtype, device=device)
+    return TrackingMLP(network, PathObserver(config), vehicle, name)

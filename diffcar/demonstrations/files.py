@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from diffcar.base.csv_reader import Column, Sheet, read_sheet, split_factor
+from diffcar.base.csv_reader import Sheet, read_sheet, split_factor
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.files import write_atomically
 from diffcar.controllers.config import ControllerConfig
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
-    STATE_COLUMNS,
+    STATE,
     Demonstrations,
     DemonstrationTable,
     observation_columns,
@@ -33,21 +33,15 @@ _MAX_PLAUSIBLE_STEERING = 1.6
 def write_demonstrations(table: DemonstrationTable, file: Path) -> None:
     """Write a table as CSV; nine digits, which keep a number of 32 bits exactly.
 
-    Args:
-        table: The columns.
-        file: Where to.
-
     Raises:
         OutputError: If it cannot be written.
     """
-    names = list(table)
-    formats = ["%d" if name == "episode" else "%.9g" for name in names]
-    row_format = ",".join(formats) + "\n"
+    row_format = ",".join("%d" if name == "episode" else "%.9g" for name in table) + "\n"
     rows = torch.stack(list(table.values()), dim=-1).tolist()
 
     def write(target: Path) -> None:
         with target.open("w", encoding="utf-8") as stream:
-            stream.write(",".join(names) + "\n")
+            stream.write(",".join(table) + "\n")
             stream.writelines(row_format % tuple(row) for row in rows)
 
     write_atomically(file, write)
@@ -73,8 +67,6 @@ def read_demonstrations(
 
     Args:
         files: At least one. Commas, semicolons or tabs; `#` starts a comment line.
-        controller_config: What the network observes.
-        vehicle: Limits of its commands.
         path: What was driven, for files that lack the observations.
         columns: What the files call a column, as `NAME` or `NAME*FACTOR`, by the names above.
         skip_incomplete: Whether rows that lack a number are left out, and counted.
@@ -108,19 +100,16 @@ def _check_names(
     columns: Mapping[str, str], sheets: Sequence[Sheet], config: ControllerConfig
 ) -> None:
     """Refuse a map of columns from names that nobody needs or to names that no file has."""
-    known = (
-        "episode",
-        "arc_length_m",
-        *STATE_COLUMNS,
-        *ACTION_COLUMNS,
-        *observation_columns(config),
-    )
-    present = {name for sheet in sheets for name in sheet.header}
+    observed = observation_columns(config)
+    known = ["episode", "arc_length_m", *STATE, *ACTION_COLUMNS, *observed]
+    present = sorted({name for sheet in sheets for name in sheet.header})
     for name, given in columns.items():
-        for wanted, names in ((name, known), (split_factor(given)[0], sorted(present))):
+        for wanted, names, where in (
+            (name, known, "is needed"),
+            (split_factor(given)[0], present, "is in any of the files"),
+        ):
             if wanted not in names:
                 near = difflib.get_close_matches(wanted, names, n=1)
-                where = "is needed" if names is known else "is in any of the files"
                 raise DemonstrationError(
                     f"--column {name}={given}: no column {wanted!r} {where}",
                     hint=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}",
@@ -133,15 +122,10 @@ def _read_table(
     """Return the columns that are needed of a file, and the number of rows left out."""
     observed = observation_columns(config)
     is_observed = all(sheet.find(name, columns) for name in observed)
-    needed = (*(("speed_mps", *observed) if is_observed else STATE_COLUMNS), *ACTION_COLUMNS)
-    found: dict[str, Column] = {}
-    missing = []
-    for name in dict.fromkeys((*needed, *_OPTIONAL)):
-        if (column := sheet.find(name, columns)) is not None:
-            found[name] = column
-        elif name not in _OPTIONAL:
-            missing.append(name)
-    if missing:
+    needed = (*(("speed_mps", *observed) if is_observed else STATE), *ACTION_COLUMNS)
+    places = {name: sheet.find(name, columns) for name in (*needed, *_OPTIONAL)}
+    found = {name: place for name, place in places.items() if place is not None}
+    if missing := [name for name in needed if name not in (*found, *_OPTIONAL)]:
         raise sheet.missing(missing, used=found)
     numbers, num_skipped = sheet.numbers(found, skip_incomplete=skip_incomplete)
     table = {name: torch.tensor(column, dtype=torch.float64) for name, column in numbers.items()}

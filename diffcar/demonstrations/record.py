@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
+from diffcar.base.table import Column, Shown, across
 from diffcar.controllers.choose import choose_controller
 from diffcar.demonstrations.config import RecordConfig
 from diffcar.demonstrations.files import write_demonstrations
@@ -16,12 +18,14 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
+from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics, tracking_metrics
 
-__all__ = ["RecordResult", "run"]
+__all__ = ["RecordResult", "recording_report", "run"]
 
 # By then a car that begins beside the path has come to it.
 _SKIP_DISTANCE = 2.0
+# The figures of tracking that are shown.
+_KEYS = ("cross_track_rmse_m", "cross_track_p95_m", "cross_track_max_m", "speed_rmse_mps")
 # What no clone can be expected to make up for [m].
 _POOR_CROSS_TRACK = 0.3
 
@@ -33,11 +37,9 @@ class RecordResult:
     file: str
     """Where the demonstrations are."""
     expert: str
-    """Who was recorded."""
     path: str
     """Name of the reference path."""
     path_length_m: float
-    """Its length [m]."""
     num_rows: int
     """Pairs of state and action."""
     num_episodes: int
@@ -66,9 +68,8 @@ class RecordResult:
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
         values = asdict(self)
-        metrics, noisy = values.pop("metrics"), values.pop("noisy_metrics")
-        values.update(metrics)
-        values.update({f"noisy_{name}": value for name, value in noisy.items()})
+        values |= values.pop("metrics")
+        values |= {f"noisy_{name}": value for name, value in values.pop("noisy_metrics").items()}
         # The cars drive for a fixed time, not to a goal.
         del values["completion"], values["noisy_completion"]
         return values
@@ -86,12 +87,7 @@ def run(
     one explicitly.
 
     Args:
-        config: The resolved configuration.
-        out: The CSV file to write.
         on_step: Called after each step with the fraction of the time that is over.
-
-    Returns:
-        The figures.
 
     Raises:
         DiffcarError: If the expert, the path or the model is unusable.
@@ -100,12 +96,8 @@ def run(
     config, notes = expert.in_its_physics(config)
     vehicle = load_vehicle(config.model)
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
-    scene = build_scene(
-        config,
-        num_envs=config.demonstrations.num_episodes,
-        differentiable=False,
-        vehicle=vehicle,
-    )
+    num_cars = config.demonstrations.num_episodes
+    scene = build_scene(config, num_envs=num_cars, differentiable=False, vehicle=vehicle)
     path = path.to(scene.dtype, scene.device)
     began = time.perf_counter()
     recording = record_demonstrations(
@@ -120,47 +112,33 @@ def run(
     )
     wall_seconds = time.perf_counter() - began
     write_demonstrations(recording.table, out)
-    return _result(config, recording, path, out, wall_seconds, (*notes, *path.warnings))
-
-
-def _result(
-    config: RecordConfig,
-    recording: Recording,
-    path: ReferencePath,
-    out: Path,
-    wall_seconds: float,
-    notes: tuple[str, ...],
-) -> RecordResult:
-    """Collect the figures of a recording."""
-    table = recording.table
-    num_rows = len(table["episode"])
-    num_noisy = int(recording.is_noisy.sum())
-    duration = config.demonstrations.duration
-    skip_distance = min(_SKIP_DISTANCE, duration * config.path.top_speed / 4)
+    skip_distance = min(_SKIP_DISTANCE, config.demonstrations.duration * config.path.top_speed / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
+    notes += path.warnings
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK:
-        notes += (
+        notes.append(
             f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
-            "undisturbed, and so will what clones it; another --expert may do better",
+            "undisturbed, and so will what clones it; another --expert may do better"
         )
+    episode, num_noisy = recording.table["episode"], int(recording.is_noisy.sum())
     return RecordResult(
         file=str(out),
         expert=config.expert,
         path=path.name,
         path_length_m=path.length,
-        num_rows=num_rows,
-        num_episodes=len(recording.is_noisy),
+        num_rows=len(episode),
+        num_episodes=num_cars,
         num_noisy_episodes=num_noisy,
         num_lost_episodes=int(recording.is_lost.sum()),
-        episode_seconds=duration,
-        recorded_seconds=round(num_rows * recording.trajectory.dt, 9),
+        episode_seconds=config.demonstrations.duration,
+        recorded_seconds=round(len(episode) * recording.trajectory.dt, 9),
         # The disturbed cars are the first.
-        noisy_row_share=float((table["episode"] < num_noisy).double().mean()),
+        noisy_row_share=float((episode < num_noisy).double().mean()),
         skip_distance_m=skip_distance,
         metrics=metrics,
         noisy_metrics=_metrics(recording, recording.is_noisy, path, skip_distance),
         wall_seconds=wall_seconds,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -169,7 +147,39 @@ def _metrics(
 ) -> TrackingMetrics:
     """Return how well some of the cars track the path, up to the end of an open one."""
     trajectory = recording.trajectory.select(cars)
-    goal = torch.full_like(trajectory.start_arc_length, math.inf)
-    if not path.closed:
-        goal = path.length - trajectory.start_arc_length
+    goal = (math.inf if path.closed else path.length) - trajectory.start_arc_length
     return tracking_metrics(trajectory, goal_distance=goal, skip_distance=skip_distance)
+
+
+class _Half(NamedTuple):
+    """The episodes that were disturbed, or those that were not."""
+
+    num_episodes: int
+    num_rows: int
+    metrics: TrackingMetrics
+
+
+def recording_report(result: RecordResult) -> list[Shown]:
+    """Return what was recorded, and how well the expert tracks the path."""
+    num_noisy, num_noisy_rows = result.num_noisy_episodes, result.noisy_row_share * result.num_rows
+    noisy = _Half(num_noisy, round(num_noisy_rows), result.noisy_metrics)
+    clean = _Half(result.num_episodes - num_noisy, result.num_rows - noisy.num_rows, result.metrics)
+    columns: list[Column[_Half]] = [
+        Column("episodes", lambda half: half.num_episodes),
+        Column("rows", lambda half: half.num_rows),
+        *(column.within(lambda half: half.metrics) for column in METRICS if column.key in _KEYS),
+    ]
+    table = across(
+        f"{result.expert} on {result.path} ({result.path_length_m:.1f} m), "
+        f"errors after the first {result.skip_distance_m:g} m",
+        "recorded",
+        columns,
+        {"undisturbed": clean, "disturbed": noisy},
+    )
+    lost = f", {result.num_lost_episodes} lost the path" if result.num_lost_episodes else ""
+    return [
+        table,
+        f"{result.num_rows} rows, {result.noisy_row_share:.0%} of them disturbed, "
+        f"{result.num_episodes} episodes of {result.episode_seconds:g} s{lost}, "
+        f"driven in {result.wall_seconds:.1f} s",
+    ]

@@ -1,7 +1,7 @@
 """Records what an expert does in the states that it, or a learner, gets into."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.config import DemonstrationConfig
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
-    STATE_COLUMNS,
+    STATE,
     DemonstrationTable,
     observation_columns,
 )
@@ -36,7 +36,7 @@ class Recording:
     """A row for each state before an action, episode by episode; docs/demonstrations.md lists the
     columns."""
     trajectory: Trajectory
-    """The record of the drive, with the disturbed commands."""
+    """With the disturbed commands."""
     is_noisy: Tensor
     """Whether a car's commands were disturbed, shape (B,)."""
     is_lost: Tensor
@@ -62,17 +62,10 @@ def record_demonstrations(
     Args:
         scene: Plain cars; each drives one episode.
         expert: Whose actions are recorded.
-        path: What is followed.
         controller_config: What the network that is to learn observes.
-        config: Duration and disturbances.
-        start_config: How far from the path the cars start.
-        seed: Of the starts and the disturbances.
         driver: Who drives; None for the expert. A learner that drives while the expert's actions
             are recorded is what DAgger asks for.
         on_step: Called after each step with the fraction of the time that is over.
-
-    Returns:
-        The table and the drive.
 
     Raises:
         SimulationError: If the state of a car is no longer finite.
@@ -90,13 +83,9 @@ def record_demonstrations(
         config=start_config,
         reach=num_steps * scene.dt * float(path.samples[:, 4].max()),
     )
-    recorder = _Recorder(
-        driver or expert,
-        expert,
-        PathObserver(controller_config),
-        _CommandNoise(config, scene, generator),
-        observation_columns(controller_config),
-    )
+    noise = _CommandNoise(config, scene, generator)
+    columns = (*observation_columns(controller_config), *ACTION_COLUMNS)
+    recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
 
     def is_over(state: CarState, errors: ErrorState) -> bool:
         if not bool(torch.isfinite(errors.cross_track_error).all()):
@@ -113,13 +102,7 @@ def record_demonstrations(
 
 
 class _CommandNoise:
-    """An Ornstein-Uhlenbeck process on the commands of the first of the cars.
-
-    Args:
-        config: Sizes, share and memory.
-        scene: Number of cars and time step.
-        generator: Source of the noise.
-    """
+    """An Ornstein-Uhlenbeck process on the commands of the first of the cars."""
 
     def __init__(
         self, config: DemonstrationConfig, scene: CarScene, generator: torch.Generator
@@ -145,65 +128,39 @@ class _CommandNoise:
         return self._size * unit
 
 
+@dataclass(eq=False)
 class _Recorder:
     """Drives as the driver does, disturbed, and keeps what the expert would do undisturbed.
 
     Unlike other controllers it has a memory: it is for one rollout.
-
-    Args:
-        driver: Who drives.
-        expert: Who is recorded.
-        observer: What the learner sees.
-        noise: Disturbance of the driver.
-        observation_names: Of the columns of an observation.
     """
 
-    def __init__(
-        self,
-        driver: Controller,
-        expert: Controller,
-        observer: PathObserver,
-        noise: _CommandNoise,
-        observation_names: Sequence[str],
-    ) -> None:
-        self.name = driver.name
-        self.noise = noise
-        self.rows: list[DemonstrationTable] = []
-        self._driver = driver
-        self._expert = expert
-        self._observer = observer
-        self._observation_names = observation_names
+    driver: Controller
+    expert: Controller
+    observer: PathObserver
+    columns: tuple[str, ...]
+    """What the entries of an observation and an action are called."""
+    noise: _CommandNoise
+    name: str = "recorder"
+    rows: list[DemonstrationTable] = field(default_factory=list)
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
-        action = self._expert(state, errors)
-        observation = self._observer.observe(state, errors)
+        action = self.expert(state, errors)
+        learnt = torch.cat([self.observer.observe(state, errors), action], dim=-1)
         self.rows.append(
             {
-                **dict(zip(STATE_COLUMNS, _state_values(state), strict=True)),
+                **{name: of(state) for name, of in STATE.items()},
                 "arc_length_m": errors.arc_length,
                 "cross_track_m": errors.cross_track_error,
                 "heading_error_rad": errors.heading_error,
                 "speed_error_mps": errors.speed_error,
-                **dict(zip(self._observation_names, observation.unbind(-1), strict=True)),
-                **dict(zip(ACTION_COLUMNS, action.unbind(-1), strict=True)),
+                **dict(zip(self.columns, learnt.unbind(-1), strict=True)),
             }
         )
-        if self._driver is not self._expert:
-            action = self._driver(state, errors)
+        if self.driver is not self.expert:
+            action = self.driver(state, errors)
         return action + self.noise.next().to(action)
-
-
-def _state_values(state: CarState) -> tuple[Tensor, ...]:
-    """Return the values of `STATE_COLUMNS`, shape (B,) each."""
-    return (
-        *state.position.unbind(-1),
-        state.yaw,
-        state.speed,
-        state.lateral_velocity,
-        state.yaw_rate,
-        state.steering_angles.mean(-1),
-    )
 
 
 def _is_on_path(path: ReferencePath, arc_length: Tensor, cross_track: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Demonstrations as a table with a column a quantity, and as what a network learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
 __all__ = [
     "ACTION_COLUMNS",
-    "STATE_COLUMNS",
+    "STATE",
     "DemonstrationTable",
     "Demonstrations",
     "observation_columns",
@@ -28,16 +28,16 @@ __all__ = [
 DemonstrationTable = dict[str, Tensor]
 """Columns by name, float64 on the CPU, shape (N,) each; a row is a state and what to do in it."""
 
-STATE_COLUMNS = (
-    "x_m",
-    "y_m",
-    "yaw_rad",
-    "speed_mps",
-    "lateral_velocity_mps",
-    "yaw_rate_radps",
-    "steering_angle_rad",
-)
-"""What an observation can be derived from, given the path."""
+STATE: dict[str, Callable[[CarState], Tensor]] = {
+    "x_m": lambda state: state.position[:, 0],
+    "y_m": lambda state: state.position[:, 1],
+    "yaw_rad": lambda state: state.yaw,
+    "speed_mps": lambda state: state.speed,
+    "lateral_velocity_mps": lambda state: state.lateral_velocity,
+    "yaw_rate_radps": lambda state: state.yaw_rate,
+    "steering_angle_rad": lambda state: state.steering_angles.mean(-1),
+}
+"""What an observation can be derived from, given the path, and how it is got, shape (B,)."""
 
 ACTION_COLUMNS = ("steering_command_rad", "speed_command_mps")
 """What the expert commands in that state."""
@@ -70,11 +70,7 @@ class Demonstrations:
 
     @staticmethod
     def concatenate(parts: Sequence["Demonstrations"]) -> "Demonstrations":
-        """Return all rows of several sets of demonstrations; their episodes stay different ones.
-
-        Args:
-            parts: At least one, of the same size of observation.
-        """
+        """Return all rows of at least one set of demonstrations; their episodes stay apart."""
         episodes, first = [], 0
         for part in parts:
             episodes.append(part.episode + first)
@@ -89,11 +85,7 @@ class Demonstrations:
 
 
 def observation_columns(config: ControllerConfig) -> tuple[str, ...]:
-    """Return the names of the columns that hold an observation.
-
-    Args:
-        config: The preview distances.
-    """
+    """Return the names of the columns that hold an observation."""
     return tuple(f"obs_{name}" for name in PathObserver.names(config))
 
 
@@ -110,12 +102,7 @@ def to_demonstrations(
         table: With the columns of the action and `speed_mps`, and either those of the observation
             or those of the state. Without an `episode` it is all one; an `arc_length_m` tells
             branches of the path apart.
-        controller_config: What the network observes.
-        vehicle: Limits of its commands.
         path: What was driven, to derive observations that the table does not hold.
-
-    Returns:
-        The pairs.
 
     Raises:
         DemonstrationError: If observations are lacking and there is no path to derive them from, or
@@ -146,8 +133,9 @@ def _derive_observation(
     table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
 ) -> Tensor:
     """Return what a network would have observed in the states of a table, shape (N, size)."""
-    values = torch.stack([table[name] for name in STATE_COLUMNS], dim=-1)
-    state = _car_state(values.to(dtype=path.dtype, device=path.device))
+    state = _car_state(
+        torch.stack([table[name] for name in STATE], dim=-1).to(path.device, path.dtype)
+    )
     known = table.get("arc_length_m")
     hint = _nearest_branch(path, state) if known is None else known.to(state.yaw)
     errors = compute_error_state(path, state, hint)
@@ -167,7 +155,7 @@ def _derive_observation(
 
 
 def _car_state(values: Tensor) -> CarState:
-    """Return cars from the values of `STATE_COLUMNS`, shape (B, 7); the rest is not known."""
+    """Return cars from the values of `STATE`, shape (B, 7); the rest is not known."""
     x, y, yaw, speed, lateral_velocity, yaw_rate, steering_angle = values.unbind(-1)
     return CarState(
         position=torch.stack([x, y], dim=-1),
@@ -176,9 +164,9 @@ def _car_state(values: Tensor) -> CarState:
         lateral_velocity=lateral_velocity,
         yaw_rate=yaw_rate,
         steering_angles=torch.stack([steering_angle, steering_angle], dim=-1),
-        wheel_speeds=torch.full_like(values[:, :2], torch.nan),
-        qpos=torch.full((len(values), 13), torch.nan).to(values),
-        dofs_velocity=torch.full((len(values), 12), torch.nan).to(values),
+        wheel_speeds=values.new_full((len(values), 2), torch.nan),
+        qpos=values.new_full((len(values), 13), torch.nan),
+        dofs_velocity=values.new_full((len(values), 12), torch.nan),
     )
 
 
@@ -188,12 +176,9 @@ def _nearest_branch(path: ReferencePath, state: CarState) -> Tensor:
     The heading tells the branches of a path that crosses itself apart, in rows of any order.
     """
     points = torch.as_tensor(path.samples).to(state.yaw)
-    road = _pose(points[:, :2], points[:, 2])
+    road, cars = _pose(points[:, :2], points[:, 2]), _pose(state.position, state.yaw)
     # Some at a time: each is compared with every point of the path.
-    nearest = [
-        torch.cdist(cars, road).argmin(-1)
-        for cars in _pose(state.position, state.yaw).split(_ROWS_AT_ONCE)
-    ]
+    nearest = [torch.cdist(some, road).argmin(-1) for some in cars.split(_ROWS_AT_ONCE)]
     return torch.as_tensor(path.grid).to(state.yaw)[torch.cat(nearest)]
 
 

@@ -93,6 +93,9 @@ class Problem:
     """Least share of the steps that must be in the regime."""
     max_kink_share: float = 1.0
     """Share of the directions that may have no derivative, where a quarter is too many."""
+    is_rough: bool = False
+    """Whether there are kinks wherever one steps: none is left out then, and the tolerance must
+    allow for them."""
     noise: float = 0.0
     """What repetitions may differ by, as a share of the largest entry; zero for bit by bit."""
     hint: str = ""
@@ -449,7 +452,10 @@ def _rows(problem: Problem, first: Pass) -> Iterator[CertificateRow]:
         own = [place for place, case in enumerate(problem.cases) if case == row.case]
         yield replace(
             row,
-            checks=tuple(checks[place] for place in own),
+            checks=tuple(
+                replace(checks[place], is_kink=checks[place].is_kink and not problem.is_rough)
+                for place in own
+            ),
             regime_fraction=float(shares[own].mean()),
             defect=None if row.parameter in first.arrived else Verdict.NO_GRADIENT,
         )

@@ -34,6 +34,10 @@ class Points:
     speed: np.ndarray | None = None
     """Speeds that came with the points [m/s], shape (N,)."""
 
+    def around(self, values: np.ndarray, num_more: int = 1) -> np.ndarray:
+        """Return values at the points, of a loop with the first ones again at the end."""
+        return np.concatenate([values, values[:num_more]]) if self.closed else values
+
 
 def line(seed: int) -> Points:
     """Straight ahead for 20 m."""
@@ -96,13 +100,10 @@ def random(seed: int) -> Points:
     curvature[generator.uniform(size=num_knots) < 0.33] = 0.0
     curvature[:3] = 0.0
     arc_length = np.arange(0.0, length, _SPACING)
-    heading = CubicSpline(np.arange(num_knots) * knot_spacing, curvature).antiderivative()(
-        arc_length
-    )
-    xy = cumulative_trapezoid(
-        np.stack([np.cos(heading), np.sin(heading)], 1), arc_length, axis=0, initial=0.0
-    )
-    return Points(xy, closed=False)
+    spline = CubicSpline(np.arange(num_knots) * knot_spacing, curvature)
+    heading = spline.antiderivative()(arc_length)
+    direction = np.stack([np.cos(heading), np.sin(heading)], 1)
+    return Points(cumulative_trapezoid(direction, arc_length, axis=0, initial=0.0), closed=False)
 
 
 def _lane_change(

@@ -1,5 +1,6 @@
 """From a name or a file to a checked `ReferencePath` with a speed profile."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,13 @@ def load_path(
     max_curvature: float | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
-    """Build a reference path with its speed profile.
+    """Build a reference path with its speed profile, in float64 on the CPU.
 
     Args:
         source: A built-in name, a file, `package.module:function`, or all settings at once.
         seed: Of the built-in path `random`, unless the settings have one of their own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
-
-    Returns:
-        The path in float64 on the CPU.
 
     Raises:
         ConfigError: If there is no such setting.
@@ -53,22 +51,13 @@ def load_path(
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
         limit = np.minimum(limit, np.maximum(file_speed, 0.05))
-    speed = speed_profile(
-        arc_length,
-        curvature,
-        limit,
-        lateral_acceleration=config.lateral_acceleration,
-        longitudinal_acceleration=config.longitudinal_acceleration,
-        closed=points.closed,
-    )
+    speed = speed_profile(arc_length, curvature, limit, config, closed=points.closed)
     if max_curvature is not None:
         warnings += _sharp_turns(arc_length, curvature, max_curvature)
     samples = np.column_stack([x_y, heading, curvature, speed])
-    name = (
-        config.source
-        if config.source in PATHS
-        else Path(config.source.partition(":")[2] or config.source).stem
-    )
+    name = config.source
+    if name not in PATHS:
+        name = Path(name.partition(":")[2] or name).stem
     return ReferencePath(
         arc_length, samples, closed=points.closed, name=name, warnings=tuple(warnings)
     )
@@ -80,14 +69,13 @@ def _read_source(config: PathConfig, seed: int) -> Points:
     if config.source not in PATHS and is_there(config.source, Path.is_file):
         return read_points(Path(config.source), scale=config.scale, closed=config.closed)
     points = PATHS[config.source](seed)
-    return Points(points.xy * config.scale, closed=points.closed, speed=points.speed)
+    return replace(points, xy=points.xy * config.scale)
 
 
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
     """Drop repeated points, refuse reversals, and note self-crossings."""
     warnings = []
-    loop = np.vstack([points.xy, points.xy[:1]]) if points.closed else points.xy
-    steps = np.linalg.norm(np.diff(loop, axis=0), axis=1)
+    steps = np.linalg.norm(np.diff(points.around(points.xy), axis=0), axis=1)
     total = float(steps.sum())
     if not 0.5 <= total < 1e5:
         raise PathError(
@@ -99,28 +87,22 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
         at = np.cumsum(steps)[np.flatnonzero(~keep) - 1]
         warnings.append(f"{(~keep).sum()} repeated points dropped, the first at {at[0]:.2f} m")
         speed = None if points.speed is None else points.speed[keep]
-        points = Points(points.xy[keep], points.closed, speed)
+        points = replace(points, xy=points.xy[keep], speed=speed)
     if len(points.xy) < 4:
         raise PathError(f"{source!r} has {len(points.xy)} distinct points; a path needs 4")
     _refuse_reversals(points, source)
-    if source not in PATHS:
-        crossing = _first_crossing(points)
-        if crossing is not None:
-            warnings.append(
-                f"the path crosses itself at {crossing[0]:.2f} m and {crossing[1]:.2f} m; "
-                "if it should not, its points are out of order"
-            )
+    if source not in PATHS and (crossing := _first_crossing(points)):
+        warnings.append(
+            f"the path crosses itself at {crossing[0]:.2f} m and {crossing[1]:.2f} m; "
+            "if it should not, its points are out of order"
+        )
     return points, warnings
 
 
 def _refuse_reversals(points: Points, source: str) -> None:
     """Raise where the path turns back on itself between neighbouring points."""
-    xy = np.vstack([points.xy, points.xy[:2]]) if points.closed else points.xy
-    steps = np.diff(xy, axis=0)
-    turns = np.arctan2(
-        steps[:-1, 0] * steps[1:, 1] - steps[:-1, 1] * steps[1:, 0],
-        (steps[:-1] * steps[1:]).sum(1),
-    )
+    steps = np.diff(points.around(points.xy, 2), axis=0)
+    turns = np.arctan2(_cross(steps[:-1], steps[1:]), (steps[:-1] * steps[1:]).sum(1))
     worst = int(np.argmax(np.abs(turns)))
     if abs(turns[worst]) > np.deg2rad(120):
         at = np.linalg.norm(steps[: worst + 1], axis=1).sum()
@@ -132,7 +114,7 @@ def _refuse_reversals(points: Points, source: str) -> None:
 
 def _first_crossing(points: Points) -> tuple[float, float] | None:
     """Return the two arc lengths [m] at which the polygon first crosses itself."""
-    loop = np.vstack([points.xy, points.xy[:1]]) if points.closed else points.xy
+    loop = points.around(points.xy)
     starts, steps = loop[:-1], np.diff(loop, axis=0)
     arc_length = np.append(0.0, np.cumsum(np.linalg.norm(steps, axis=1)))
     for i in range(len(steps) - 2):
@@ -140,14 +122,18 @@ def _first_crossing(points: Points) -> tuple[float, float] | None:
         last = len(steps) - (1 if points.closed and i == 0 else 0)
         other = slice(i + 2, last)
         gap = starts[other] - starts[i]
-        cross = steps[i, 0] * steps[other, 1] - steps[i, 1] * steps[other, 0]
+        cross = _cross(steps[i], steps[other])
         with np.errstate(divide="ignore", invalid="ignore"):
-            u = (gap[:, 0] * steps[other, 1] - gap[:, 1] * steps[other, 0]) / cross
-            w = (gap[:, 0] * steps[i, 1] - gap[:, 1] * steps[i, 0]) / cross
+            u, w = _cross(gap, steps[other]) / cross, _cross(gap, steps[i]) / cross
         hits = np.flatnonzero((u >= 0) & (u < 1) & (w >= 0) & (w < 1))
         if hits.size:
             return float(arc_length[i]), float(arc_length[i + 2 + hits[0]])
     return None
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the cross products of planar vectors, shape (..., 2)."""
+    return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
 def _sharp_turns(arc_length: np.ndarray, curvature: np.ndarray, limit: float) -> list[str]:
@@ -165,10 +151,9 @@ def _resample(
     points: Points,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Spline the points and return arc length, x y, heading, curvature and speed on a grid."""
-    xy = np.vstack([points.xy, points.xy[:1]]) if points.closed else points.xy
-    boundary = "periodic" if points.closed else "not-a-knot"
+    xy = points.around(points.xy)
     chord = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
-    curve = CubicSpline(chord, xy, bc_type=boundary)
+    curve = CubicSpline(chord, xy, bc_type="periodic" if points.closed else "not-a-knot")
     # Arc length of the spline itself, by Simpson's rule between closely spaced parameters.
     fine = np.interp(
         np.arange((len(chord) - 1) * _FINE_SAMPLES_PER_POINT + 1) / _FINE_SAMPLES_PER_POINT,
@@ -185,11 +170,8 @@ def _resample(
     parameter[[0, -1]] = fine[[0, -1]]
     first, second = curve(parameter, 1), curve(parameter, 2)
     heading = np.unwrap(np.arctan2(first[:, 1], first[:, 0]))
-    curvature = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]) / np.linalg.norm(
-        first, axis=1
-    ) ** 3
+    curvature = _cross(first, second) / np.linalg.norm(first, axis=1) ** 3
     speed = None
     if points.speed is not None:
-        given = np.append(points.speed, points.speed[:1]) if points.closed else points.speed
-        speed = np.interp(parameter, chord, given)
+        speed = np.interp(parameter, chord, points.around(points.speed))
     return arc_length, curve(parameter), heading, curvature, speed

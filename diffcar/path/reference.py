@@ -38,7 +38,6 @@ class ReferencePath:
         samples: x [m], y [m], heading [rad, continuous], curvature [1/m] and speed [m/s] at the
             grid, shape (N, 5). A closed path repeats its first point, with the heading advanced.
         closed: Whether the end joins the start.
-        name: What to call the path in tables and plots.
         warnings: What the user should know about the path.
     """
 
@@ -84,11 +83,7 @@ class ReferencePath:
     def sample(self, arc_length: Tensor) -> PathPoint:
         """Evaluate the path; twice differentiable except at the ends of an open one.
 
-        Args:
-            arc_length: Where [m], any shape; wraps around a closed path.
-
-        Returns:
-            The path's points there.
+        Arc lengths [m] of any shape wrap around a closed path.
         """
         table, t, lap = self._locate(arc_length)
         values = ((table[..., 0] * t + table[..., 1]) * t + table[..., 2]) * t + table[..., 3]
@@ -100,15 +95,7 @@ class ReferencePath:
         )
 
     def preview(self, arc_length: Tensor, distances: Tensor) -> PathPoint:
-        """Evaluate the path at distances ahead of each arc length.
-
-        Args:
-            arc_length: Where the cars are [m], shape (B,).
-            distances: How far ahead to look [m], shape (K,).
-
-        Returns:
-            Points of shape (B, K).
-        """
+        """Return the points (B, K) at distances (K,) ahead of each arc length (B,) [m]."""
         return self.sample(arc_length[:, None] + distances)
 
     def project(
@@ -123,11 +110,9 @@ class ReferencePath:
         Args:
             position: World x, y [m], shape (B, 2).
             hint: Arc lengths near the answer [m], shape (B,), to stay on one's own branch of a path
-                that crosses itself; without one the whole path is searched.
+                that crosses itself; without one the whole path is searched. The result lies beyond
+                [0, length) where the hint does.
             iterations: Newton steps before the one that is differentiated.
-
-        Returns:
-            Arc lengths [m], shape (B,); beyond [0, length) where the hint is.
         """
         with torch.no_grad():
             arc_length = self._nearest_grid_point(position) if hint is None else hint.detach()

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from diffcar.path.config import PathConfig
+
 __all__ = ["speed_profile"]
 
 
@@ -9,9 +11,8 @@ def speed_profile(
     arc_length: np.ndarray,
     curvature: np.ndarray,
     limit: np.ndarray,
+    config: PathConfig,
     *,
-    lateral_acceleration: float,
-    longitudinal_acceleration: float,
     closed: bool,
 ) -> np.ndarray:
     """Return the fastest speeds within the limits, by a backward and a forward pass.
@@ -22,8 +23,7 @@ def speed_profile(
         arc_length: Uniform grid [m], shape (N,); a loop's last point is its first.
         curvature: At the grid [1/m], shape (N,).
         limit: Upper bound on the speed [m/s], shape (N,).
-        lateral_acceleration: Bound on speed² · curvature [m/s²].
-        longitudinal_acceleration: Bound on speeding up and braking in a straight line [m/s²].
+        config: Bounds on the accelerations; that along the path holds where it is straight.
         closed: Whether the profile is periodic.
 
     Returns:
@@ -34,13 +34,13 @@ def speed_profile(
         forward and backward passes as its special case of a point mass.
     """
     bend = np.abs(curvature)
-    speed = np.minimum(limit, np.sqrt(lateral_acceleration / np.maximum(bend, 1e-9)))
+    speed = np.minimum(limit, np.sqrt(config.lateral_acceleration / np.maximum(bend, 1e-9)))
     step = float(arc_length[1] - arc_length[0])
 
     def reach(index: int, neighbour: int) -> None:
         """Lower the speed at `index` to what can be reached from its neighbour."""
-        used = min(speed[neighbour] ** 2 * bend[neighbour] / lateral_acceleration, 1.0)
-        available = longitudinal_acceleration * np.sqrt(1.0 - used**2)
+        used = min(speed[neighbour] ** 2 * bend[neighbour] / config.lateral_acceleration, 1.0)
+        available = config.longitudinal_acceleration * np.sqrt(1.0 - used**2)
         speed[index] = min(speed[index], np.sqrt(speed[neighbour] ** 2 + 2 * available * step))
 
     # A second round lets the limits of a loop's end act across its start.

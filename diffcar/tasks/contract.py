@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
+from diffcar.base.config import Settings
 from diffcar.losses import Loss
 from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
 
@@ -23,7 +24,7 @@ StartT = TypeVar("StartT")
 RecordT = TypeVar("RecordT")
 
 
-class TaskConfig(Protocol):
+class TaskConfig(Settings, Protocol):
     """The settings that training needs of every task."""
 
     task: ClassVar[str]
@@ -34,10 +35,6 @@ class TaskConfig(Protocol):
         """Return the seed of everything random in the run."""
 
     @property
-    def precision(self) -> int:
-        """Return the bits of a floating-point number."""
-
-    @property
     def train(self) -> UpdatesConfig:
         """Return the optimisation; a `BackpropConfig` where it goes through the physics."""
 
@@ -45,18 +42,18 @@ class TaskConfig(Protocol):
     def evaluation(self) -> ScheduleConfig:
         """Return when training is evaluated."""
 
-    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
-        """Return the settings as nested values."""
-
 
 class Task(Protocol[StartT, RecordT]):
-    """Something that is driven through the physics, and what it is to do there."""
+    """Something that is driven through the physics, and what it is to do there.
+
+    Where every update begins afresh, the defaults of `end`, `pack` and `unpack` do.
+    """
 
     name: ClassVar[str]
     """What a checkpoint calls it."""
     remedy: ClassVar[str]
     """What a user can do when gradients are not finite."""
-    output: ClassVar[str]
+    output: ClassVar[str] = "MLP output (and mirror image)"
     """What to call what the network puts out."""
     config: TaskConfig
     """Its settings."""
@@ -66,6 +63,8 @@ class Task(Protocol[StartT, RecordT]):
     """Holds the parameters that are trained: weights, or gains, or a line."""
     num_envs: int
     """Environments simulated in parallel in training."""
+    scene: Any
+    """What is trained in."""
 
     def build(self) -> Self:
         """Build what takes long: scenes, and the untrained network."""
@@ -83,6 +82,7 @@ class Task(Protocol[StartT, RecordT]):
 
     def end(self, record: RecordT) -> StartT | None:
         """Return where a rollout has ended, off the graph; None where each begins afresh."""
+        return None
 
     def backward(self, loss: "Tensor") -> None:
         """Backpropagate through the last rollout.
@@ -90,12 +90,15 @@ class Task(Protocol[StartT, RecordT]):
         Raises:
             SimulationError: If the simulator meets a gradient that is not a number.
         """
+        self.scene.backward(loss)
 
     def pack(self, reached: StartT) -> dict[str, "Tensor"]:
         """Return what a checkpoint holds of where an update has ended."""
+        return {}
 
-    def unpack(self, packed: Mapping[str, "Tensor"]) -> StartT:
-        """Return where an update has ended, from what a checkpoint holds of it."""
+    def unpack(self, packed: Mapping[str, "Tensor"]) -> StartT | None:
+        """Return where an update has ended, from what a checkpoint holds, loaded to the CPU."""
+        return None
 
     def evaluate(self) -> Any:  # noqa: ANN401
         """Return the metrics of the present weights without gradients, a dataclass of floats."""
@@ -104,19 +107,17 @@ class Task(Protocol[StartT, RecordT]):
         """Return what the best weights are chosen by: the smaller the better, never infinite."""
 
     def trace(self, watch: "Watch") -> "Tensor":
-        """Return the loss of one short rollout, handing over the tensors on the way."""
+        """Return the loss of eight steps, handing over the tensors on the way."""
 
     def problem(self, horizon: int) -> "Problem":
         """Return what is certified before training: the gradient over so many steps."""
 
     def prepare(self) -> None:
         """Look, before the first update of a session, at what `finish` will compare with."""
+        return
 
     def finish(self, folder: Path) -> dict[str, Any]:
-        """Show what the present weights have come to, when training is over.
-
-        Args:
-            folder: Where pictures go.
+        """Show what the present weights have come to when training is over, pictures in a folder.
 
         Returns:
             Findings by their key in the result's JSON.
@@ -124,10 +125,5 @@ class Task(Protocol[StartT, RecordT]):
 
 
 def seed_of_update(seed: int, number: int) -> int:
-    """Return a seed of its own for every update of every run.
-
-    Args:
-        seed: Of the run.
-        number: Of the update.
-    """
+    """Return a seed of its own for every update of every run, from the run's and its number."""
     return (seed * 1_000_003 + number) % (2**63)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,71 +13,39 @@ from diffcar.gradients.finite_differences import spot_check
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
-from diffcar.training.contract import UpdateRecord
+from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.optimiser import (
     AccumulatedGradient,
     BackpropUpdate,
     GuardedOptimizer,
     cosine_learning_rate,
 )
-from diffcar.training.run_folder import RunFolder
 
 __all__ = ["Backprop", "make_trainer"]
 
 
-class Backprop:
+class Backprop(Trainer):
     """An optimisation in progress, of any task: everything that an exact continuation needs.
 
     Fresh starts are seeded by the update's number, so the weights, Adam's moments, the number of
     updates done and where the last one has ended are the whole state.
-
-    Args:
-        task: What is driven, and what for.
     """
 
     method: ClassVar[str] = "e2e"
     record_type: ClassVar[type[UpdateRecord]] = BackpropUpdate
-    seconds_before = 0.0
 
     def __init__(self, task: Task[Any, Any]) -> None:
         assert isinstance(task.config.train, BackpropConfig)
-        self.task = task
-        self.config = task.config
+        self.task, self.config = task, task.config
         self.settings: BackpropConfig = task.config.train
-        self.num_updates_done = 0
+        self.term_names = task.loss.term_names()
         self.optimizer = GuardedOptimizer(task.network, self.settings, hint=task.remedy)
         self._reached: Any = None
-
-    @property
-    def term_names(self) -> list[str]:
-        """Return the names that terms of the loss can have."""
-        return self.task.loss.term_names()
 
     @property
     def num_env_steps(self) -> int:
         """Return the control steps of all environments that the gradient has seen."""
         return self.num_updates_done * self.settings.horizon * self.task.num_envs
-
-    @property
-    def is_finished(self) -> bool:
-        """Return whether there is no update left to do."""
-        return self.num_updates_done >= self.settings.num_updates
-
-    def begin(self, folder: RunFolder) -> None:
-        """Do nothing: the first update needs nothing but the task."""
-
-    def train(self, num_updates: int | None = None) -> Iterator[BackpropUpdate]:
-        """Yield a record after each update.
-
-        Args:
-            num_updates: Updates to stop at, counted from the run's beginning; None takes all.
-
-        Raises:
-            GradientError: If too many updates in a row had to be skipped.
-        """
-        last = self.settings.num_updates if num_updates is None else num_updates
-        while self.num_updates_done < last:
-            yield self.update()
 
     def update(self) -> BackpropUpdate:
         """Do one update of the weights.
@@ -120,10 +88,8 @@ class Backprop:
         """Return what the spot checks of a session found, and the largest error of them."""
         errors = [u.gradient_error for u in updates if isinstance(u, BackpropUpdate)]
         checked = [error for error in errors if not math.isnan(error)]
-        return {
-            "errors_in_training": checked,
-            "worst_gradient_error": max(checked, default=None),
-        }
+        worst = max(checked, default=None)
+        return {"errors_in_training": checked, "worst_gradient_error": worst}
 
     def _accumulate_gradient(self, start: object) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
@@ -180,11 +146,5 @@ class Backprop:
 
 
 def make_trainer(config: TaskConfig, *, scenes: Any = None) -> Backprop:  # noqa: ANN401
-    """Return the optimisation of the task that settings are of.
-
-    Args:
-        config: Settings of a run of one of the tasks.
-        scenes: What the task may share with others; None lets it build its own.
-    """
-    task = TASKS[config.task](config, scenes=scenes)
-    return Backprop(task.build())
+    """Return the optimisation of the task that settings are of, which may share its scenes."""
+    return Backprop(TASKS[config.task](config, scenes=scenes).build())

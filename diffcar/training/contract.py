@@ -1,5 +1,6 @@
 """The contract of everything that trains, and the record of an update."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
@@ -36,10 +37,7 @@ class UpdateRecord:
 
     def row(self) -> dict[str, object]:
         """Return the figures by the names of `columns`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        del values["iteration"]
-        terms = values.pop("terms")
-        return values | {f"loss_{name}": term for name, term in terms.items()}
+        return vars(self) | {f"loss_{name}": term for name, term in self.terms.items()}
 
 
 class Trainer(Protocol):
@@ -49,20 +47,16 @@ class Trainer(Protocol):
     """What a checkpoint calls it."""
     record_type: ClassVar[type[UpdateRecord]]
     """What `train` yields."""
+    task: Task[Any, Any]
+    """What is trained for."""
     config: TaskConfig
     """The run's settings."""
-    num_updates_done: int
+    term_names: Sequence[str]
+    """What terms of the loss can be called."""
+    num_updates_done: int = 0
     """Updates of the whole run so far."""
-    seconds_before: float
+    seconds_before: float = 0.0
     """Wall time that went into what the first update learns from [s]."""
-
-    @property
-    def task(self) -> Task[Any, Any]:
-        """Return what is trained for."""
-
-    @property
-    def term_names(self) -> list[str]:
-        """Return the names that terms of the loss can have."""
 
     @property
     def num_env_steps(self) -> int:
@@ -71,9 +65,11 @@ class Trainer(Protocol):
     @property
     def is_finished(self) -> bool:
         """Return whether there is no update left to do."""
+        return self.num_updates_done >= self.config.train.num_updates
 
     def begin(self, folder: RunFolder) -> None:
-        """Make or take up in the run's folder what the first update needs."""
+        """Make or take up in the run's folder what the first update needs besides the task."""
+        return
 
     def train(self, num_updates: int | None = None) -> Iterator[UpdateRecord]:
         """Yield a record after each update.
@@ -81,6 +77,12 @@ class Trainer(Protocol):
         Args:
             num_updates: Updates to stop at, counted from the run's beginning; None takes all.
         """
+        last = math.inf if num_updates is None else num_updates
+        while self.num_updates_done < last and not self.is_finished:
+            yield self.update()
+
+    def update(self) -> UpdateRecord:
+        """Do one update of the weights."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on exactly, the weights as `network`."""
@@ -90,3 +92,4 @@ class Trainer(Protocol):
 
     def findings(self, updates: Sequence[UpdateRecord]) -> dict[str, Any]:
         """Return what the method has to say of a session, by its key in the result's JSON."""
+        return {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from diffcar.base.registry import Registry
@@ -59,77 +60,59 @@ class Method:
         return f"{self.command} --entity mpm" if task == "pushing" else self.command
 
 
-_CLONE = {
-    "trainer": "diffcar.training.bc.trainer:make_trainer",
-    "config": {"tracking": TrainBCConfig},
-    "section": "bc",
-    "command": "train-bc",
-}
-# Okabe and Ito's colours, which the colour-blind tell apart.
-METHODS: Registry[Method] = Registry(
-    "method",
-    {
-        method.name: method
-        for method in (
-            Method(
-                name="e2e",
-                label="gradients through the physics",
-                trainer="diffcar.training.backprop:make_trainer",
-                config={
-                    "tracking": TrainE2EConfig,
-                    "pushing": TrainPushConfig,
-                    "reaching": FrankaTestConfig,
-                },
-                section="e2e",
-                through_physics=True,
-                command="train-e2e",
-                colour="#0072b2",
-                marker="o",
-            ),
-            Method(
-                name="ppo",
-                label="reinforcement learning",
-                trainer="diffcar.training.ppo.trainer:make_trainer",
-                config={"tracking": TrainPPOConfig},
-                section="ppo",
-                command="train-ppo",
-                help="Train the same MLP by proximal policy optimisation, for comparison with "
-                "train-e2e.\n\nThe reward is minus the loss of train-e2e. Needs rsl-rl-lib: "
-                "pip install 'rsl-rl-lib>=5,<6'.",
-                requires="rsl-rl-lib>=5,<6",
-                colour="#d55e00",
-                marker="s",
-            ),
-            Method(name="bc", label="imitates an expert", is_compared=False, **_CLONE),  # type: ignore[arg-type]
-            Method(
-                name="bc-pure-pursuit",
-                label="imitates pure pursuit",
-                expert="pure-pursuit",
-                overrides={"dagger_rounds": 0},
-                colour="#cc79a7",
-                marker="v",
-                **_CLONE,  # type: ignore[arg-type]
-            ),
-            Method(
-                name="bc-e2e",
-                label="imitates e2e",
-                expert="e2e",
-                overrides={"dagger_rounds": 0},
-                colour="#56b4e9",
-                marker="^",
-                **_CLONE,  # type: ignore[arg-type]
-            ),
-            Method(
-                name="dagger-e2e",
-                label="imitates e2e, which corrects it",
-                expert="e2e",
-                colour="#009e73",
-                marker="D",
-                **_CLONE,  # type: ignore[arg-type]
-            ),
-        )
-    },
+_clone = partial(
+    Method,
+    trainer="diffcar.training.bc.trainer:make_trainer",
+    config={"tracking": TrainBCConfig},
+    section="bc",
+    command="train-bc",
 )
+_BACKPROP = {"tracking": TrainE2EConfig, "pushing": TrainPushConfig, "reaching": FrankaTestConfig}
+_ONE_ROUND = {"dagger_rounds": 0}
+# Okabe and Ito's colours, which the colour-blind tell apart.
+_ALL = (
+    Method(
+        "e2e",
+        "gradients through the physics",
+        trainer="diffcar.training.backprop:make_trainer",
+        config=_BACKPROP,
+        section="e2e",
+        through_physics=True,
+        command="train-e2e",
+        colour="#0072b2",
+        marker="o",
+    ),
+    Method(
+        "ppo",
+        "reinforcement learning",
+        trainer="diffcar.training.ppo.trainer:make_trainer",
+        config={"tracking": TrainPPOConfig},
+        section="ppo",
+        command="train-ppo",
+        help="Train the same MLP by proximal policy optimisation, for comparison with "
+        "train-e2e.\n\nThe reward is minus the loss of train-e2e. Needs rsl-rl-lib: "
+        "pip install 'rsl-rl-lib>=5,<6'.",
+        requires="rsl-rl-lib>=5,<6",
+        colour="#d55e00",
+        marker="s",
+    ),
+    _clone("bc", "imitates an expert", is_compared=False),
+    _clone(
+        "bc-pure-pursuit",
+        "imitates pure pursuit",
+        expert="pure-pursuit",
+        overrides=_ONE_ROUND,
+        colour="#cc79a7",
+        marker="v",
+    ),
+    _clone(
+        "bc-e2e", "imitates e2e", expert="e2e", overrides=_ONE_ROUND, colour="#56b4e9", marker="^"
+    ),
+    _clone(
+        "dagger-e2e", "imitates e2e, which corrects it", expert="e2e", colour="#009e73", marker="D"
+    ),
+)
+METHODS: Registry[Method] = Registry("method", {method.name: method for method in _ALL})
 """By name; the first is what all others are compared with."""
 
 

@@ -12,12 +12,7 @@ from diffcar.losses import Costs
 from diffcar.tasks.config import BackpropConfig
 from diffcar.training.contract import UpdateRecord
 
-__all__ = [
-    "AccumulatedGradient",
-    "BackpropUpdate",
-    "GuardedOptimizer",
-    "cosine_learning_rate",
-]
+__all__ = ["AccumulatedGradient", "BackpropUpdate", "GuardedOptimizer", "cosine_learning_rate"]
 
 
 @dataclass(frozen=True)
@@ -64,42 +59,28 @@ class AccumulatedGradient:
 class GuardedOptimizer:
     """Adam with clipped gradients, which leaves the weights alone where a number is not finite.
 
-    Args:
-        network: What is trained.
-        limits: Largest gradient norm, and updates in a row that may be skipped.
-        hint: What the user can do when too many were.
+    The hint is what the user can do when too many updates in a row were skipped.
     """
 
     def __init__(self, network: nn.Module, limits: BackpropConfig, *, hint: str) -> None:
         self.network = network
         self.adam = torch.optim.Adam(network.parameters())
         self.num_skipped_in_a_row = 0
-        self._limits = limits
-        self._hint = hint
+        self._limits, self._hint = limits, hint
 
     def update(
         self, gradient: AccumulatedGradient, *, iteration: int, learning_rate: float
     ) -> BackpropUpdate:
         """Use the gradient that lies in the network's parameters, if it is of use.
 
-        Args:
-            gradient: How it came about.
-            iteration: Number of the update, from 1.
-            learning_rate: Adam's step size.
-
-        Returns:
-            What was done.
-
         Raises:
             GradientError: If this is one update too many in a row to be skipped.
         """
         defect = gradient.defect or self._non_finite_gradient()
-        loss, norm = math.nan, math.nan
+        loss, norm, max_norm = math.nan, math.nan, self._limits.max_gradient_norm
         if defect is None:
             loss = sum(gradient.terms.values())
-            norm = float(
-                nn.utils.clip_grad_norm_(self.network.parameters(), self._limits.max_gradient_norm)
-            )
+            norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), max_norm))
             for group in self.adam.param_groups:
                 group["lr"] = learning_rate
             self.adam.step()
@@ -117,7 +98,7 @@ class GuardedOptimizer:
             loss=loss,
             terms=gradient.terms,
             gradient_norm=norm,
-            clipped_gradient_norm=min(norm, self._limits.max_gradient_norm),
+            clipped_gradient_norm=min(norm, max_norm),
             learning_rate=learning_rate,
             forward_seconds=gradient.forward_seconds,
             backward_seconds=gradient.backward_seconds,
@@ -136,13 +117,6 @@ class GuardedOptimizer:
 def cosine_learning_rate(
     num_updates_done: int, *, decay_updates: int, highest: float, final_ratio: float
 ) -> float:
-    """Return the step size of the next update: a half cosine, then flat.
-
-    Args:
-        num_updates_done: Updates before it.
-        decay_updates: Length of the half cosine.
-        highest: Step size at its start.
-        final_ratio: Step size at its end over that at its start.
-    """
+    """Return the step size of the next update: a half cosine from the highest, then flat."""
     progress = min(num_updates_done / decay_updates, 1.0)
     return highest * (final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import TaskConfig
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method
-from diffcar.training.pictures import plot_training
-from diffcar.training.run_folder import RunFolder
+from diffcar.training.run_folder import RunFolder, plot_training
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
 from diffcar.training.short_certificate import (
     SHORT_HORIZON,
@@ -64,7 +63,7 @@ class TrainingResult:
 
     def as_json(self) -> dict[str, object]:
         """Return the result as plain values, findings among the others."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "task"}
+        own = {name: value for name, value in vars(self).items() if name != "task"}
         findings = own.pop("findings")
         values = plain_values(own | findings)
         assert isinstance(values, dict)
@@ -94,10 +93,6 @@ def train(
         stop_after: Updates after which this session stops, as if interrupted.
         certify: Whether a method that goes through the physics has its gradients checked first.
         scenes: What there is already of the task's scenes; None builds them.
-        on_update: Called after each update and evaluation.
-
-    Returns:
-        What came of it.
 
     Raises:
         DiffcarError: If configuration, path, model, data or checkpoint is unusable, the simulator
@@ -110,11 +105,8 @@ def train(
     if folder is None and out is not None:
         RunFolder.require_free(Path(out))
     trainer = make_trainer(how, config or _default_config(how, task, folder), scenes=scenes)
-    certificate = None
-    must_certify = certify and how.through_physics
-    if must_certify and folder is None:
-        certificate = _certify(trainer)
-    is_new = folder is None
+    must_certify, is_new = certify and how.through_physics, folder is None
+    certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = folder or RunFolder.create(None if out is None else Path(out), _folder_name(how, task))
     trainer.begin(folder)
@@ -127,9 +119,12 @@ def train(
     if certificate is not None:
         text = json.dumps(asdict(certificate), indent=2) + "\n"
         write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
-    trainer.task.prepare()
+    own = trainer.task
+    own.prepare()
     outcome = session.train(stop_after)
-    hops = _trace(trainer) if how.through_physics else []
+    hops: list[Hop] = []
+    if how.through_physics:  # with the last weights, not the best
+        hops = trace_hops(own.network, own.trace, own.backward, output=own.output)
     result = _conclude(session, outcome)
     result.certificate, result.hops = certificate, hops
     result.wall_seconds = time.perf_counter() - began
@@ -145,22 +140,14 @@ def make_trainer(
 ) -> Trainer:
     """Return a method's optimisation, its task built and untrained.
 
-    Args:
-        how: The method.
-        config: Its settings for a task.
-        scenes: What there is already of scenes; None builds some.
-        options: What else the method takes, such as the `expert` of a clone.
+    Options are what else the method takes, such as the `expert` of a clone.
     """
     make: Callable[..., Trainer] = require_method(how)
     return make(config, scenes=scenes, **options)
 
 
 def require_method(how: Method) -> Callable[..., Trainer]:
-    """Return what makes the trainer of a method.
-
-    Raises:
-        ConfigError: If it needs a package that is not installed.
-    """
+    """Return what makes the trainer of a method, whose package must be installed."""
     try:
         return import_attribute(how.trainer)
     except ModuleNotFoundError as error:
@@ -174,11 +161,7 @@ def require_method(how: Method) -> Callable[..., Trainer]:
 
 
 def stored_config(folder: RunFolder, method: str, task: str) -> dict[str, Any]:
-    """Return the settings of a run that is to go on, as nested values.
-
-    Raises:
-        CheckpointError: If it is another method's or task's.
-    """
+    """Return the settings of a run that is to go on, which must be of that method and task."""
     _require(folder, METHODS[method], task)
     return config_values(folder.last)
 
@@ -189,12 +172,6 @@ def _certify(trainer: Trainer) -> ShortCertificate:
     return certify_before_training(
         trainer.task.problem(min(trainer.config.train.horizon, SHORT_HORIZON))
     )
-
-
-def _trace(trainer: Trainer) -> list[Hop]:
-    """Report the gradient's way through one short rollout with the last weights."""
-    task = trainer.task
-    return trace_hops(task.network, task.trace, task.backward, output=task.output)
 
 
 def _open(resume: Path | RunFolder | None, how: Method, task: str) -> RunFolder | None:

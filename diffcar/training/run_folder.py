@@ -2,25 +2,24 @@
 
 import csv
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
-from diffcar.base.files import write_atomically
-from diffcar.controllers.checkpoint import RUNS, load_checkpoint
+from diffcar.base.figure import new_figure, save_png
+from diffcar.base.files import RUNS, write_atomically
 
-__all__ = ["RunFolder", "new_name"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["RunFolder", "new_name", "plot_training"]
 
 
 class RunFolder:
-    """`config.yaml`, `metrics.csv`, `checkpoints/`, `plots/` and `tensorboard/` of one run.
-
-    Args:
-        path: The folder.
-    """
+    """`config.yaml`, `metrics.csv`, `checkpoints/`, `plots/` and `tensorboard/` of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,22 +31,14 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | None, command: str) -> "RunFolder":
-        """Make a new folder; without a name one below `runs/`, named by date and command.
-
-        Raises:
-            OutputError: If the name is taken or cannot be made.
-        """
+        """Make a new folder; without a name one below `runs/`, named by date and command."""
         path = path or new_name(command)
         cls.require_free(path)
         return cls.make(path)
 
     @classmethod
     def make(cls, path: Path) -> "RunFolder":
-        """Make a folder, or what an earlier attempt to make it has left out.
-
-        Raises:
-            OutputError: If it cannot be made.
-        """
+        """Make a folder, or what an earlier attempt to make it has left out."""
         run = cls(path)
         try:
             for folder in (run.checkpoints, run.plots, run.tensorboard):
@@ -58,11 +49,7 @@ class RunFolder:
 
     @staticmethod
     def require_free(path: Path) -> None:
-        """Refuse a name that is taken by anything but an empty folder.
-
-        Raises:
-            OutputError: If it is.
-        """
+        """Refuse a name that is taken by anything but an empty folder."""
         try:
             is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
         except OSError as error:
@@ -75,11 +62,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Open an existing run.
-
-        Raises:
-            CheckpointError: If it is none.
-        """
+        """Open an existing run, which has a last checkpoint."""
         run = cls(path)
         if not (run.checkpoints / "last.pt").is_file():
             raise CheckpointError(
@@ -96,10 +79,14 @@ class RunFolder:
         Raises:
             CheckpointError: If it is damaged or of another kind.
         """
+        from diffcar.controllers.checkpoint import load_checkpoint
+
         return load_checkpoint(self.checkpoints / "last.pt")
 
     def load(self, name: str) -> dict[str, Any] | None:
         """Return the checkpoint `checkpoints/<name>.pt`, if there is one."""
+        from diffcar.controllers.checkpoint import load_checkpoint
+
         file = self.checkpoints / f"{name}.pt"
         return load_checkpoint(file) if file.is_file() else None
 
@@ -109,23 +96,14 @@ class RunFolder:
         write_atomically(self.path / "config.yaml", lambda file: file.write_text(text))
 
     def save_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete.
-
-        Raises:
-            OutputError: If the disk is full or not writable.
-        """
+        """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""
         import torch
 
-        write_atomically(
-            self.checkpoints / f"{name}.pt", lambda file: torch.save(dict(content), file)
-        )
+        file = self.checkpoints / f"{name}.pt"
+        write_atomically(file, lambda target: torch.save(dict(content), target))
 
     def append_metrics(self, row: Mapping[str, object]) -> None:
-        """Append a row to `metrics.csv`; the first one decides on the columns.
-
-        Raises:
-            OutputError: If the disk is full or not writable.
-        """
+        """Append a row to `metrics.csv`; the first one decides on the columns."""
         try:
             if self._columns is None:
                 self._columns = list(row)
@@ -134,16 +112,11 @@ class RunFolder:
             with self.metrics_file.open("a", newline="") as file:
                 csv.writer(file).writerow([row.get(column, "") for column in self._columns])
         except OSError as error:
-            raise OutputError(
-                f"{str(self.metrics_file)!r} cannot be written: {error.strerror}"
-            ) from None
+            what = f"{str(self.metrics_file)!r} cannot be written"
+            raise OutputError(f"{what}: {error.strerror}") from None
 
     def rewind_metrics(self, last_iteration: int) -> None:
-        """Drop the rows after an iteration, which a resumed run writes again.
-
-        Raises:
-            CheckpointError: If the file is not a run's.
-        """
+        """Drop the rows after an iteration, which a resumed run writes again."""
         if not self.metrics_file.is_file():
             return
         try:
@@ -173,3 +146,48 @@ def new_name(command: str) -> Path:
     while path.exists():
         path, number = Path(f"{base}-{number}"), number + 1
     return path
+
+
+_TOLD_BY_METHODS = {
+    "gradient_norm": ("gradient norm", "before clipping"),
+    "clipped_gradient_norm": ("gradient norm", "after clipping"),
+    "validation_loss": ("loss", "on held-out episodes"),
+    "action_std": ("of the actions", "standard deviation"),
+}
+
+
+def plot_training(metrics_file: Path, file: Path) -> None:
+    """Draw loss, evaluations and what else a method tells of a run from its `metrics.csv`."""
+    with metrics_file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    figure = new_figure(10, 7)
+    loss, other, rmse = figure.subplots(3, 1, sharex=True)
+    terms = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
+    for name in terms:
+        label = "total" if name == "loss" else name.removeprefix("loss_")
+        style = {"color": "black", "linewidth": 1.6} if name == "loss" else {"linewidth": 0.9}
+        _curve(loss, rows, name, label=label, **style)
+    loss.set_ylabel("loss")
+    loss.legend(loc="upper right", ncols=3, fontsize="small")
+    for name, (quantity, label) in _TOLD_BY_METHODS.items():
+        if any(row.get(name) for row in rows):
+            _curve(other, rows, name, label=label, linewidth=1.2)
+            other.set_ylabel(quantity)
+            other.legend(loc="upper right", fontsize="small")
+    _curve(rmse, rows, "eval_cross_track_rmse_m", factor=1e3, marker="o", color="tab:red")
+    rmse.set_ylabel("cross-track RMSE in\nplain physics [mm]")
+    rmse.set_xlabel("update")
+    for axes in (loss, other, rmse):
+        if axes.lines:
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+    save_png(figure, file)
+
+
+def _curve(
+    axes: "Axes", rows: Sequence[dict[str, str]], name: str, factor: float = 1.0, **style: object
+) -> None:
+    """Plot a column over the iteration, where it has values."""
+    own = {int(row["iteration"]): factor * float(row[name]) for row in rows if row.get(name)}
+    if own:
+        axes.plot(list(own), list(own.values()), **style)  # type: ignore[arg-type]

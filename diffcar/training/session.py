@@ -47,21 +47,13 @@ class SessionOutcome:
 
 
 class TrainingSession:
-    """One process's share of a run: trains, evaluates in plain physics, and saves.
-
-    Args:
-        folder: Where everything is written.
-        trainer: The optimisation.
-        on_update: Called after each update and evaluation.
-    """
+    """One process's share of a run: trains, evaluates in plain physics, and saves."""
 
     def __init__(
         self, folder: RunFolder, trainer: Trainer, *, on_update: OnUpdate = lambda event: None
     ) -> None:
-        self.folder = folder
-        self.trainer = trainer
-        self.task = trainer.task
-        self.on_update = on_update
+        self.folder, self.on_update = folder, on_update
+        self.trainer, self.task = trainer, trainer.task
         self.best_score = math.inf
         self.train_seconds = trainer.seconds_before
         """Wall time of the updates of all sessions of this run, without evaluations [s]."""
@@ -91,11 +83,7 @@ class TrainingSession:
         self.folder.rewind_metrics(self.trainer.num_updates_done)
 
     def train(self, stop_after: int | None = None) -> SessionOutcome:
-        """Run the updates that are left; a signal ends them after the one in progress.
-
-        Args:
-            stop_after: Updates after which to stop all the same.
-        """
+        """Run the updates that are left, or so many; a signal ends them after the one going on."""
         from torch.utils.tensorboard import SummaryWriter
 
         trainer = self.trainer
@@ -111,7 +99,7 @@ class TrainingSession:
             self._record(None, outcome.before)
         with deferred_interrupt() as is_interrupted:
             resumed = time.perf_counter()
-            for update in self._updates(last):
+            for update in trainer.train(last):
                 self.train_seconds += time.perf_counter() - resumed
                 outcome.updates.append(update)
                 self.on_update(update)
@@ -133,11 +121,6 @@ class TrainingSession:
         """Give the network the best weights of the run."""
         if self._best_weights is not None:
             self.task.network.load_state_dict(self._best_weights)
-
-    def _updates(self, last: int | None) -> Iterator[UpdateRecord]:
-        """Yield the updates up to the last one of this session."""
-        of_run = self.trainer.config.train.num_updates
-        return self.trainer.train(of_run if last is None else min(last, of_run))
 
     def _is_due(self) -> bool:
         """Tell whether the present weights are among those that are evaluated."""
@@ -178,21 +161,17 @@ class TrainingSession:
         )
         self.folder.save_checkpoint(name, content)
 
-    def _log(
-        self,
-        iteration: int,
-        update: UpdateRecord | None,
-        metrics: Any | None,  # noqa: ANN401
-    ) -> None:
+    def _log(self, iteration: int, update: UpdateRecord | None, metrics: object | None) -> None:
         """Append to `metrics.csv` and TensorBoard."""
         columns = self.trainer.record_type.columns(self.trainer.term_names)
         figures = {} if update is None else update.row()
-        row: dict[str, object] = {"iteration": iteration}
-        row |= {name: figures.get(name, "") for name in columns}
-        row["train_seconds"] = self.train_seconds
-        row["num_env_steps"] = self.trainer.num_env_steps
-        for name in self._metrics:
-            row[f"eval_{name}"] = "" if metrics is None else getattr(metrics, name)
+        row: dict[str, object] = {
+            "iteration": iteration,
+            **{name: figures.get(name, "") for name in columns},
+            "train_seconds": self.train_seconds,
+            "num_env_steps": self.trainer.num_env_steps,
+            **{f"eval_{name}": getattr(metrics, name, "") for name in self._metrics},
+        }
         self.folder.append_metrics(row)
         for name, value in row.items():
             if isinstance(value, float) and math.isfinite(value):

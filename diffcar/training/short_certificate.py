@@ -41,9 +41,6 @@ class ShortCertificate:
 def certify_before_training(problem: Problem) -> ShortCertificate:
     """Check the gradients of the scene that is about to be trained in.
 
-    Args:
-        problem: What the task certifies, over `SHORT_HORIZON` steps at the most.
-
     Raises:
         GradientError: If they are wrong.
         SimulationError: If Genesis meets a gradient that is not a number.

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from diffcar.base.table import Column, Curve, Line, Shown, Table, across, number
 from diffcar.gradients.hops import hops_table
-from diffcar.tasks.pushing.tables import scores_table
-from diffcar.tasks.tracking.tables import METRICS
+from diffcar.tasks.pushing.task import scores_table
+from diffcar.tasks.tracking.metrics import METRICS
 
 if TYPE_CHECKING:
     from diffcar.tasks.tracking.task import PathScore

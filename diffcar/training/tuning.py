@@ -50,9 +50,6 @@ def tune(
     Args:
         name: Of a controller with a `SEARCH`.
         scene: Plain cars, two a candidate.
-        path: What they follow.
-        config: How long to search.
-        seed: Of the candidates.
 
     Source:
         R. Rubinstein, "The Cross-Entropy Method for Combinatorial and Continuous Optimization",
@@ -100,12 +97,11 @@ def _rmse_of(
         name: value.repeat_interleave(CARS_EACH).to(dtype=scene.dtype, device=scene.device)
         for name, value in parameters.items()
     }
-    controller: Controller = kind(scene.vehicle, **own)
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     half_way = torch.full_like(is_standing, path.length / 2, dtype=path.dtype)
     driven = drive(
         scene,
-        controller,
+        kind(scene.vehicle, **own),
         path,
         is_standing=is_standing,
         arc_length=torch.where(is_standing, 0.0, half_way),

@@ -9,7 +9,7 @@ from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import ConfigError
 from diffcar.base.files import resource_path
 from diffcar.checks.config import CheckGradConfig
-from diffcar.compare.config import CompareConfig
+from diffcar.comparison.config import CompareConfig
 from diffcar.demonstrations.config import RecordConfig
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.reaching.config import FrankaTestConfig

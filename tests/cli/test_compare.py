@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from diffcar.cli.show import show_table
-from diffcar.compare.results import Comparison
-from diffcar.compare.tables import tables
-from tests.compare.synthetic import make_comparison
+from diffcar.comparison.results import Comparison
+from diffcar.comparison.tables import tables
+from tests.comparison.synthetic import make_comparison
 
 
 def shown(comparison: Comparison, width: int) -> str:

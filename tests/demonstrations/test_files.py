@@ -15,7 +15,7 @@ from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations, write_demonstrations
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
-    STATE_COLUMNS,
+    STATE,
     Demonstrations,
     DemonstrationTable,
     to_demonstrations,
@@ -35,7 +35,7 @@ def foreign(table: DemonstrationTable, names: dict[str, str]) -> DemonstrationTa
 
 def without_slip(table: DemonstrationTable) -> DemonstrationTable:
     """Return the states and actions of cars that turn as their wheels point."""
-    names = ("episode", "arc_length_m", *STATE_COLUMNS, *ACTION_COLUMNS)
+    names = ("episode", "arc_length_m", *STATE, *ACTION_COLUMNS)
     kept = {name: table[name] for name in names}
     curvature = torch.tan(table["steering_angle_rad"]) / VEHICLE.wheelbase
     kept["yaw_rate_radps"] = table["speed_mps"] * curvature

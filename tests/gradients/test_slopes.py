@@ -45,7 +45,7 @@ def test_one_wrong_direction_among_many_is_enough() -> None:
 
 
 def test_a_difference_known_badly_neither_refutes_nor_confirms() -> None:
-    """Within three uncertainties it cannot refute, beyond ten tolerances not confirm."""
+    """Not refute within three times what it is known to, not confirm beyond ten tolerances."""
     rough = replace(RIGHT, relative_error=8e-6, uncertainty=3e-6)
     assert verdict([RIGHT, RIGHT, rough], 1e-6) is Verdict.RIGHT_TO_PLATEAU
     assert verdict([RIGHT, RIGHT, replace(rough, relative_error=1e-5)], 1e-6) is Verdict.INEXACT

@@ -2,18 +2,20 @@
 
 import pytest
 import torch
-from diffcar.training.reach import train_to_reach
 from torch import Tensor
 
 from diffcar.base.config import load_config
-from diffcar.checks.arm import FrankaTestResult
-from diffcar.gradients.finite_differences import check_directions
+from diffcar.checks.arm import FrankaTestResult, TorqueCertificate, certify_torques, probe_reads
+from diffcar.gradients.certificate import certify
+from diffcar.gradients.hops import trace_hops
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig, TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
-from diffcar.tasks.reaching.problem import certify_torques, probe_reads, trace_reach_hops
-from diffcar.tasks.reaching.task import ReachMetrics, ReachTrajectory, draw_targets, reach
+from diffcar.tasks.reaching.problem import reaching_problem, torque_problem
+from diffcar.tasks.reaching.rollout import draw_targets, reach
+from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
+from diffcar.training.backprop import Backprop
 
 pytestmark = pytest.mark.genesis
 
@@ -46,13 +48,13 @@ def controller_of(arm: GenesisArm) -> ReachingMLP:
     return build_reaching_mlp(CONFIG.reach, arm, seed=3)
 
 
-def loss_of(trajectory: ReachTrajectory) -> Tensor:
-    return CONFIG.loss.costs(trajectory).total
+def certificate_of(arm: GenesisArm, start: Tensor, **changes: float) -> TorqueCertificate:
+    return certify_torques(torque_problem(arm, start, SHORT, case="a case", seed=0, **changes))
 
 
 def test_torque_gradients_are_exact_in_free_space(arm: GenesisArm) -> None:
     """Every direction agrees with central differences to 1e-5, none at a kink, none in contact."""
-    certificate = certify_torques(arm, "free", arm.home, SHORT, seed=0)
+    certificate = certificate_of(arm, arm.home)
     assert certificate.is_certified
     assert certificate.worst_error <= 1e-5
     assert (certificate.num_kinks, certificate.contact_fraction) == (0, 0.0)
@@ -62,8 +64,7 @@ def test_torque_gradients_are_exact_while_the_hand_presses_on_the_ground(
     grounded_arm: GenesisArm,
 ) -> None:
     """The same with the ground's forces in every environment and step."""
-    start = grounded_arm.tensor(ON_GROUND)
-    certificate = certify_torques(grounded_arm, "ground", start, SHORT, seed=0)
+    certificate = certificate_of(grounded_arm, grounded_arm.tensor(ON_GROUND))
     assert certificate.is_certified
     assert certificate.worst_error <= 1e-5
     assert certificate.contact_fraction == 1.0
@@ -71,9 +72,7 @@ def test_torque_gradients_are_exact_while_the_hand_presses_on_the_ground(
 
 def test_a_ground_case_without_contact_is_not_certified(grounded_arm: GenesisArm) -> None:
     """Exact gradients of an arm in the air prove nothing about contact."""
-    certificate = certify_torques(
-        grounded_arm, "air", grounded_arm.home, SHORT, seed=0, min_contact_fraction=0.5
-    )
+    certificate = certificate_of(grounded_arm, grounded_arm.home, min_contact_fraction=0.5)
     assert certificate.worst_error <= 1e-5
     assert not certificate.is_certified
 
@@ -88,23 +87,18 @@ def test_a_gradient_off_by_a_thousandth_is_caught(
         right(torques + 1e-3 * (torques - torques.detach()))
 
     monkeypatch.setattr(arm, "apply_torques", apply_with_wrong_derivative)
-    certificate = certify_torques(arm, "corrupted", arm.home, SHORT, seed=0)
+    certificate = certificate_of(arm, arm.home)
     assert not certificate.is_certified
     assert certificate.worst_error == pytest.approx(1e-3, rel=0.1)
 
 
 def test_gradients_by_network_weights_are_exact_through_position_servos(arm: GenesisArm) -> None:
-    """The closed loop that training differentiates: network, servos, physics, reaching loss."""
-    controller = controller_of(arm)
+    """The closed loop that training differentiates: network, servos and physics, every guard."""
     target = draw_targets(controller_of(arm).target_box, arm.num_envs, seed=1)
-    checks = check_directions(
-        lambda: loss_of(reach(arm, controller, target, 10)),
-        list(controller.network.parameters()),
-        num_directions=4,
-        step_sizes=(1e-2, 1e-3, 1e-4, 1e-5),
-    )
-    assert max(check.relative_error for check in checks) <= 1e-5
-    assert not any(check.is_kink for check in checks)
+    certificate = certify(reaching_problem(arm, controller_of(arm), target, horizon=10))
+    assert certificate.is_certified
+    assert certificate.rows[0].summary.num_kinks == 0
+    assert (certificate.worst_relative_error or 0.0) <= 1e-5
 
 
 def test_each_way_to_read_a_state_is_reported_as_it_is(arm: GenesisArm) -> None:
@@ -151,8 +145,8 @@ def test_resuming_goes_on_as_if_nothing_had_happened(arm: GenesisArm) -> None:
 
 def test_the_gradient_arrives_at_every_hop(arm: GenesisArm) -> None:
     """From the loss back to the first layer's weights."""
-    target = draw_targets(controller_of(arm).target_box, 4, seed=3)
-    hops = trace_reach_hops(arm, controller_of(arm), target, loss_of=loss_of, num_steps=3)
+    task = ReachingTask(CONFIG, scenes=arm).build()
+    hops = trace_hops(task.network, task.trace, task.backward)
     assert {"MLP output", "command: joint targets", "state: qpos", "hand position", "loss"} <= {
         hop.name for hop in hops
     }
@@ -161,7 +155,7 @@ def test_the_gradient_arrives_at_every_hop(arm: GenesisArm) -> None:
 
 def test_ten_updates_bring_the_hand_much_nearer(arm: GenesisArm) -> None:
     """The loss falls to a third and the record says so update by update."""
-    steps = list(train_to_reach(CONFIG, arm, controller_of(arm)))
+    steps = list(Backprop(ReachingTask(CONFIG, scenes=arm).build()).train())
     assert [step.iteration for step in steps] == list(range(1, 11))
     assert not any(step.is_skipped for step in steps)
     assert steps[-1].loss < steps[0].loss / 3

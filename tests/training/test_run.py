@@ -1,6 +1,8 @@
 """`train`: the one sequence, whatever the method; what is stopped goes on exactly."""
 
 import csv
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import torch
 
 from diffcar.base.errors import CheckpointError, ConfigError, GradientError, OutputError
 from diffcar.controllers.checkpoint import load_checkpoint
-from diffcar.training import run
+from diffcar.sim.contract import CarState
+from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, Method
 from diffcar.training.run import TrainingResult, require_method, train
-from tests.bicycle import bicycle_scenes
+from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
 
 pytest.importorskip("rsl_rl")
@@ -103,19 +106,45 @@ def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_unpainted")
-def test_a_wrong_gradient_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a method that goes through the physics begins; the others have none to be wrong."""
+def test_gradients_are_certified_before_a_training_that_uses_them(tmp_path: Path) -> None:
+    """The certificate stands in the result and in the folder; a clone needs none."""
+    config = config_of("e2e", "train.num_updates=1")
+    result = train("e2e", config, out=tmp_path / "run", scenes=bicycle_scenes(config))
+    assert result.certificate is not None
+    assert str(result.certificate.verdict).startswith("right")
+    written = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    assert written["num_directions"] == result.certificate.num_directions > 0
+    assert written["worst_relative_error"] < 1e-5
+    assert {hop.requires_grad for hop in result.hops} == {True}
+    config = config_of("bc", "train.num_updates=1")
+    clone = train("bc", config, out=tmp_path / "clone", scenes=bicycle_scenes(config))
+    assert (clone.certificate, clone.hops) == (None, [])
 
-    def refuse(task: object) -> None:
-        raise GradientError("the gradient is wrong")
 
-    monkeypatch.setattr(run, "certify_before_training", refuse)
-    config = config_of("e2e")
-    with pytest.raises(GradientError):
-        train("e2e", config, out=tmp_path / "run", scenes=bicycle_scenes(config))
+class Skewed(Bicycle):
+    """Cars whose gradient is off by a tenth."""
+
+    def read(self) -> CarState:
+        state = super().read()
+        wrong = state.position + 0.1 * (state.position - state.position.detach())
+        return dataclasses.replace(state, position=wrong)
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_wrong_gradient_leaves_no_folder(tmp_path: Path) -> None:
+    """It is told before anything is written, with what to do, and may be ignored on demand."""
+    config = config_of("e2e", "train.num_updates=1")
+
+    def build(*args: object, num_envs: int, differentiable: bool = False, **how: object) -> Skewed:
+        return Skewed(num_envs, differentiable=differentiable, dt=config.dt)
+
+    scenes = Scenes(config, build=build)  # type: ignore[arg-type]
+    with pytest.raises(GradientError, match="the gradient is wrong") as caught:
+        train("e2e", config, out=tmp_path / "run", scenes=scenes)
+    assert "--no-certify" in (caught.value.hint or "")
     assert not (tmp_path / "run").exists()
-    config = config_of("bc")
-    assert train("bc", config, out=tmp_path / "run", scenes=bicycle_scenes(config)).num_updates == 4
+    ignored = train("e2e", config, out=tmp_path / "run", scenes=scenes, certify=False)
+    assert ignored.num_updates == 1
 
 
 def test_an_unknown_method_is_refused_with_those_there_are() -> None:

@@ -19,7 +19,7 @@ from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import identity, load_checkpoint, newest_run
 from diffcar.controllers.choose import choose_controller
 from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.tasks.pushing.controller import build_pushing_mlp
+from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.task import PushingTask
 from diffcar.tasks.tracking.rollout import rollout
 from diffcar.tasks.tracking.starts import draw_starts
@@ -125,7 +125,7 @@ def test_a_saved_push_can_be_taken_up(name: str, runs: Path) -> None:
     folder = RunFolder.open(runs / name)
     config = load_config(TrainPushConfig, base=stored_config(folder, "e2e", "pushing"))
     task = PushingTask(config)
-    task.network = build_pushing_mlp(config, dtype=torch.float32).network
+    task.network = PushingMLP(config, dtype=torch.float32).network
     trainer = Backprop(task)
     last = folder.last
     trainer.load_state_dict({"network": last["network"], **last["trainer"]})

@@ -41,9 +41,7 @@ def rmse_with(parameters: dict[str, float], cars: Bicycle) -> float:
         arc_length=torch.where(is_standing, 0.0, half_way),
         max_time=CONFIG.duration,
     )
-    return float(
-        car_figures(driven, PATH, must_arrive=False).cross_track_rmse[:2].square().mean().sqrt()
-    )
+    return float(car_figures(driven, must_arrive=False).cross_track_rmse[:2].square().mean().sqrt())
 
 
 def test_what_is_found_beats_a_bad_choice_and_is_what_it_is_said_to_be(

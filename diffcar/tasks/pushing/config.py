@@ -10,13 +10,7 @@ from diffcar.path.config import PathConfig
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
-__all__ = [
-    "PushControllerConfig",
-    "PushEvaluationConfig",
-    "PushStartConfig",
-    "PushTrainConfig",
-    "TrainPushConfig",
-]
+__all__ = ["TrainPushConfig"]
 
 
 class PushStartConfig(Section):

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from diffcar.base.figure import new_figure, save_png
 from diffcar.base.geometry import rotate_into_body
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
 from diffcar.tasks.pushing.controller import PushingMLP, PushObservation
 from diffcar.tasks.tracking.rollout import advance_along
 
-__all__ = ["PushStart", "PushTrajectory", "push"]
+__all__ = ["PushStart", "PushTrajectory", "plot_push", "push"]
+
+_NUM_DRAWN_PUSHES = 8
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,7 @@ class PushStart:
     """1, or -1 for the path's mirror image, shape (B,)."""
 
     def to_path_frame(self, position: Tensor) -> Tensor:
-        """Return where points of the world lie in the path's own frame.
-
-        Args:
-            position: World x, y [m], shape (..., B, 2).
-
-        Returns:
-            Points [m], shape (..., B, 2).
-        """
+        """Return where points of the world [m], shape (..., B, 2), lie in the path's own frame."""
         begin = self.path.sample(self.arc_length)
         along, across = rotate_into_body(position, self.heading)
         local = torch.stack([along, self.side * (across + self.cross_track)], dim=-1)
@@ -56,27 +53,15 @@ class PushStart:
         return torch.stack(rotate_into_body(local, -self.heading), dim=-1)
 
     def headings(self, arc_length: Tensor) -> Tensor:
-        """Return the path's direction in the world.
-
-        Args:
-            arc_length: Where along the path [m], shape (B, K).
-
-        Returns:
-            Headings [rad], shape (B, K); zero is the direction that the tool faces.
-        """
+        """Return the path's direction in the world [rad], zero where the tool faces, (B, K)."""
         begin = self.path.sample(self.arc_length[:, None])
         turned = self.path.sample(arc_length).heading - begin.heading
         return self.heading[:, None] + self.side[:, None] * turned
 
     def cross_track_error(self, position: Tensor, arc_length: Tensor) -> Tensor:
-        """Return the signed offsets of points from their projections.
+        """Return how far points of the world, (B, 2), are beside their projections, (B,) [m].
 
-        Args:
-            position: World x, y [m], shape (B, 2).
-            arc_length: Where they project to [m], shape (B,).
-
-        Returns:
-            Offsets [m], + left of the path as it lies in the world, shape (B,).
+        Signed: + left of the path as it lies in the world.
         """
         nearest = self.path.sample(arc_length)
         gap = self.to_path_frame(position) - nearest.position
@@ -116,20 +101,10 @@ def push(
     *,
     on_step: Callable[[SoftBodyState], None] | None = None,
 ) -> PushTrajectory:
-    """Push the bodies along their paths, from rest.
+    """Push the bodies along their paths, from rest; the scene is reset.
 
     In a differentiable scene the trajectory is on the autograd graph from the first action to the
     last state; under `torch.no_grad` or in a plain scene it is not.
-
-    Args:
-        scene: Body and tool; it is reset.
-        controller: What moves the tool.
-        start: The paths.
-        num_steps: Control steps.
-        on_step: Called after each step.
-
-    Returns:
-        The record.
     """
     scene.reset(scene.resting_start())
     state = scene.read()
@@ -172,3 +147,30 @@ def _yaw(positions: Tensor, undeformed: Tensor) -> Tensor:
     dot = (undeformed * positions).sum((1, 2))
     cross = undeformed[..., 0] * positions[..., 1] - undeformed[..., 1] * positions[..., 0]
     return torch.atan2(cross.sum(1), dot)
+
+
+def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None:
+    """Draw pushes from above, before and after training: path, centroid and tool of each body."""
+    num_bodies = min(after.centroid.shape[1], _NUM_DRAWN_PUSHES)
+    figure = new_figure(10, 2.4 * ((num_bodies + 1) // 2))
+    drawn = figure.subplots((num_bodies + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
+    start = after.start
+    reference = start.to_world(start.path.sample(start.arc_length + after.target_distance).position)
+    for body, axes in enumerate(drawn.flat[:num_bodies]):
+        for track, style in (
+            (reference, {"color": "0.65", "linewidth": 3, "label": "reference"}),
+            (before.centroid, {"color": "tab:orange", "label": "body, untrained"}),
+            (after.centroid, {"color": "tab:blue", "label": "body, trained"}),
+            (after.tool_position, {"color": "tab:red", "linestyle": ":", "label": "tool, trained"}),
+        ):
+            x, y = track[:, body].double().cpu().numpy().T
+            axes.plot(x, y, **style)
+        axes.set_aspect("equal", adjustable="box")
+        axes.set_title(f"{start.path.name} from {float(start.arc_length[body]):.2f} m", fontsize=9)
+        axes.grid(alpha=0.3)
+    for axes in drawn[-1]:
+        axes.set_xlabel("x [m]")
+    for axes in drawn[:, 0]:
+        axes.set_ylabel("y [m]")
+    figure.legend(*drawn[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    save_png(figure, file)

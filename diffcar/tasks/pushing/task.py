@@ -1,31 +1,32 @@
 """The task of pushing a soft body along a path with a tool."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import PathError
 from diffcar.base.log import logger
+from diffcar.base.table import Column, Table
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
-from diffcar.tasks.contract import seed_of_update
+from diffcar.sim.soft_body import SoftBodyState
+from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.tasks.pushing.controller import PushingMLP, build_pushing_mlp
-from diffcar.tasks.pushing.pictures import plot_push
-from diffcar.tasks.pushing.problem import pushing_problem, trace_push
-from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, push
-from diffcar.tasks.tracking.metrics import NAN, rms
+from diffcar.tasks.pushing.controller import PushingMLP
+from diffcar.tasks.pushing.problem import pushing_problem
+from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, plot_push, push
+from diffcar.tasks.tracking.metrics import cross_track_figures, rms
 
-__all__ = ["PushMetrics", "PushScore", "PushingTask", "push_metrics"]
+__all__ = ["PushMetrics", "PushingTask", "push_metrics", "scores_table"]
 
 _ROOM_SPACING = 0.05
 _BUILTIN_SCALE = TrainPushConfig().path.scale
@@ -57,29 +58,17 @@ class PushMetrics:
 def push_metrics(trajectory: PushTrajectory, *, skip_distance: float = 0.0) -> PushMetrics:
     """Return the metrics over all bodies of a push.
 
-    Args:
-        trajectory: The push.
-        skip_distance: Errors count from where the running target has come this far [m]: at the
-            start every body is on its path.
-
-    Returns:
-        The metrics; NaN where no target came past `skip_distance`.
+    Errors count from where the running target has come as far as `skip_distance` [m], since at the
+    start every body is on its path; they are NaN where no target has.
     """
     counted = trajectory.target_distance >= skip_distance
     cross_track = trajectory.cross_track_error.detach()[counted].abs()
-    is_empty = not len(cross_track)
     return PushMetrics(
-        cross_track_rmse_m=rms(cross_track),
-        cross_track_p95_m=NAN if is_empty else float(torch.quantile(cross_track, 0.95)),
-        cross_track_max_m=NAN if is_empty else float(cross_track.max()),
+        **cross_track_figures(cross_track),
         progress_rmse_m=rms(trajectory.progress_error.detach()[counted]),
         distance_m=float(trajectory.distance[-1].detach().mean()),
         target_distance_m=float(trajectory.target_distance[-1].mean()),
     )
-
-
-_ROOM_SPACING = 0.05
-_BUILTIN_SCALE = TrainPushConfig().path.scale
 
 
 @dataclass(frozen=True)
@@ -100,22 +89,53 @@ class PushScore:
     """Of the same pushes as `after`."""
 
 
-class PushingTask:
+class _Row(NamedTuple):
+    """A path, with the weights of before or after."""
+
+    path: str
+    weights: str
+    metrics: PushMetrics
+    loss: float
+
+
+def scores_table(scores: Sequence[PushScore], skip_distance_m: float) -> Table[_Row]:
+    """Return how well each path is followed before and after, from the skipped distance on."""
+    rows = []
+    for score in scores:
+        name = f"{score.path}, {'unseen' if score.is_unseen else 'training'}"
+        rows.append(_Row(name, "before", score.before, score.loss_before))
+        rows.append(_Row(name, "after", score.after, score.loss_after))
+    columns: list[Column[_Row]] = [
+        Column("path", lambda row: row.path if row.weights == "before" else ""),
+        Column("weights", lambda row: row.weights),
+        Column("RMSE\n", lambda row: row.metrics.cross_track_rmse_m, "mm", 1e3),
+        Column("p95\n", lambda row: row.metrics.cross_track_p95_m, "mm", 1e3),
+        Column("max\n", lambda row: row.metrics.cross_track_max_m, "mm", 1e3),
+        Column("RMSE along\n", lambda row: row.metrics.progress_rmse_m, "mm", 1e3),
+        Column("came\n", lambda row: row.metrics.distance_m, "mm", 1e3),
+        Column("target\n", lambda row: row.metrics.target_distance_m, "mm", 1e3),
+        Column("loss", lambda row: row.loss),
+    ]
+    title = (
+        "tracking of the body's centroid in plain physics: across the path, along it against the "
+        f"running\ntarget, from where the target has come {skip_distance_m:g} m; loss over "
+        "the whole push"
+    )
+    return Table(title, columns, rows, section=lambda row: row.path)
+
+
+class PushingTask(Task[PushStart, PushTrajectory]):
     """A network that pushes soft bodies along a path (see `Task` for the contract).
 
     The paths are laid out afresh in each update, from a distribution seeded by the update's number.
-
-    Args:
-        config: The run's settings.
-        scenes: Not used: bodies and grid are made for the settings.
+    Scenes are not shared: bodies and grid are made for the settings.
     """
 
     name = "pushing"
     remedy = "lower train.learning_rate, train.horizon or controller.max_correction"
-    output = "MLP output (and mirror image)"
 
     def __init__(self, config: TrainPushConfig, *, scenes: None = None) -> None:
-        self.config = config
+        self.config: TrainPushConfig = config
         self.loss = config.loss
         self.num_envs = config.train.num_envs
         self.paths = self._load_paths()
@@ -133,12 +153,12 @@ class PushingTask:
         )
         dtype, device = self.scene.dtype, self.scene.device
         self.paths = [path.to(dtype, device) for path in self.paths]
-        self.driver: PushingMLP = build_pushing_mlp(self.config, dtype=dtype, device=device)
+        self.driver = PushingMLP(self.config, dtype=dtype, device=device)
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         return self
 
-    def draw(self, update: int, reached: None) -> PushStart:
+    def draw(self, update: int, reached: PushStart | None) -> PushStart:
         """Lay the path to each body at random: another part, shifted, turned, maybe mirrored."""
         seed = seed_of_update(self.config.seed, update)
         generator = torch.Generator().manual_seed(seed)
@@ -160,20 +180,6 @@ class PushingTask:
         """Push from rest, with gradients unless they are switched off."""
         return push(self.scene, self.driver, start, num_steps)
 
-    def end(self, record: PushTrajectory) -> None:
-        """Return nothing: every push begins with an undeformed body."""
-
-    def backward(self, loss: Tensor) -> None:
-        """Backpropagate through the last push."""
-        self.scene.backward(loss)
-
-    def pack(self, reached: None) -> dict[str, Tensor]:
-        """Return nothing to keep."""
-        return {}
-
-    def unpack(self, packed: Mapping[str, Tensor]) -> None:
-        """Return nothing kept."""
-
     def evaluate(self) -> PushMetrics:
         """Push bodies along parts spread over the training path, without gradients."""
         return self._metrics(self._push_along(self.paths[0]))
@@ -188,7 +194,16 @@ class PushingTask:
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
-        return trace_push(watch, self.scene, self.driver, self.draw(0, None), loss=self.loss)
+
+        def after_step(state: SoftBodyState) -> None:
+            watch("state: particle positions", state.particle_positions)
+            watch("state: tool position", state.tool_position)
+            watch("centroid", state.centroid)
+
+        pushed = push(self.scene, self.driver, self.draw(0, None), 8, on_step=after_step)
+        watch("cross_track_error", pushed.cross_track_error)
+        watch("progress_error", pushed.progress_error)
+        return self.loss.costs(pushed).total
 
     def problem(self, horizon: int) -> Problem:
         """Return the gradient by the network's weights, a direction a body."""
@@ -208,16 +223,9 @@ class PushingTask:
         scores = []
         for number, (path, before) in enumerate(zip(self.paths, self._before, strict=True)):
             after = self._push_along(path)
-            scores.append(
-                PushScore(
-                    path.name,
-                    is_unseen=number > 0,
-                    before=self._metrics(before),
-                    after=self._metrics(after),
-                    loss_before=float(self.loss.costs(before).total),
-                    loss_after=float(self.loss.costs(after).total),
-                )
-            )
+            metrics = self._metrics(before), self._metrics(after)
+            losses = [float(self.loss.costs(pushed).total) for pushed in (before, after)]
+            scores.append(PushScore(path.name, number > 0, *metrics, *losses))
             plot_push(before, after, folder / f"push-{number}-{path.name}.png")
         return {"scores": scores, "skip_distance_m": self.config.evaluation.skip_distance}
 
@@ -227,7 +235,7 @@ class PushingTask:
         share = torch.arange(self.num_envs).to(zeros) / self.num_envs
         start = PushStart(path, share * self._last_start(path), zeros, zeros, zeros + 1)
         with torch.no_grad():
-            return push(self.scene, self.driver, start, self.config.train.horizon)
+            return self.roll_out(start, self.config.train.horizon)
 
     def _metrics(self, pushed: PushTrajectory) -> PushMetrics:
         """Return the figures of pushes without gradients."""
@@ -257,11 +265,7 @@ class PushingTask:
         return paths
 
     def _require_room(self, path: ReferencePath) -> None:
-        """Refuse a path with a part that a body would leave the grid on.
-
-        Raises:
-            PathError: If there is one.
-        """
+        """Refuse a path with a part that a body would leave the grid on."""
         config = self.config
         begin = torch.arange(0.0, path.length, _ROOM_SPACING, dtype=path.dtype)
         zeros = torch.zeros_like(begin)

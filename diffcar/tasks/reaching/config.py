@@ -10,12 +10,7 @@ from diffcar.losses import ReachingLoss
 from diffcar.sim.config import ArmConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
-__all__ = [
-    "FrankaTestConfig",
-    "ReachConfig",
-    "ReachTrainConfig",
-    "TorqueGradientConfig",
-]
+__all__ = ["FrankaTestConfig", "ReachConfig", "TorqueGradientConfig"]
 
 _COARSEST_FLOAT32_TOLERANCE = 1e-2
 

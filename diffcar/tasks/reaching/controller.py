@@ -39,22 +39,17 @@ class ReachingMLP:
         joint_step: float,
     ) -> None:
         self.network = network
-        self.home = home
-        self.joint_limits = joint_limits
+        self.home, self.joint_limits = home, joint_limits
         self.joint_step = joint_step
-        self.target_box = target_box
-        low, high = target_box
+        self.target_box = low, high = target_box
         self._box_centre, self._box_half_size = (low + high) / 2, (high - low) / 2
 
     def __call__(self, state: ArmState, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the network's output and the joint targets that it means.
+        """Return the network's output and the joint targets that it means, shape (B, 7) each.
 
         Args:
             state: Of the arms.
             target: Where the hands should be [m], shape (B, 3).
-
-        Returns:
-            The output in [-1, 1] and the joint targets [rad], shape (B, 7) each.
         """
         output = self.network(self.observe(state, target))
         low, high = self.joint_limits
@@ -75,22 +70,11 @@ class ReachingMLP:
 
 
 def build_reaching_mlp(config: ReachConfig, arm: GenesisArm, *, seed: int) -> ReachingMLP:
-    """Make an untrained controller for an arm.
-
-    Args:
-        config: Network, targets and joint step.
-        arm: What it is to move.
-        seed: Of the initial weights.
-
-    Returns:
-        The controller, in the arm's number format.
-    """
+    """Return an untrained controller of an arm, in its number format."""
     num_joints = len(arm.home)
+    generator = torch.Generator().manual_seed(seed)
     network = MLPController(
-        2 * num_joints + 6,
-        num_joints,
-        config.hidden_sizes,
-        generator=torch.Generator().manual_seed(seed),
+        2 * num_joints + 6, num_joints, config.hidden_sizes, generator=generator
     )
     return ReachingMLP(
         network.to(dtype=arm.dtype, device=arm.device),

@@ -8,14 +8,12 @@ from torch import Tensor
 from diffcar.controllers.mlp import with_weights
 from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import random_directions
-from diffcar.gradients.hops import Watch
-from diffcar.losses import ReachingLoss
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.tasks.reaching.config import TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.rollout import reach
 
-__all__ = ["reaching_problem", "torque_problem", "trace_reach"]
+__all__ = ["reaching_problem", "torque_problem"]
 
 _SETTLING_STEPS = 50
 _VELOCITY_WEIGHT = 0.1
@@ -48,10 +46,9 @@ def torque_problem(
     Args:
         arm: A differentiable scene; left to be reset.
         joint_angles: What the servos aim at to begin with [rad], shape (7,).
-        settings: Horizon, torques and tolerances.
         case: What to call it, such as `in free space`.
         seed: Of torques, projections and directions.
-        min_contact_fraction: Least share of environments and steps with contact.
+        min_contact_fraction: Least share of the steps with contact.
     """
     generator = torch.Generator().manual_seed(seed)
     start, holding = _come_to_rest(arm, joint_angles)
@@ -111,13 +108,6 @@ def reaching_problem(
     """Return what is to be certified about a network that reaches, before it is trained.
 
     Each arm has weights of its own, and a random direction of all of them.
-
-    Args:
-        arm: A differentiable scene; left to be reset.
-        controller: The network whose weights are perturbed.
-        target: Where the hands should be [m], shape (B, 3).
-        horizon: Control steps.
-        seed: Of the directions.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = [
@@ -148,40 +138,6 @@ def reaching_problem(
         go_on=go_on,
         hint="`diffcar franka-test` tells more; --no-certify trains all the same",
     )
-
-
-def trace_reach(
-    watch: Watch,
-    arm: GenesisArm,
-    controller: ReachingMLP,
-    target: Tensor,
-    *,
-    loss: ReachingLoss,
-    num_steps: int = 8,
-) -> Tensor:
-    """Reach, and hand over the tensors on the way from the network's output to the loss.
-
-    Args:
-        watch: Takes them.
-        arm: A differentiable scene.
-        controller: The network.
-        target: Where the hands should be [m], shape (B, 3).
-        loss: What the reach is to cost.
-        num_steps: Control steps.
-
-    Returns:
-        The loss.
-    """
-
-    def after_step(state: ArmState) -> None:
-        # The command is what the entity was handed: the last tensor before Genesis.
-        for name, tensor in arm.last_command.items():
-            watch(name, tensor)
-        watch("state: qpos", state.qpos)
-        watch("state: dofs_velocity", state.dofs_velocity)
-        watch("hand position", state.hand_position)
-
-    return loss.costs(reach(arm, controller, target, num_steps, on_step=after_step)).total
 
 
 def _come_to_rest(arm: GenesisArm, joint_angles: Tensor) -> tuple[ArmState, Tensor]:

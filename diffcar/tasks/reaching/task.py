@@ -1,6 +1,5 @@
 """The task of bringing an arm's hand to a target."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from torch import Tensor
 from diffcar.base.log import logger
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
-from diffcar.sim.arm import GenesisArm
+from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.sim.build import build_scene
+from diffcar.tasks.contract import Task
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
-from diffcar.tasks.reaching.problem import reaching_problem, trace_reach
+from diffcar.tasks.reaching.controller import build_reaching_mlp
+from diffcar.tasks.reaching.problem import reaching_problem
 from diffcar.tasks.reaching.rollout import ReachTrajectory, draw_targets, reach
 
 __all__ = ["ReachMetrics", "ReachingTask", "reach_metrics"]
@@ -43,14 +43,7 @@ class ReachMetrics:
 
 
 def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
-    """Return how far the hands are from their targets after the last step.
-
-    Args:
-        trajectory: The reach.
-
-    Returns:
-        The metrics.
-    """
+    """Return how far the hands are from their targets after the last step."""
     distance = trajectory.distance[-1].double()
     return ReachMetrics(
         num_targets=len(distance),
@@ -60,12 +53,10 @@ def reach_metrics(trajectory: ReachTrajectory) -> ReachMetrics:
     )
 
 
-class ReachingTask:
+class ReachingTask(Task[Tensor, ReachTrajectory]):
     """A network that reaches with Franka arms (see `Task` for the contract).
 
-    Args:
-        config: The run's settings.
-        scenes: The differentiable arms, if they are there already; None builds some.
+    Its scenes are the differentiable arms, if they are there already; None builds some.
     """
 
     name = "reaching"
@@ -73,43 +64,28 @@ class ReachingTask:
     output = "MLP output"
 
     def __init__(self, config: FrankaTestConfig, *, scenes: GenesisArm | None = None) -> None:
-        self.config = config
+        self.config: FrankaTestConfig = config
         self.loss = config.loss
         self.num_envs = config.num_envs
-        self._arm = scenes
+        self._arms = scenes
 
     def build(self) -> "ReachingTask":
         """Build the scenes and the untrained network."""
         config = self.config
-        self.arm = self._arm or self._build("differentiable", self.num_envs, differentiable=True)
+        self.scene = self._arms or self._build("differentiable", self.num_envs, differentiable=True)
         self.plain = self._build("plain", config.reach.num_unseen_targets)
-        self.driver: ReachingMLP = build_reaching_mlp(config.reach, self.arm, seed=config.seed)
+        self.driver = build_reaching_mlp(config.reach, self.scene, seed=config.seed)
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         return self
 
-    def draw(self, update: int, reached: None) -> Tensor:
+    def draw(self, update: int, reached: Tensor | None) -> Tensor:
         """Return the targets of an update [m], shape (B, 3); arms always begin at home."""
-        seed = _FIRST_SEED * (self.config.seed + 1) + update + 1
-        return draw_targets(self.driver.target_box, self.num_envs, seed=seed)
+        return self._targets(self.num_envs, _FIRST_SEED * (self.config.seed + 1) + update + 1)
 
     def roll_out(self, start: Tensor, num_steps: int) -> ReachTrajectory:
         """Reach for targets, with gradients unless they are switched off."""
-        return reach(self.arm, self.driver, start, num_steps)
-
-    def end(self, record: ReachTrajectory) -> None:
-        """Return nothing: every reach begins at home."""
-
-    def backward(self, loss: Tensor) -> None:
-        """Backpropagate through the last reach."""
-        self.arm.backward(loss)
-
-    def pack(self, reached: None) -> dict[str, Tensor]:
-        """Return nothing to keep."""
-        return {}
-
-    def unpack(self, packed: Mapping[str, Tensor]) -> None:
-        """Return nothing kept."""
+        return reach(self.scene, self.driver, start, num_steps)
 
     def evaluate(self) -> ReachMetrics:
         """Reach for targets never trained on, in plain physics."""
@@ -117,7 +93,7 @@ class ReachingTask:
 
     def reach_unseen(self) -> ReachTrajectory:
         """Reach for targets never trained on, in plain physics, and return the record."""
-        target = draw_targets(self.driver.target_box, self.plain.num_envs, seed=self.config.seed)
+        target = self._targets(self.plain.num_envs, self.config.seed)
         with torch.no_grad():
             return reach(self.plain, self.driver, target, self.config.train.horizon)
 
@@ -127,18 +103,23 @@ class ReachingTask:
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
-        target = draw_targets(self.driver.target_box, self.num_envs, seed=self.config.seed)
-        return trace_reach(watch, self.arm, self.driver, target, loss=self.loss)
+        target = self._targets(self.num_envs, self.config.seed)
+
+        def after_step(state: ArmState) -> None:
+            # The command is what the entity was handed: the last tensor before Genesis.
+            for name, tensor in self.scene.last_command.items():
+                watch(name, tensor)
+            watch("state: qpos", state.qpos)
+            watch("state: dofs_velocity", state.dofs_velocity)
+            watch("hand position", state.hand_position)
+
+        return self.loss.costs(reach(self.scene, self.driver, target, 8, on_step=after_step)).total
 
     def problem(self, horizon: int) -> Problem:
         """Return the gradient by the network's weights, one direction an arm."""
-        target = draw_targets(self.driver.target_box, self.num_envs, seed=self.config.seed)
-        return reaching_problem(
-            self.arm, self.driver, target, horizon=horizon, seed=self.config.seed
-        )
-
-    def prepare(self) -> None:
-        """Do nothing: the evaluation before training is enough to compare with."""
+        seed = self.config.seed
+        target = self._targets(self.num_envs, seed)
+        return reaching_problem(self.scene, self.driver, target, horizon=horizon, seed=seed)
 
     def finish(self, folder: Path) -> dict[str, Any]:
         """Return the distances to targets never trained on after each step of a reach [m]."""
@@ -147,6 +128,10 @@ class ReachingTask:
             "mean_distances_m": distance.mean(1).tolist(),
             "worst_distances_m": distance.amax(1).tolist(),
         }
+
+    def _targets(self, num_targets: int, seed: int) -> Tensor:
+        """Draw where hands should be."""
+        return draw_targets(self.driver.target_box, num_targets, seed=seed)
 
     def _build(self, kind: str, num_envs: int, *, differentiable: bool = False) -> GenesisArm:
         """Build a scene, which takes long."""

@@ -26,8 +26,6 @@ class DisturbedScene:
     The wrapped scene keeps the variations until something else sets them.
 
     Args:
-        scene: The cars.
-        config: How they are disturbed.
         generator: Of the times and sides of pushes; on the CPU.
         cars_alike: After so many cars the pushes repeat, so that teams of cars meet the same; None
             draws for every car.
@@ -41,14 +39,9 @@ class DisturbedScene:
         *,
         cars_alike: int | None = None,
     ) -> None:
-        self.scene = scene
-        self.config = config
-        self.generator = generator
-        self.num_envs = scene.num_envs
-        self.dt = scene.dt
-        self.dtype = scene.dtype
-        self.device = scene.device
-        self.vehicle = scene.vehicle
+        self.scene, self.config, self.generator = scene, config, generator
+        self.num_envs, self.dt, self.vehicle = scene.num_envs, scene.dt, scene.vehicle
+        self.dtype, self.device = scene.dtype, scene.device
         ratios = {"mass_ratio": config.mass_ratio, "friction_ratio": config.friction_ratio}
         self.variations = {
             name: torch.full((scene.num_envs,), ratio, dtype=scene.dtype, device=scene.device)
@@ -57,10 +50,15 @@ class DisturbedScene:
         }
         self._cars_alike = cars_alike or scene.num_envs
         self._push_steps = max(1, round(config.push_duration / scene.dt))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop pending commands, end pushes and draw when the first ones begin."""
         self._pending: deque[Tensor] = deque()
         self._num_steps = 0
-        self._next_push = self._push_end = self._side = torch.zeros(self._cars_alike)
-        self._forget()
+        draw = torch.rand(self._cars_alike, generator=self.generator, dtype=torch.float64)
+        self._next_push = self._gap(draw)
+        self._push_end = self._side = torch.zeros_like(draw)
 
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars; until the first command takes effect, they roll as they are steered."""
@@ -116,15 +114,6 @@ class DisturbedScene:
         """Turn draws from [0, 1) into steps from one push to the next."""
         return (0.5 + draw) * self.config.push_interval / self.dt
 
-    def _forget(self) -> None:
-        """Drop pending commands, end pushes and draw when the first ones begin."""
-        self._pending.clear()
-        self._num_steps = 0
-        draw = torch.rand(self._cars_alike, generator=self.generator, dtype=torch.float64)
-        self._next_push = self._gap(draw)
-        self._push_end = torch.zeros_like(draw)
-        self._side = torch.zeros_like(draw)
-
 
 class NoisyController:
     """A controller that sees the car through noisy sensors.
@@ -133,8 +122,6 @@ class NoisyController:
     are those of the perturbed state.
 
     Args:
-        controller: What drives.
-        config: How large the noise is.
         generator: Of the noise; on the CPU.
         cars_alike: After so many cars the noise repeats; None draws for every car.
     """
@@ -147,21 +134,12 @@ class NoisyController:
         *,
         cars_alike: int | None = None,
     ) -> None:
-        self.controller = controller
+        self.controller, self.name = controller, controller.name
         self.generator = generator
         self.cars_alike = cars_alike
-        self.name = controller.name
-        # x, y, yaw, speed, yaw rate
-        self._deviations = torch.tensor(
-            [
-                config.position_noise,
-                config.position_noise,
-                config.yaw_noise,
-                config.speed_noise,
-                config.yaw_rate_noise,
-            ],
-            dtype=torch.float64,
-        )
+        deviations = [config.position_noise] * 2  # x, y, yaw, speed, yaw rate
+        deviations += [config.yaw_noise, config.speed_noise, config.yaw_rate_noise]
+        self._deviations = torch.tensor(deviations, dtype=torch.float64)
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
@@ -182,5 +160,4 @@ class NoisyController:
 
 def _repeated(values: Tensor, num_cars: int) -> Tensor:
     """Repeat values along the first axis until every car has its own."""
-    index = torch.arange(num_cars) % len(values)
-    return values[index]
+    return values[torch.arange(num_cars) % len(values)]

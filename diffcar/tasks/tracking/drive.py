@@ -1,12 +1,15 @@
 """A controller's drive along a path, from start to goal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.base.figure import new_figure, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.reference import ReferencePath
@@ -21,7 +24,7 @@ from diffcar.tasks.tracking.metrics import (
 )
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["Drive", "drive", "time_limit"]
+__all__ = ["Drive", "drive", "plot_drive", "time_limit"]
 
 _TYPICAL_ACCELERATION = 2.0
 
@@ -40,19 +43,21 @@ class Drive:
     def metrics(self, *, skip_distance: float | None = None) -> TrackingMetrics:
         """Return the figures of all cars together.
 
-        Args:
-            skip_distance: How far each car drives before its errors count [m]; None takes
-                `SKIP_DISTANCE`, or a quarter of a short path.
+        Their errors count after a distance [m]; None takes 2 m, or a quarter of a short path.
         """
+        driven, goal = self.trajectory, self.goal_distance
         if skip_distance is None:
-            skip_distance = min(SKIP_DISTANCE, self.trajectory.path.length / 4)
-        return tracking_metrics(
-            self.trajectory, goal_distance=self.goal_distance, skip_distance=skip_distance
-        )
+            skip_distance = min(SKIP_DISTANCE, driven.path.length / 4)
+        return tracking_metrics(driven, goal_distance=goal, skip_distance=skip_distance)
 
     def figures(self) -> CarFigures:
         """Return the figures of each car."""
         return car_figures(self)
+
+    def select(self, cars: Tensor) -> "Drive":
+        """Return the drive of some of the cars, picked by a mask or by indices."""
+        own = self.trajectory.select(cars)
+        return Drive(own, self.goal_distance[cars], self.has_arrived[:, cars])
 
 
 def drive(
@@ -73,22 +78,14 @@ def drive(
     The drive ends when every car has arrived or is more than a metre off the path.
 
     Args:
-        scene: A plain scene.
-        controller: What drives.
-        path: What it follows.
         is_standing: Whether each car starts at rest, or at the reference speed, shape (B,); None
             starts every other one at rest.
         arc_length: Where each car starts [m], shape (B,); None starts all at the beginning.
         cross_track: Initial lateral offset [m].
         heading: Initial heading offset [rad].
-        max_time: Simulated time after which the drive ends [s]; None allows half as long again as
-            the reference speed needs.
+        max_time: Simulated time after which the drive ends [s]; None takes `time_limit`.
         must_stay_finite: Whether a state that is not finite ends everything, or is a car's own
             affair, which has lost the path then.
-        on_step: Called after each step.
-
-    Returns:
-        The record and the goals.
 
     Raises:
         SimulationError: If the state of a car is no longer finite and must be.
@@ -102,13 +99,8 @@ def drive(
     if not path.closed:
         goal = goal - arc_length
     speed = path.sample(arc_length).speed
-    start = starts_on_path(
-        path,
-        arc_length,
-        cross_track=cross_track,
-        heading=heading,
-        speed=torch.where(is_standing, torch.zeros_like(speed), speed),
-    )
+    speed = torch.where(is_standing, torch.zeros_like(speed), speed)
+    start = starts_on_path(path, arc_length, cross_track=cross_track, heading=heading, speed=speed)
     limit = time_limit(path) if max_time is None else max_time
     goal_arc_length = arc_length + goal
 
@@ -136,3 +128,41 @@ def time_limit(path: ReferencePath) -> float:
     speed = path.samples[:, 4]
     seconds = float((path.length / (len(speed) - 1) / speed[:-1]).sum())
     return 1.5 * (seconds + float(speed[0]) / _TYPICAL_ACCELERATION) + 1.0
+
+
+def plot_drive(
+    driven: Drive, file: Path, title: str = "", beside: Mapping[str, Drive] | None = None
+) -> None:
+    """Draw the path that the first car drove over the reference, the errors and the speed along it.
+
+    The title is the path's name by default; other drives along the path are drawn beside it.
+    """
+    path = driven.trajectory.path
+    figure = new_figure(10, 8)
+    grid = figure.add_gridspec(3, 1, height_ratios=[2.4, 1, 1])
+    plan, error, speed = (figure.add_subplot(grid[row]) for row in range(3))
+    first = driven.trajectory
+    distance = first.distance[:, 0].cpu().numpy()
+    last = int(np.searchsorted(distance, float(driven.goal_distance[0]))) + 1
+    distance = distance[:last]
+
+    def arrived(values: Tensor) -> np.ndarray:
+        return values[:last, 0].cpu().numpy()
+
+    xy = arrived(first.position)
+    plan.plot(path.samples[:, 0], path.samples[:, 1], color="0.65", linewidth=3, label="reference")
+    plan.plot(xy[:, 0], xy[:, 1], color="tab:blue", linewidth=1.2, label="driven")
+    for label, other in (beside or {}).items():
+        own = other.trajectory.position[:, 0].cpu().numpy()
+        plan.plot(own[:, 0], own[:, 1], "--", color="tab:orange", linewidth=1, label=label)
+    plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
+    plan.set_aspect("equal", adjustable="datalim")
+    plan.set(xlabel="x [m]", ylabel="y [m]", title=title or path.name)
+    plan.legend(loc="best")
+    error.plot(distance, 1e3 * arrived(first.cross_track_error), color="tab:red", linewidth=1)
+    error.axhline(0, color="0.6", linewidth=0.8)
+    error.set_ylabel("cross-track\nerror [mm]")
+    speed.plot(distance, arrived(first.speed - first.speed_error), color="0.65", linewidth=3)
+    speed.plot(distance, arrived(first.speed), color="tab:blue", linewidth=1)
+    speed.set(xlabel="distance along the path [m]", ylabel="speed [m/s]")
+    save_png(figure, file)

@@ -1,11 +1,14 @@
 """From a trajectory to the figures that trackers are compared by."""
 
+import math
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from diffcar.base.table import Column
 from diffcar.tasks.tracking.rollout import Trajectory
 
 if TYPE_CHECKING:
@@ -15,13 +18,13 @@ __all__ = [
     "CARS_EACH",
     "FAILED",
     "LOST_CROSS_TRACK",
-    "NAN",
+    "METRICS",
     "SKIP_DISTANCE",
-    "CarFigures",
     "EvaluationMetrics",
     "SuiteFigures",
     "TrackingMetrics",
     "car_figures",
+    "cross_track_figures",
     "rms",
     "suite_figures",
     "tracking_metrics",
@@ -70,19 +73,31 @@ class EvaluationMetrics(TrackingMetrics):
         return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
 
 
+METRICS: list[Column[TrackingMetrics]] = [
+    Column(heading, attrgetter(key), unit, factor, key)
+    for heading, unit, factor, key in (
+        ("cross-track RMSE", "mm", 1e3, "cross_track_rmse_m"),
+        ("cross-track mean", "mm", 1e3, "cross_track_mean_m"),
+        ("cross-track p95", "mm", 1e3, "cross_track_p95_m"),
+        ("cross-track max", "mm", 1e3, "cross_track_max_m"),
+        ("heading RMSE", "rad", 1.0, "heading_rmse_rad"),
+        ("speed RMSE", "m/s", 1.0, "speed_rmse_mps"),
+        ("steering rate RMS", "rad/s", 1.0, "steering_rate_rms_radps"),
+        ("completion", "%", 100.0, "completion"),
+    )
+]
+"""How well a path was tracked."""
+
+
 def tracking_metrics(
     trajectory: Trajectory, *, goal_distance: float | Tensor, skip_distance: float = 0.0
 ) -> TrackingMetrics:
-    """Return the metrics over all cars of a trajectory.
+    """Return the metrics over all cars of a trajectory; NaN where none came past `skip_distance`.
 
     Args:
-        trajectory: The drive.
         goal_distance: How far the cars should come along the path [m], a number or shape (B,);
             what lies beyond is not counted.
         skip_distance: How far each car drives before its errors count [m].
-
-    Returns:
-        The metrics; NaN where no car came past `skip_distance`.
     """
     distance = trajectory.distance.detach()
     counted = (distance >= skip_distance) & (distance <= goal_distance)
@@ -91,10 +106,8 @@ def tracking_metrics(
     cross_track = trajectory.cross_track_error.detach()[counted].abs()
     steering_rate = torch.diff(trajectory.action.detach()[..., 0], dim=0) / trajectory.dt
     return TrackingMetrics(
-        cross_track_rmse_m=rms(cross_track),
+        **cross_track_figures(cross_track),
         cross_track_mean_m=float(cross_track.mean()),
-        cross_track_p95_m=float(torch.quantile(cross_track, 0.95)) if len(cross_track) else NAN,
-        cross_track_max_m=float(cross_track.max()) if len(cross_track) else NAN,
         heading_rmse_rad=rms(trajectory.heading_error.detach()[counted]),
         speed_rmse_mps=rms(trajectory.speed_error.detach()[counted]),
         steering_rate_rms_radps=rms(steering_rate[counted[1:]]),
@@ -102,7 +115,13 @@ def tracking_metrics(
     )
 
 
-NAN = float("nan")
+def cross_track_figures(error: Tensor) -> dict[str, float]:
+    """Return RMSE, 95th percentile and maximum of absolute errors [m] by key, NaN of nothing."""
+    return {
+        "cross_track_rmse_m": rms(error),
+        "cross_track_p95_m": float(torch.quantile(error, 0.95)) if len(error) else math.nan,
+        "cross_track_max_m": float(error.max()) if len(error) else math.nan,
+    }
 
 
 def rms(values: Tensor) -> float:
@@ -129,47 +148,36 @@ class SuiteFigures:
     """Share of the cars that lost the path or did not arrive in time."""
 
 
-FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, float("nan"), 1.0)
+FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0)
 """Of a controller whose cars both fail."""
 
 
 @dataclass(frozen=True)
 class CarFigures:
-    """How well single cars drove a path, shape (B,) each."""
+    """How well single cars drove a path, shape (B,) each; see `SuiteFigures`."""
 
     cross_track_rmse: Tensor
-    """As in `SuiteFigures` [m]."""
     cross_track_max: Tensor
-    """As in `SuiteFigures` [m]."""
     speed_rmse: Tensor
-    """As in `SuiteFigures` [m/s]; NaN for a car that failed."""
     is_lost: Tensor
-    """Whether the car failed: lost the path, or did not arrive in time."""
 
 
 def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     """Return how well each car drove.
 
     A car that fails counts as one metre off all the way: where it failed, and how long the others
-    were on the road after that, would otherwise decide on its figures.
-
-    Args:
-        driven: A finished drive.
-        must_arrive: Whether a car that is not at its goal in the end has failed, too; a crawling
-            one tracks very well.
+    were on the road after that, would otherwise decide on its figures. Where cars `must_arrive`,
+    one that is not at its goal in the end has failed, too; a crawling one tracks very well.
     """
     trajectory = driven.trajectory
-    distance = trajectory.distance
     error = trajectory.cross_track_error.abs()
     # Who has arrived drives on until the others have, too; what becomes of it does not count.
     is_on_its_way = ~driven.has_arrived
     is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
     has_lost_path = (is_lost & is_on_its_way).any(0)
     skip_distance = min(SKIP_DISTANCE, trajectory.path.length / 4)
-    counted = (distance >= skip_distance) & is_on_its_way
-    failed = has_lost_path | ~counted.any(0)
-    if must_arrive:
-        failed = failed | is_on_its_way[-1]
+    counted = (trajectory.distance >= skip_distance) & is_on_its_way
+    failed = has_lost_path | ~counted.any(0) | (is_on_its_way[-1] & must_arrive)
     largest = torch.where(counted, error, 0.0).amax(0)
     return CarFigures(
         cross_track_rmse=torch.where(failed, LOST_CROSS_TRACK, _rms_of_cars(error, counted)),

@@ -4,9 +4,9 @@ Every car of a differentiable scene is a case of its own: it rolls, slides or fa
 in one kind of parameter is differentiated.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import Tensor
@@ -23,26 +23,16 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, Placement, Start
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = [
-    "NETWORK_OUTPUT",
-    "PARAMETERS",
-    "STEP_SIZES",
-    "TOLERANCES",
-    "CarCases",
-    "short_problem",
-    "trace_drive",
-    "tracking_problem",
-]
+__all__ = ["PARAMETERS", "TOLERANCES", "CarCases", "trace_drive", "tracking_problem"]
 
 PARAMETERS = ("actions", "initial state", "network weights")
-NETWORK_OUTPUT = "MLP output (and mirror image)"
-"""What its hop is called."""
-STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
-"""What a car's rollout is perturbed by."""
+"""What a case can be about."""
+_STEP_SIZES = {torch.float64: (2e-4, 3e-5, 4e-6), torch.float32: (1e-1, 3e-2, 1e-2)}
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 """The relative error that is right."""
-# In float32 it is the differences, not the gradient, the worst of which are known to a tenth only.
-_SHORT_TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-1}
+SHORT_TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-1}
+"""Before training; in float32 the worst of the differences, not of the gradient, are known to a
+tenth only."""
 
 # A wheel's contact point that moves faster than this over the road slides [m/s].
 _SLIDING_SPEED = 0.1
@@ -75,17 +65,11 @@ def tracking_problem(
     Args:
         scene: Differentiable cars, one a label.
         controller: A network of the kind that is trained; its weights are the ones perturbed.
-        path: The reference.
         labels: Regime (`rolling`, `sliding` or `airborne`) and kind of parameter of each car.
-        horizon: Control steps.
         step_sizes: Perturbations tried along each direction; None takes some for the precision.
         tolerance: Largest relative error that is right; None takes one for precision and wheels.
-        seed: Of starts, actions and directions.
     """
     cases = CarCases(scene, controller, path, labels, horizon=horizon, seed=seed)
-
-    def score() -> Tensor:
-        return _LOSS.costs(cases.drive(scene)).per_environment
 
     def go_on() -> Tensor:
         action = cases.inputs["actions"][0][:, -1].detach().clone().requires_grad_()
@@ -96,45 +80,15 @@ def tracking_problem(
     return Problem(
         inputs=cases.inputs,
         cases=[Case(*label, is_decisive=label[0] == "rolling") for label in labels],
-        score=score,
-        directions=cases.draw_directions(seed),
-        step_sizes=step_sizes or STEP_SIZES[scene.dtype],
+        score=lambda: _LOSS.costs(cases.drive(scene)).per_environment,
+        directions=cases.draw_directions(),
+        step_sizes=step_sizes or _STEP_SIZES[scene.dtype],
         tolerance=tolerance or _tolerance(scene),
         horizon=horizon,
         backward=scene.backward,
         go_on=go_on,
         shares=cases.shares,
         hint="`diffcar check-grad` tells more; --no-certify trains all the same",
-    )
-
-
-def short_problem(
-    scene: GenesisCar,
-    controller: TrackingMLP,
-    path: ReferencePath,
-    *,
-    horizon: int,
-    seed: int = 0,
-) -> Problem:
-    """Return what is certified about a scene that is about to be trained in, in a few seconds.
-
-    Args:
-        scene: Differentiable cars, one direction each, by turns in the kinds of parameters; weights
-            come first: they are what training changes, however few cars there are.
-        controller: The network to be trained.
-        path: What it is trained on.
-        horizon: Control steps.
-        seed: Of starts, actions and directions.
-    """
-    kinds = itertools.islice(itertools.cycle(reversed(PARAMETERS)), scene.num_envs)
-    return tracking_problem(
-        scene,
-        controller,
-        path,
-        [("rolling", kind) for kind in kinds],
-        horizon=horizon,
-        tolerance=_SHORT_TOLERANCES[scene.dtype],
-        seed=seed,
     )
 
 
@@ -148,39 +102,29 @@ def _tolerance(scene: GenesisCar) -> float:
     return TOLERANCES[scene.dtype] * (100.0 if on_line and scene.dtype == torch.float64 else 1)
 
 
+@dataclass
 class CarCases:
     """Cars that roll, slide or fall beside a path, and what of them is perturbed.
 
     Rolling cars steer and accelerate well within the grip of their tyres; sliding ones come
     sideways onto a road with a twentieth of the friction and brake and accelerate at full torque;
     airborne ones fall.
-
-    Args:
-        scene: The cars, for their limits; they may drive in another scene, too.
-        controller: The network, in closed loop where its weights are perturbed.
-        path: The reference.
-        labels: Regime and kind of parameter of each car.
-        horizon: Control steps.
-        seed: Of starts and actions.
     """
 
-    def __init__(
-        self,
-        scene: GenesisCar,
-        controller: TrackingMLP,
-        path: ReferencePath,
-        labels: Sequence[tuple[str, str]],
-        *,
-        horizon: int,
-        seed: int,
-    ) -> None:
-        self.controller = controller
-        self.path = path
-        self.labels = labels
-        self.horizon = horizon
-        self.device = scene.device
+    scene: GenesisCar
+    """The cars, for their limits; they may drive in another scene, too."""
+    controller: TrackingMLP
+    """The network, in closed loop where its weights are perturbed."""
+    path: ReferencePath
+    labels: Sequence[tuple[str, str]]
+    """Regime and kind of parameter of each car."""
+    _: KW_ONLY
+    horizon: int
+    seed: int
+
+    def __post_init__(self) -> None:
         self._seen: list[tuple[Tensor, Tensor]] = []
-        self._draw(scene, torch.Generator().manual_seed(seed))
+        self._draw(torch.Generator().manual_seed(self.seed))
         self.inputs: dict[str, list[Tensor]] = {
             "actions": [self._actions.clone().requires_grad_()],
             "initial state": [
@@ -188,15 +132,15 @@ class CarCases:
                 torch.zeros_like(self._velocity, requires_grad=True),
             ],
             "network weights": [
-                weight.detach().expand(len(labels), *weight.shape).clone().requires_grad_()
-                for weight in controller.network.parameters()
+                weight.detach().expand(len(self.labels), *weight.shape).clone().requires_grad_()
+                for weight in self.controller.network.parameters()
             ],
         }
         """The leaves of each kind of parameter, one row a car; the state's are changes of it."""
 
     def are_about(self, name: str) -> Tensor:
         """Return which cars are in a regime, or about a kind of parameter, shape (B,)."""
-        return torch.tensor([name in label for label in self.labels], device=self.device)
+        return torch.tensor([name in label for label in self.labels], device=self.scene.device)
 
     def drive(self, scene: GenesisCar) -> Trajectory:
         """Let all cars drive from their starts, in a scene of either mode."""
@@ -206,17 +150,10 @@ class CarCases:
         scene.place(self._pose + pose, self._velocity + velocity)
         scene.variations = before
         self._seen.clear()
-        driver = _CaseController(
-            self.controller, actions, weights, self.are_about("network weights")
-        )
-        return rollout(
-            scene,
-            driver,
-            self.path,
-            Start(None, self._arc_length),
-            self.horizon,
-            on_step=lambda state, errors: self._look(scene, state),
-        )
+        rows = self.are_about("network weights").nonzero()[:, 0]
+        driver = _CaseController(self.controller, actions, weights, rows)
+        start = Start(None, self._arc_length)
+        return rollout(scene, driver, self.path, start, self.horizon, on_step=self._look)
 
     def shares(self) -> Tensor:
         """Return how much of the last drive each car was in its regime, shape (B,)."""
@@ -227,9 +164,9 @@ class CarCases:
         rolling = 1 - in_air - in_slide
         return torch.where(airborne, in_air, torch.where(sliding, in_slide, rolling))
 
-    def draw_directions(self, seed: int) -> list[Tensor]:
+    def draw_directions(self) -> list[Tensor]:
         """Draw for each car a direction in the kind of parameter that it is about."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(self.seed)
         directions = []
         for name, tensors in self.inputs.items():
             sizes = [tensor[0].numel() for tensor in tensors]
@@ -244,25 +181,24 @@ class CarCases:
                 directions.append(drawn * cars.reshape(-1, *[1] * (tensor.dim() - 1)))
         return directions
 
-    def _look(self, scene: GenesisCar, state: CarState) -> None:
+    def _look(self, state: CarState, errors: ErrorState) -> None:
         """Remember which cars have left the road, to either side, and which slide over it."""
-        vehicle = scene.vehicle
-        airborne = (state.qpos[:, 2].detach() - scene.rest_height).abs() > _AIRBORNE_HEIGHT
+        vehicle = self.scene.vehicle
+        airborne = (state.qpos[:, 2].detach() - self.scene.rest_height).abs() > _AIRBORNE_HEIGHT
         along = state.speed[:, None] - vehicle.wheel_radius * state.wheel_speeds
         across = state.lateral_velocity + vehicle.rear_axle_x * state.yaw_rate
         slides = (along.square() + across.square()[:, None]).amax(-1).sqrt() > _SLIDING_SPEED
         self._seen.append((airborne, slides.detach() & ~airborne))
 
-    def _draw(self, scene: GenesisCar, generator: torch.Generator) -> None:
+    def _draw(self, generator: torch.Generator) -> None:
         """Draw starts beside the path and gentle or violent actions."""
-        num_cars, vehicle = len(self.labels), scene.vehicle
+        scene, path, num_cars = self.scene, self.path, len(self.labels)
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             draw = torch.rand(num_cars, *shape, generator=generator, dtype=torch.float64)
             return scene.tensor(low + (high - low) * draw)
 
         sliding, airborne = self.are_about("sliding"), self.are_about("airborne")
-        path = self.path
         arc_length = uniform(0.0, path.length if path.closed else 0.5 * path.length)
         point = path.sample(arc_length)
         offset = uniform(-0.05, 0.05)
@@ -276,41 +212,29 @@ class CarCases:
         velocity[:, 0] = speed * torch.cos(point.heading)
         velocity[:, 1] = speed * torch.sin(point.heading)
         velocity[:, 5] = speed * point.curvature + torch.where(sliding, uniform(-1.0, 1.0), 0.0)
-        velocity[:, scene.wheel_dofs] = (speed / vehicle.wheel_radius)[:, None]
+        velocity[:, scene.wheel_dofs] = (speed / scene.vehicle.wheel_radius)[:, None]
         time = scene.dt * torch.arange(self.horizon, dtype=scene.dtype, device=scene.device)
         phase = uniform(0.0, 6.3, 1)
         violence = sliding[:, None].to(scene.dtype)
-        amplitude = (0.2 + 0.5 * violence) * vehicle.max_steering
+        amplitude = (0.2 + 0.5 * violence) * scene.vehicle.max_steering
         steering = amplitude * torch.sin(2.5 * time + phase)
         commanded = speed[:, None] + (0.2 + 6.0 * violence) * torch.cos(2.0 * time + phase)
         self._pose = torch.cat([position, height[:, None], yaw[:, None]], -1)
-        self._velocity = velocity
-        self._arc_length = arc_length
+        self._velocity, self._arc_length = velocity, arc_length
         self._actions = torch.stack([steering, commanded], -1)
         self._friction_ratio = torch.where(sliding, _ICE, 1.0).to(scene.dtype)
 
 
 class _CaseController:
-    """Plays back actions in some cars and closes the loop in the others.
-
-    Args:
-        controller: The network and what it observes.
-        actions: What is played back, shape (B, T, 2).
-        weights: The network's weights in each car, in the order of its parameters.
-        is_closed_loop: Which cars the network drives, shape (B,).
-    """
+    """Plays back actions (B, T, 2) in some cars and closes the loop in the others, the rows."""
 
     name = "certificate"
 
     def __init__(
-        self,
-        controller: TrackingMLP,
-        actions: Tensor,
-        weights: Sequence[Tensor],
-        is_closed_loop: Tensor,
+        self, controller: TrackingMLP, actions: Tensor, weights: Sequence[Tensor], rows: Tensor
     ) -> None:
-        self.rows = is_closed_loop.nonzero()[:, 0]
-        self.policy = with_weights(controller, [weight[self.rows] for weight in weights])
+        self.rows = rows
+        self.policy = with_weights(controller, [weight[rows] for weight in weights])
         self.actions = iter(actions.unbind(1))
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
@@ -327,25 +251,11 @@ def trace_drive(
     scene: GenesisCar,
     controller: TrackingMLP,
     path: ReferencePath,
-    start: Placement | Start,
+    start: Placement,
     *,
     loss: TrackingLoss,
-    num_steps: int = 8,
 ) -> Tensor:
-    """Drive, and hand over the tensors on the way from the network's output to the loss.
-
-    Args:
-        watch: Takes them.
-        scene: A differentiable scene.
-        controller: The network.
-        path: The reference.
-        start: Where the cars begin.
-        loss: What the rollout is to cost.
-        num_steps: Control steps.
-
-    Returns:
-        The loss.
-    """
+    """Drive for eight steps, handing over the tensors on the way, and return the loss."""
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         # The command is what the entity was handed: the last tensors before Genesis.
@@ -357,5 +267,4 @@ def trace_drive(
         watch("error state: cross_track_error", errors.cross_track_error)
         watch("error state: heading_error", errors.heading_error)
 
-    trajectory = rollout(scene, controller, path, start, num_steps, on_step=after_step)
-    return loss.costs(trajectory).total
+    return loss.costs(rollout(scene, controller, path, start, 8, on_step=after_step)).total

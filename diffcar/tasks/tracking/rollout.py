@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ __all__ = ["ClosedLoop", "Step", "Trajectory", "advance_along", "rollout"]
 
 
 _AT_START = ("start_arc_length", "timed_start", "output_before")
+_OF_STATE = ("position", "yaw", "speed", "lateral_velocity", "yaw_rate")
+_OF_ERRORS = ("arc_length", "cross_track_error", "heading_error", "speed_error")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,15 @@ class Step:
     """Steering angle [rad] and speed [m/s] commanded at its start, shape (B, 2)."""
     speed_before: Tensor
     """Forward speed at its start [m/s], shape (B,)."""
+
+
+_ENTRIES: dict[str, Callable[[Step], Tensor]] = {
+    **{name: attrgetter(f"state.{name}") for name in _OF_STATE},
+    "steering_angle": lambda step: step.state.steering_angles.mean(-1),
+    **{name: attrgetter(f"errors.{name}") for name in _OF_ERRORS},
+    "action": lambda step: step.action,
+    "speed_before": lambda step: step.speed_before,
+}
 
 
 @dataclass(frozen=True)
@@ -89,23 +101,11 @@ class Trajectory:
         output_before: Tensor | None = None,
     ) -> "Trajectory":
         """Return the record of steps of a closed loop."""
-
-        def over_time(entry: Callable[[Step], Tensor]) -> Tensor:
-            return torch.stack([entry(step) for step in steps])
-
+        entries = {
+            name: torch.stack([read(step) for step in steps]) for name, read in _ENTRIES.items()
+        }
         return cls(
-            position=over_time(lambda step: step.state.position),
-            yaw=over_time(lambda step: step.state.yaw),
-            speed=over_time(lambda step: step.state.speed),
-            lateral_velocity=over_time(lambda step: step.state.lateral_velocity),
-            yaw_rate=over_time(lambda step: step.state.yaw_rate),
-            steering_angle=over_time(lambda step: step.state.steering_angles.mean(-1)),
-            arc_length=over_time(lambda step: step.errors.arc_length),
-            cross_track_error=over_time(lambda step: step.errors.cross_track_error),
-            heading_error=over_time(lambda step: step.errors.heading_error),
-            speed_error=over_time(lambda step: step.errors.speed_error),
-            action=over_time(lambda step: step.action),
-            speed_before=over_time(lambda step: step.speed_before),
+            **entries,
             start_arc_length=start_arc_length,
             final_state=steps[-1].state,
             path=loop.path,
@@ -184,13 +184,7 @@ class Trajectory:
 
 
 class ClosedLoop:
-    """Cars that take actions on a path: the one place where an action becomes the next state.
-
-    Args:
-        scene: Cars; they are placed.
-        path: What they follow.
-        start: Where they begin.
-    """
+    """Cars that take actions on a path: the one place where an action becomes the next state."""
 
     def __init__(self, scene: CarScene, path: ReferencePath, start: Placement | Start) -> None:
         self.scene = scene
@@ -205,12 +199,7 @@ class ClosedLoop:
         """The cars relative to the path now."""
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
-        """Place some of the cars of a plain scene afresh.
-
-        Args:
-            cars: Their indices, shape (K,).
-            placement: Where they begin, each entry with K rows.
-        """
+        """Place the cars of some indices (K,) of a plain scene afresh; the placement has K rows."""
         assert placement.arc_length is not None
         self.scene.restart(cars, placement)
         self.state = self.scene.read()
@@ -219,11 +208,7 @@ class ClosedLoop:
         self.errors = compute_error_state(self.path, self.state, hint)
 
     def step(self, action: Tensor) -> Step:
-        """Do a control step.
-
-        Args:
-            action: Steering angle [rad] and speed [m/s] to command, shape (B, 2).
-        """
+        """Do a control step: command steering angle [rad] and speed [m/s], shape (B, 2)."""
         speed_before = self.state.speed
         # Where the car will be along the path, for the projection's first guess.
         hint = (self.errors.arc_length + self.scene.dt * speed_before).detach()
@@ -249,15 +234,8 @@ def rollout(
     last state; under `torch.no_grad` or in a plain scene it is not.
 
     Args:
-        scene: Cars.
-        controller: What drives them.
-        path: What they follow.
-        start: Where they begin.
         num_steps: Control steps at the most.
         on_step: Called after each step; a true result ends the rollout early.
-
-    Returns:
-        The record.
     """
     loop = ClosedLoop(scene, path, start)
     start_arc_length = loop.errors.arc_length.detach()
@@ -267,21 +245,10 @@ def rollout(
         if on_step is not None and on_step(loop.state, loop.errors):
             break
     timed = None if isinstance(start, Placement) else start.timed_arc_length
-    return Trajectory.of(
-        steps,
-        loop,
-        start_arc_length=start_arc_length,
-        timed_start=timed,
-    )
+    return Trajectory.of(steps, loop, start_arc_length=start_arc_length, timed_start=timed)
 
 
 def advance_along(path: ReferencePath, arc_length: Tensor, dt: float) -> Tensor:
-    """Let points run along a path at its speed for a step, by the midpoint rule.
-
-    Args:
-        path: The reference.
-        arc_length: Where they are [m], any shape.
-        dt: Length of the step [s].
-    """
+    """Let points run from an arc length [m] along a path at its speed, by the midpoint rule."""
     middle = arc_length + dt / 2 * path.sample(arc_length).speed
     return arc_length + dt * path.sample(middle).speed

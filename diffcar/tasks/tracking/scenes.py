@@ -12,12 +12,7 @@ __all__ = ["Scenes"]
 
 
 class Scenes:
-    """Cars of one kind, in as many scenes as training and evaluation need.
-
-    Args:
-        config: The cars.
-        build: Builds a scene.
-    """
+    """Cars of one kind, in as many scenes as training and evaluation need."""
 
     def __init__(
         self, config: CarConfig, *, build: Callable[..., GenesisCar] = build_scene
@@ -33,11 +28,8 @@ class Scenes:
     ) -> GenesisCar:
         """Return a scene of so many cars.
 
-        Args:
-            num_envs: Their number.
-            differentiable: Whether it can be trained through.
-            purpose: Scenes of different purposes are never the same, so that cars which are on the
-                road for one of them stay there.
+        Scenes of different purposes are never the same, so that cars which are on the road for one
+        of them stay there.
         """
         key = (num_envs, differentiable, purpose)
         if key not in self._built:
@@ -45,10 +37,6 @@ class Scenes:
             logger.info(
                 f"building the {kind} scene of {num_envs} cars (a minute or two the first time)"
             )
-            self._built[key] = self._build(
-                self.config,
-                num_envs=num_envs,
-                differentiable=differentiable,
-                vehicle=self.vehicle,
-            )
+            how = {"differentiable": differentiable, "vehicle": self.vehicle}
+            self._built[key] = self._build(self.config, num_envs=num_envs, **how)
         return self._built[key]

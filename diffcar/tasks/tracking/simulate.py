@@ -1,15 +1,17 @@
 """`diffcar simulate`: drive any controller along any path in plain physics."""
 
 import contextlib
+import csv
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from diffcar.base.files import write_atomically
+from diffcar.base.table import Column, Shown, across, number
 from diffcar.controllers.choose import choose_controller, newest_or_classical
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
@@ -18,15 +20,13 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.config import SimulateConfig
-from diffcar.tasks.tracking.drive import Drive, drive
-from diffcar.tasks.tracking.files import write_trajectory
-from diffcar.tasks.tracking.metrics import TrackingMetrics, tracking_metrics
-from diffcar.tasks.tracking.pictures import plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
+from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
+from diffcar.tasks.tracking.rollout import Trajectory
 
-__all__ = ["EngineFigures", "SimulateResult", "run"]
-
+__all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]
 
 _DOT_SPACING = 0.1
 
@@ -47,8 +47,7 @@ class EngineFigures:
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
         values = asdict(self)
-        metrics = values.pop("metrics")
-        return {**metrics, **values}
+        return values.pop("metrics") | values
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,10 @@ def run(
     another one explicitly.
 
     Args:
-        config: The resolved configuration.
-        csv_file: Where to write the trajectory.
-        plot_file: Where to write a PNG of the drive.
-        video_file: Where to write an mp4; in Genesis alone.
+        csv_file: For the trajectory.
+        plot_file: For a PNG of the drive.
+        video_file: For an mp4, in Genesis alone.
         on_step: Called after each step with the fraction of the drives that is done.
-
-    Returns:
-        The figures.
 
     Raises:
         DiffcarError: If the controller, the path or the model is unusable.
@@ -129,25 +124,30 @@ def run(
     notes += changes
     vehicle = load_vehicle(config.model)
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
-    scenes = _build_scenes(config, vehicle, with_camera=video_file is not None)
+    scenes: list[CarScene] = [
+        build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
+    ]
+    if config.engine != "genesis":
+        scenes.append(build_scene(config, num_envs=1, engine=config.engine, vehicle=vehicle))
     drives, figures = [], []
     for index, scene in enumerate(scenes):
         controller = choice.build(scene)
-        own_path = path.to(scene.dtype, scene.device)
 
         def after_step(fraction: float, drives_done: int = index) -> None:
             on_step((drives_done + fraction) / len(scenes))
 
         began = time.perf_counter()
-        driven = _drive(config, scene, controller, own_path, video_file, after_step)
+        driven = _drive(config, scene, controller, path, video_file, after_step)
         drives.append(driven)
-        figures.append(_figures(config, driven, time.perf_counter() - began))
+        wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
+        metrics = driven.metrics(skip_distance=config.skip_distance)
+        sim_seconds = round(num_steps * scene.dt, 9)
+        figures.append(EngineFigures(metrics, num_steps, sim_seconds, wall_seconds))
     if csv_file is not None:
-        write_trajectory(drives[-1].trajectory, csv_file)
+        _write_trajectory(drives[-1].trajectory, csv_file)
     if plot_file is not None:
-        title = f"{controller.name} on {path.name}"
         beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
-        plot_drive(drives[-1], path, plot_file, title=title, beside=beside)
+        plot_drive(drives[-1], plot_file, f"{controller.name} on {path.name}", beside)
     if len(drives) > 1 and (csv_file or plot_file):
         notes.append("what is written and drawn is the drive in MuJoCo")
     if (completion := figures[-1].metrics.completion) < 1:
@@ -163,20 +163,6 @@ def run(
         genesis_figures=figures[0] if len(figures) > 1 else None,
         notes=(*notes, *path.warnings),
     )
-
-
-def _build_scenes(config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool) -> list[CarScene]:
-    """Return a car in Genesis, and then one in the engine asked for if that is another."""
-    genesis = build_scene(
-        config,
-        num_envs=1,
-        differentiable=False,
-        vehicle=vehicle,
-        with_camera=with_camera,
-    )
-    if config.engine == "genesis":
-        return [genesis]
-    return [genesis, build_scene(config, num_envs=1, engine="mujoco", vehicle=vehicle)]
 
 
 def _drive(
@@ -197,7 +183,9 @@ def _drive(
 
     filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if camera is not None and video_file is not None:
-        camera.dots = _dots(path)
+        # Points along the path to paint on the road [m], shape (N, 2).
+        stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
+        camera.dots = path.samples[::stride, :2]
         filming = camera.recording(video_file)
     with filming:
         return drive(
@@ -212,20 +200,60 @@ def _drive(
         )
 
 
-def _dots(path: ReferencePath) -> np.ndarray:
-    """Return points along a path to paint on the road [m], shape (N, 2)."""
-    stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
-    return path.samples[::stride, :2]
+def _write_trajectory(driven: Trajectory, file: Path) -> None:
+    """Write the first car's trajectory as CSV, one row a step, units in the column names."""
+    columns = {
+        "t_s": torch.arange(1, driven.num_steps + 1, dtype=torch.float64) * driven.dt,
+        "x_m": driven.position[:, 0, 0],
+        "y_m": driven.position[:, 0, 1],
+        "yaw_rad": driven.yaw[:, 0],
+        "speed_mps": driven.speed[:, 0],
+        "cross_track_m": driven.cross_track_error[:, 0],
+        "heading_error_rad": driven.heading_error[:, 0],
+        "speed_error_mps": driven.speed_error[:, 0],
+        "arc_length_m": driven.arc_length[:, 0],
+        "lateral_velocity_mps": driven.lateral_velocity[:, 0],
+        "yaw_rate_radps": driven.yaw_rate[:, 0],
+        "steering_angle_rad": driven.steering_angle[:, 0],
+        "steering_command_rad": driven.action[:, 0, 0],
+        "speed_command_mps": driven.action[:, 0, 1],
+    }
+    rows = torch.stack([column.to("cpu", torch.float64) for column in columns.values()], dim=1)
+
+    def write(target: Path) -> None:
+        with target.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(columns)
+            writer.writerows([f"{value:.9g}" for value in row] for row in rows.tolist())
+
+    write_atomically(file, write)
 
 
-def _figures(config: SimulateConfig, driven: Drive, wall_seconds: float) -> EngineFigures:
-    """Return the figures of a drive that took a wall time [s]."""
-    trajectory = driven.trajectory
-    return EngineFigures(
-        metrics=tracking_metrics(
-            trajectory, goal_distance=driven.goal_distance, skip_distance=config.skip_distance
-        ),
-        num_steps=trajectory.num_steps,
-        sim_seconds=round(trajectory.num_steps * trajectory.dt, 9),
-        wall_seconds=wall_seconds,
+def simulation_report(result: SimulateResult) -> list[Shown]:
+    """Return the figures of a drive, beside those in Genesis where it was in another engine."""
+    figures: list[Column[EngineFigures]] = [
+        *(column.within(lambda drive: drive.metrics) for column in METRICS),
+        Column("steps", lambda drive: drive.num_steps),
+        Column("simulated time", lambda drive: drive.sim_seconds, "s"),
+        Column("wall time of the drive", lambda drive: drive.wall_seconds, "s"),
+    ]
+    drives = {"value": result.figures}
+    if result.genesis_figures is not None:
+        drives = {"Genesis": result.genesis_figures, "MuJoCo": result.figures}
+    table = across(
+        f"{result.controller} on {result.path} ({result.path_length_m:.1f} m), "
+        f"{result.start} start, errors after the first {result.skip_distance_m:g} m",
+        "metric",
+        figures,
+        drives,
     )
+    if differences := result.differences():
+        *columns, unit = table.columns
+        difference: Column[Column[EngineFigures]] = Column(
+            "difference",
+            lambda metric: differences.get(metric.key or ""),
+            "%",
+            words=lambda metric: number(differences[metric.key]) if metric.key else "",
+        )
+        table = replace(table, columns=[*columns, difference, unit])
+    return [table]

@@ -19,14 +19,9 @@ def draw_starts(
     config: StartConfig | None = None,
     reach: float = 0.0,
 ) -> Placement:
-    """Place cars all over a path.
+    """Place cars all over a path, as far from it as `config` says; the seed may be a generator.
 
     Args:
-        path: The reference.
-        num_cars: Number of cars.
-        seed: Of the draw, or the generator to draw from.
-        config: How far from the path the cars begin, at the most, and how many at rest; None takes
-            the defaults.
         reach: Distance that a car may drive before its rollout ends [m]; on an open path nobody
             starts so late that the end would come before.
     """

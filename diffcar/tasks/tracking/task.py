@@ -1,5 +1,6 @@
 """The task of following a path with a car: starts, evaluations, and what comes of a training."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,24 +12,28 @@ from torch import Tensor
 
 from diffcar.base.log import logger
 from diffcar.controllers.errors import compute_error_state, starts_on_path
-from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
+from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import Placement, Start
-from diffcar.tasks.contract import seed_of_update
+from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
-from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.drive import drive, plot_drive
 from diffcar.tasks.tracking.metrics import (
     SKIP_DISTANCE,
     EvaluationMetrics,
     TrackingMetrics,
     tracking_metrics,
 )
-from diffcar.tasks.tracking.pictures import plot_drive
-from diffcar.tasks.tracking.problem import short_problem, trace_drive
+from diffcar.tasks.tracking.problem import (
+    PARAMETERS,
+    SHORT_TOLERANCES,
+    trace_drive,
+    tracking_problem,
+)
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.starts import draw_starts
@@ -52,37 +57,32 @@ class PathScore:
     """After the first two metres."""
 
 
-class TrackingTask:
+class TrackingTask(Task[Start, Trajectory]):
     """A network that drives cars along a path (see `Task` for the contract).
 
     Paths are read at once; scenes, which take long, are built by `build`.
-
-    Args:
-        config: The run's settings.
-        scenes: Cars that are there already; None builds some.
-        through_physics: Whether training needs differentiable cars.
+    Not every method goes `through_physics` and needs differentiable cars.
     """
 
     name = "tracking"
     remedy = "lower train.learning_rate, train.horizon or the start offsets"
-    output = "MLP output (and mirror image)"
 
     def __init__(
-        self,
-        config: TrainingConfig,
-        *,
-        scenes: Scenes | None = None,
-        through_physics: bool = True,
+        self, config: TrainingConfig, *, scenes: Scenes | None = None, through_physics: bool = True
     ) -> None:
-        self.config = config
+        self.config: TrainingConfig = config
         self.loss = config.loss
         self.scenes = scenes or Scenes(config)
         self.vehicle = self.scenes.vehicle
-        self.path = load_path(
-            config.path, seed=config.seed, max_curvature=self.vehicle.max_curvature
-        )
+        self.path = self._load()
         """What training follows."""
-        self.unseen = self._load_unseen()
+        self.unseen = [
+            self._load(
+                source=source, closed=None, scale=1 if source in PATHS else config.path.scale
+            )
+            for source in config.evaluation.unseen_paths
+            if source != config.path.source
+        ]
         """What the finished controller drives, at the limits and the scale of the training path."""
         self._through_physics = through_physics
         for warning in self.path.warnings:
@@ -92,14 +92,13 @@ class TrackingTask:
         """Build the scenes and the untrained network."""
         config = self.config
         if self._through_physics:
-            assert isinstance(config.train, TrainConfig)
-            self.num_envs = config.train.num_envs
+            self.num_envs = self._train.num_envs
             self.scene = self.scenes.cars(self.num_envs, differentiable=True)
         self.plain = self.scenes.cars(config.evaluation.num_envs, purpose="evaluation")
         """Cars that training is evaluated with, which none has on the road meanwhile."""
         dtype, device = self.plain.dtype, self.plain.device
         self.path, *self.unseen = (p.to(dtype, device) for p in (self.path, *self.unseen))
-        self.driver: TrackingMLP = build_tracking_mlp(
+        self.driver = build_tracking_mlp(
             config.controller, self.vehicle, dtype=dtype, device=device, seed=config.seed
         )
         """The network that is trained, as a controller."""
@@ -112,15 +111,13 @@ class TrackingTask:
         Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
         has lost the path.
         """
-        train = self.config.train
-        assert isinstance(train, TrainConfig)
         placement = self._place(seed_of_update(self.config.seed, update))
         fresh = Start(self.scene.state_of(placement), placement.arc_length)
         if reached is None:
             return fresh
         assert reached.state is not None and reached.arc_length is not None
         car = torch.arange(self.num_envs, device=self.scene.device)
-        is_due = (car + update) % train.episode_updates == 0
+        is_due = (car + update) % self._train.episode_updates == 0
         errors = compute_error_state(self.path, reached.state, reached.arc_length)
         is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
         end = math.inf if self.path.closed else self.path.length - self._reach
@@ -134,30 +131,21 @@ class TrackingTask:
         """Return where the cars go on from: backward rewinds the simulator."""
         return record.end
 
-    def backward(self, loss: Tensor) -> None:
-        """Backpropagate through the last rollout."""
-        self.scene.backward(loss)
-
     def pack(self, reached: Start) -> dict[str, Tensor]:
         """Return what a checkpoint holds of where the cars are."""
-        assert reached.state is not None and reached.arc_length is not None
-        return {
-            "qpos": reached.state.qpos,
-            "velocity": reached.state.dofs_velocity,
-            "arc_length": reached.arc_length,
-        }
+        state, arc_length = reached.state, reached.arc_length
+        assert state is not None and arc_length is not None
+        return {"qpos": state.qpos, "velocity": state.dofs_velocity, "arc_length": arc_length}
 
     def unpack(self, packed: Mapping[str, Tensor]) -> Start:
         """Return where the cars were when a checkpoint was written, which is loaded to the CPU."""
-        device = self.scene.device
-        state = self.scene.describe(packed["qpos"].to(device), packed["velocity"].to(device))
-        return Start(state, packed["arc_length"].to(device))
+        own = {name: value.to(self.scene.device) for name, value in packed.items()}
+        return Start(self.scene.describe(own["qpos"], own["velocity"]), own["arc_length"])
 
     def evaluate(self) -> EvaluationMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
 
-        Returns:
-            The metrics after the first metres, the same way that all cars should get past.
+        Errors count after the first metres, the same way that all cars should get past.
         """
         plain, path = self.plain, self.path
         duration, top_speed = self.config.evaluation.duration, self.config.path.top_speed
@@ -196,13 +184,20 @@ class TrackingTask:
         return trace_drive(watch, self.scene, self.driver, self.path, place, loss=self.loss)
 
     def problem(self, horizon: int) -> Problem:
-        """Return the gradient by actions, initial state and weights, one direction a car."""
-        return short_problem(
-            self.scene, self.driver, self.path, horizon=horizon, seed=self.config.seed
-        )
+        """Return the gradient by actions, initial state and weights, one direction a car by turns.
 
-    def prepare(self) -> None:
-        """Do nothing: what is driven in the end is not compared with what was before."""
+        Weights come first: they are what training changes, however few cars there are.
+        """
+        kinds = itertools.islice(itertools.cycle(reversed(PARAMETERS)), self.num_envs)
+        return tracking_problem(
+            self.scene,
+            self.driver,
+            self.path,
+            [("rolling", kind) for kind in kinds],
+            horizon=horizon,
+            tolerance=SHORT_TOLERANCES[self.scene.dtype],
+            seed=self.config.seed,
+        )
 
     def finish(self, folder: Path) -> dict[str, Any]:
         """Drive each unseen path, standing and flying; draw these and the training path."""
@@ -220,22 +215,22 @@ class TrackingTask:
                 arc_length=arc_length,
                 max_time=None if number else _DRAWN_TIME,
             )
-            plot_drive(driven, path, folder / f"drive-{number}-{path.name}.png")
+            plot_drive(driven, folder / f"drive-{number}-{path.name}.png")
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
-                    metrics = tracking_metrics(
-                        driven.trajectory.select(cars),
-                        goal_distance=driven.goal_distance[cars],
-                        skip_distance=min(SKIP_DISTANCE, path.length / 4),
-                    )
-                    scores.append(PathScore(path.name, start, metrics))
+                    scores.append(PathScore(path.name, start, driven.select(cars).metrics()))
         return {"scores": scores}
+
+    @property
+    def _train(self) -> TrainConfig:
+        """Return the settings of training through the physics."""
+        assert isinstance(self.config.train, TrainConfig)
+        return self.config.train
 
     @property
     def _reach(self) -> float:
         """Return how far a car can come in an update [m]."""
-        assert isinstance(self.config.train, TrainConfig)
-        return self.config.train.horizon * self.scene.dt * self.config.path.top_speed
+        return self._train.horizon * self.scene.dt * self.config.path.top_speed
 
     def _place(self, seed: int) -> Placement:
         """Draw where cars begin afresh."""
@@ -243,15 +238,10 @@ class TrackingTask:
             self.path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
         )
 
-    def _load_unseen(self) -> list[ReferencePath]:
-        """Load the paths for the end."""
-        config, unseen = self.config, []
-        for source in config.evaluation.unseen_paths:
-            if source != config.path.source:
-                scale = 1.0 if source in PATHS else config.path.scale
-                own = {"source": source, "scale": scale, "closed": None}
-                settings = config.path.model_copy(update=own)
-                unseen.append(
-                    load_path(settings, seed=config.seed, max_curvature=self.vehicle.max_curvature)
-                )
-        return unseen
+    def _load(self, **own: object) -> ReferencePath:
+        """Load the training path, or another one by settings of its own, as the car can follow."""
+        settings, max_curvature = (
+            self.config.path.model_copy(update=own),
+            self.vehicle.max_curvature,
+        )
+        return load_path(settings, seed=self.config.seed, max_curvature=max_curvature)

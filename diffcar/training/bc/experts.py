@@ -24,26 +24,17 @@ class ExpertRecorder:
     """Records an expert round by round, and reads what it recorded.
 
     Files that are there already are read, not recorded again: so a run resumes on its own data.
-
-    Args:
-        task: What is driven; its network drives in DAgger rounds.
-        config: The run's settings.
-        expert: Who is cloned.
-        scene: Plain cars, one an episode.
     """
 
     task: TrackingTask
+    """What is driven; its network drives in DAgger rounds."""
     config: TrainBCConfig
     expert: ControllerChoice
     scene: CarScene
+    """Plain cars, one an episode."""
 
     def demonstrations(self, folder: RunFolder, number: int) -> Demonstrations:
-        """Return the demonstrations of a round.
-
-        Args:
-            folder: Where the recordings lie.
-            number: 0 for those that the expert drives itself, or that of the DAgger round.
-        """
+        """Return those of a round: 0 is the expert's own, or the number of a DAgger round."""
         file = folder.path / f"demonstrations-{number}.csv"
         if not file.is_file():
             config, driver = self.config.demonstrations, None

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.task import TrackingTask
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.experts import ExpertRecorder
-from diffcar.training.contract import UpdateRecord
+from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.optimiser import cosine_learning_rate
 from diffcar.training.run_folder import RunFolder
 
@@ -49,7 +49,7 @@ class CloneUpdate(UpdateRecord):
     """Wall time [s]."""
 
 
-class BCTrainer:
+class BCTrainer(Trainer):
     """An optimisation in progress: everything that an exact continuation needs.
 
     The network learns from standardised observations; after each pass the standardisation is folded
@@ -57,7 +57,6 @@ class BCTrainer:
     A round ends with the weights of its smallest validation loss.
 
     Args:
-        task: What is driven.
         recorder: Records the expert; None where no round needs one.
         demonstrations: What the first round learns from; None has them recorded.
         notes: What the user should know about the expert.
@@ -65,7 +64,7 @@ class BCTrainer:
 
     method: ClassVar[str] = "bc"
     record_type: ClassVar[type[UpdateRecord]] = CloneUpdate
-    term_names: ClassVar[list[str]] = ["steering", "drive"]
+    term_names = ("steering", "drive")
 
     def __init__(
         self,
@@ -75,14 +74,10 @@ class BCTrainer:
         notes: Sequence[str] = (),
     ) -> None:
         assert isinstance(task.config, TrainBCConfig)
-        self.task = task
+        self.task: TrackingTask = task
         self.config: TrainBCConfig = task.config
         self.notes = list(notes)
-        self.seconds_before = 0.0
-        self.num_updates_done = 0
-        self.round = 0
-        self.passes_in_round = 0
-        self.passes_without_gain = 0
+        self.round = self.passes_in_round = self.passes_without_gain = 0
         self.best_validation_loss = math.inf
         self._recorder = recorder
         self._given = demonstrations
@@ -99,12 +94,9 @@ class BCTrainer:
         """
         self._folder = folder
         began = time.perf_counter()
-        if self._given is None:
-            self.demonstrations = self._record(0)
-            # Recording is part of what a clone costs.
+        self.demonstrations = self._record(0) if self._given is None else self._given
+        if self._given is None:  # Recording is part of what a clone costs.
             self.seconds_before = time.perf_counter() - began
-        else:
-            self.demonstrations = self._given
         self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
         # Those of the first round, so that the weights keep their meaning in the others.
         self._scaling = _Scaling.of(self._data.observation, self.task.driver)
@@ -123,26 +115,17 @@ class BCTrainer:
         """Return whether there is no pass left to do."""
         return self.round == self.config.train.dagger_rounds and self._is_round_over()
 
-    def train(self, num_updates: int | None = None) -> Iterator[CloneUpdate]:
-        """Yield a record after each pass over the data.
-
-        Args:
-            num_updates: Passes to stop at, counted from the run's beginning; None takes all.
-        """
-        last = math.inf if num_updates is None else num_updates
-        while self.num_updates_done < last and not self.is_finished:
-            if self._is_round_over():
-                self._begin_round(self.round + 1)
-            yield self.update()
-
     def update(self) -> CloneUpdate:
-        """Pass over the data once."""
+        """Pass over the data once, in the next round where one is over."""
+        if self._is_round_over():
+            self._begin_round(self.round + 1)
         began = time.perf_counter()
+        settings = self.config.train
         learning_rate = cosine_learning_rate(
             self.passes_in_round,
             decay_updates=self._passes_per_round(),
-            highest=self.config.train.learning_rate,
-            final_ratio=self.config.train.final_learning_rate_ratio,
+            highest=settings.learning_rate,
+            final_ratio=settings.final_learning_rate_ratio,
         )
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
@@ -174,7 +157,7 @@ class BCTrainer:
             "student": self._student.network.state_dict(),
             "best_weights": self._best_weights,
             "optimizer": self._adam.state_dict(),
-            "scaling": {"mean": self._scaling.mean, "size": self._scaling.size},
+            "scaling": dict(vars(self._scaling)),
             **{name: getattr(self, name) for name in _COUNTERS},
         }
 
@@ -213,10 +196,8 @@ class BCTrainer:
 
     def _is_round_over(self) -> bool:
         """Tell whether the round has had its passes, or gains nothing any more."""
-        return (
-            self.passes_in_round >= self._passes_per_round()
-            or self.passes_without_gain >= self.config.train.patience
-        )
+        is_stuck = self.passes_without_gain >= self.config.train.patience
+        return is_stuck or self.passes_in_round >= self._passes_per_round()
 
     def _begin_round(self, number: int) -> None:
         """Let the network drive and the expert comment, and learn from that as well."""
@@ -235,9 +216,8 @@ class BCTrainer:
         """Do an optimiser step on each batch; return the mean errors of the outputs, shape (2,)."""
         # Seeded by the pass, so that a resumed run shuffles alike.
         seed = seed_of_update(self.config.seed, self.num_updates_done)
-        order = torch.randperm(
-            len(self._data.train_rows), generator=torch.Generator().manual_seed(seed)
-        )
+        shuffle = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self._data.train_rows), generator=shuffle)
         total = torch.zeros(2, dtype=torch.float64)
         for batch in order.split(self.config.train.batch_size):
             errors = self._errors(self._data.train_rows[batch])
@@ -256,8 +236,7 @@ class BCTrainer:
     def _note(self, validation_loss: float) -> None:
         """Remember the weights if they are the round's best."""
         if validation_loss < self.best_validation_loss:
-            self.best_validation_loss = validation_loss
-            self.passes_without_gain = 0
+            self.best_validation_loss, self.passes_without_gain = validation_loss, 0
             self._best_weights = copy.deepcopy(self._student.network.state_dict())
         else:
             self.passes_without_gain += 1
@@ -272,16 +251,7 @@ class BCTrainer:
 def make_trainer(
     config: TrainBCConfig, *, scenes: Scenes | None = None, expert: ControllerChoice | None = None
 ) -> BCTrainer:
-    """Return the cloning of whom settings name, in the physics that the expert knows.
-
-    Args:
-        config: The run's settings.
-        scenes: Cars that are there already; None builds some.
-        expert: Who is cloned; None finds whom the settings name.
-
-    Raises:
-        DiffcarError: If expert, path, model or data is unusable, or the simulator refuses.
-    """
+    """Return the cloning of an expert, or of whom settings name, in the physics that it knows."""
     notes: list[str] = []
     needs_expert = not config.data or config.train.dagger_rounds > 0
     if needs_expert and expert is None:
@@ -306,6 +276,7 @@ def make_trainer(
     return BCTrainer(task, recorder, given, notes)
 
 
+# What of a trainer a checkpoint holds besides weights, by name.
 _COUNTERS = (
     "num_updates_done",
     "round",

@@ -22,32 +22,20 @@ class DrivingEnv(VecEnv):
 
     The reward of a step is minus what it adds to the loss. An episode ends by time or off the road,
     and either way it counts as cut short, not as over: the value of what would have come is kept,
-    or leaving the road would be a way to stop paying.
-
-    Args:
-        config: The run's configuration.
-        scene: Plain cars.
-        path: What they follow.
-        controller: Observes and scales actions; its network is not used here.
+    or leaving the road would be a way to stop paying. The controller observes and scales actions;
+    its network is not used here.
     """
 
     num_actions = 2
 
     def __init__(
-        self,
-        config: TrainPPOConfig,
-        scene: CarScene,
-        path: ReferencePath,
-        controller: TrackingMLP,
+        self, config: TrainPPOConfig, scene: CarScene, path: ReferencePath, controller: TrackingMLP
     ) -> None:
         self.cfg = config
-        self.num_envs = scene.num_envs
-        self.device = scene.device
-        self.dtype = scene.dtype
+        self.num_envs, self.device, self.dtype = scene.num_envs, scene.device, scene.dtype
         self.max_episode_length = max(1, round(config.train.episode_duration / scene.dt))
         self.generator = torch.Generator().manual_seed(config.seed)
-        self._path = path
-        self._controller = controller
+        self._path, self._controller = path, controller
         self._reach = config.train.episode_duration * config.path.top_speed
         self._last_arc_length = math.inf if path.closed else path.length
         self._last_output = torch.zeros(self.num_envs, 2, dtype=path.dtype, device=self.device)
@@ -64,10 +52,7 @@ class DrivingEnv(VecEnv):
         return TensorDict({"policy": observation}, batch_size=[self.num_envs])
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Tensor]]:
-        """Drive for a control step.
-
-        Args:
-            actions: Steering and drive, clipped to [-1, 1], shape (B, 2).
+        """Drive for a control step with steering and drive, clipped to [-1, 1], shape (B, 2).
 
         Returns:
             Observations, rewards (B,), whether each episode ended (B,), and under `time_outs`
@@ -105,17 +90,12 @@ class DrivingEnv(VecEnv):
 
     def _restart(self, cars: Tensor) -> None:
         """Start some cars afresh."""
-        if not len(cars):
-            return
-        self._loop.restart(cars, self._draw(len(cars)))
-        self.episode_length_buf[cars] = 0
+        if len(cars):
+            self._loop.restart(cars, self._draw(len(cars)))
+            self.episode_length_buf[cars] = 0
 
     def _draw(self, num_cars: int) -> Placement:
         """Draw where cars start."""
         return draw_starts(
-            self._path,
-            num_cars,
-            seed=self.generator,
-            config=self.cfg.start,
-            reach=self._reach,
+            self._path, num_cars, seed=self.generator, config=self.cfg.start, reach=self._reach
         )

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,10 +18,9 @@ from diffcar.sim.contract import CarScene
 from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.task import TrackingTask
-from diffcar.training.contract import UpdateRecord
+from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.ppo.config import TrainPPOConfig
 from diffcar.training.ppo.env import DrivingEnv
-from diffcar.training.run_folder import RunFolder
 
 __all__ = ["PPOTrainer", "PPOUpdate"]
 
@@ -42,60 +40,31 @@ class PPOUpdate(UpdateRecord):
     """Wall time of the learning [s]."""
 
 
-class PPOTrainer:
-    """An optimisation in progress.
+class PPOTrainer(Trainer):
+    """An optimisation in progress, on plain cars.
 
     The actor is the controller's own network, mirror image included, with a normal distribution
     around its output; the critic is a perceptron of the same size. A run that is resumed begins
     with fresh episodes, so it is not the same number for number.
-
-    Args:
-        task: What is driven; its network is trained.
-        scene: Plain cars to train with.
     """
 
     method: ClassVar[str] = "ppo"
     record_type: ClassVar[type[UpdateRecord]] = PPOUpdate
-    term_names: ClassVar[list[str]] = ["surrogate", "value", "entropy"]
-    seconds_before = 0.0
+    term_names = ("surrogate", "value", "entropy")
 
     def __init__(self, task: TrackingTask, scene: CarScene) -> None:
         assert isinstance(task.config, TrainPPOConfig)
-        self.task = task
+        self.task: TrackingTask = task
         self.config: TrainPPOConfig = task.config
-        self.scene = scene
-        self.num_updates_done = 0
         # rsl-rl initialises the critic from torch's global generator.
         torch.manual_seed(self.config.seed)
         self.env = DrivingEnv(self.config, scene, task.path, task.driver)
         self.ppo = _build_ppo(self.config, self.env, task.driver)
 
-    def begin(self, folder: RunFolder) -> None:
-        """Do nothing: the first update needs nothing but the cars."""
-
-    def findings(self, updates: Sequence[UpdateRecord]) -> dict[str, Any]:
-        """Return nothing that the records do not say."""
-        return {}
-
     @property
     def num_env_steps(self) -> int:
         """Return the control steps of all cars so far."""
-        return self.num_updates_done * self.config.train.num_steps * self.scene.num_envs
-
-    @property
-    def is_finished(self) -> bool:
-        """Return whether there is no update left to do."""
-        return self.num_updates_done >= self.config.train.num_updates
-
-    def train(self, num_updates: int | None = None) -> Iterator[PPOUpdate]:
-        """Yield a record after each update.
-
-        Args:
-            num_updates: Updates to stop at, counted from the run's beginning; None takes all.
-        """
-        last = self.config.train.num_updates if num_updates is None else num_updates
-        while self.num_updates_done < last:
-            yield self.update()
+        return self.num_updates_done * self.config.train.num_steps * self.env.num_envs
 
     def update(self) -> PPOUpdate:
         """Drive for a while, then learn from it.
@@ -163,31 +132,17 @@ class PPOTrainer:
 
 
 def make_trainer(config: TrainPPOConfig, *, scenes: Scenes | None = None) -> PPOTrainer:
-    """Return the optimisation that settings describe.
-
-    Args:
-        config: The run's settings.
-        scenes: Cars that are there already; None builds some.
-    """
+    """Return the optimisation that settings describe, of cars that are there or are built."""
     task = TrackingTask(config, scenes=scenes, through_physics=False).build()
     return PPOTrainer(task, task.scenes.cars(config.train.num_envs))
 
 
 class _Actor(MLPModel):
-    """The controller's own network as rsl-rl's actor.
-
-    Args:
-        observation: An example of what it sees.
-        controller: The network and its mirror image.
-        first_std: Standard deviation of the actions before the first update.
-    """
+    """The controller's own network as rsl-rl's actor, for observations like an example."""
 
     def __init__(self, observation: TensorDict, controller: TrackingMLP, first_std: float) -> None:
-        distribution = {
-            "class_name": "GaussianDistribution",
-            "init_std": first_std,
-            "std_type": "log",
-        }
+        distribution = {"class_name": "GaussianDistribution", "init_std": first_std}
+        distribution["std_type"] = "log"
         super().__init__(observation, _GROUPS, "actor", 2, (1,), distribution_cfg=distribution)
         self.mlp = _SymmetricOutput(controller)
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from diffcar.base.errors import SimulationError
+from diffcar.checks.soft_body import check_input
 from diffcar.sim.repairs import svd_adjoint, tool_inputs, tool_shape
 from diffcar.sim.soft_body import GenesisSoftBody
-from diffcar.tasks.pushing.problem import check_input
 
 
 def as_genesis_comes(body: GenesisSoftBody, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from diffcar.tasks.pushing.config import TrainPushConfig
-from diffcar.tasks.pushing.controller import PushObservation, build_pushing_mlp
+from diffcar.tasks.pushing.controller import PushingMLP, PushObservation
 from tests.samples import doubles
 
 
@@ -22,7 +22,7 @@ def observation() -> PushObservation:
 
 def test_an_untrained_tool_moves_ahead_and_corrections_are_bounded() -> None:
     """Straight at the path's speed but for the little that small weights do."""
-    controller = build_pushing_mlp(TrainPushConfig(), dtype=torch.float64)
+    controller = PushingMLP(TrainPushConfig(), dtype=torch.float64)
     output, velocity = controller(observation(), doubles(0.3, 0.2))
     assert torch.allclose(velocity[:, 0], doubles(0.3, 0.2) + 0.3 * output[:, 0])
     assert output.abs().max() < 0.2
@@ -34,7 +34,7 @@ def test_an_untrained_tool_moves_ahead_and_corrections_are_bounded() -> None:
 
 def test_the_mirror_image_of_a_scene_gets_the_mirror_image_of_the_velocity() -> None:
     """Lateral quantities change their sign, forward ones do not; on the axis nothing is lateral."""
-    controller = build_pushing_mlp(TrainPushConfig(), dtype=torch.float64)
+    controller = PushingMLP(TrainPushConfig(), dtype=torch.float64)
     seen, flip = observation(), doubles(1.0, -1.0)
     mirrored = replace(
         seen,

@@ -35,18 +35,18 @@ def test_metrics_of_a_car_that_never_left_are_not_numbers() -> None:
     assert metrics.completion == 0.0
 
 
+LONG = SimpleNamespace(length=100.0)
+
+
 def driven(
     distance: list[list[float]], error: list[list[float]], speed_error: list[list[float]]
 ) -> Drive:
     """Return a drive towards a goal ten metres ahead, each list a car's."""
     columns = (torch.tensor(c, dtype=torch.float64).T for c in (distance, error, speed_error))
     names = ("distance", "cross_track_error", "speed_error")
-    trajectory = SimpleNamespace(**dict(zip(names, columns, strict=True)))
+    trajectory = SimpleNamespace(path=LONG, **dict(zip(names, columns, strict=True)))
     goal = torch.full((len(distance),), 10.0, dtype=torch.float64)
     return Drive(trajectory, goal, (trajectory.distance >= goal).cummax(0).values)
-
-
-LONG = SimpleNamespace(length=100.0)
 
 
 def test_a_lost_car_counts_as_a_metre_off() -> None:
@@ -57,7 +57,6 @@ def test_a_lost_car_counts_as_a_metre_off() -> None:
             [[0.5, 0.2, 0.4, 1.5, 0.1], [0.5, 0.2, 0.4, 7.0, 7.0]],
             [[9.0, 1.0, 2.0, 9.0, 9.0], [9.0, 1.0, 2.0, 9.0, 9.0]],
         ),
-        LONG,
     )
     assert found.is_lost.tolist() == [True, False]
     assert found.cross_track_rmse.tolist() == pytest.approx([1.0, math.sqrt((0.04 + 0.16) / 2)])
@@ -69,14 +68,14 @@ def test_a_lost_car_counts_as_a_metre_off() -> None:
 def test_a_car_that_does_not_arrive_has_failed_unless_it_need_not() -> None:
     """A crawling car tracks very well."""
     drive = driven([[3.0, 4.0, 5.0]], [[0.1, 0.1, 0.1]], [[0.0, 0.0, 0.0]])
-    assert float(car_figures(drive, LONG).cross_track_rmse) == 1.0
-    free = car_figures(drive, LONG, must_arrive=False)
+    assert float(car_figures(drive).cross_track_rmse) == 1.0
+    free = car_figures(drive, must_arrive=False)
     assert float(free.cross_track_rmse) == pytest.approx(0.1)
 
 
 def test_a_car_lost_on_the_first_metres_is_a_metre_off() -> None:
     """What is left out of the figures of others does not excuse it."""
-    found = car_figures(driven([[0.5, 1.0, 1.2]], [[0.1, 1.2, 0.3]], [[0.0, 0.0, 0.0]]), LONG)
+    found = car_figures(driven([[0.5, 1.0, 1.2]], [[0.1, 1.2, 0.3]], [[0.0, 0.0, 0.0]]))
     assert (bool(found.is_lost), float(found.cross_track_rmse)) == (True, 1.0)
 
 
@@ -85,7 +84,7 @@ def test_what_a_car_does_beyond_its_goal_does_not_count() -> None:
 
     def figures_of(after: Tensor) -> list[float]:
         error = [[0.1, 0.2, 0.2, *after.tolist()]]
-        found = car_figures(driven([[3.0, 6.0, 9.0, 11.0, 12.0]], error, [[0.5] * 5]), LONG)
+        found = car_figures(driven([[3.0, 6.0, 9.0, 11.0, 12.0]], error, [[0.5] * 5]))
         return [float(value) for value in vars(found).values()]
 
     near, far = figures_of(torch.tensor([0.1, 0.1])), figures_of(torch.tensor([0.7, 1.4]))

@@ -1,0 +1,185 @@
+"""`diffcar compare`: is training through the physics worth it?"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diffcar.base.config import dump_config
+from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.files import make_folder, write_atomically
+from diffcar.base.log import logger
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import Comparison, curve_frame, score_frame
+from diffcar.comparison.runs import Runs, TrainingStopped
+from diffcar.comparison.suite import Suite
+from diffcar.controllers.choose import choose_controller
+from diffcar.controllers.config import CONTROLLERS
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.training.methods import METHODS
+from diffcar.training.run import require_method
+from diffcar.training.run_folder import RunFolder, new_name
+from diffcar.training.session import OnUpdate
+
+__all__ = ["CompareResult", "compare"]
+
+_CONFIG_FILE = "compare.yaml"
+_LOADED_FILE = "loaded.json"
+
+
+@dataclass
+class CompareResult:
+    """A comparison and where it lies."""
+
+    folder: Path
+    """Where everything was written."""
+    comparison: Comparison
+    """What was found."""
+    is_interrupted: bool = False
+    """Whether the user ended it before it was complete."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know about the paths."""
+    wall_seconds: float = 0.0
+    """Wall time of this session [s]."""
+
+
+def compare(
+    config: CompareConfig | None = None,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    loaded: Mapping[str, Path] | None = None,
+    on_update: OnUpdate = lambda event: None,
+) -> CompareResult:
+    """Train what is to be compared, drive it over the suite, and collect the figures.
+
+    Args:
+        config: The settings; None takes the defaults.
+        out: The folder of the comparison; None names one below `runs/`.
+        resume: A comparison to go on with instead; what is trained already stays.
+        loaded: Runs by method that are taken as they are instead of trained.
+        on_update: Called after each update and evaluation.
+
+    Returns:
+        The figures.
+
+    Raises:
+        DiffcarError: If a path, a model, a run or the configuration is unusable, a method's library
+            is missing, or the simulator refuses.
+    """
+    began = time.perf_counter()
+    config = config or CompareConfig()
+    scenes = Scenes(config)
+    paths = _suite_paths(config, scenes.vehicle)
+    folder = resume or out or new_name("compare")
+    earlier = {} if resume is None else _loaded_earlier(folder)
+    loaded = {**earlier, **(loaded or {})}
+    _check_what_is_needed_later(config, loaded)
+    if resume is None:
+        RunFolder.require_free(folder)
+        make_folder(folder)
+    _remember(folder, loaded)
+    text = dump_config(config)
+    write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
+    logger.info(f"comparing in {folder}; if interrupted: diffcar compare --resume {folder}")
+    result = CompareResult(folder, Comparison(config.threshold))
+    result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
+    result.notes += _trained_on(config)
+    try:
+        runs = list(Runs(config, folder, scenes, loaded, on_update))
+    except TrainingStopped:
+        result.is_interrupted = True
+        return result
+    suite = Suite(config, paths, scenes.vehicle)
+    scores, tracks = suite.scores(runs)
+    result.comparison = Comparison(
+        threshold_m=config.threshold,
+        runs=[own.run for own in runs],
+        scores=score_frame(scores),
+        curves=curve_frame(suite.curves(runs)),
+        tracks=tracks,
+        references={
+            path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
+        },
+    )
+    result.wall_seconds = time.perf_counter() - began
+    return result
+
+
+def _loaded_earlier(folder: Path) -> dict[str, Path]:
+    """Return the runs by method that an earlier session was given.
+
+    Raises:
+        CheckpointError: If their file is damaged.
+    """
+    file = folder / _LOADED_FILE
+    if not file.is_file():
+        return {}
+    try:
+        return {method: Path(run) for method, run in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{str(file)!r} is damaged: {error}", hint="remove it") from None
+
+
+def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
+    """Keep the runs that this session was given for the next one."""
+    if loaded:
+        runs = {method: str(run.resolve()) for method, run in loaded.items()}
+        text = json.dumps(runs, indent=2) + "\n"
+        write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
+
+
+def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
+    """Complain now of what would otherwise be missed after hours of training."""
+    for method, run in loaded.items():
+        choice = choose_controller(str(RunFolder.open(run).path))
+        wanted = METHODS[method].recorded_as
+        trained_by = choice.checkpoint["method"] if choice.checkpoint else wanted
+        if trained_by != wanted:
+            raise ConfigError(
+                f"--load {method}={run}: the run was trained by train-{trained_by}",
+                hint=f"give one of train-{wanted}",
+            )
+        if differences := choice.differences(config):
+            raise ConfigError(
+                f"--load {method}={run}: {'; '.join(differences)}",
+                hint="compare in the physics of that training, by --set",
+            )
+    for method in config.methods:
+        if method in CONTROLLERS:
+            if not hasattr(CONTROLLERS[method], "SEARCH"):
+                raise ConfigError(
+                    f"{method} has no parameters to tune, so it cannot be compared",
+                    hint="leave it out, or give its class a SEARCH of ranges",
+                )
+        elif method not in loaded:
+            require_method(METHODS[method])
+
+
+def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]:
+    """Load the paths of the suite, each under a name of its own."""
+    paths: list[ReferencePath] = []
+    for settings in config.suite.paths:
+        path = load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature)
+        same = sum(other.name.partition(" #")[0] == path.name for other in paths)
+        path.name = f"{path.name} #{same + 1}" if same else path.name
+        paths.append(path)
+    return paths
+
+
+def _trained_on(config: CompareConfig) -> list[str]:
+    """Tell which paths of the suite are trained on, and therefore say less."""
+    roads = {(config.path.source, config.path.seed)}
+    if config.path.seed is None:
+        roads = {(config.path.source, seed) for seed in config.seeds}
+    if config.path.source != "random":
+        roads = {(config.path.source, None)}
+    return [
+        f"{path.source} is in the suite, and trained on as well"
+        for path in config.suite.paths
+        if (path.source, path.seed if path.source == "random" else None) in roads
+    ]

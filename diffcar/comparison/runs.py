@@ -1,0 +1,317 @@
+"""The runs of a comparison: trained, tuned or loaded, each in a folder of its own."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diffcar.base.config import read_yaml
+from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.files import make_folder, write_atomically
+from diffcar.base.log import logger
+from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.results import Run
+from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble
+from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
+from diffcar.controllers.choose import ControllerChoice, choose_controller
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.observation import PathObserver
+from diffcar.path.load import load_path
+from diffcar.sim.config import CarConfig
+from diffcar.sim.contract import CarScene
+from diffcar.tasks.tracking.config import TrainingConfig
+from diffcar.tasks.tracking.metrics import CARS_EACH
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.training.bc.config import CloneConfig
+from diffcar.training.methods import METHODS, Method
+from diffcar.training.run import make_trainer
+from diffcar.training.run_folder import RunFolder
+from diffcar.training.session import OnUpdate, TrainingSession
+from diffcar.training.tuning import Generation, tune
+
+__all__ = ["Driver", "FinishedRun", "Runs", "Snapshot", "TrainingStopped", "team_of"]
+
+_NUM_EVALUATION_CARS = 16
+_NEVER = 1_000_000
+_TUNING_FILE = "tuning.json"
+
+
+class TrainingStopped(Exception):  # noqa: N818 - it is no error
+    """The user has ended a training before its last update."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What drives for a run: a network, or a classical controller with parameters of its own."""
+
+    kind: str
+    """What drivers must have in common to be computed together."""
+    network: MLPController | None = None
+    """The weights of a network."""
+    config: ControllerConfig | None = None
+    """What a network sees."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """Those of a classical controller, whose name is the kind."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What drove for a run on the way there."""
+
+    iteration: int
+    """Updates, passes or generations so far."""
+    train_seconds: float
+    """Wall time so far [s]."""
+    num_env_steps: int
+    """Control steps so far."""
+    driver: Driver
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run, what drives for it, and what did on the way."""
+
+    run: Run
+    driver: Driver
+    snapshots: list[Snapshot]
+
+
+@dataclass
+class Runs:
+    """Trains, tunes or loads what a comparison compares, or takes up what an earlier session did.
+
+    Args:
+        config: The comparison's settings.
+        folder: Of the comparison; runs lie below it.
+        scenes: Cars that all of them share.
+        loaded: Runs by method that are taken as they are instead of trained.
+        on_update: Told of every update and evaluation.
+    """
+
+    config: CompareConfig
+    folder: Path
+    scenes: Scenes
+    loaded: Mapping[str, Path]
+    on_update: OnUpdate
+
+    def __iter__(self) -> Iterator[FinishedRun]:
+        """Yield the runs, those that imitate others last.
+
+        Raises:
+            TrainingStopped: If the user ends one early.
+            DiffcarError: If something in one fails.
+        """
+        for method in sorted(self.config.methods, key=_imitates):
+            if method in self.loaded:
+                yield self._finished(self.loaded[method], method, self.config.seeds[0])
+                continue
+            for seed in self.config.seeds:
+                home = self.folder / run_name(method, seed)
+                is_tuned = method in CONTROLLERS
+                yield (self._tuned if is_tuned else self._trained)(home, method, seed)
+
+    def _trained(self, home: Path, method: str, seed: int) -> FinishedRun:
+        """Train a network, from where an earlier session left it."""
+        how = METHODS[method]
+        options = {} if how.expert is None else {"expert": self._expert(how.expert, seed)}
+        trainer = make_trainer(how, self._settings(how, seed), scenes=self.scenes, **options)
+        is_new = not (home / "checkpoints" / "last.pt").is_file()
+        # An earlier session may have been ended between making the folder and its first checkpoint.
+        folder = RunFolder.make(home) if is_new else RunFolder.open(home)
+        trainer.begin(folder)
+        session = TrainingSession(folder, trainer, on_update=self.on_update)
+        if is_new:
+            folder.write_config(trainer.config)
+        else:
+            stored = read_yaml(home / "config.yaml")
+            _require_same(home, stored, trainer.config.model_dump(mode="json"))
+            session.restore()
+        if not trainer.is_finished:
+            logger.info(f"training {method}, seed {seed}")
+            outcome = session.train()
+            if outcome.is_interrupted or not trainer.is_finished:
+                raise TrainingStopped
+        return self._finished(home, method, seed)
+
+    def _finished(self, home: Path, method: str, seed: int) -> FinishedRun:
+        """Return what a finished training came to."""
+        snapshots = []
+        for file in sorted((home / "checkpoints").glob("at-*.pt")):
+            then = load_checkpoint(file)
+            iteration = int(file.stem.removeprefix("at-"))
+            cost = (then["train_seconds"], then["num_env_steps"])
+            snapshots.append(Snapshot(iteration, *cost, self._network(then)))
+        last = RunFolder.open(home).last
+        run = Run(method, seed, str(home), last["train_seconds"], last["num_env_steps"])
+        return FinishedRun(run, self._network(load_checkpoint(home)), snapshots)
+
+    def _network(self, checkpoint: Mapping[str, Any]) -> Driver:
+        """Return the network of a checkpoint, in the number format of the scenes."""
+        config = ControllerConfig.model_validate(config_values(checkpoint)["controller"])
+        scene = self._evaluation_cars()
+        network = restore_network(checkpoint, config).to(dtype=scene.dtype, device=scene.device)
+        return Driver(config.model_dump_json(), network, config)
+
+    def _tuned(self, home: Path, method: str, seed: int) -> FinishedRun:
+        """Search a classical controller's parameters, or read those that were found earlier."""
+        values = self.config.model_dump(mode="json")
+        shared = {*_shared_names(), "tuning"} & values.keys()
+        settings = {name: values[name] for name in values if name in shared} | {"seed": seed}
+        file = home / _TUNING_FILE
+        if file.is_file():
+            _require_same(home, _read_tuning(file)["settings"], settings)
+        else:
+            logger.info(f"tuning {method}, seed {seed}")
+            generations = [asdict(generation) for generation in self._search(method, seed)]
+            make_folder(home)
+            text = json.dumps({"settings": settings, "generations": generations}, indent=2) + "\n"
+            write_atomically(file, lambda target: target.write_text(text))
+        snapshots = [
+            Snapshot(g.number, g.seconds, g.num_env_steps, Driver(method, parameters=g.parameters))
+            for g in _generations(file)
+        ]
+        last = snapshots[-1]
+        parameters = last.driver.parameters.items()
+        source = ", ".join(f"{name} {value:.4g}" for name, value in parameters)
+        run = Run(method, seed, source, last.train_seconds, last.num_env_steps)
+        return FinishedRun(run, last.driver, snapshots)
+
+    def _search(self, method: str, seed: int) -> Iterator[Generation]:
+        """Search on the training path of a seed."""
+        scene = self.scenes.cars(CARS_EACH * self.config.tuning.num_candidates)
+        path = load_path(
+            self.config.path, seed=seed, max_curvature=self.scenes.vehicle.max_curvature
+        ).to(scene.dtype, scene.device)
+        return tune(method, scene, path, self.config.tuning, seed=seed)
+
+    def _expert(self, name: str, seed: int) -> ControllerChoice:
+        """Return the expert that was loaded, or trained or tuned with the same seed."""
+        home = self.loaded.get(name, self.folder / run_name(name, seed))
+        if name not in CONTROLLERS:
+            return choose_controller(str(home))
+        file = home / _TUNING_FILE
+        if not file.is_file():
+            return choose_controller(name)
+        return ControllerChoice(name, parameters=_generations(file)[-1].parameters)
+
+    def _settings(self, how: Method, seed: int) -> TrainingConfig:
+        """Return a training's settings: what the comparison shares, and what is its own."""
+        config, schema = self.config, how.config["tracking"]
+        train = getattr(config, how.section).model_copy(update=dict(how.overrides))
+        if isinstance(train, CloneConfig):
+            # Each round has as many passes as a training without DAgger.
+            num_passes = train.num_updates * (train.dagger_rounds + 1)
+            train = train.model_copy(update={"num_updates": num_passes})
+        evaluation = schema.model_fields["evaluation"].default.model_copy(
+            update={
+                "interval": _NEVER,
+                "also_after": _spread(train.num_updates, config.num_snapshots),
+                "num_envs": _NUM_EVALUATION_CARS,
+                "unseen_paths": [],
+                "keep_snapshots": True,
+            }
+        )
+        values = {name: getattr(config, name) for name in (*_shared_names(), "start", "controller")}
+        values |= {"loss": config.loss, "seed": seed, "train": train, "evaluation": evaluation}
+        if how.expert is not None:
+            values |= {"expert": how.expert, "demonstrations": config.demonstrations}
+        settings: TrainingConfig = schema(**values)
+        return settings
+
+    def _evaluation_cars(self) -> CarScene:
+        """Return the cars that trainings are evaluated with."""
+        return self.scenes.cars(_NUM_EVALUATION_CARS, purpose="evaluation")
+
+
+def run_name(method: str, seed: int) -> str:
+    """Return the name of a run's folder within that of the comparison."""
+    return f"{method}-{seed}"
+
+
+def team_of(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> ControllerTeam:
+    """Let drivers share the cars of a scene; neighbours of a kind are computed together.
+
+    Args:
+        drivers: What drives, one after the other.
+        scene: Whose cars they drive.
+        cars_each: Cars of each driver.
+    """
+    members = []
+    for _, group in groupby(drivers, key=lambda driver: driver.kind):
+        alike = list(group)
+        members.append((_together(alike, scene, cars_each), len(alike) * cars_each))
+    return ControllerTeam(members)
+
+
+def _together(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> Controller:
+    """Return one controller for drivers of a kind."""
+    first = drivers[0]
+    networks = [driver.network for driver in drivers if driver.network is not None]
+    if first.config is not None:
+        return TrackingEnsemble(networks, PathObserver(first.config), scene.vehicle)
+    own = {
+        name: torch.tensor([driver.parameters[name] for driver in drivers])
+        .repeat_interleave(cars_each)
+        .to(dtype=scene.dtype, device=scene.device)
+        for name in first.parameters
+    }
+    return CONTROLLERS[first.kind](scene.vehicle, **own)
+
+
+def _imitates(method: str) -> bool:
+    """Tell whether a method needs an expert, which is then trained before it."""
+    return method not in CONTROLLERS and METHODS[method].expert is not None
+
+
+def _shared_names() -> list[str]:
+    """Return the settings of the road and the cars on it, which all runs share."""
+    return [*CarConfig.model_fields, "path"]
+
+
+def _spread(num_updates: int, num_snapshots: int) -> list[int]:
+    """Return updates that are spread evenly over the logarithm of the cost."""
+    spread = np.geomspace(1, num_updates, num_snapshots)
+    return sorted({int(update) for update in np.rint(spread)})
+
+
+def _generations(file: Path) -> list[Generation]:
+    """Return what an earlier search has found, round by round."""
+    return [Generation(**values) for values in _read_tuning(file)["generations"]]
+
+
+def _read_tuning(file: Path) -> dict[str, Any]:
+    """Read the file of an earlier search.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    try:
+        content = json.loads(file.read_text())
+        return {"settings": content["settings"], "generations": content["generations"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{str(file)!r} is damaged: {error}", hint="remove it to search anew"
+        ) from None
+
+
+def _require_same(run: Path, stored: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    """Refuse a run that was begun with settings that are no longer those of the comparison.
+
+    Raises:
+        ConfigError: With the keys that differ.
+    """
+    differing = sorted(
+        key for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)
+    )
+    if differing:
+        raise ConfigError(
+            f"{str(run)!r} was begun with other settings of: {', '.join(differing)}",
+            hint="go on with the settings as they were, or remove that folder to begin it anew",
+        )
