@@ -13,6 +13,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from diffcar.cli.app import app
+from diffcar.comparison import suite
+from diffcar.demonstrations import record
+from diffcar.tasks.tracking import simulate
+from diffcar.tasks.tracking.scenes import Scenes
+from tests.bicycle import bicycles
 
 _ROOT = Path(__file__).parents[2]
 # Runs commands one after the other, as if each had a process of its own.
@@ -90,3 +95,11 @@ def environment() -> dict[str, str]:
     """Return the environment of a process that finds the package as this one does."""
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@pytest.fixture
+def _on_bicycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every command drive bicycles."""
+    for module in (simulate, record, suite):
+        monkeypatch.setattr(module, "build_scene", bicycles)
+    monkeypatch.setitem(Scenes.__init__.__kwdefaults__, "build", bicycles)

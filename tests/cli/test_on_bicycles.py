@@ -1,0 +1,241 @@
+"""Commands from the first option to the last file, on bicycles: what a user sees and keeps."""
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import Result
+
+from diffcar.comparison import runs, suite
+from diffcar.controllers.choose import choose_controller
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.observation import PathObserver
+from diffcar.demonstrations.files import read_demonstrations
+from diffcar.tasks.tracking.drive import drive
+from tests import formats
+from tests.bicycle import Bicycle
+from tests.samples import VEHICLE, road
+
+pytestmark = [
+    pytest.mark.usefixtures("_on_bicycles"),
+    pytest.mark.filterwarnings("error:.*legend:UserWarning"),
+]
+Run = Callable[..., Result]
+
+SMALL = [
+    "--path=circle",
+    "--set=train.num_updates=3",
+    "--set=dt=0.05",
+    "--set=evaluation.duration=0.4",
+    "--set=evaluation.num_envs=4",
+]
+E2E = ["--set=train.num_envs=4", "--set=train.horizon=8", "--set=precision=64"]
+PPO = ["--set=train.num_envs=4", "--set=train.num_steps=8"]
+THEIRS = {
+    "x_m": "X",
+    "y_m": "Y",
+    "yaw_rad": "heading",
+    "speed_mps": "v",
+    "steering_angle_rad": "wheel",
+    "steering_command_rad": "delta_deg*0.0174532925",
+    "speed_command_mps": "v_cmd",
+}
+
+
+def write_foreign_log(file: Path) -> None:
+    """Write what another tool may log of a car on the circle, with an empty cell in row 42."""
+    circle = road("circle")
+    lines = ["t;X;Y;heading;v;wheel;delta_deg;v_cmd"]
+    for number in range(300):
+        point = circle.sample(torch.tensor([0.04 * number], dtype=torch.float64))
+        (x, y), offset = point.position[0].tolist(), 0.05 * math.sin(0.3 * number)
+        values = [0.02 * number, x, y, float(point.heading) + offset, 2.0, 0.15]
+        delta = "" if number == 40 else str(math.degrees(0.16 - offset))
+        lines.append(";".join([*map(str, values), delta, str(2.0 + 0.1 * math.cos(number))]))
+    file.write_text("\n".join(lines) + "\n")
+
+
+def header_of(file: Path) -> list[str]:
+    return file.read_text().partition("\n")[0].split(",")
+
+
+def good(done: Result) -> Result:
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def result_of(done: Result) -> Any:
+    return json.loads(good(done).stdout)
+
+
+def test_training_through_physics_is_stopped_and_goes_on_and_its_run_drives(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """Certificate, hops and spot check are shown; then `simulate` without a name finds the run."""
+    unseen = "--set=evaluation.unseen_paths=[obstacle-avoidance]"
+    arguments = ["train-e2e", *SMALL, *E2E, unseen, "--out", "runs/a"]
+    begun = good(diffcar(*arguments, "--stop-after", "2"))
+    assert "go on with: diffcar train-e2e --resume runs/a" in begun.stderr
+    assert "gradient status" in begun.stdout
+    assert "none arrived" not in begun.stdout
+    ended = result_of(diffcar("train-e2e", "--resume", "runs/a", "--json", "-"))
+    assert formats.differing(ended, "train-e2e") == []
+    assert (ended["num_updates"], len(ended["losses"])) == (3, 1)
+    assert all(hop["requires_grad"] and hop["gradient_norm"] > 0 for hop in ended["hops"])
+    assert ended["certificate"]["verdict"].startswith("right")
+    run = tmp_path / "runs" / "a"
+    assert header_of(run / "metrics.csv") == formats.CSV["metrics of train-e2e"]
+    for made in formats.RUN_FOLDER:
+        assert (run / made).is_file(), made
+    assert (run / "certificate.json").is_file()
+    assert (run / "plots" / "drive-1-obstacle-avoidance.png").is_file()
+    assert list((run / "tensorboard").iterdir())
+    again = diffcar(*arguments)
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    driven = result_of(diffcar("simulate", "--json", "-", "--set", "max_time=0.2"))
+    assert driven["controller"] == str(Path("runs") / "a")
+
+
+def test_simulate_without_arguments_drives_pure_pursuit_and_says_so(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """No run yet: pure pursuit on the figure-eight, tracked to a few centimetres."""
+    done = diffcar("simulate", "--json", "-", "--csv", "t.csv", "--plot", "p.png")
+    figures = result_of(done)
+    assert formats.differing(figures, "simulate") == []
+    assert "pure pursuit drives" in done.stderr
+    assert (figures["controller"], figures["path"]) == ("pure-pursuit", "figure-eight")
+    assert figures["completion"] == pytest.approx(1.0)
+    assert 0 < figures["cross_track_rmse_m"] < 0.03
+    assert figures["cross_track_rmse_m"] <= figures["cross_track_max_m"]
+    assert header_of(tmp_path / "t.csv") == formats.CSV["simulate"]
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == figures["num_steps"] + 1
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_zero_controller_goes_nowhere_and_nothing_is_invented(diffcar: Run) -> None:
+    """A car that stays at rest has no errors after two metres: null, not zero, in both engines."""
+    arguments = ["--controller", "zero", "--engine", "mujoco", "--set", "max_time=0.5"]
+    done = diffcar("simulate", *arguments, "--json", "-")
+    figures = result_of(done)
+    assert "difference" in done.stderr
+    assert formats.differing(figures, "simulate in mujoco") == []
+    assert figures["engine"] == "mujoco"
+    for engine in (figures, figures["genesis"]):
+        assert engine["num_steps"] == 25
+        assert engine["completion"] == pytest.approx(0.0, abs=1e-3)
+        assert engine["cross_track_rmse_m"] is None
+    assert figures["difference_percent"]["cross_track_rmse_m"] is None
+
+
+def test_recording_is_written_once_and_reads_back(diffcar: Run, tmp_path: Path) -> None:
+    """A row a step of every car, with what the network observes; never over an earlier one."""
+    arguments = ["record", "--episodes", "4", "--duration", "0.5", "--json", "-"]
+    figures = result_of(diffcar(*arguments))
+    assert formats.differing(figures, "record") == []
+    assert (figures["expert"], figures["path"]) == ("pure-pursuit", "random")
+    assert (figures["num_rows"], figures["num_noisy_episodes"]) == (4 * 25, 3)
+    assert figures["noisy_row_share"] == 0.75
+    file, config = tmp_path / figures["file"], ControllerConfig()
+    assert header_of(file) == formats.CSV["record"]
+    recorded = read_demonstrations([file], controller_config=config, vehicle=VEHICLE)
+    assert recorded.observation.shape == (100, PathObserver.size(config))
+    assert recorded.episode.bincount().tolist() == [25] * 4
+    assert 0.1 < float(recorded.output.abs().max()) <= 1.0
+    other = ControllerConfig(curvature_preview=config.curvature_preview[:2])
+    derived = read_demonstrations(
+        [file], controller_config=other, vehicle=VEHICLE, path=road("random", seed=0)
+    )
+    size = len(PathObserver.names(other)) - len(other.speed_preview)
+    difference = derived.observation[:, :size] - recorded.observation[:, :size]
+    assert float(difference.abs().max()) < 1e-3
+    again = diffcar(*arguments)
+    assert again.exit_code == 2
+    assert "--out" in again.stderr
+
+
+def test_a_log_of_another_tool_is_cloned_and_the_clone_drives(diffcar: Run, tmp_path: Path) -> None:
+    """An empty cell is named, or its row left out and counted; then `simulate` takes the run."""
+    write_foreign_log(tmp_path / "log.csv")
+    columns = [f"--column={name}={theirs}" for name, theirs in THEIRS.items()]
+    alone = "--set=evaluation.unseen_paths=[]"
+    arguments = ["train-bc", "--data", "log.csv", *columns, *SMALL, alone, "--out", "run"]
+    refused = diffcar(*arguments)
+    assert refused.exit_code == 2, refused.stderr
+    assert "'log.csv' row 42, column 'delta_deg': empty" in refused.stderr
+    assert "--skip-incomplete" in refused.stderr
+    assert not (tmp_path / "run").exists()
+    cloned = good(diffcar(*arguments, "--skip-incomplete", "--json", "bc.json"))
+    assert "incomplete rows that were left out: 1" in cloned.stderr
+    assert "no wheel slipped" in cloned.stderr
+    result = json.loads((tmp_path / "bc.json").read_text())
+    assert formats.differing(result, "train-bc") == []
+    assert header_of(tmp_path / "run" / "metrics.csv") == formats.CSV["metrics of train-bc"]
+    assert (result["num_rows"], result["num_skipped_rows"]) == (299, 1)
+    assert result["num_updates"] == len(result["losses"]) == 3
+    assert result["validation_loss"] > 0
+    car = Bicycle(2)
+    clone = choose_controller(str(tmp_path / "run")).build(car)
+    standing = torch.tensor([True, False])
+    driven = drive(car, clone, road("circle"), is_standing=standing, max_time=0.5)
+    assert driven.trajectory.num_steps == 25
+    assert float(driven.trajectory.action[..., 0].abs().max()) > 1e-4
+
+
+def test_reinforcement_learning_goes_on_and_its_run_is_no_other_method_s(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """Two updates, stopped, and the third; `train-bc` leaves the run alone."""
+    pytest.importorskip("rsl_rl")
+    alone = "--set=evaluation.unseen_paths=[]"
+    begun = good(diffcar("train-ppo", *SMALL, *PPO, alone, "--out", "run", "--stop-after", "2"))
+    assert "go on with: diffcar train-ppo --resume run" in begun.stderr
+    result = result_of(diffcar("train-ppo", "--resume", "run", "--json", "-"))
+    assert formats.differing(result, "train-ppo") == []
+    assert header_of(tmp_path / "run" / "metrics.csv") == formats.CSV["metrics of train-ppo"]
+    assert (result["num_updates"], len(result["losses"])) == (3, 1)
+    assert result["num_env_steps"] == 3 * 8 * 4
+    assert result["is_interrupted"] is False
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    assert [row["iteration"] for row in rows] == ["0", "1", "2", "3"]
+    assert all(float(row["action_std"]) > 0 for row in rows[1:])
+    other = diffcar("train-bc", "--resume", "run")
+    assert other.exit_code == 2, other.stderr
+    assert "trained by `diffcar train-ppo`" in other.stderr
+
+
+def test_a_comparison_is_told_and_written(
+    diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables, sentences and files, with a run that was there already."""
+    monkeypatch.setattr(suite, "_DRIVERS_AT_ONCE", 4)
+    monkeypatch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
+    alone = "--set=evaluation.unseen_paths=[]"
+    good(diffcar("train-e2e", "--no-certify", *SMALL, *E2E, alone, "--out", "run"))
+    done = diffcar(
+        "compare",
+        "--set=methods=[e2e, stanley]",
+        "--set=seeds=[0]",
+        "--set=dt=0.05",
+        "--set=num_snapshots=2",
+        "--set=suite.paths=[{source: obstacle-avoidance}]",
+        "--set=suite.conditions={}",
+        "--set=suite.engines=[genesis]",
+        "--set=tuning={num_generations: 1, num_candidates: 8, duration: 1.0}",
+        "--load=e2e=run",
+        "--out=c",
+        "--json=c.json",
+    )
+    assert "open c/report.html" in " ".join(good(done).stdout.split())
+    result = json.loads((tmp_path / "c.json").read_text())
+    assert formats.differing(result, "compare") == []
+    for name in ("scores", "curves"):
+        assert header_of(tmp_path / "c" / f"{name}.csv") == formats.CSV[f"{name} of compare"]
+    assert "stanley" in done.stdout
+    assert json.loads((tmp_path / "c" / "comparison.json").read_text()).keys() == result.keys()

@@ -1,0 +1,136 @@
+"""What users' scripts read: the keys of JSON files, the columns of CSV files, a run's files.
+
+Something that is added is added here, too; something that is renamed breaks what others have built.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.observation import PathObserver
+
+
+def differing(value: Any, command: str) -> list[str]:
+    """Return what keys a command's JSON lacks, or has beyond those that are listed.
+
+    Keys of nested values have dots between, those of a list's entries stand for all of them.
+    """
+
+    def below(inner: Any, at: str) -> Iterator[str]:
+        if isinstance(inner, dict):
+            for key, own in inner.items():
+                yield f"{at}{key}"
+                if f"{at}{key}" not in NAMED_BY_USERS:
+                    yield from below(own, f"{at}{key}.")
+        elif isinstance(inner, list):
+            for own in inner:
+                yield from below(own, at)
+
+    return sorted(set(below(value, "")) ^ JSON[command])
+
+
+NAMED_BY_USERS = ("summaries", "verdicts")
+"""Their keys are methods, engines and conditions."""
+
+
+def _named(*texts: str) -> list[str]:
+    """Return the names in some texts."""
+    return " ".join(texts).split()
+
+
+def _at(place: str, names: str) -> set[str]:
+    """Return a key and those below it."""
+    return {place, *(f"{place}.{name}" for name in _named(names))}
+
+
+_ERRORS = """
+    cross_track_rmse_m cross_track_mean_m cross_track_p95_m cross_track_max_m heading_rmse_rad
+    speed_rmse_mps steering_rate_rms_radps
+"""
+_TRACKING = f"{_ERRORS} completion"
+_EVALUATION = f"{_TRACKING} got_going"
+_OBSERVED = " ".join(f"obs_{name}" for name in PathObserver.names(ControllerConfig()))
+_EVALUATED = " ".join(f"eval_{name}" for name in _named(_EVALUATION))
+_DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds"
+_SIMULATED = _named("controller path path_length_m start skip_distance_m engine notes", _DRIVEN)
+_TRAINED = {
+    *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
+    *_named("train_seconds wall_seconds"),
+    *_at("before", _EVALUATION),
+    *_at("after", _EVALUATION),
+}
+_FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
+_CURVE = "method seed iteration train_seconds num_env_steps cross_track_rmse_m"
+_CERTIFICATE = """
+    verdict horizon tolerance num_directions num_kinks median_relative_error worst_relative_error
+    seconds
+"""
+JSON: dict[str, set[str]] = {
+    "train-e2e": {
+        *_TRAINED,
+        *_at("hops", "name kind shape dtype requires_grad grad_fn gradient_norm"),
+        *_at("scores", "path start metrics"),
+        *_at("scores.metrics", _TRACKING),
+        *_at("certificate", _CERTIFICATE),
+        "worst_gradient_error",
+    },
+    "train-bc": {*_TRAINED, *_named("scores num_rows num_skipped_rows validation_loss notes")},
+    "train-ppo": {*_TRAINED, "scores"},
+    "simulate": set(_SIMULATED),
+    "simulate in mujoco": {
+        *_SIMULATED,
+        *_at("genesis", _DRIVEN),
+        *_at("difference_percent", _ERRORS),
+    },
+    "record": {
+        *_named("file expert path path_length_m num_rows num_episodes num_noisy_episodes"),
+        *_named("num_lost_episodes episode_seconds recorded_seconds noisy_row_share notes"),
+        *_named("skip_distance_m wall_seconds", _ERRORS),
+        *(f"noisy_{name}" for name in _named(_ERRORS)),
+    },
+    "compare": {
+        *_named("threshold_m methods engines conditions paths summaries verdicts"),
+        *_at("contestants", "method seed source train_seconds num_env_steps"),
+        *_at("scores", f"method seed engine condition path {_FIGURES} lost"),
+        *_at("curves", f"{_CURVE} lost"),
+    },
+}
+"""What `--json` writes, by command."""
+
+CSV: dict[str, list[str]] = {
+    "simulate": _named(
+        "t_s x_m y_m yaw_rad speed_mps cross_track_m heading_error_rad speed_error_mps",
+        "arc_length_m lateral_velocity_mps yaw_rate_radps steering_angle_rad",
+        "steering_command_rad speed_command_mps",
+    ),
+    "record": _named(
+        "episode t_s x_m y_m yaw_rad speed_mps lateral_velocity_mps yaw_rate_radps",
+        "steering_angle_rad arc_length_m cross_track_m heading_error_rad speed_error_mps",
+        _OBSERVED,
+        "steering_command_rad speed_command_mps",
+    ),
+    "metrics of train-e2e": _named(
+        "iteration loss loss_cross_track loss_heading loss_speed loss_effort loss_smoothness",
+        "loss_time_indexed learning_rate is_skipped gradient_norm clipped_gradient_norm",
+        "forward_seconds backward_seconds gradient_error train_seconds num_env_steps",
+        _EVALUATED,
+    ),
+    "metrics of train-bc": _named(
+        "iteration loss loss_steering loss_drive learning_rate is_skipped validation_loss round",
+        "num_rows seconds train_seconds num_env_steps",
+        _EVALUATED,
+    ),
+    "metrics of train-ppo": _named(
+        "iteration loss loss_surrogate loss_value loss_entropy learning_rate is_skipped action_std",
+        "drive_seconds learn_seconds train_seconds num_env_steps",
+        _EVALUATED,
+    ),
+    "scores of compare": _named(f"method seed engine condition path {_FIGURES} lost_share"),
+    "curves of compare": _named(f"{_CURVE} lost_share"),
+}
+"""The first row of each file."""
+
+RUN_FOLDER = _named(
+    "config.yaml metrics.csv checkpoints/last.pt checkpoints/best.pt plots/training.png"
+)
+"""What every finished run leaves behind."""
