@@ -13,7 +13,7 @@ __all__ = ["SCHEMAS", "load_config"]
 
 SCHEMAS: Registry[type[Section]] = Registry(
     "command",
-    {how.command: how.config["tracking"] for how in METHODS.values()}
+    {how.command: how.config["tracking"] for how in METHODS.values() if how.command}
     | {
         "train-push": METHODS["e2e"].config["pushing"],
         "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
