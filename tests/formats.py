@@ -55,7 +55,7 @@ _DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds"
 _SIMULATED = _named("controller path path_length_m start skip_distance_m engine notes", _DRIVEN)
 _TRAINED = {
     *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
-    *_named("train_seconds wall_seconds"),
+    *_named("train_seconds wall_seconds certificate hops"),
     *_at("before", _EVALUATION),
     *_at("after", _EVALUATION),
 }
@@ -63,7 +63,7 @@ _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
 _CURVE = "method seed iteration train_seconds num_env_steps cross_track_rmse_m"
 _CERTIFICATE = """
     verdict horizon tolerance num_directions num_kinks median_relative_error worst_relative_error
-    seconds
+    relative_errors seconds
 """
 JSON: dict[str, set[str]] = {
     "train-e2e": {
@@ -72,7 +72,7 @@ JSON: dict[str, set[str]] = {
         *_at("scores", "path start metrics"),
         *_at("scores.metrics", _TRACKING),
         *_at("certificate", _CERTIFICATE),
-        "worst_gradient_error",
+        *_named("worst_gradient_error errors_before_training errors_in_training"),
     },
     "train-bc": {*_TRAINED, *_named("scores num_rows num_skipped_rows validation_loss notes")},
     "train-ppo": {*_TRAINED, "scores"},
@@ -80,7 +80,7 @@ JSON: dict[str, set[str]] = {
     "simulate in mujoco": {
         *_SIMULATED,
         *_at("genesis", _DRIVEN),
-        *_at("difference_percent", _ERRORS),
+        *_at("difference_percent", _TRACKING),
     },
     "record": {
         *_named("file expert path path_length_m num_rows num_episodes num_noisy_episodes"),

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from diffcar.cli.app import app
-from diffcar.compare import suite
+from diffcar.comparison import suite
 from diffcar.demonstrations import record
 from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.scenes import Scenes

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import Result
 
-from diffcar.compare import runs, suite
+from diffcar.comparison import runs, suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import PathObserver
