@@ -121,10 +121,9 @@ def _commented(section: BaseModel, indent: str) -> list[str]:
     entries = []
     for name, field in type(section).model_fields.items():
         if not field.exclude:
-            text, below = _entry(getattr(section, name), indent)
-            entries.append(
-                (f"{indent}{name}:{text}", _meaning(field, getattr(section, name)), below)
-            )
+            value = getattr(section, name)
+            text, below = _entry(value, indent)
+            entries.append((f"{indent}{name}:{text}", _meaning(field, value), below))
     column = 2 + max((len(text) for text, *_ in entries if len(text) <= _LONGEST), default=0)
     lines: list[str] = []
     for text, meaning, below in sorted(entries, key=lambda entry: bool(entry[-1])):

@@ -64,11 +64,10 @@ class Sheet:
         """
         complete: list[list[float]] = []
         problems: list[DemonstrationError] = []
+        places = columns.values()
         for row, fields in self.rows:
             try:
-                complete.append(
-                    [factor * self._number(row, fields, at) for at, factor in columns.values()]
-                )
+                complete.append([factor * self._number(row, fields, at) for at, factor in places])
             except DemonstrationError as problem:
                 if not skip_incomplete:
                     raise

@@ -58,10 +58,9 @@ def calm(axes: "Axes", *, grid: str = "both") -> None:
     axes.tick_params(which="both", colors=FAINT, labelcolor=INK, labelsize=9)
     axes.set_axisbelow(True)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set_color(INK)
+    axes.title.set_color(INK)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set_fontsize(10)
+        axis.label.set(color=INK, fontsize=10)
 
 
 def log_scale(axes: "Axes", which: str) -> None:
@@ -81,10 +80,7 @@ def log_scale(axes: "Axes", which: str) -> None:
 
 
 def add_key(figure: "Figure", looks: Mapping[str, Mapping[str, Any]], **how: Any) -> None:  # noqa: ANN401 - matplotlib's own
-    """Explain beside the axes what lines and markers mean, by their looks.
-
-    `how` is what `Figure.legend` takes.
-    """
+    """Explain beside the axes what lines and markers mean; `how` is what `Figure.legend` takes."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]

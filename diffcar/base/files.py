@@ -49,7 +49,7 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
                 raise OutputError(f"{str(file)!r} is not an ordinary file")
             if not file.parent.is_dir():
                 raise OutputError(
-                    f"the folder {str(file.parent)!r} does not exist", hint="create it first"
+                    f"the folder {str(file.parent)!r} does not exist", "create it first"
                 )
             if not os.access(file.parent, os.W_OK):
                 raise OutputError(f"the folder {str(file.parent)!r} is not writable")
@@ -57,9 +57,8 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
                 raise OutputError(f"{str(file)!r} is named for two results")
             for other in inputs:
                 if other.exists() and file.resolve().is_relative_to(other.resolve()):
-                    raise OutputError(
-                        f"{str(file)!r} is read by this command and would be overwritten"
-                    )
+                    told = f"{str(file)!r} is read by this command and would be overwritten"
+                    raise OutputError(told)
     except OSError as error:
         raise OutputError(f"an output cannot be written: {error}") from None
 
@@ -83,9 +82,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         OutputError: If the file system refuses.
     """
     try:
-        descriptor, name = tempfile.mkstemp(
-            dir=file.parent, prefix=f".{file.stem}-", suffix=file.suffix
-        )
+        descriptor, name = tempfile.mkstemp(file.suffix, f".{file.stem}-", file.parent)
         os.close(descriptor)
         temporary = Path(name)
         try:
@@ -137,7 +134,5 @@ def resource_path(relative: str) -> Path:
     for root in _ROOTS:
         if (candidate := root / relative).is_file():
             return candidate
-    raise ConfigError(
-        f"the shipped file {relative!r} is missing from this installation",
-        hint="reinstall diffcar",
-    )
+    lacks = f"the shipped file {relative!r} is missing from this installation"
+    raise ConfigError(lacks, hint="reinstall diffcar")

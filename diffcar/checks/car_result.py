@@ -1,6 +1,5 @@
 """What `diffcar check-grad --entity rigid` found, and what follows from it."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from diffcar.checks.attempts import AttemptResult
@@ -59,47 +58,21 @@ class CheckGradResult:
     wall_seconds: float = 0.0
     """Wall time, imports left out [s]."""
 
-    @property
-    def rows(self) -> Sequence[CertificateRow]:
-        """Return the rows of the certificate."""
-        return self.certificate.rows
-
-    @property
-    def reference(self) -> Sequence[CertificateRow]:
-        """Return the same rows in float64, where the check ran in float32."""
-        return self.certificate.reference
-
-    @property
-    def judged(self) -> Sequence[CertificateRow]:
-        """Return the rows that are judged: in float32 against the gradient in float64."""
-        return self.certificate.judged
-
-    @property
-    def judged_rolling(self) -> list[CertificateRow]:
-        """Return the judged rows of rolling cars."""
-        return self.certificate.decisive
-
     def rolling(self, horizon: int) -> list[DirectionalCheck]:
         """Return the judged directions of rolling cars at a horizon."""
-        return [
-            check for row in self.judged_rolling if row.horizon == horizon for check in row.checks
-        ]
-
-    @property
-    def worst_relative_error(self) -> float | None:
-        """Return the largest error of a rolling car over all horizons; None without any."""
-        return self.certificate.worst_relative_error
+        rolling = self.certificate.decisive
+        return [check for row in rolling if row.horizon == horizon for check in row.checks]
 
     @property
     def certified(self) -> bool:
         """Return whether the gradient that training uses is right, at every horizon."""
-        is_complete = {row.horizon for row in self.rows} == set(self.horizons)
+        is_complete = {row.horizon for row in self.certificate.rows} == set(self.horizons)
         return is_complete and not self.failures and self.certificate.is_certified
 
     @property
     def certified_horizons(self) -> list[int]:
         """Return the horizons at which the gradient of rolling cars is right."""
-        rolling = self.judged_rolling
+        rolling = self.certificate.decisive
         return [
             horizon
             for horizon in dict.fromkeys(row.horizon for row in rolling)
@@ -122,9 +95,9 @@ class CheckGradResult:
     @property
     def _remedy(self) -> str:
         """Return what makes the gradient right."""
-        if self.reference and self.certificate.is_reference_right:
+        if self.certificate.reference and self.certificate.is_reference_right:
             return "use --precision 64, in which the gradient is right"
-        rolled = min((row.regime_fraction for row in self.judged_rolling), default=1.0)
+        rolled = min((row.regime_fraction for row in self.certificate.decisive), default=1.0)
         if rolled < MIN_SHARE:
             return (
                 f"the cars rolled only {100 * rolled:.0f} % of the time: does the model stand on "
@@ -149,7 +122,7 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
     return {
         "entity": "rigid",
         "certified": result.certified,
-        "worst_relative_error": result.worst_relative_error,
+        "worst_relative_error": result.certificate.worst_relative_error,
         "tolerance": result.tolerance,
         "certified_horizons": result.certified_horizons,
         **{
@@ -162,7 +135,7 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
                 **asdict(summarise(result.rolling(horizon))),
                 "verdicts": {
                     row.parameter: row.verdict
-                    for row in result.judged_rolling
+                    for row in result.certificate.decisive
                     if row.horizon == horizon
                 },
             }
@@ -171,7 +144,7 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
         ],
         "certificate": [
             _row_as_json(row, judged.verdict)
-            for row, judged in zip(result.rows, result.judged, strict=True)
+            for row, judged in zip(result.certificate.rows, result.certificate.judged, strict=True)
         ],
         "float64": [_row_as_json(row, row.verdict) for row in result.certificate.exact],
         "parity": [asdict(parity) for parity in result.parity],

@@ -42,7 +42,7 @@ def car_report(result: "CheckGradResult") -> list[Shown]:
     """Return the gradient's way, the attempts, the certificate, the wheels and the verdict."""
     shown: list[Shown] = [hops_table(result.hops)] if result.hops else []
     shown.append(_attempts(result))
-    if result.rows:
+    if result.certificate.rows:
         told = ", ".join(f"{number(p.position_m)} m after {p.horizon}" for p in result.parity)
         shown += [
             _certificate(result),
@@ -102,7 +102,7 @@ def _certificate(result: "CheckGradResult") -> Table[_Row]:
             judged.summary.worst_relative_error,
             judged.verdict,
         )
-        for row, judged in zip(result.rows, result.judged, strict=True)
+        for row, judged in zip(result.certificate.rows, result.certificate.judged, strict=True)
     ]
     columns: list[Column[_Row]] = [
         Column("regime", lambda own: own.row.regime),
@@ -120,7 +120,7 @@ def _certificate(result: "CheckGradResult") -> Table[_Row]:
         Column("verdict", lambda own: own.verdict, mark=lambda own: _mark(own.verdict)),
     ]
     legend = ""
-    if result.reference:
+    if result.certificate.reference:
         columns.insert(-1, _short("worst to\nfloat64", lambda own: own.worst_to_reference))
         legend = (
             " The verdict is by the last error: that of the float32 gradient to the one in "
@@ -150,9 +150,9 @@ def _short(heading: str, of: Callable[[_Row], float]) -> Column[_Row]:
 
 def _time_in_regimes(result: "CheckGradResult") -> str:
     """Say how much of the longest rollouts the cars were in their regimes."""
-    longest = max((row.horizon for row in result.rows), default=0)
+    longest = max((row.horizon for row in result.certificate.rows), default=0)
     shares: dict[str, list[float]] = {}
-    for row in result.rows:
+    for row in result.certificate.rows:
         if row.horizon == longest:
             shares.setdefault(row.regime, []).append(row.regime_fraction)
     told = [f"{regime} {100 * sum(own) / len(own):.0f} %" for regime, own in shares.items()]
@@ -191,20 +191,22 @@ def _verdict(result: "CheckGradResult") -> str:
     """Return the sentence that matters, without its first word."""
     repairs = "with diffcar's repairs" if result.with_repairs else "Genesis as it comes"
     subject = f"{result.model}, {result.wheel_shape} wheels, {repairs}"
-    if not result.rows:
+    if not result.certificate.rows:
         return f"{subject}: no gradient to check"
-    found = f"worst relative error of rolling cars {number(result.worst_relative_error)}"
-    if result.reference:
+    found = (
+        f"worst relative error of rolling cars {number(result.certificate.worst_relative_error)}"
+    )
+    if result.certificate.reference:
         found = f"{found} between float32 and float64"
     limit = f"(tolerance {number(result.tolerance)})"
-    num_kinks = sum(check.is_kink for row in result.judged_rolling for check in row.checks)
+    num_kinks = sum(check.is_kink for row in result.certificate.decisive for check in row.checks)
     left_out = f"; {num_kinks} directions at kinks left out" if num_kinks else ""
     if result.certified:
         steps = ", ".join(map(str, result.horizons))
         return f"{subject}: the gradient is right; {found} over {steps} steps {limit}{left_out}"
     odd = [
         f"{row.parameter} over {row.horizon} steps: {row.verdict}"
-        for row in result.judged_rolling
+        for row in result.certificate.decisive
         if not row.verdict.is_good
     ]
     return f"{subject}: {'; '.join(odd)}. {found} {limit}{left_out}"

@@ -4,7 +4,6 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console
@@ -22,20 +21,7 @@ _PLAIN_SECONDS = 15.0
 _SUSPICIOUS_GRADIENT_ERROR = 0.2
 
 
-class _Teller(logging.Handler):
-    """Says what is logged: `... ` behind what has begun, `note:` before what to know."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Say a record."""
-        text = record.getMessage()
-        self._say(f"note: {text}" if record.levelno >= logging.WARNING else f"{text} ...")
-
-
-class Display:
+class Display(logging.Handler):
     """Progress on stderr: a live bar in a terminal, plain lines elsewhere; what is logged, too.
 
     Args:
@@ -45,8 +31,8 @@ class Display:
     """
 
     def __init__(self, *columns: str, title: str = "", total: float | None = None) -> None:
+        super().__init__()
         self._is_live = sys.stderr.isatty()
-        self._handler = _Teller(self.say)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -66,12 +52,17 @@ class Display:
     def __enter__(self) -> Self:
         self._progress.start()
         logger.setLevel(logging.INFO)
-        logger.addHandler(self._handler)
+        logger.addHandler(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        logger.removeHandler(self._handler)
+        logger.removeHandler(self)
         self._progress.stop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say what is logged: `...` behind what has begun, `note:` before what to know."""
+        text = record.getMessage()
+        self.say(f"note: {text}" if record.levelno >= logging.WARNING else f"{text} ...")
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

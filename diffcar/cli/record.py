@@ -47,8 +47,8 @@ def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
         )
     from diffcar.cli.progress import DriveDisplay
     from diffcar.demonstrations import record as command
-    from diffcar.demonstrations.record import recording_report
 
     with DriveDisplay() as display:
         result = command.run(config, out=out, on_step=display.show)
-    given.report(recording_report(result), result.as_json(), notes=result.notes)
+    report = command.recording_report(result)
+    given.report(report, result.as_json(), notes=result.notes)

@@ -27,6 +27,7 @@ __all__ = [
     "identity",
     "load_checkpoint",
     "newest_run",
+    "require_car",
     "restore_network",
     "restore_tracking_mlp",
 ]

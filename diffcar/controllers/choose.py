@@ -99,10 +99,8 @@ def make_controller(
 
 def newest_or_classical() -> tuple[str, str]:
     """Return the newest run, or pure pursuit where there is none, and what to tell the user."""
-    newest = newest_run()
-    if newest is None:
-        return "pure-pursuit", (
-            "no trained controller below runs/, so pure pursuit drives; "
-            "`diffcar train-e2e` trains one"
-        )
-    return str(newest), f"no --controller given, so the newest run drives: {newest}"
+    if newest := newest_run():
+        return str(newest), f"no --controller given, so the newest run drives: {newest}"
+    return "pure-pursuit", (
+        "no trained controller below runs/, so pure pursuit drives; `diffcar train-e2e` trains one"
+    )

@@ -36,15 +36,10 @@ def write_demonstrations(table: DemonstrationTable, file: Path) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    row_format = ",".join("%d" if name == "episode" else "%.9g" for name in table) + "\n"
+    row_format = ",".join("%d" if name == "episode" else "%.9g" for name in table)
     rows = torch.stack(list(table.values()), dim=-1).tolist()
-
-    def write(target: Path) -> None:
-        with target.open("w", encoding="utf-8") as stream:
-            stream.write(",".join(table) + "\n")
-            stream.writelines(row_format % tuple(row) for row in rows)
-
-    write_atomically(file, write)
+    lines = [",".join(table), *(row_format % tuple(row) for row in rows), ""]
+    write_atomically(file, lambda target: target.write_text("\n".join(lines), encoding="utf-8"))
 
 
 def read_demonstrations(
@@ -63,16 +58,14 @@ def read_demonstrations(
     `yaw_rad`, `steering_angle_rad`, `yaw_rate_radps` and `lateral_velocity_mps`, of which the last
     two, if missing, are those of a car whose wheels do not slip; `arc_length_m` tells branches of
     the path apart, without it the heading does. Without a column `episode` a file is one episode;
-    all other columns are ignored. The order of the rows does not matter.
+    all other columns are ignored. The order of the rows does not matter; different files are
+    different episodes.
 
     Args:
         files: At least one. Commas, semicolons or tabs; `#` starts a comment line.
         path: What was driven, for files that lack the observations.
         columns: What the files call a column, as `NAME` or `NAME*FACTOR`, by the names above.
         skip_incomplete: Whether rows that lack a number are left out, and counted.
-
-    Returns:
-        The rows of all files; different files are different episodes.
 
     Raises:
         DemonstrationError: With file, row and column of what is missing or wrong.

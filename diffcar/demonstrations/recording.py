@@ -76,13 +76,8 @@ def record_demonstrations(
     """
     num_steps = max(1, round(config.duration / scene.dt))
     generator = torch.Generator().manual_seed(seed)
-    start = draw_starts(
-        path,
-        scene.num_envs,
-        seed=generator,
-        config=start_config,
-        reach=num_steps * scene.dt * float(path.samples[:, 4].max()),
-    )
+    reach = num_steps * scene.dt * float(path.samples[:, 4].max())
+    start = draw_starts(path, scene.num_envs, seed=generator, config=start_config, reach=reach)
     noise = _CommandNoise(config, scene, generator)
     columns = (*observation_columns(controller_config), *ACTION_COLUMNS)
     recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
@@ -171,18 +166,16 @@ def _is_on_path(path: ReferencePath, arc_length: Tensor, cross_track: Tensor) ->
 
 def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -> Recording:
     """Join the steps to a table, each episode up to where its car leaves the path."""
-    rows = recorder.rows
     columns = {
-        name: torch.stack([row[name] for row in rows], dim=1).to("cpu", torch.float64)
-        for name in rows[0]
+        name: torch.stack([row[name] for row in recorder.rows], dim=1).to("cpu", torch.float64)
+        for name in recorder.rows[0]
     }  # (B, T)
-    num_cars, num_steps = columns["x_m"].shape
-    step = torch.arange(num_steps, dtype=torch.float64)
     is_on_path = _is_on_path(path, columns["arc_length_m"], columns["cross_track_m"])
     is_kept = is_on_path.cummin(dim=1).values
+    car, step = (torch.arange(n, dtype=torch.float64) for n in is_kept.shape)
     columns = {
-        "episode": torch.arange(num_cars, dtype=torch.float64)[:, None].expand(-1, num_steps),
-        "t_s": (step * trajectory.dt).expand(num_cars, -1),
+        "episode": car[:, None].expand_as(is_kept),
+        "t_s": (step * trajectory.dt).expand_as(is_kept),
         **columns,
     }
     return Recording(

@@ -1,6 +1,6 @@
 """Demonstrations as a table with a column a quantity, and as what a network learns from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -109,9 +109,8 @@ def to_demonstrations(
             one that cannot be what was driven.
     """
     names = observation_columns(controller_config)
-    missing = [name for name in names if name not in table]
-    if not missing:
-        observation = torch.stack([table[name] for name in names], dim=-1)
+    if not (missing := [name for name in names if name not in table]):
+        observation = _stack(table, names)
     elif path is not None:
         observation = _derive_observation(table, controller_config, path)
     else:
@@ -120,22 +119,21 @@ def to_demonstrations(
             f"such as {missing[0]!r}, and without the path they cannot be derived",
             hint="name the path that was driven with --path",
         )
-    action = torch.stack([table[name] for name in ACTION_COLUMNS], dim=-1)
-    episode = table.get("episode", torch.zeros(len(action), dtype=torch.float64))
-    return Demonstrations(
-        observation=observation,
-        output=output_for(action, table["speed_mps"], vehicle),
-        episode=torch.unique(episode, return_inverse=True)[1],
-    )
+    action = _stack(table, ACTION_COLUMNS)
+    episode = torch.unique(table.get("episode", torch.zeros(len(action))), return_inverse=True)[1]
+    return Demonstrations(observation, output_for(action, table["speed_mps"], vehicle), episode)
+
+
+def _stack(table: DemonstrationTable, names: Iterable[str]) -> Tensor:
+    """Return some columns side by side."""
+    return torch.stack([table[name] for name in names], dim=-1)
 
 
 def _derive_observation(
     table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
 ) -> Tensor:
     """Return what a network would have observed in the states of a table, shape (N, size)."""
-    state = _car_state(
-        torch.stack([table[name] for name in STATE], dim=-1).to(path.device, path.dtype)
-    )
+    state = _car_state(_stack(table, STATE).to(path.device, path.dtype))
     known = table.get("arc_length_m")
     hint = _nearest_branch(path, state) if known is None else known.to(state.yaw)
     errors = compute_error_state(path, state, hint)

@@ -117,16 +117,13 @@ class Problem:
         late = self.go_on() if going_on and self.go_on is not None else None
         if scores.requires_grad:
             self.backward(scores.sum())
-        found = [leaf.grad for leaf in leaves]
+        arrived = [
+            kind for kind, own in self.inputs.items() if any(leaf.grad is not None for leaf in own)
+        ]
+        gradients = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
         for leaf in leaves:
             leaf.grad = None
-        gradients = [
-            torch.zeros_like(leaf) if own is None else own
-            for leaf, own in zip(leaves, found, strict=True)
-        ]
-        arrived = iter([own is not None for own in found])
-        kinds = [kind for kind, own in self.inputs.items() if any([next(arrived) for _ in own])]
-        return Pass(scores.detach(), gradients, kinds, None if late is None else late.grad)
+        return Pass(scores.detach(), gradients, arrived, None if late is None else late.grad)
 
 
 @dataclass(frozen=True)

@@ -47,20 +47,23 @@ def load_path(
         config = load_config(PathConfig, flags={"source": source, **settings})
     points = _read_source(config, seed if config.seed is None else config.seed)
     points, warnings = _check_points(points, config.source)
-    arc_length, x_y, heading, curvature, file_speed = _resample(points)
+    arc_length, pose, file_speed = _resample(points)
+    curvature = pose[:, 3]
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
         limit = np.minimum(limit, np.maximum(file_speed, 0.05))
     speed = speed_profile(arc_length, curvature, limit, config, closed=points.closed)
-    if max_curvature is not None:
-        warnings += _sharp_turns(arc_length, curvature, max_curvature)
-    samples = np.column_stack([x_y, heading, curvature, speed])
+    worst = int(np.argmax(np.abs(curvature)))
+    if max_curvature is not None and abs(curvature[worst]) > max_curvature:
+        warnings.append(
+            f"the radius at {arc_length[worst]:.2f} m is {1 / abs(curvature[worst]):.3f} m; "
+            f"the car's smallest is {1 / max_curvature:.3f} m"
+        )
     name = config.source
     if name not in PATHS:
         name = Path(name.partition(":")[2] or name).stem
-    return ReferencePath(
-        arc_length, samples, closed=points.closed, name=name, warnings=tuple(warnings)
-    )
+    samples, told = np.column_stack([pose, speed]), tuple(warnings)
+    return ReferencePath(arc_length, samples, closed=points.closed, name=name, warnings=told)
 
 
 def _read_source(config: PathConfig, seed: int) -> Points:
@@ -136,30 +139,14 @@ def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
-def _sharp_turns(arc_length: np.ndarray, curvature: np.ndarray, limit: float) -> list[str]:
-    """Warn of the sharpest turn if the car's steering cannot follow it."""
-    worst = int(np.argmax(np.abs(curvature)))
-    if abs(curvature[worst]) <= limit:
-        return []
-    return [
-        f"the radius at {arc_length[worst]:.2f} m is {1 / abs(curvature[worst]):.3f} m; "
-        f"the car's smallest is {1 / limit:.3f} m"
-    ]
-
-
-def _resample(
-    points: Points,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Spline the points and return arc length, x y, heading, curvature and speed on a grid."""
+def _resample(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Spline the points; return a grid's arc length, x y heading curvature, and speed if given."""
     xy = points.around(points.xy)
     chord = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
     curve = CubicSpline(chord, xy, bc_type="periodic" if points.closed else "not-a-knot")
     # Arc length of the spline itself, by Simpson's rule between closely spaced parameters.
-    fine = np.interp(
-        np.arange((len(chord) - 1) * _FINE_SAMPLES_PER_POINT + 1) / _FINE_SAMPLES_PER_POINT,
-        np.arange(len(chord)),
-        chord,
-    )
+    count = np.arange((len(chord) - 1) * _FINE_SAMPLES_PER_POINT + 1) / _FINE_SAMPLES_PER_POINT
+    fine = np.interp(count, np.arange(len(chord)), chord)
     rate = np.linalg.norm(curve(fine, 1), axis=1)
     middle = np.linalg.norm(curve((fine[1:] + fine[:-1]) / 2, 1), axis=1)
     pieces = np.diff(fine) * (rate[:-1] + 4 * middle + rate[1:]) / 6
@@ -171,7 +158,6 @@ def _resample(
     first, second = curve(parameter, 1), curve(parameter, 2)
     heading = np.unwrap(np.arctan2(first[:, 1], first[:, 0]))
     curvature = _cross(first, second) / np.linalg.norm(first, axis=1) ** 3
-    speed = None
-    if points.speed is not None:
-        speed = np.interp(parameter, chord, points.around(points.speed))
-    return arc_length, curve(parameter), heading, curvature, speed
+    pose = np.column_stack([curve(parameter), heading, curvature])
+    given = None if points.speed is None else points.around(points.speed)
+    return arc_length, pose, None if given is None else np.interp(parameter, chord, given)

@@ -25,11 +25,8 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
     """Split a bicycle's steering angle and speed over a car's wheels.
 
     Each front wheel is turned, and each rear wheel driven, so that all roll about one centre of
-    turn on the rear axle. The steering angle is limited to what both joints can reach.
-
-    Args:
-        action: Steering angle [rad] and speed [m/s], shape (B, 2).
-        vehicle: Its geometry.
+    turn on the rear axle. The steering angle is limited to what both joints can reach. `action` is
+    steering angle [rad] and speed [m/s], shape (B, 2).
 
     Source:
         R. Rajamani, "Vehicle Dynamics and Control", 2nd ed., 2012, section 2.2
@@ -40,10 +37,7 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
     half_track = curvature * vehicle.track / 2
     inner_outer = torch.stack([1 - half_track, 1 + half_track], dim=-1)
     angles = torch.atan2((curvature * vehicle.wheelbase)[:, None], inner_outer)
-    return JointTargets(
-        steering_angles=angles,
-        wheel_speeds=action[:, 1:2] * inner_outer / vehicle.wheel_radius,
-    )
+    return JointTargets(angles, wheel_speeds=action[:, 1:2] * inner_outer / vehicle.wheel_radius)
 
 
 def servo_torques(targets: JointTargets, state: CarState, vehicle: Vehicle) -> Tensor:
@@ -51,18 +45,11 @@ def servo_torques(targets: JointTargets, state: CarState, vehicle: Vehicle) -> T
 
     The damping of the steering is a property of its joints, where the engine integrates it
     implicitly; an explicit damping term here would be unstable at this step. Not differentiable
-    where a torque reaches its limit.
-
-    Returns:
-        Torques of the left and right steering joint and the left and right driven wheel [N m],
-        shape (B, 4).
+    where a torque reaches its limit. The torques are those of the left and right steering joint and
+    the left and right driven wheel [N m], shape (B, 4).
     """
     steering = vehicle.steering_gain * (targets.steering_angles - state.steering_angles)
     drive = vehicle.drive_gain * (targets.wheel_speeds - state.wheel_speeds)
-    return torch.cat(
-        [
-            steering.clamp(-vehicle.max_steering_torque, vehicle.max_steering_torque),
-            drive.clamp(-vehicle.max_drive_torque, vehicle.max_drive_torque),
-        ],
-        dim=-1,
-    )
+    steering = steering.clamp(-vehicle.max_steering_torque, vehicle.max_steering_torque)
+    drive = drive.clamp(-vehicle.max_drive_torque, vehicle.max_drive_torque)
+    return torch.cat([steering, drive], dim=-1)

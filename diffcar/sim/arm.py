@@ -1,7 +1,6 @@
 """The Franka arm in Genesis, differentiable or plain."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,10 +8,6 @@ from torch import Tensor
 from diffcar.sim.config import ArmConfig
 from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.video import FixedCamera
-
-if TYPE_CHECKING:
-    from genesis import Scene
-    from genesis.engine.entities import RigidEntity
 
 __all__ = ["HOME", "ON_GROUND", "ArmState", "GenesisArm"]
 
@@ -65,7 +60,12 @@ class GenesisArm(GenesisScene[ArmState]):
         # a hand flat on the ground wrong by up to four percent.
         rigid = {"enable_multi_contact": False}
         with self._building(config, num_envs, differentiable, rigid=rigid) as scene:
-            self.entity = entity = _add_arm(scene, with_ground=with_ground)
+            import genesis as gs
+
+            if with_ground:
+                scene.add_entity(gs.morphs.Plane())
+            model = gs.morphs.MJCF(file="xml/franka_emika_panda/panda.xml")  # Genesis's own
+            self.entity = entity = scene.add_entity(model)
             self.camera = FixedCamera(scene) if with_camera else None
         self.home = self.tensor(HOME)
         self._joints = list(range(NUM_ARM_JOINTS))
@@ -74,18 +74,14 @@ class GenesisArm(GenesisScene[ArmState]):
         entity.set_dofs_kp(_STIFFNESS)
         entity.set_dofs_kv(_DAMPING)
         entity.set_dofs_force_range([-limit for limit in _FORCE_LIMITS], _FORCE_LIMITS)
-        low, high = entity.get_dofs_limit()
-        self.joint_limits: tuple[Tensor, Tensor] = (
-            low[..., :NUM_ARM_JOINTS].reshape(-1, NUM_ARM_JOINTS)[0],
-            high[..., :NUM_ARM_JOINTS].reshape(-1, NUM_ARM_JOINTS)[0],
-        )
+        low, high = (limit.reshape(-1, entity.n_dofs)[0] for limit in entity.get_dofs_limit())
+        self.joint_limits: tuple[Tensor, Tensor] = low[:NUM_ARM_JOINTS], high[:NUM_ARM_JOINTS]
         """Lowest and highest angle of each joint [rad], shape (7,) each."""
 
     def reset(self, joint_angles: Tensor) -> None:
         """Place the arms at rest, fingers a little open; begins a new graph.
 
-        Args:
-            joint_angles: Of the seven joints [rad], shape (7,) or (B, 7).
+        `joint_angles` are of the seven joints [rad], shape (7,) or (B, 7).
         """
         angles = joint_angles.expand(self.num_envs, NUM_ARM_JOINTS)
         fingers = torch.full_like(angles[:, :2], _FINGER_GAP)
@@ -148,12 +144,3 @@ class GenesisArm(GenesisScene[ArmState]):
             qpos=qpos,
             dofs_velocity=velocity,
         )
-
-
-def _add_arm(scene: "Scene", *, with_ground: bool) -> "RigidEntity":
-    """Add an arm from Genesis's own assets to a scene that is not yet built."""
-    import genesis as gs
-
-    if with_ground:
-        scene.add_entity(gs.morphs.Plane())
-    return scene.add_entity(gs.morphs.MJCF(file="xml/franka_emika_panda/panda.xml"))

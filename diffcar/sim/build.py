@@ -53,11 +53,9 @@ def build_scene(
     with_repairs: bool = True,
     **options: Any,
 ) -> Scene[Any]:
-    """Build what a config describes, many times in parallel.
+    """Build what a config describes, many times in parallel: cars at rest, others not yet reset.
 
     Args:
-        config: What is simulated, by its type, and how.
-        num_envs: Number of parallel environments.
         differentiable: Whether `backward` can run through the steps; costs about 14 times a plain
             step at one environment and 8 times at thousands.
         engine: One of `ENGINES`.
@@ -68,9 +66,6 @@ def build_scene(
         options: Of cars in Genesis, `with_varied_mass`: whether the variation `mass_ratio` may
             differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
             whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
-
-    Returns:
-        The scene: cars at rest, anything else not yet reset.
 
     Raises:
         ConfigError: If Genesis runs in this process with other settings, there is no GPU, or the
@@ -92,36 +87,22 @@ def build_scene(
 def _builder(
     engine: "Engine", config: EngineConfig, options: set[str]
 ) -> Callable[..., Scene[Any]]:
-    """Return what builds the scene of a config.
-
-    Raises:
-        ConfigError: If nothing does, or not with these options.
-    """
-    name = type(config).__name__
+    """Return what builds the scene of a config, unless nothing does, or not with these options."""
+    refusal = f"{engine.label} builds no scene of {type(config).__name__}"
     for kind, build in engine.builders.items():
         if isinstance(config, kind):
-            unknown = options - inspect.signature(build).parameters.keys()
-            if unknown:
-                raise ConfigError(
-                    f"{engine.label} builds no scene of {name} with {', '.join(sorted(unknown))}",
-                    hint="leave it out",
-                )
+            if unknown := options - inspect.signature(build).parameters.keys():
+                raise ConfigError(f"{refusal} with {', '.join(sorted(unknown))}", "leave it out")
             return build
     known = ", ".join(kind.__name__ for kind in engine.builders)
-    raise ConfigError(
-        f"{engine.label} builds no scene of {name}", hint=f"it builds those of {known}"
-    )
+    raise ConfigError(refusal, hint=f"it builds those of {known}")
 
 
 def repair(scene: "GenesisScene[Any] | genesis.Scene") -> list[str]:
     """Make the gradients of a built scene right where Genesis has them wrong or withholds them.
 
-    Args:
-        scene: Differentiable; one of diffcar's, or one that was built with Genesis alone. A plain
-            one has no gradients, and is left as it is.
-
-    Returns:
-        The repairs that it had a use for, by their names in `REPAIRS`.
+    It may be one of diffcar's, or built with Genesis alone. A plain one has no gradients, and is
+    left as it is. Returns the repairs that it had a use for, by their names in `REPAIRS`.
 
     Raises:
         SimulationError: If the scene is not built, or this Genesis lacks what a repair rests on.
@@ -139,9 +120,7 @@ def verify_actuation_gradient(car: GenesisCar) -> None:
 
     Cars roll at 1.5 m/s; the directional derivative of a random projection of their velocities
     after one step, along a random change of the action, must agree with a central difference.
-
-    Args:
-        car: A differentiable scene; it is left in the state after the check.
+    They are left in the state after it.
 
     Raises:
         GradientError: If the two disagree or the difference vanishes.
@@ -185,12 +164,10 @@ class Engine:
     label: str
     """How it writes itself."""
     builders: Mapping[type[EngineConfig], Callable[..., Scene[Any]]]
-    """What builds a scene of so many environments, by the type of its config; it takes those
-    options of `build_scene` that it knows."""
+    """What builds so many environments, by the type of the config, with which options."""
 
 
 GENESIS = Engine(
-    "Genesis",
-    {CarConfig: GenesisCar, ArmConfig: GenesisArm, SoftBodyConfig: GenesisSoftBody},
+    "Genesis", {CarConfig: GenesisCar, ArmConfig: GenesisArm, SoftBodyConfig: GenesisSoftBody}
 )
 MUJOCO = Engine("MuJoCo", {CarConfig: MuJoCoCar})

@@ -1,7 +1,6 @@
 """The car in Genesis, differentiable or plain."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,10 +15,6 @@ from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
-
-if TYPE_CHECKING:
-    from genesis import Scene
-    from genesis.engine.entities import RigidEntity
 
 __all__ = ["GenesisCar"]
 
@@ -37,19 +32,21 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         with_camera: bool = False,
         with_varied_mass: bool = False,
     ) -> None:
-        self.vehicle = vehicle = vehicle or load_vehicle(config.model)
+        vehicle = vehicle or load_vehicle(config.model)
         # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
         # to 25 % faster with room for what the model's geometries can make.
         rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
         with self._building(config, num_envs, differentiable, rigid=rigid) as scene:
-            self.entity = _add_car(scene, vehicle)
+            import genesis as gs
+
+            road = gs.materials.Rigid(friction=vehicle.friction)
+            scene.add_entity(gs.morphs.Plane(), material=road)
+            # Left alone, Genesis gives joints without armature 0.1 kg m²: 39 kg a free wheel.
+            model = gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
+            self.entity = scene.add_entity(model)
             self.camera = ChaseCamera(scene) if with_camera else None
         self.actuation: str = config.actuation
-        self.rest_height = vehicle.base_height
-        self.steering_dofs = self._dofs(vehicle.steering_joints)
-        self.wheel_dofs = self._dofs(vehicle.wheel_joints)
-        self.driven_dofs = self._dofs(vehicle.driven_joints)
-        self.variations: dict[str, Tensor] = {}
+        self._find_joints(vehicle)
         self._servo_dofs = self.steering_dofs + self.driven_dofs
         self._mass_ratio = torch.ones_like(self.zeros(num_envs))
         self._set_servo_gains()
@@ -61,11 +58,10 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self._place(state.qpos.detach(), state.dofs_velocity.detach())
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
-        """Place the cars anywhere, differentiably; begins a new graph.
+        """Place the cars anywhere, joints in their reference positions; differentiable.
 
         Args:
-            pose: World x, y, z of the base's frame [m] and yaw [rad], shape (B, 4); the joints are
-                in their reference positions.
+            pose: World x, y, z of the base's frame [m] and yaw [rad], shape (B, 4).
             velocity: Generalised velocities as the engine orders them, shape (B, 12).
         """
         position, quaternion = pose[:, :3].contiguous(), quaternion_from_yaw(pose[:, 3])
@@ -124,10 +120,9 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
 
         forces = torch.nn.functional.pad(self.tensor(force.detach()), (0, 1))
         # Genesis clears it when all substeps are done.
+        base = [self.entity.links[0].idx]
         self.scene.sim.rigid_solver.apply_links_external_wrench(
-            force=forces[:, None],
-            links_idx=[self.entity.links[0].idx],
-            ref=gs.link_ref_frame.link_COM,
+            force=forces[:, None], links_idx=base, ref=gs.link_ref_frame.link_COM
         )
 
     def _settle(self, num_steps: int = 50) -> None:
@@ -185,9 +180,9 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             )
         self._mass_ratio = ratio
 
-    def _dofs(self, joints: tuple[str, ...]) -> list[int]:
-        """Return the local dof of each named hinge (its qpos is one further: the quaternion)."""
-        return [int(self.entity.get_joint(name).dofs_idx_local[0]) for name in joints]
+    def _dof(self, joint: str) -> int:
+        """Return the local dof of a named hinge."""
+        return int(self.entity.get_joint(joint).dofs_idx_local[0])
 
     def _set_servo_gains(self) -> None:
         """Give Genesis's servos the gains and limits of the model."""
@@ -204,12 +199,3 @@ _VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(
     error=SimulationError,
 )
 """How each variation is applied when cars are placed; to None where the cars do not differ."""
-
-
-def _add_car(scene: "Scene", vehicle: Vehicle) -> "RigidEntity":
-    """Add a road, and on it a car, to a scene that is not yet built."""
-    import genesis as gs
-
-    scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(friction=vehicle.friction))
-    # Left alone, Genesis gives joints without armature one of 0.1 kg m²: 39 kg a free wheel.
-    return scene.add_entity(gs.morphs.MJCF(file=str(vehicle.file), default_armature=None))

@@ -85,19 +85,14 @@ class Start:
     None lets it start with the car."""
 
     def where(self, is_fresh: Tensor, fresh: "Start") -> "Start":
-        """Return a start with some cars from another one.
-
-        Args:
-            is_fresh: Which are taken from the other, shape (B,).
-            fresh: The other.
-        """
+        """Return a start with some cars, a mask of shape (B,), from another one."""
         assert self.state is not None and fresh.state is not None
         assert self.arc_length is not None and fresh.arc_length is not None
         merged = {
-            name: torch.where(is_fresh.reshape(-1, *[1] * (old.dim() - 1)), new, old)
-            for (name, old), new in zip(
-                vars(self.state).items(), vars(fresh.state).values(), strict=True
+            name: torch.where(
+                is_fresh.reshape(-1, *[1] * (old.dim() - 1)), getattr(fresh.state, name), old
             )
+            for name, old in vars(self.state).items()
         }
         arc_length = torch.where(is_fresh, fresh.arc_length, self.arc_length)
         return Start(CarState(**merged), arc_length)
@@ -138,9 +133,7 @@ class CarScene(Scene[CarState], Protocol):
     def restart(self, cars: Tensor, placement: Placement) -> None:
         """Place some of the cars of a plain scene afresh, as `reset` places all.
 
-        Args:
-            cars: Their indices, shape (K,).
-            placement: Where they begin, each entry with K rows.
+        `cars` are their indices, shape (K,), and `placement` has K rows.
         """
 
     def state_of(self, placement: Placement) -> CarState:
@@ -152,6 +145,5 @@ class CarScene(Scene[CarState], Protocol):
     def apply_force(self, force: Tensor) -> None:
         """Push each base at its centre of mass during the next step; several pushes add up.
 
-        Args:
-            force: World x, y components [N], shape (B, 2).
+        `force` has world x, y components [N], shape (B, 2).
         """

@@ -38,12 +38,7 @@ class GenesisScene(ABC, Generic[StateT]):
     ) -> Iterator["Scene"]:
         """Open Genesis's own scene, which is built when all entities have been added to it.
 
-        Args:
-            config: How Genesis runs.
-            num_envs: Number of parallel environments.
-            differentiable: Whether `backward` can run through the steps.
-            rigid: Further options of Genesis's rigid solver.
-            mpm: Options of its MPM solver.
+        `rigid` are further options of its rigid solver, `mpm` those of its MPM solver.
         """
         gs = initialise(config)
         # The gradient is that of the converged solution, so differences need a converged one, too.

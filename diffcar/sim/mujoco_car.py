@@ -1,7 +1,7 @@
 """The car in MuJoCo: the same model in another engine, without gradients."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,46 +37,43 @@ class MuJoCoCar(RollingCar):
     def __init__(self, config: CarConfig, num_envs: int, *, vehicle: Vehicle | None = None) -> None:
         import mujoco
 
-        self.vehicle = vehicle = vehicle or load_vehicle(config.model)
+        vehicle = vehicle or load_vehicle(config.model)
         self.num_envs = num_envs
         self.dt = config.dt
         self.actuation: str = config.actuation
         self.dtype = torch.float64 if config.precision == 64 else torch.float32
         self.device = torch.device("cpu")
-        self.rest_height = vehicle.base_height
-        self.variations: dict[str, Tensor] = {}
         self._substeps = config.substeps
         self._model = _compile_on_plane(
             vehicle, config.dt / config.substeps, with_servos=config.actuation == "pd"
         )
         self._models = [self._model] * num_envs
         self._cars = [mujoco.MjData(self._model) for _ in range(num_envs)]
-        self._varied: list[tuple[_Variation, list[float]]] = []
-        joints = [self._model.joint(name) for name in vehicle.steering_joints]
-        self._base = int(self._model.body_rootid[joints[0].bodyid[0]])
-        self.steering_dofs = self._dofs(vehicle.steering_joints)
-        self.wheel_dofs = self._dofs(vehicle.wheel_joints)
-        self.driven_dofs = self._dofs(vehicle.driven_joints)
+        self._varied: dict[str, list[float]] = {}
+        self._find_joints(vehicle)
+        first_joint = self._model.joint(vehicle.steering_joints[0])
+        self._base = int(self._model.body_rootid[first_joint.bodyid[0]])
+        self._servo_dofs = self.steering_dofs + self.driven_dofs
+        actuated = self._model.actuator_trnid[:, 0].tolist()
         servo_joints = vehicle.steering_joints + vehicle.driven_joints
-        self._servo_dofs = self._dofs(servo_joints)
-        self._servos = [_servo_on(self._model, name) for name in servo_joints]
+        self._servos = [actuated.index(self._model.joint(name).id) for name in servo_joints]
         self._state: CarState | None = None
         self._is_pushed = False
         self._settle()
 
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars on the road with their wheels rolling, or go on from a state."""
+        self._vary_models()
         if isinstance(start, Placement):
-            self._place(*self._start_of(start))
+            whole = self._start_of(start)
         else:
-            self._place(start.qpos, start.dofs_velocity)
+            whole = start.qpos, start.dofs_velocity
+        self._place(range(self.num_envs), *whole)
+        self._is_pushed = False
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
         """Place some of the cars afresh, as `reset` places all."""
-        rows = zip(*(part.numpy() for part in self._start_of(placement)), strict=True)
-        for index, (position, rate) in zip(cars.tolist(), rows, strict=True):
-            self._place_one(index, position, rate)
-        self._state = None
+        self._place(cars.tolist(), *self._start_of(placement))
 
     def state_of(self, placement: Placement) -> CarState:
         """Return the state that cars have once they are placed so."""
@@ -147,41 +144,35 @@ class MuJoCoCar(RollingCar):
         self.rest_height = float(self._cars[0].qpos[2])
         self.reset(start)
 
-    def _place(self, qpos: Tensor, velocity: Tensor) -> None:
-        """Set the whole state and forget what acted before."""
-        self._vary_models()
-        rows = zip(qpos.double().numpy(), velocity.double().numpy(), strict=True)
-        for index, (position, rate) in enumerate(rows):
-            self._place_one(index, position, rate)
-        self._is_pushed = False
-        self._state = None
-
-    def _place_one(self, index: int, position: np.ndarray, rate: np.ndarray) -> None:
-        """Set the whole state of one car."""
+    def _place(self, cars: Sequence[int], qpos: Tensor, velocity: Tensor) -> None:
+        """Set the whole state of some cars and forget what acted on them before."""
         import mujoco
 
-        car = self._cars[index]
-        mujoco.mj_resetData(self._models[index], car)
-        car.qpos[:] = position
-        car.qvel[:] = rate
+        rows = zip(cars, qpos.double().numpy(), velocity.double().numpy(), strict=True)
+        for index, position, rate in rows:
+            car = self._cars[index]
+            mujoco.mj_resetData(self._models[index], car)
+            car.qpos[:], car.qvel[:] = position, rate
+        self._state = None
 
     def _vary_models(self) -> None:
         """Give each car of another mass or friction a model of its own."""
         import mujoco
 
-        varied = [(_VARIATIONS[name], ratio.tolist()) for name, ratio in self.variations.items()]
+        varied = {name: ratio.tolist() for name, ratio in self.variations.items()}
         if varied == self._varied:
             return
-        self._varied = varied
         for index, car in enumerate(self._cars):
             model = self._model
             if varied:
                 model = copy.copy(model)
-                for vary, ratios in varied:
-                    vary(model, ratios[index])
+                for name, ratios in varied.items():
+                    for field in _VARIATIONS[name]:
+                        getattr(model, field)[:] *= ratios[index]
                 # Recomputes what derives from the masses, among it the stiffness of contacts.
                 mujoco.mj_setConst(model, car)
             self._models[index] = model
+        self._varied = varied
 
     def _yaw_rate(self, qpos: Tensor, velocity: Tensor) -> Tensor:
         """Return the rate of turn about the world's vertical, not the car's own."""
@@ -189,27 +180,17 @@ class MuJoCoCar(RollingCar):
         up = [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
         return (torch.stack(up, dim=-1) * velocity[:, 3:6]).sum(-1)
 
-    def _dofs(self, joints: tuple[str, ...]) -> list[int]:
-        """Return the dof of each named hinge (its qpos is one further: the quaternion)."""
-        return [int(self._model.joint(name).dofadr[0]) for name in joints]
+    def _dof(self, joint: str) -> int:
+        """Return the dof of a named hinge."""
+        return int(self._model.joint(joint).dofadr[0])
 
 
-def _scale_mass(model: "mujoco.MjModel", ratio: float) -> None:
-    model.body_mass *= ratio
-    model.body_inertia *= ratio
-
-
-def _scale_friction(model: "mujoco.MjModel", ratio: float) -> None:
-    model.geom_friction *= ratio
-
-
-_Variation = Callable[["mujoco.MjModel", float], None]
-_VARIATIONS: Registry[_Variation] = Registry(
+_VARIATIONS: Registry[tuple[str, ...]] = Registry(
     "variation",
-    {"mass_ratio": _scale_mass, "friction_ratio": _scale_friction},
+    {"mass_ratio": ("body_mass", "body_inertia"), "friction_ratio": ("geom_friction",)},
     error=SimulationError,
 )
-"""How each variation changes the model of a car."""
+"""What of a car's model each variation multiplies."""
 
 
 def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -> "mujoco.MjModel":
@@ -243,8 +224,3 @@ def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -
     if not with_servos:
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ACTUATION
     return model
-
-
-def _servo_on(model: "mujoco.MjModel", joint: str) -> int:
-    """Return the index of the one actuator on a joint."""
-    return int((model.actuator_trnid[:, 0] == model.joint(joint).id).nonzero()[0][0])

@@ -1,5 +1,7 @@
 """What cars have in common wherever they roll: the order of their generalised coordinates."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -10,10 +12,11 @@ from diffcar.sim.model.vehicle import Vehicle
 __all__ = ["RollingCar"]
 
 
-class RollingCar:
+class RollingCar(ABC):
     """Cars in an engine that orders coordinates by a free base, with a quaternion, then hinges."""
 
     vehicle: Vehicle
+    variations: dict[str, Tensor]
     device: torch.device
     rest_height: float
     """Of the base's frame of a car that stands [m]."""
@@ -23,6 +26,19 @@ class RollingCar:
     """Where the four wheels are."""
     driven_dofs: list[int]
     """Where the driven wheels are."""
+
+    @abstractmethod
+    def _dof(self, joint: str) -> int:
+        """Return where a named hinge is among the velocities."""
+
+    def _find_joints(self, vehicle: Vehicle) -> None:
+        """Take over what all cars are, and find its joints."""
+        self.vehicle = vehicle
+        self.rest_height = vehicle.base_height
+        self.variations = {}
+        self.steering_dofs = list(map(self._dof, vehicle.steering_joints))
+        self.wheel_dofs = list(map(self._dof, vehicle.wheel_joints))
+        self.driven_dofs = list(map(self._dof, vehicle.driven_joints))
 
     def rolling(self, start: Placement, qpos: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
         """Fill in zeros, shapes (B, 13) and (B, 12), what cars have whose wheels roll."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -92,9 +92,8 @@ class GenesisSoftBody(GenesisScene[SoftBodyState]):
 
     def reset(self, start: SoftBodyStart) -> None:
         """Place body and tool; begins a new graph, which a tracked `body_velocity` is part of."""
-        velocity = start.body_velocity
-        if velocity.dim() == 2:
-            velocity = velocity[:, None]
+        given = start.body_velocity
+        velocity = given[:, None] if given.dim() == 2 else given
         velocity = velocity.expand(self.num_envs, self.num_particles, 3).contiguous()
         self._rewind()
         # Both are inputs of the first step, which alone puts them into the simulator.
@@ -139,16 +138,14 @@ class GenesisSoftBody(GenesisScene[SoftBodyState]):
     def actuate(self, activation: Tensor) -> None:
         """Contract the muscles from the next step on.
 
-        Args:
-            activation: Stress of each group's fibres over the stiffness, shape (B, num_muscles).
+        `activation` is the stress of its fibres over the stiffness, shape (B, num_muscles).
 
         Raises:
             SimulationError: If the body has no muscles.
         """
         if not self.num_muscles:
-            raise SimulationError(
-                "this soft body has no muscles", hint="build it of the material `muscle`"
-            )
+            hint = "build it of the material `muscle`"
+            raise SimulationError("this soft body has no muscles", hint)
         shape = (self.num_envs, self.num_particles, self.num_muscles)
         handed = activation[:, None].expand(shape).contiguous()
         self.body.set_actuation(handed)
@@ -194,20 +191,20 @@ def _add_body_and_tool(scene: "Scene", config: SoftBodyConfig) -> "tuple[MPMEnti
     import genesis as gs
 
     side, tool_side = config.body_size, config.tool_size
-    scene.add_entity(
-        gs.morphs.Plane(), material=gs.materials.Rigid(coup_friction=config.ground_friction)
-    )
-    body = scene.add_entity(
-        gs.morphs.Box(pos=(0, 0, side / 2 + _CLEARANCE), size=(side, side, side)),
-        material=_material(config),
-    )
-    left = -(side + tool_side) / 2 - _CLEARANCE
+    ground = gs.materials.Rigid(coup_friction=config.ground_friction)
+    scene.add_entity(gs.morphs.Plane(), material=ground)
+    block = gs.morphs.Box(pos=(0, 0, side / 2 + _CLEARANCE), size=(side, side, side))
+    model = "corotation" if config.material == "corotated" else "neohooken"
+    options = {"E": config.stiffness, "rho": config.density, "sampler": "regular", "model": model}
+    if config.material == "muscle":
+        material = gs.materials.MPM.Muscle(n_groups=config.num_muscles, **options)
+    else:
+        material = gs.materials.MPM.Elastic(**options)
+    body = scene.add_entity(block, material=material)
+    place = (-(side + tool_side) / 2 - _CLEARANCE, 0, tool_side / 2 + _CLEARANCE)
+    file = str(resource_path("assets/block.obj"))
     tool = scene.add_entity(
-        gs.morphs.Mesh(
-            file=str(resource_path("assets/block.obj")),
-            scale=tool_side,
-            pos=(left, 0, tool_side / 2 + _CLEARANCE),
-        ),
+        gs.morphs.Mesh(file=file, scale=tool_side, pos=place),
         material=gs.materials.Tool(friction=config.tool_friction, sdf_res=_TOOL_RESOLUTION),
     )
     repair_tool_shape(tool)
@@ -222,18 +219,3 @@ def _lay_muscles(body: "MPMEntity", num_muscles: int) -> None:
         muscle_group=(share * num_muscles).long().clamp(max=num_muscles - 1).int(),
         muscle_direction=torch.eye(3).to(across)[:1].expand(len(across), 3).contiguous(),
     )
-
-
-def _material(config: SoftBodyConfig) -> Any:  # noqa: ANN401
-    """Return the material of the body."""
-    import genesis as gs
-
-    options: dict[str, Any] = {
-        "E": config.stiffness,
-        "rho": config.density,
-        "sampler": "regular",
-        "model": "corotation" if config.material == "corotated" else "neohooken",
-    }
-    if config.material == "muscle":
-        return gs.materials.MPM.Muscle(n_groups=config.num_muscles, **options)
-    return gs.materials.MPM.Elastic(**options)

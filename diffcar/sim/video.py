@@ -22,12 +22,7 @@ _FRAMES_PER_SECOND = 25
 
 
 class _Camera:
-    """Films a Genesis scene that is not yet built.
-
-    Args:
-        scene: What is filmed.
-        pose: Options of the camera.
-    """
+    """Films a Genesis scene that is not yet built."""
 
     def __init__(self, scene: "Scene", **pose: object) -> None:
         self._scene = scene
@@ -73,11 +68,8 @@ class ChaseCamera(_Camera):
         turned = 0.0 if self._yaw is None else math.remainder(yaw - self._yaw, 2 * math.pi)
         self._yaw = yaw if self._yaw is None else self._yaw + 0.12 * turned
         cos, sin = math.cos(self._yaw), math.sin(self._yaw)
-        self._camera.set_pose(
-            pos=(x - 1.3 * cos, y - 1.3 * sin, 0.6),
-            lookat=(x + 0.4 * cos, y + 0.4 * sin, 0.05),
-            up=(0.0, 0.0, 1.0),
-        )
+        behind, ahead = (x - 1.3 * cos, y - 1.3 * sin, 0.6), (x + 0.4 * cos, y + 0.4 * sin, 0.05)
+        self._camera.set_pose(pos=behind, lookat=ahead, up=(0.0, 0.0, 1.0))
 
 
 class FixedCamera(_Camera):

@@ -20,3 +20,13 @@ def test_observation_is_of_order_one_and_complete() -> None:
     assert float(observation.abs().max()) < 5.0
     # The curvature of 1/2 is seen at both distances, in units of 0.8 1/m.
     assert torch.allclose(observation[0, 7:9], torch.tensor(0.625, dtype=torch.float64), atol=1e-4)
+
+
+def test_mirrored_observation_is_that_of_the_mirrored_car() -> None:
+    """Every row's sign is right: on a straight road, left and right are exchanged exactly."""
+    config = ControllerConfig()
+    path, observer = road("line"), PathObserver(config)
+    left, right = car_at(3.0, 0.2, 0.3), car_at(3.0, -0.2, -0.3)
+    seen = [observer.observe(car, compute_error_state(path, car)) for car in (left, right)]
+    assert torch.allclose(observer.mirror(seen[0]), seen[1], atol=1e-12)
+    assert len(PathObserver.names(config)) == observer.mirror(seen[0]).shape[-1]

@@ -8,6 +8,7 @@ import pytest
 
 from diffcar.base.errors import PathError
 from diffcar.path.config import PathConfig
+from diffcar.path.formats import FORMATS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 
@@ -90,6 +91,15 @@ def test_bad_file_is_explained(defect: str, tmp_path: Path) -> None:
     text, expected = BAD[defect]
     with pytest.raises(PathError, match=expected):
         load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("defect", ["unknown column", "five nameless columns"])
+def test_file_that_no_format_fits_is_told_which_exist(defect: str, tmp_path: Path) -> None:
+    """All kinds of files by name, each with what its columns are called."""
+    with pytest.raises(PathError) as caught:
+        load(write(tmp_path, BAD[defect][0]))
+    assert len(FORMATS) > 1
+    assert all(f"{kind.name} ({', '.join(kind.columns)})" in caught.value.hint for kind in FORMATS)
 
 
 def test_binary_and_missing_files_are_explained(tmp_path: Path) -> None:

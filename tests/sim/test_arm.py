@@ -12,7 +12,7 @@ from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig, TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
-from diffcar.tasks.reaching.problem import reaching_problem, torque_problem, trace_reach
+from diffcar.tasks.reaching.problem import reaching_problem, torque_problem
 from diffcar.tasks.reaching.rollout import draw_targets, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
 from diffcar.training.backprop import Backprop
@@ -145,13 +145,8 @@ def test_resuming_goes_on_as_if_nothing_had_happened(arm: GenesisArm) -> None:
 
 def test_the_gradient_arrives_at_every_hop(arm: GenesisArm) -> None:
     """From the loss back to the first layer's weights."""
-    controller = controller_of(arm)
-    target = draw_targets(controller.target_box, 4, seed=3)
-    hops = trace_hops(
-        controller.network,
-        lambda watch: trace_reach(watch, arm, controller, target, loss=CONFIG.loss, num_steps=3),
-        arm.backward,
-    )
+    task = ReachingTask(CONFIG, scenes=arm).build()
+    hops = trace_hops(task.network, task.trace, task.backward)
     assert {"MLP output", "command: joint targets", "state: qpos", "hand position", "loss"} <= {
         hop.name for hop in hops
     }

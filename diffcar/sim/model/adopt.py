@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.sim.model.model_file import explain_errors, open_model
+from diffcar.sim.model.model_file import explain_errors, open_model, reference_pose, shape_name
 from diffcar.sim.model.servos import ensure_servos
 from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, CarReader, Vehicle, load_vehicle
 
@@ -95,7 +95,7 @@ def _clear_the_world(spec: "mujoco.MjSpec") -> list[str]:
     """Remove what stands beside the car, such as a floor: diffcar lays the road itself."""
     beside = [body for body in spec.worldbody.bodies if not list(body.find_all("joint"))]
     geoms = [*spec.worldbody.geoms, *(geom for body in beside for geom in body.find_all("geom"))]
-    told = [repr(geom.name) if geom.name else f"a {_shape(geom)}" for geom in geoms]
+    told = [repr(geom.name) if geom.name else f"a {shape_name(geom.type)}" for geom in geoms]
     names = {geom.name for geom in geoms if geom.name}
     # These refer to what is removed here or renamed later, and diffcar has no use for them.
     pairs = [pair for pair in spec.pairs if names & {pair.geomname1, pair.geomname2}]
@@ -104,11 +104,6 @@ def _clear_the_world(spec: "mujoco.MjSpec") -> list[str]:
     if not told:
         return []
     return [f"removed from the world beside the car: {', '.join(told)}; diffcar lays the road"]
-
-
-def _shape(geom: "mujoco.MjsGeom") -> str:
-    """Return the name of a geometry's shape."""
-    return str(geom.type.name).removeprefix("mjGEOM_").lower()
 
 
 def _find(
@@ -139,18 +134,9 @@ def _find(
     return found
 
 
-def _pose(model: "mujoco.MjModel") -> "mujoco.MjData":
-    """Return the model in its reference pose."""
-    import mujoco
-
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    return data
-
-
 def _in_order(model: "mujoco.MjModel", names: tuple[str, ...]) -> tuple[str, ...]:
     """Return joints front to rear and left to right, by where they are."""
-    pose = _pose(model)
+    pose = reference_pose(model)
     places = {name: pose.xanchor[model.joint(name).id] for name in names}
     by_x = sorted(names, key=lambda name: -places[name][0])
     pairs = [by_x[index : index + 2] for index in range(0, len(by_x), 2)]
@@ -161,7 +147,7 @@ def _point_axes(
     spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...], direction: int
 ) -> None:
     """Turn joint axes so that they point along y (wheels) or z (steering), not against it."""
-    pose = _pose(model)
+    pose = reference_pose(model)
     for name in names:
         along = float(pose.xaxis[model.joint(name).id][direction])
         if abs(along) < _ALIGNED:

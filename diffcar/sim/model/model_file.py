@@ -10,7 +10,23 @@ from diffcar.base.errors import ModelError
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["explain_errors", "open_model", "quiet_mujoco"]
+__all__ = ["explain_errors", "open_model", "quiet_mujoco", "reference_pose", "shape_name"]
+
+
+def reference_pose(model: "mujoco.MjModel") -> "mujoco.MjData":
+    """Return a compiled model as it is written."""
+    import mujoco
+
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def shape_name(kind: int) -> str:
+    """Return what a type of geometry is called, such as `sphere`."""
+    import mujoco
+
+    return str(mujoco.mjtGeom(kind).name).removeprefix("mjGEOM_").lower()
 
 
 def open_model(file: Path) -> "mujoco.MjSpec":
@@ -27,10 +43,7 @@ def open_model(file: Path) -> "mujoco.MjSpec":
 def explain_errors(file: Path, claim: str) -> Iterator[None]:
     """Turn what MuJoCo raises inside into an error about the user's file.
 
-    It says of the file a claim such as "cannot be read as a car".
-
-    Raises:
-        ModelError: With MuJoCo's own words, and what helps where that is known.
+    It makes a claim such as "cannot be read as a car", and adds MuJoCo's own words.
     """
     import mujoco
 

@@ -26,10 +26,8 @@ def ensure_servos(
 
     That is one position servo on each steering and one velocity servo on each driven joint, with
     a limited force. Otherwise all actuators of these joints are replaced in `spec`, of which
-    the car's model was compiled, and what was assumed is returned in words.
-
-    Raises:
-        ModelError: If a steering joint has no range or a wheel does not collide.
+    the model was compiled, and what was assumed is returned in words. A steering joint without
+    a range, or a wheel that does not collide, is an error.
     """
     import mujoco
 
@@ -38,11 +36,8 @@ def ensure_servos(
     if not lacking:
         return []
     on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-    replaced = [
-        actuator
-        for actuator in spec.actuators
-        if actuator.trntype in on_joints and actuator.target in feedbacks
-    ]
+    servos = [actuator for actuator in spec.actuators if actuator.trntype in on_joints]
+    replaced = [actuator for actuator in servos if actuator.target in feedbacks]
     for actuator in replaced:
         spec.delete(actuator)
     stiffness, damping = _add_steering(car, spec, steering)

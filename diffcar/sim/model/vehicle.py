@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
+from diffcar.sim.model.model_file import reference_pose, shape_name
 
 if TYPE_CHECKING:
     import mujoco
@@ -105,12 +106,12 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
     return CarReader(file, mj_model).vehicle(lenient)
 
 
+@dataclass(frozen=True)
 class CarReader:
     """What a compiled model says of a car; complaints name its file."""
 
-    def __init__(self, file: Path, model: "mujoco.MjModel") -> None:
-        self.file = file
-        self.model = model
+    file: Path
+    model: "mujoco.MjModel"
 
     def error(self, told: str, hint: str | None = None) -> ModelError:
         """Return a complaint about the file, which stands before it."""
@@ -126,8 +127,7 @@ class CarReader:
             if joint < 0:
                 hint = f"a car needs the joints {', '.join(names)}"
                 raise self.error(f" has no joint {name!r}", hint)
-        pose = mujoco.MjData(model)
-        mujoco.mj_forward(model, pose)
+        pose = reference_pose(model)
         base = int(model.body_rootid[model.jnt_bodyid[joints[STEERING_JOINTS[0]]]])
         self._require_free_base(base, lenient)
         centres = [
@@ -171,11 +171,7 @@ class CarReader:
         )
 
     def wheel(self, joint: str) -> tuple[str, float, float]:
-        """Return shape, radius [m] and friction of the first thing that collides of a wheel.
-
-        Raises:
-            ModelError: If nothing of the wheel collides.
-        """
+        """Return shape, radius [m] and friction of the first thing that collides of a wheel."""
         model, joint_id = self.model, self.model.joint(joint).id
         for geom, shape in self._colliding().items():
             if model.geom_bodyid[geom] == model.jnt_bodyid[joint_id]:
@@ -189,10 +185,8 @@ class CarReader:
         """Return gain [N m/rad or N m s/rad] and torque limit [N m] of the one servo on a joint.
 
         A position servo feeds back the position (index 1 of MuJoCo's bias), a speed servo the speed
-        (index 2), each with minus the gain; a plain motor feeds back nothing.
-
-        Raises:
-            ModelError: If there is no such servo, or something else acts on the joint too.
+        (index 2), each with minus the gain; a plain motor feeds back nothing. It is an error if
+        there is no such servo, or something else acts on the joint too.
         """
         model = self.model
         acts_on_joint = model.actuator_trntype <= 1  # mjTRN_JOINT or mjTRN_JOINTINPARENT
@@ -252,9 +246,6 @@ class CarReader:
 
     def _colliding(self) -> dict[int, str]:
         """Return the shapes of all geometries that can touch something, by index."""
-        import mujoco
-
         model = self.model
         collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-        kinds = {int(geom): mujoco.mjtGeom(model.geom_type[geom]) for geom in collides.nonzero()[0]}
-        return {geom: kind.name.removeprefix("mjGEOM_").lower() for geom, kind in kinds.items()}
+        return {int(geom): shape_name(model.geom_type[geom]) for geom in collides.nonzero()[0]}

@@ -27,9 +27,6 @@ def with_wheels(vehicle: Vehicle, shape: str, folder: Path) -> Path:
 
     The geometries that collided stay for their looks and their mass. The shape is one of
     `WHEEL_SHAPES`; `mesh` is a convex prism.
-
-    Raises:
-        ModelError: If the model cannot be rewritten.
     """
     copy = folder / f"{vehicle.file.stem}-{shape}.xml"
     with explain_errors(vehicle.file, f"cannot get wheels of shape {shape}"):

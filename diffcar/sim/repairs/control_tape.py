@@ -44,12 +44,9 @@ _TARGETS = {
 def repair_control_tape(entity: "RigidEntity", *, with_targets: bool = True) -> None:
     """Repair the control tape of one entity of a built differentiable scene.
 
-    Args:
-        entity: The robot; control it afterwards under `torch.no_grad`, or with any tensors.
-        with_targets: Whether to hand out the adjoint of PD targets (fault 2), too.
-
-    Raises:
-        SimulationError: If this Genesis does not tape control inputs as 1.4.5 does.
+    Control it afterwards under `torch.no_grad`, or with any tensors. `with_targets` says whether to
+    hand out the adjoint of PD targets (fault 2), too. Raises if this Genesis does not tape control
+    inputs as 1.4.5 does.
     """
     import genesis as gs
 

@@ -51,7 +51,8 @@ def contact_candidates(
 ) -> list[PlaneContact]:
     """Return the contacts that Genesis can have found: the first, and those of the four tilts.
 
-    Not differentiable where a lying cylinder or capsule changes the end that it rests on.
+    Which of the five exist depends on the pose. Not differentiable where a lying cylinder or
+    capsule changes the end that it rests on.
 
     Args:
         body: What lies or rolls on the plane.
@@ -59,9 +60,6 @@ def contact_candidates(
         quaternion: Their orientations (w, x, y, z), of any norm, shape (N, 4).
         plane_point: A point of the plane [m], shape (N, 3).
         normal: Unit normal pointing into the plane, shape (N, 3).
-
-    Returns:
-        Five candidates; which of them exist depends on the pose.
     """
     rotation = rotation_from_quaternion(quaternion)
     local_normal = _apply(rotation.transpose(1, 2), normal)

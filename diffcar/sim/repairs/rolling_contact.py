@@ -43,14 +43,7 @@ _TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 def repair_rolling_contact(scene: "Scene") -> bool:
     """Repair the adjoint of plane contacts in a built differentiable scene.
 
-    Args:
-        scene: The scene.
-
-    Returns:
-        Whether anything was repaired.
-
-    Raises:
-        SimulationError: If this Genesis does not find plane contacts as 1.4.5 does.
+    Returns whether it was, and raises if this Genesis does not find plane contacts as 1.4.5 does.
     """
     import genesis as gs
     from genesis.engine.solvers.rigid.collider import diff_gjk
@@ -94,7 +87,6 @@ class _PlaneContactAdjoint:
     """Carries the adjoint of plane contacts to the poses of round bodies.
 
     Args:
-        solver: Genesis's rigid solver.
         shapes: Names of the round shapes by Genesis's number.
     """
 
@@ -176,11 +168,7 @@ class _PlaneContactAdjoint:
 def _select(
     candidates: list[PlaneContact], position: Tensor, penetration: Tensor, body: RoundBody
 ) -> PlaneContact:
-    """Return for each contact the candidate that Genesis found.
-
-    Raises:
-        SimulationError: If one is none of them.
-    """
+    """Return for each contact the candidate that Genesis found, or raise if one is none of them."""
     positions = torch.stack([candidate.position for candidate in candidates])
     depths = torch.stack([candidate.penetration for candidate in candidates])
     distance = (positions - position).norm(dim=-1) + (depths - penetration).abs()

@@ -35,14 +35,8 @@ _NEEDED = ("svd_grad", "particles", "particles_ng", "_n_particles", "_B")
 def repair_svd_adjoint(solver: "MPMSolver") -> bool:
     """Repair the adjoint of the singular value decomposition in a built differentiable scene.
 
-    Args:
-        solver: The scene's MPM solver.
-
-    Returns:
-        Whether it was repaired; not, with a warning, if Genesis computes it otherwise by now.
-
-    Raises:
-        SimulationError: If this Genesis lacks what the repair rests on.
+    Returns whether it was; not, with a warning, if Genesis computes it otherwise by now, and raises
+    if this Genesis lacks what the repair rests on.
     """
     from genesis.engine.solvers import mpm_solver
 

@@ -40,14 +40,8 @@ _NEEDED = (
 def repair_tool_inputs(tool: "ToolEntity") -> bool:
     """Repair the adjoint of the inputs of one tool of a built differentiable scene.
 
-    Args:
-        tool: The tool.
-
-    Returns:
-        Whether it was repaired; not, with a warning, if Genesis treats the inputs otherwise by now.
-
-    Raises:
-        SimulationError: If this Genesis lacks what the repair rests on.
+    Returns whether it was; not, with a warning, if Genesis treats the inputs otherwise by now, and
+    raises if this Genesis lacks what the repair rests on.
     """
     missing = [name for name in _NEEDED if not hasattr(tool, name)]
     if missing:

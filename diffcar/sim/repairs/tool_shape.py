@@ -25,16 +25,10 @@ _NEEDED = ("scale", "collision", "load_file", "T_mesh_to_sdf", "T_mesh_to_sdf_np
 
 
 def repair_tool_shape(tool: "ToolEntity") -> bool:
-    """Repair the collision shape of a tool that was just added to a scene.
+    """Repair the collision shape of a tool that was just added to a scene not yet built.
 
-    Args:
-        tool: The tool; its scene is not yet built.
-
-    Returns:
-        Whether it was repaired; not, with a warning, if Genesis scales tools otherwise by now.
-
-    Raises:
-        SimulationError: If this Genesis lacks what the repair rests on.
+    Returns whether it was; not, with a warning, if Genesis scales tools otherwise by now, and
+    raises if this Genesis lacks what the repair rests on.
     """
     mesh: Any = getattr(tool, "mesh", None)
     missing = [name for name in _NEEDED if not hasattr(mesh, name)]

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["fingerprint", "is_as_known"]
+__all__ = ["is_as_known"]
 
 
 def fingerprint(function: Callable[..., Any] | None) -> str:
@@ -18,14 +18,9 @@ def fingerprint(function: Callable[..., Any] | None) -> str:
 
 
 def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str) -> bool:
-    """Return whether a function of Genesis is the one that a repair corrects, else warn.
+    """Return whether a function of Genesis still has the fingerprint that a repair knows, or warn.
 
     A repair of something that has changed would be a guess, so it must step aside.
-
-    Args:
-        function: Genesis's function.
-        known: Its fingerprint when the repair was written.
-        repair: Name of the repair, for the warning.
     """
     try:
         found = fingerprint(function)

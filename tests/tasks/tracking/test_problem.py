@@ -14,7 +14,7 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
-from diffcar.tasks.tracking.problem import PARAMETERS, short_problem, tracking_problem
+from diffcar.tasks.tracking.problem import PARAMETERS, tracking_problem
 
 pytestmark = pytest.mark.genesis
 
@@ -82,16 +82,3 @@ def test_a_corrupted_gradient_is_caught(
     certificate = certify(problem_of(differentiable_car, line, "rolling", 10))
     assert certificate.verdict in ("inexact", "wrong")
     assert 1e-5 < (certificate.worst_relative_error or 0.0) < 1e-2
-
-
-def test_what_is_certified_before_training_begins_with_the_weights(
-    differentiable_car: GenesisCar, figure_eight: ReferencePath
-) -> None:
-    """They are what training changes, however few cars there are."""
-    car = differentiable_car
-    car.actuation = "torque"
-    problem = short_problem(car, network(car), figure_eight, horizon=10)
-    kinds = [case.parameter for case in problem.cases]
-    assert kinds == ["network weights", "initial state", "actions", "network weights"]
-    assert certify(problem).is_certified
-    assert car.variations == {}
