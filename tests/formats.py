@@ -55,7 +55,7 @@ _DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds"
 _SIMULATED = _named("controller path path_length_m start skip_distance_m engine notes", _DRIVEN)
 _TRAINED = {
     *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
-    *_named("train_seconds wall_seconds"),
+    *_named("train_seconds wall_seconds certificate hops"),
     *_at("before", _EVALUATION),
     *_at("after", _EVALUATION),
 }
@@ -63,16 +63,26 @@ _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
 _CURVE = "method seed iteration train_seconds num_env_steps cross_track_rmse_m"
 _CERTIFICATE = """
     verdict horizon tolerance num_directions num_kinks median_relative_error worst_relative_error
-    seconds
+    relative_errors seconds
 """
+_HOP = "name kind shape dtype requires_grad grad_fn gradient_norm"
+_CHECKED = "num_directions num_kinks median_relative_error worst_relative_error"
+_DIRECTION = """
+    analytic_gradient numeric_gradient relative_error step_size uncertainty is_kink
+"""
+_PUSHING = """
+    cross_track_rmse_m cross_track_p95_m cross_track_max_m progress_rmse_m distance_m
+    target_distance_m
+"""
+_PUSHED = ("before", "after", "scores.before", "scores.after")
 JSON: dict[str, set[str]] = {
     "train-e2e": {
         *_TRAINED,
-        *_at("hops", "name kind shape dtype requires_grad grad_fn gradient_norm"),
+        *_at("hops", _HOP),
         *_at("scores", "path start metrics"),
         *_at("scores.metrics", _TRACKING),
         *_at("certificate", _CERTIFICATE),
-        "worst_gradient_error",
+        *_named("worst_gradient_error errors_before_training errors_in_training"),
     },
     "train-bc": {*_TRAINED, *_named("scores num_rows num_skipped_rows validation_loss notes")},
     "train-ppo": {*_TRAINED, "scores"},
@@ -80,13 +90,47 @@ JSON: dict[str, set[str]] = {
     "simulate in mujoco": {
         *_SIMULATED,
         *_at("genesis", _DRIVEN),
-        *_at("difference_percent", _ERRORS),
+        *_at("difference_percent", _TRACKING),
     },
     "record": {
         *_named("file expert path path_length_m num_rows num_episodes num_noisy_episodes"),
         *_named("num_lost_episodes episode_seconds recorded_seconds noisy_row_share notes"),
         *_named("skip_distance_m wall_seconds", _ERRORS),
         *(f"noisy_{name}" for name in _named(_ERRORS)),
+    },
+    "train-e2e --entity mpm": {
+        *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
+        *_named("train_seconds wall_seconds skip_distance_m worst_gradient_error"),
+        *_named("errors_before_training errors_in_training"),
+        *_at("hops", _HOP),
+        *_at("certificate", _CERTIFICATE),
+        *(f"{place}.{name}" for place in _PUSHED for name in _named(_PUSHING)),
+        *_PUSHED,
+        *_at("scores", "path is_unseen loss_before loss_after"),
+    },
+    "check-grad": {
+        *_named("entity certified worst_relative_error tolerance certified_horizons model"),
+        *_named("wheel_shape precision actuation with_repairs float64 wheels failures notes hint"),
+        *_at("horizons", f"horizon cosine uncertainty {_CHECKED}"),
+        *_at("horizons.verdicts", "actions"),
+        *("horizons.verdicts.initial state", "horizons.verdicts.network weights"),
+        *_at("certificate", f"regime parameter horizon regime_fraction verdict {_CHECKED}"),
+        *_named("certificate.cosine certificate.uncertainty wall_seconds"),
+        *_at("certificate.directions", _DIRECTION),
+        *_at("parity", "horizon position_m"),
+        *_at("hops", _HOP),
+        *_at("attempts", "name report outcome error relative_error advice"),
+    },
+    "franka-test": {
+        *_named("is_certified is_reached precision dt tolerance max_mean_distance_m losses"),
+        *_named("num_skipped mean_distances_m worst_distances_m train_seconds wall_seconds"),
+        *_at("probes", "expression requires_grad grad_fn gradient_norm error"),
+        *_at("certificates", "case horizon num_directions median_error worst_error num_kinks"),
+        *_at("certificates", "contact_fraction is_repeatable is_certified"),
+        *_at("certificates.checks", _DIRECTION),
+        *_at("hops", _HOP),
+        *_at("before", "num_targets mean_m p95_m max_m"),
+        *_at("after", "num_targets mean_m p95_m max_m"),
     },
     "compare": {
         *_named("threshold_m methods engines conditions paths summaries verdicts"),

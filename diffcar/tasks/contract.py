@@ -55,6 +55,8 @@ class Task(Protocol[StartT, RecordT]):
     """What a user can do when gradients are not finite."""
     output: ClassVar[str] = "MLP output (and mirror image)"
     """What to call what the network puts out."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know about what is driven."""
     config: TaskConfig
     """Its settings."""
     loss: Loss

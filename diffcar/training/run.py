@@ -52,6 +52,8 @@ class TrainingResult:
     """Wall time of the updates and evaluations of this session [s]."""
     wall_seconds: float = 0.0
     """Wall time of the whole session, imports left out [s]."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know about what was driven."""
     certificate: ShortCertificate | None = None
     """The check of the gradients before training; None where it was left out."""
     hops: list[Hop] = field(default_factory=list)
@@ -65,6 +67,8 @@ class TrainingResult:
         """Return the result as plain values, findings among the others."""
         own = {name: value for name, value in vars(self).items() if name != "task"}
         findings = own.pop("findings")
+        if self.certificate is not None:
+            findings = {"errors_before_training": self.certificate.relative_errors, **findings}
         values = plain_values(own | findings)
         assert isinstance(values, dict)
         return values
@@ -224,6 +228,7 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         before=outcome.before,
         losses=[update.loss for update in outcome.updates],
         train_seconds=outcome.seconds,
+        warnings=trainer.task.warnings,
         findings=trainer.findings(outcome.updates),
         task=trainer.task,
     )

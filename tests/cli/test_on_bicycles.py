@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from diffcar.demonstrations.files import read_demonstrations
 from diffcar.tasks.tracking.drive import drive
 from tests import formats
 from tests.bicycle import Bicycle
+from tests.demonstrations.recorded import THEIRS, write_foreign_log
 from tests.samples import VEHICLE, road
 
 pytestmark = [
@@ -36,28 +36,6 @@ SMALL = [
 ]
 E2E = ["--set=train.num_envs=4", "--set=train.horizon=8", "--set=precision=64"]
 PPO = ["--set=train.num_envs=4", "--set=train.num_steps=8"]
-THEIRS = {
-    "x_m": "X",
-    "y_m": "Y",
-    "yaw_rad": "heading",
-    "speed_mps": "v",
-    "steering_angle_rad": "wheel",
-    "steering_command_rad": "delta_deg*0.0174532925",
-    "speed_command_mps": "v_cmd",
-}
-
-
-def write_foreign_log(file: Path) -> None:
-    """Write what another tool may log of a car on the circle, with an empty cell in row 42."""
-    circle = road("circle")
-    lines = ["t;X;Y;heading;v;wheel;delta_deg;v_cmd"]
-    for number in range(300):
-        point = circle.sample(torch.tensor([0.04 * number], dtype=torch.float64))
-        (x, y), offset = point.position[0].tolist(), 0.05 * math.sin(0.3 * number)
-        values = [0.02 * number, x, y, float(point.heading) + offset, 2.0, 0.15]
-        delta = "" if number == 40 else str(math.degrees(0.16 - offset))
-        lines.append(";".join([*map(str, values), delta, str(2.0 + 0.1 * math.cos(number))]))
-    file.write_text("\n".join(lines) + "\n")
 
 
 def header_of(file: Path) -> list[str]:

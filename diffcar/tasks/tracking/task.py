@@ -85,7 +85,8 @@ class TrackingTask(Task[Start, Trajectory]):
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
         self._through_physics = through_physics
-        for warning in self.path.warnings:
+        self.warnings = self.path.warnings
+        for warning in self.warnings:
             logger.warning(warning)
 
     def build(self) -> "TrackingTask":
