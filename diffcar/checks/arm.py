@@ -20,7 +20,7 @@ from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.problem import torque_problem
 from diffcar.tasks.reaching.rollout import plot_reach, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
-from diffcar.training.run import TrainingResult, train
+from diffcar.training.run import train
 from diffcar.training.session import OnUpdate
 
 __all__ = [
@@ -151,28 +151,50 @@ def run(
         DiffcarError: If the simulator refuses, or the gradient stays non-finite.
     """
     began = time.perf_counter()
-    test = _FrankaTest(config, on_update)
-    num_envs = config.num_envs
-    arm = test.build("differentiable", num_envs, differentiable=True)
+    arm = _build(config, "differentiable", config.num_envs, differentiable=True)
     logger.info("reading states, and checking gradients by joint torques in free space")
-    test.result.probes = probe_reads(arm)
-    test.certify(arm, arm.home, case="in free space")
-    grounded = test.build("differentiable ground", num_envs, differentiable=True, with_ground=True)
+    probes = probe_reads(arm)
+    in_air = torque_problem(arm, arm.home, config.gradients, case="in free space", seed=config.seed)
+    certificates = [certify_torques(in_air)]
+    grounded = _build(
+        config, "differentiable ground", config.num_envs, differentiable=True, with_ground=True
+    )
     logger.info("checking gradients by joint torques on the ground")
-    share = config.gradients.min_contact_fraction
-    start = grounded.tensor(ON_GROUND)
-    test.certify(grounded, start, case="on the ground", min_contact_fraction=share)
+    on_ground = torque_problem(
+        grounded,
+        grounded.tensor(ON_GROUND),
+        config.gradients,
+        case="on the ground",
+        seed=config.seed,
+        min_contact_fraction=config.gradients.min_contact_fraction,
+    )
+    certificates.append(certify_torques(on_ground))
     logger.info("training the arm to reach, through the physics")
-    trained = train("e2e", config, out=out, certify=False, scenes=arm, on_update=on_update)
-    test.take(trained)
+    trained = train("e2e", config, out=out, scenes=arm, on_update=on_update)
     if plot_file is not None:
         reached = trained.task.reach_unseen()
         passing = config.reach.max_mean_distance
         plot_reach(trained.losses, reached, plot_file, dt=config.dt, max_mean_distance=passing)
     if video_file is not None:
-        test.film(trained.task, video_file)
-    test.result.wall_seconds = time.perf_counter() - began
-    return test.result
+        _film(config, trained.task, video_file)
+    return FrankaTestResult(
+        precision=config.precision,
+        dt=config.dt,
+        tolerance=config.gradients.tolerance,
+        max_mean_distance_m=config.reach.max_mean_distance,
+        probes=probes,
+        certificates=certificates,
+        hops=trained.hops,
+        losses=trained.losses,
+        num_skipped=trained.num_skipped,
+        before=trained.before,
+        after=trained.after,
+        mean_distances_m=trained.findings["mean_distances_m"],
+        worst_distances_m=trained.findings["worst_distances_m"],
+        train_seconds=trained.train_seconds,
+        run_folder=trained.run_folder,
+        wall_seconds=time.perf_counter() - began,
+    )
 
 
 def as_json(result: FrankaTestResult) -> dict[str, object]:
@@ -244,74 +266,29 @@ def certify_torques(problem: Problem) -> TorqueCertificate:
     )
 
 
-class _FrankaTest:
-    """A test in progress: what its parts share."""
+def _build(config: FrankaTestConfig, kind: str, num_envs: int, **options: bool) -> GenesisArm:
+    """Build a scene, which takes long."""
+    logger.info(f"building the {kind} scene (a minute or two the first time)")
+    return build_scene(config, num_envs=num_envs, **options)
 
-    def __init__(self, config: FrankaTestConfig, on_update: OnUpdate) -> None:
-        self.config = config
-        self.on_update = on_update
-        self.result = FrankaTestResult(
-            precision=config.precision,
-            dt=config.dt,
-            tolerance=config.gradients.tolerance,
-            max_mean_distance_m=config.reach.max_mean_distance,
-        )
 
-    def build(
-        self,
-        kind: str,
-        num_envs: int,
-        *,
-        differentiable: bool = False,
-        with_ground: bool = False,
-        with_camera: bool = False,
-    ) -> GenesisArm:
-        """Build a scene, which takes long."""
-        logger.info(f"building the {kind} scene (a minute or two the first time)")
-        return build_scene(
-            self.config,
-            num_envs=num_envs,
-            differentiable=differentiable,
-            with_ground=with_ground,
-            with_camera=with_camera,
-        )
+def _film(config: FrankaTestConfig, task: ReachingTask, file: Path) -> None:
+    """Film an arm reaching for one target after the other."""
+    arm = _build(config, "filmed", 1, with_ground=True, with_camera=True)
+    logger.info("filming")
+    camera = arm.camera
+    assert isinstance(camera, FixedCamera)
 
-    def certify(
-        self, arm: GenesisArm, angles: Tensor, *, case: str, min_contact_fraction: float = 0.0
-    ) -> None:
-        """Certify the gradients of one case."""
-        problem = torque_problem(
+    def film_one(target: Tensor) -> None:
+        # Marked in each step: the reset at a reach's start wipes what was painted before it.
+        reach(
             arm,
-            angles,
-            self.config.gradients,
-            case=case,
-            seed=self.config.seed,
-            min_contact_fraction=min_contact_fraction,
+            task.driver,
+            target[None],
+            config.train.horizon,
+            on_step=lambda _: camera.mark(target),
         )
-        self.result.certificates.append(certify_torques(problem))
 
-    def take(self, trained: TrainingResult) -> None:
-        """Keep the figures of the training."""
-        result = self.result
-        result.run_folder = trained.run_folder
-        result.losses, result.num_skipped = trained.losses, trained.num_skipped
-        result.before, result.after = trained.before, trained.after
-        result.hops, result.train_seconds = trained.hops, trained.train_seconds
-        result.mean_distances_m = trained.findings["mean_distances_m"]
-        result.worst_distances_m = trained.findings["worst_distances_m"]
-
-    def film(self, task: ReachingTask, file: Path) -> None:
-        """Film an arm reaching for one target after the other."""
-        arm = self.build("filmed", 1, with_ground=True, with_camera=True)
-        logger.info("filming")
-        camera = arm.camera
-        assert isinstance(camera, FixedCamera)
-        num_steps = self.config.train.horizon
-
-        def film_one(target: Tensor) -> None:
-            # Marked in each step: the reset at a reach's start wipes what was painted before it.
-            reach(arm, task.driver, target[None], num_steps, on_step=lambda _: camera.mark(target))
-
-        with camera.recording(file), torch.no_grad():
-            for target in task.reach_unseen().target[:_NUM_FILMED_TARGETS]:
-                film_one(target)
+    with camera.recording(file), torch.no_grad():
+        for target in task.reach_unseen().target[:_NUM_FILMED_TARGETS]:
+            film_one(target)
