@@ -1,5 +1,6 @@
 """The files in configs/, which are written from the schemas: `python -m tests.test_configs`."""
 
+from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -68,4 +69,5 @@ def test_settings_are_written_with_their_meaning() -> None:
 
 if __name__ == "__main__":
     for name, schema in SCHEMAS.items():
-        resource_path(f"configs/{name.replace('-', '_')}.yaml").write_text(commented_yaml(schema))
+        file = Path("configs", f"{name.replace('-', '_')}.yaml")
+        file.write_text(commented_yaml(schema))

@@ -21,6 +21,7 @@ from diffcar.tasks.reaching.problem import torque_problem
 from diffcar.tasks.reaching.rollout import plot_reach, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
 from diffcar.training.run import train
+from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate
 
 __all__ = [
@@ -115,6 +116,10 @@ class FrankaTestResult:
     """Wall time of the whole test, imports left out [s]."""
     run_folder: Path | None = None
     """Where the training was written."""
+    num_updates: int = 0
+    """Updates of the training, earlier sessions among them."""
+    is_interrupted: bool = False
+    """Whether the training was stopped before its end; distances are then missing."""
 
     @property
     def is_certified(self) -> bool:
@@ -131,6 +136,7 @@ def run(
     config: FrankaTestConfig,
     *,
     out: Path | None = None,
+    resume: RunFolder | None = None,
     plot_file: Path | None = None,
     video_file: Path | None = None,
     on_update: OnUpdate = lambda event: None,
@@ -140,6 +146,7 @@ def run(
     Args:
         config: The resolved configuration.
         out: The run folder of the training; None names one below `runs/`.
+        resume: The run folder of a training that is to go on, in place of `out`.
         plot_file: Where to write a PNG of loss and distances.
         video_file: Where to write an mp4 of some reaches.
         on_update: Called after each update.
@@ -170,7 +177,7 @@ def run(
     )
     certificates.append(certify_torques(on_ground))
     logger.info("training the arm to reach, through the physics")
-    trained = train("e2e", config, out=out, scenes=arm, on_update=on_update)
+    trained = train("e2e", config, out=out, resume=resume, scenes=arm, on_update=on_update)
     if plot_file is not None:
         reached = trained.task.reach_unseen()
         passing = config.reach.max_mean_distance
@@ -189,10 +196,12 @@ def run(
         num_skipped=trained.num_skipped,
         before=trained.before,
         after=trained.after,
-        mean_distances_m=trained.findings["mean_distances_m"],
-        worst_distances_m=trained.findings["worst_distances_m"],
+        mean_distances_m=trained.findings.get("mean_distances_m", []),
+        worst_distances_m=trained.findings.get("worst_distances_m", []),
         train_seconds=trained.train_seconds,
         run_folder=trained.run_folder,
+        num_updates=trained.num_updates,
+        is_interrupted=trained.is_interrupted,
         wall_seconds=time.perf_counter() - began,
     )
 

@@ -1,7 +1,7 @@
 """The commands that train, as the terminal sees them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,7 +11,11 @@ from diffcar.cli.options import Entity, Given, option, setting, with_options
 from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS
 
-__all__ = ["commands"]
+if TYPE_CHECKING:
+    from diffcar.checks.arm import FrankaTestResult
+    from diffcar.training.run import TrainingResult
+
+__all__ = ["commands", "settings_of", "tell_how_to_go_on"]
 
 _CAR = options.CAR | options.RUN
 _REST = options.FILES | options.engine() | options.JSON | options.MESSAGES
@@ -34,7 +38,7 @@ def train_e2e(
     task = "tracking" if entity == "rigid" else "pushing"
     if task == "pushing" and actuation is not None:
         raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
-    _train("e2e", given, _settings("e2e", given, task=task), certify=certify)
+    _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 
 
 @with_options(
@@ -64,7 +68,7 @@ def train_bc(column: list[str] | None = None, *, given: Given) -> None:
     Without arguments: records pure pursuit on a random road and clones it.
     """
     columns = dict(map(_split, column)) if column else None
-    config = _settings("bc", given, {"columns": columns})
+    config = settings_of("bc", given, {"columns": columns})
     if not config.data or config.train.dagger_rounds:
         check_controller(config.expert)
     _train("bc", given, config)
@@ -74,7 +78,7 @@ def _plain(method: str) -> Callable[..., None]:
     """Return the command of a method without options of its own, of which its row tells."""
 
     def train(given: Given) -> None:
-        _train(method, given, _settings(method, given))
+        _train(method, given, settings_of(method, given))
 
     train.__doc__ = METHODS[method].help
     return with_options(**_CAR, **_REST)(train)
@@ -97,7 +101,7 @@ def _split(given: str) -> tuple[str, str]:
     return name.strip(), theirs.strip()
 
 
-def _settings(
+def settings_of(
     method: str,
     given: Given,
     own: Mapping[str, object] | None = None,
@@ -147,8 +151,15 @@ def _train(
         note(f"incomplete rows that were left out: {num_skipped}")
     if result.is_interrupted:
         command = METHODS[method].command_for(config.task)
-        note(
-            f"stopped after update {result.num_updates} of {config.train.num_updates}; "
-            f"go on with: diffcar {command} --resume {result.run_folder}"
-        )
+        tell_how_to_go_on(command, result, config.train.num_updates)
         raise typer.Exit(0 if given.stop_after is not None else EXIT_INTERRUPTED)
+
+
+def tell_how_to_go_on(
+    command: str, stopped: "TrainingResult | FrankaTestResult", num_updates: int
+) -> None:
+    """Say how a training goes on that was stopped before so many updates."""
+    note(
+        f"stopped after update {stopped.num_updates} of {num_updates}; "
+        f"go on with: diffcar {command} --resume {stopped.run_folder}"
+    )

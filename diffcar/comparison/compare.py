@@ -20,7 +20,7 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.scenes import Scenes
-from diffcar.training.methods import METHODS
+from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
 from diffcar.training.run_folder import RunFolder, new_name
 from diffcar.training.session import OnUpdate
@@ -150,7 +150,7 @@ def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path
                 hint="compare in the physics of that training, by --set",
             )
     for method in config.methods:
-        if method in CONTROLLERS:
+        if not is_method(method):
             if not hasattr(CONTROLLERS[method], "SEARCH"):
                 raise ConfigError(
                     f"{method} has no parameters to tune, so it cannot be compared",

@@ -15,7 +15,7 @@ from diffcar.path.config import PathConfig
 from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
 from diffcar.training.bc.config import CloneConfig
 from diffcar.training.config import TuningConfig
-from diffcar.training.methods import METHODS
+from diffcar.training.methods import METHODS, is_method
 from diffcar.training.ppo.config import PPOConfig
 
 __all__ = ["CompareConfig", "SuiteConfig"]
@@ -102,10 +102,11 @@ class CompareConfig(DrivingConfig):
 
     @pydantic.model_validator(mode="after")
     def _has_its_experts(self) -> "CompareConfig":
-        experts = {name: METHODS[name].expert for name in self.methods if name not in CONTROLLERS}
-        for name, expert in experts.items():
-            if expert in METHODS and expert not in self.methods:
-                raise ValueError(f"{name} cannot be had without the method {expert}")
+        for how in (METHODS[name] for name in self.methods if is_method(name)):
+            if how.expert in METHODS and how.expert not in self.methods:
+                raise ValueError(f"{how.name} cannot be had without the method {how.expert}")
+            if how.section not in type(self).model_fields:
+                raise ValueError(f"{how.name} has no section {how.section!r} in a comparison")
         if len(set(self.methods)) < len(self.methods) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a method or a seed is named twice")
         return self

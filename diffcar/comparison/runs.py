@@ -30,7 +30,7 @@ from diffcar.tasks.tracking.config import TrainingConfig
 from diffcar.tasks.tracking.metrics import CARS_EACH
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.bc.config import CloneConfig
-from diffcar.training.methods import METHODS, Method
+from diffcar.training.methods import METHODS, Method, is_method
 from diffcar.training.run import make_trainer
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate, TrainingSession
@@ -114,8 +114,8 @@ class Runs:
                 continue
             for seed in self.config.seeds:
                 home = self.folder / run_name(method, seed)
-                is_tuned = method in CONTROLLERS
-                yield (self._tuned if is_tuned else self._trained)(home, method, seed)
+                run = self._trained if is_method(method) else self._tuned
+                yield run(home, method, seed)
 
     def _trained(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Train a network, from where an earlier session left it."""
@@ -194,7 +194,7 @@ class Runs:
     def _expert(self, name: str, seed: int) -> ControllerChoice:
         """Return the expert that was loaded, or trained or tuned with the same seed."""
         home = self.loaded.get(name, self.folder / run_name(name, seed))
-        if name not in CONTROLLERS:
+        if is_method(name):
             return choose_controller(str(home))
         file = home / _TUNING_FILE
         if not file.is_file():
@@ -267,7 +267,7 @@ def _together(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> Con
 
 def _imitates(method: str) -> bool:
     """Tell whether a method needs an expert, which is then trained before it."""
-    return method not in CONTROLLERS and METHODS[method].expert is not None
+    return is_method(method) and METHODS[method].expert is not None
 
 
 def _shared_names() -> list[str]:

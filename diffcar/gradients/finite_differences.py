@@ -150,6 +150,11 @@ def _floors(typical: Sequence[float], numeric: Sequence[float]) -> list[float]:
     return [FLOOR_RATIO * max(min(own, usual), _SMALLEST_SCALE) for own in typical]
 
 
+def _rows(values: Tensor) -> Tensor:
+    """Return one row of numbers an environment, of which each may have one alone."""
+    return values.reshape(len(values), -1)
+
+
 def random_directions(like: Tensor, generator: torch.Generator, *, scale: float = 1.0) -> Tensor:
     """Draw a random direction for each row of a tensor.
 
@@ -159,7 +164,7 @@ def random_directions(like: Tensor, generator: torch.Generator, *, scale: float 
         scale: Norm of each row's direction; large where a parameter's natural changes are.
     """
     draw = torch.randn(like.shape, generator=generator, dtype=torch.float64)
-    norm = draw.flatten(1).norm(dim=1).reshape(-1, *[1] * (draw.dim() - 1))
+    norm = _rows(draw).norm(dim=1).reshape(-1, *[1] * (draw.dim() - 1))
     return (scale * draw / norm).to(like)
 
 
@@ -169,7 +174,7 @@ def along_gradient(gradients: Sequence[Tensor]) -> list[Tensor]:
     Args:
         gradients: First dimension the row, one a parameter.
     """
-    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients])
+    squares = torch.stack([_rows(gradient).square().sum(1) for gradient in gradients])
     norms = squares.sum(0).sqrt().clamp_min(_SMALLEST_SCALE)
     return [gradient / norms.reshape(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
 
@@ -271,7 +276,7 @@ def slopes_of_rows(
     """
     slope, squares = (torch.zeros(len(gradients[0]), dtype=torch.float64) for _ in range(2))
     for gradient, direction in zip(gradients, directions, strict=True):
-        products = gradient.flatten(1).double().cpu() * direction.flatten(1).double().cpu()
+        products = _rows(gradient).double().cpu() * _rows(direction).double().cpu()
         slope = slope + products.sum(1)
         squares = squares + products.square().sum(1)
     return slope.tolist(), squares.sqrt().tolist()

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from diffcar.base.registry import Registry
+from diffcar.base.registry import Registry, is_own
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.ppo.config import TrainPPOConfig
 
-__all__ = ["METHODS", "Method", "expert_of"]
+__all__ = ["METHODS", "Method", "expert_of", "is_method"]
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,8 @@ METHODS: Registry[Method] = Registry("method", {method.name: method for method i
 def expert_of(name: str) -> str | None:
     """Return whom a method imitates; None for what is no clone, or is not known."""
     return METHODS[name].expert if name in METHODS else None
+
+
+def is_method(name: str) -> bool:
+    """Tell whether a name is of a method, the user's own among them, and not of a controller."""
+    return name in METHODS or (is_own(name) and isinstance(METHODS[name], Method))
