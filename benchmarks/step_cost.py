@@ -20,37 +20,28 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
     """Return seconds to build and milliseconds a step, forward, backward and plain."""
     import torch
 
-    from diffcar.controllers.config import ControllerConfig
-    from diffcar.controllers.errors import starts_on_path
-    from diffcar.controllers.tracking_mlp import build_tracking_mlp
-    from diffcar.losses import tracking_loss_terms
-    from diffcar.path.config import PathConfig
-    from diffcar.path.load import load_path
-    from diffcar.sim.build import build_scene
+    import diffcar
     from diffcar.sim.config import CarConfig
-    from diffcar.tasks.tracking.config import LossConfig
-    from diffcar.tasks.tracking.rollout import rollout
 
     config = CarConfig(compiled_fields=compiled_fields)
     began = time.perf_counter()
-    car = build_scene(config, num_envs=num_envs, differentiable=True)
-    plain = build_scene(config, num_envs=num_envs, differentiable=False)
+    car = diffcar.build_scene(config, num_envs=num_envs, differentiable=True)
+    plain = diffcar.build_scene(config, num_envs=num_envs)
     seconds_to_build = time.perf_counter() - began
-    path = load_path(PathConfig(source="circle")).to(car.dtype)
-    controller = build_tracking_mlp(ControllerConfig(), path, car.vehicle, dtype=car.dtype)
-    arc_length = torch.linspace(0, 10, num_envs, dtype=car.dtype)
+    path = diffcar.load_path("circle").to(car.dtype)
+    controller = diffcar.make_controller("mlp", car)
+    start = diffcar.draw_starts(path, num_envs, seed=0)
+    loss = diffcar.TrackingLoss()
     forward, backward, plainly = [], [], []
     for _ in range(_NUM_REPEATS + 1):
-        car.reset(starts_on_path(path, arc_length))
         times = [time.perf_counter()]
-        trajectory = rollout(car, controller, path, _NUM_STEPS, arc_length_hint=arc_length)
-        terms = tracking_loss_terms(trajectory, LossConfig(), car.vehicle)
+        trajectory = diffcar.rollout(car, controller, path, start, _NUM_STEPS)
+        total = loss.costs(trajectory).total
         times.append(time.perf_counter())
-        torch.stack(list(terms.values())).sum().backward()
+        car.backward(total)
         times.append(time.perf_counter())
         with torch.no_grad():
-            plain.reset(starts_on_path(path, arc_length))
-            rollout(plain, controller, path, _NUM_STEPS, arc_length_hint=arc_length)
+            diffcar.rollout(plain, controller, path, start, _NUM_STEPS)
         times.append(time.perf_counter())
         for series, (start, end) in zip(
             (forward, backward, plainly), itertools.pairwise(times), strict=True

@@ -17,7 +17,6 @@ from diffcar.path.load import load_path
 from diffcar.sim.build import build_scene
 from diffcar.sim.config import CarConfig
 from diffcar.tasks.tracking.drive import drive
-from diffcar.tasks.tracking.metrics import tracking_metrics
 
 PATHS = ("figure-eight", "slalom", "sine", "double-lane-change")
 GRIDS = {
@@ -40,26 +39,18 @@ def main() -> None:
     """Print the best five candidates of each controller."""
     for kind, grid in GRIDS.items():
         candidates = list(itertools.product(*grid.values()))
-        car = build_scene(CarConfig(), num_envs=len(candidates), differentiable=False)
+        car = build_scene(CarConfig(), num_envs=len(candidates))
         columns = torch.tensor(candidates, dtype=car.dtype).T
         parameters = dict(zip(grid, columns, strict=True))
         total = torch.zeros(len(candidates))
         speed = torch.zeros(len(candidates))
         for source in PATHS:
             path = load_path(PathConfig(source=source)).to(car.dtype)
-            controller = kind(path, car.vehicle, **parameters)
-            driven = drive(
-                car,
-                controller,
-                path,
-                is_standing=torch.zeros(len(candidates), dtype=torch.bool),
-            )
+            controller = kind(car.vehicle, **parameters)
+            is_standing = torch.zeros(len(candidates), dtype=torch.bool)
+            driven = drive(car, controller, path, is_standing=is_standing)
             for index in range(len(candidates)):
-                metrics = tracking_metrics(
-                    driven.trajectory.select(torch.tensor([index])),
-                    goal_distance=path.length,
-                    skip_distance=2.0,
-                )
+                metrics = driven.select(torch.tensor([index])).metrics(skip_distance=2.0)
                 is_lost = metrics.completion < 1
                 total[index] += 1.0 if is_lost else metrics.cross_track_rmse_m / len(PATHS)
                 speed[index] += metrics.speed_rmse_mps / len(PATHS)
