@@ -32,7 +32,7 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
     controller = diffcar.make_controller("mlp", car)
     start = diffcar.draw_starts(path, num_envs, seed=0)
     loss = diffcar.TrackingLoss()
-    forward, backward, plainly = [], [], []
+    times_of: tuple[list[float], ...] = ([], [], [])
     for _ in range(_NUM_REPEATS + 1):
         times = [time.perf_counter()]
         trajectory = diffcar.rollout(car, controller, path, start, _NUM_STEPS)
@@ -43,10 +43,9 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
         with torch.no_grad():
             diffcar.rollout(plain, controller, path, start, _NUM_STEPS)
         times.append(time.perf_counter())
-        for series, (start, end) in zip(
-            (forward, backward, plainly), itertools.pairwise(times), strict=True
-        ):
-            series.append(1e3 * (end - start) / _NUM_STEPS)
+        for series, (before, after) in zip(times_of, itertools.pairwise(times), strict=True):
+            series.append(1e3 * (after - before) / _NUM_STEPS)
+    forward, backward, plainly = times_of
     # The first rollout compiles; it is not counted.
     return {
         "build [s]": seconds_to_build,
