@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import CarState, Placement
+from diffcar.sim.contract import CarState, Placement, map_tensors
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 
@@ -82,6 +82,7 @@ class Bicycle:
         self._state = self.describe(qpos, velocity)
 
     def state_of(self, placement: Placement) -> CarState:
+        placement = map_tensors(placement, lambda values: values.to(self.dtype))
         still = torch.zeros_like(placement.speed)
         steering = torch.stack([still, still], -1)
         return self._compose(
