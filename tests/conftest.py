@@ -5,14 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from diffcar.path.config import PathConfig
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig, SoftBodyConfig
 from diffcar.sim.contract import Placement
 from diffcar.sim.soft_body import GenesisSoftBody
+from tests.samples import road
 
 _PROCESS_PRECISION = 64
 
@@ -48,7 +47,7 @@ def soft_body() -> GenesisSoftBody:
 @pytest.fixture
 def figure_eight() -> ReferencePath:
     """A closed path with curves to both sides."""
-    return load_path(PathConfig(source="figure-eight"))
+    return road("figure-eight")
 
 
 @pytest.fixture
@@ -65,3 +64,11 @@ def rolling_start() -> Callable[..., Placement]:
         )
 
     return make
+
+
+@pytest.fixture
+def _unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures out, which take longer than such small trainings, and drives for them."""
+    monkeypatch.setattr("diffcar.tasks.tracking.task._DRAWN_TIME", 0.1)
+    for where in ("diffcar.training.run.plot_training", "diffcar.tasks.tracking.task.plot_drive"):
+        monkeypatch.setattr(where, lambda *args: None)

@@ -1,5 +1,7 @@
 """What many tests share: the shipped car, paths by name, states and seeds."""
 
+import functools
+
 import torch
 
 from diffcar.path.config import PathConfig
@@ -14,6 +16,7 @@ from diffcar.tasks.tracking.rollout import Trajectory
 VEHICLE = load_vehicle()
 
 
+@functools.cache
 def road(source: str, **settings: object) -> ReferencePath:
     """Return a path in float64."""
     return load_path(PathConfig(source=source, **settings))

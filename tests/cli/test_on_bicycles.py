@@ -138,6 +138,7 @@ def test_recording_is_written_once_and_reads_back(diffcar: Run, tmp_path: Path) 
     assert "--out" in again.stderr
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_log_of_another_tool_is_cloned_and_the_clone_drives(diffcar: Run, tmp_path: Path) -> None:
     """An empty cell is named, or its row left out and counted; then `simulate` takes the run."""
     write_foreign_log(tmp_path / "log.csv")
@@ -166,6 +167,7 @@ def test_a_log_of_another_tool_is_cloned_and_the_clone_drives(diffcar: Run, tmp_
     assert float(driven.trajectory.action[..., 0].abs().max()) > 1e-4
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_reinforcement_learning_goes_on_and_its_run_is_no_other_method_s(
     diffcar: Run, tmp_path: Path
 ) -> None:
@@ -188,6 +190,7 @@ def test_reinforcement_learning_goes_on_and_its_run_is_no_other_method_s(
     assert "trained by `diffcar train-ppo`" in other.stderr
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_a_comparison_is_told_and_written(
     diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,5 +218,8 @@ def test_a_comparison_is_told_and_written(
     assert formats.differing(result, "compare") == []
     for name in ("scores", "curves"):
         assert header_of(tmp_path / "c" / f"{name}.csv") == formats.CSV[f"{name} of compare"]
+    for name in ("learning-curves", "conditions", "tracks"):
+        picture = tmp_path / "c" / "plots" / f"{name}.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
     assert "stanley" in done.stdout
     assert json.loads((tmp_path / "c" / "comparison.json").read_text()).keys() == result.keys()

@@ -17,7 +17,7 @@ DOUBLE = torch.float64
 
 def test_circle_has_its_length_curvature_and_heading() -> None:
     """A circle of 2 m radius: length 4 pi, curvature 1/2, heading s/2, over three laps."""
-    circle = load_path(PathConfig(source="circle"))
+    circle = road("circle")
     assert circle.length == pytest.approx(4 * math.pi, abs=1e-6)
     s = torch.linspace(-12.0, 30.0, 400, dtype=DOUBLE)
     point = circle.sample(s)
@@ -29,14 +29,14 @@ def test_circle_has_its_length_curvature_and_heading() -> None:
 
 def test_circle_speed_is_what_lateral_acceleration_allows() -> None:
     """On 2 m radius at 4 m/s² the speed is sqrt(8) m/s."""
-    circle = load_path(PathConfig(source="circle"))
+    circle = road("circle")
     speed = circle.sample(torch.tensor([1.0, 5.0], dtype=DOUBLE)).speed
     assert torch.allclose(speed, torch.tensor(math.sqrt(8.0), dtype=DOUBLE), atol=1e-3)
 
 
 def test_line_goes_on_straight_beyond_its_ends() -> None:
     """An open path has something to follow before its start and after its end."""
-    line = load_path(PathConfig(source="line"))
+    line = road("line")
     point = line.sample(torch.tensor([-1.0, 0.0, 20.0, 23.0], dtype=DOUBLE))
     expected = torch.tensor([[-1.0, 0], [0, 0], [20, 0], [23, 0]], dtype=DOUBLE)
     assert torch.allclose(point.position, expected, atol=1e-9)
@@ -45,7 +45,7 @@ def test_line_goes_on_straight_beyond_its_ends() -> None:
 
 def test_sine_passes_through_its_formula() -> None:
     """The points of the sine path satisfy y = sin(2 pi x / 5) / 2."""
-    sine = load_path(PathConfig(source="sine"))
+    sine = road("sine")
     point = sine.sample(torch.linspace(0.5, sine.length - 0.5, 300, dtype=DOUBLE))
     x, y = point.position.unbind(-1)
     assert torch.allclose(y, 0.5 * torch.sin(2 * math.pi * x / 5), atol=1e-6)
@@ -54,7 +54,7 @@ def test_sine_passes_through_its_formula() -> None:
 @pytest.mark.parametrize("name", PATHS)
 def test_builtin_path_is_consistent(name: str) -> None:
     """Arc length, heading and curvature are derivatives of one another on every built-in path."""
-    path = load_path(PathConfig(source=name))
+    path = road(name)
     s = torch.linspace(0.3, path.length - 0.3, 500, dtype=DOUBLE)
     h = 1e-4
     ahead, behind, here = path.sample(s + h), path.sample(s - h), path.sample(s)
@@ -89,7 +89,7 @@ def test_projection_undoes_an_offset(
     fraction: float, offset: float, slip: float, name: str
 ) -> None:
     """A point moved sideways off the path is projected back to where it came from."""
-    path = load_path(PathConfig(source=name))
+    path = road(name)
     s = torch.tensor([fraction * path.length], dtype=DOUBLE)
     point = path.sample(s)
     normal = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], dim=-1)
@@ -99,7 +99,7 @@ def test_projection_undoes_an_offset(
 
 def test_projection_without_hint_searches_the_whole_path() -> None:
     """Far from any hint, the nearest point is still found."""
-    path = load_path(PathConfig(source="circle"))
+    path = road("circle")
     position = torch.tensor([[0.0, 4.2], [2.1, 2.0]], dtype=DOUBLE)
     expected = torch.tensor([2 * math.pi, math.pi], dtype=DOUBLE)
     assert torch.allclose(path.project(position), expected, atol=1e-5)
@@ -107,7 +107,7 @@ def test_projection_without_hint_searches_the_whole_path() -> None:
 
 def test_projection_and_sample_have_right_derivatives() -> None:
     """Autograd agrees with differences in float64, curvature and crossings included."""
-    path = load_path(PathConfig(source="figure-eight"))
+    path = road("figure-eight")
     s = torch.tensor([1.234, 7.7, 16.1], dtype=DOUBLE, requires_grad=True)
 
     def sampled(arc_length: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -126,7 +126,7 @@ def test_projection_and_sample_have_right_derivatives() -> None:
 @given(scale=st.floats(0.2, 5.0))
 def test_scaling_a_path_scales_length_and_curvature(scale: float) -> None:
     """Length grows with the scale and curvature falls with it."""
-    base = load_path(PathConfig(source="figure-eight"))
+    base = road("figure-eight")
     scaled = load_path(PathConfig(source="figure-eight", scale=scale))
     assert scaled.length == pytest.approx(scale * base.length, rel=1e-5)
     sharpest = np.abs(scaled.samples[:, 3]).max()

@@ -11,6 +11,7 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.repairs import control_tape
 
 
+@pytest.mark.genesis  # which takes longest to import
 def test_an_entity_of_another_genesis_is_refused() -> None:
     """Without the attributes that the repair rests on there is an error that names them."""
     stranger = SimpleNamespace(solver=SimpleNamespace(dyn_state=None))

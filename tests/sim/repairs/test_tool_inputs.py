@@ -86,6 +86,7 @@ def test_the_tool_collides_where_it_shows(soft_body: GenesisSoftBody) -> None:
     assert (1 - share) * distances[0] + share * distances[1] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.genesis  # which takes longest to import
 @pytest.mark.parametrize(
     ("repair", "stranger", "lacks"),
     [
