@@ -44,7 +44,16 @@ OPTIONS = {
         *("--entity", "--model", "--steering-joints", "--wheel-joints", "--wheels"),
         *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
-    "franka-test": ["--out", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES],
+    "franka-test": [
+        "--out",
+        "--resume",
+        "--plot",
+        "--video",
+        "--json",
+        *_FILES,
+        *_ENGINE,
+        *_MESSAGES,
+    ],
 }
 
 
