@@ -198,11 +198,10 @@ class PushingTask(Task[PushStart, PushTrajectory]):
         def after_step(state: SoftBodyState) -> None:
             watch("state: particle positions", state.particle_positions)
             watch("state: tool position", state.tool_position)
-            watch("centroid", state.centroid)
 
         pushed = push(self.scene, self.driver, self.draw(0, None), 8, on_step=after_step)
-        watch("cross_track_error", pushed.cross_track_error)
-        watch("progress_error", pushed.progress_error)
+        watch("error state: cross_track_error", pushed.cross_track_error)
+        watch("distance along the path", pushed.distance)
         return self.loss.costs(pushed).total
 
     def problem(self, horizon: int) -> Problem:
