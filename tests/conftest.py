@@ -19,6 +19,19 @@ _PROCESS_PRECISION = 64
 torch.set_num_threads(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the mark below without pytest-xdist, too."""
+    config.addinivalue_line("markers", "xdist_group(name): stays in one worker with its like")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `pytest -n 2 --dist loadgroup` build each shared scene in one worker alone."""
+    for item in items:
+        if item.get_closest_marker("genesis") is not None:
+            drives = {"differentiable_car", "plain_car"} & set(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group("shared cars" if drives else "other scenes"))
+
+
 @pytest.fixture(scope="session")
 def scene_config() -> CarConfig:
     """The configuration of all scenes of this process: float64, for finite differences."""

@@ -45,14 +45,14 @@ class Outline(HTMLParser):
 
 
 def sparse() -> dict[str, Comparison]:
-    renamed = make_comparison(methods=("e2e", "ppo"), seeds=(0,), paths=(NASTY,))
     return {
         "nothing": Comparison(0.02),
         "one of each": make_comparison(
             methods=("ppo",), seeds=(3,), conditions=("nominal",), engines=("mujoco",), paths=("a",)
         ),
-        "without e2e": make_comparison(methods=("stanley", "pure-pursuit"), paths=("sine",)),
-        "nasty names": renamed,
+        "without e2e, with nasty names": make_comparison(
+            methods=("stanley", "pure-pursuit"), seeds=(0, 1), paths=(NASTY,)
+        ),
     }
 
 

@@ -19,11 +19,16 @@ QUIET = DemonstrationConfig(duration=1.0, noisy_fraction=0.0)
 
 
 def record(
-    path: ReferencePath, config: DemonstrationConfig = QUIET, *, seed: int = 0, **arguments: object
+    path: ReferencePath,
+    config: DemonstrationConfig = QUIET,
+    *,
+    seed: int = 0,
+    dt: float = 0.02,
+    **arguments: object,
 ) -> Recording:
     arguments.setdefault("expert", PurePursuit(VEHICLE))
     return record_demonstrations(
-        Bicycle(4),
+        Bicycle(4, dt=dt),
         path=path,
         controller_config=CONFIG,
         config=config,

@@ -51,10 +51,23 @@ def rewrite(file: Path, change: Callable[[list[list[str]]], object], separator: 
     return file
 
 
+@pytest.fixture(scope="module")
+def second() -> DemonstrationTable:
+    """A second of the expert's driving."""
+    return record(road("figure-eight")).table
+
+
+@pytest.fixture(scope="module")
+def lap() -> DemonstrationTable:
+    """A lap of a path that crosses itself, and a little more."""
+    config = QUIET.model_copy(update={"duration": 10.0})
+    return record(road("figure-eight"), config, dt=0.04).table
+
+
 @pytest.fixture
-def own_file(figure_eight: ReferencePath, tmp_path: Path) -> Path:
+def own_file(second: DemonstrationTable, tmp_path: Path) -> Path:
     file = tmp_path / "own.csv"
-    write_demonstrations(record(figure_eight).table, file)
+    write_demonstrations(second, file)
     return file
 
 
@@ -79,12 +92,14 @@ def test_table_survives_its_file(data: strategies.DataObject, tmp_path_factory: 
 
 @pytest.mark.parametrize("dropped", [("obs_",), ("obs_", "arc_length")])
 def test_derived_observations_equal_recorded_ones(
-    dropped: tuple[str, ...], figure_eight: ReferencePath, tmp_path: Path
+    dropped: tuple[str, ...],
+    lap: DemonstrationTable,
+    figure_eight: ReferencePath,
+    tmp_path: Path,
 ) -> None:
     """From the state and the path, over a lap that crosses itself, in rows of any order."""
     file = tmp_path / "lap.csv"
-    config = QUIET.model_copy(update={"duration": 10.0})
-    write_demonstrations(record(figure_eight, config).table, file)
+    write_demonstrations(lap, file)
     recorded = read(file)
 
     def keep_the_state(rows: list[list[str]]) -> None:
@@ -92,7 +107,7 @@ def test_derived_observations_equal_recorded_ones(
         rows[:] = [[row[i] for i in keep] for row in [rows[0], *rows[:0:-1]]]
 
     derived = read(rewrite(file, keep_the_state), path=figure_eight)
-    assert len(derived) == 4 * 500
+    assert len(derived) == 4 * 250
     assert torch.allclose(derived.observation.flip(0), recorded.observation, atol=1e-5)
     assert torch.allclose(derived.output.flip(0), recorded.output, atol=1e-6)
     assert derived.episode.flip(0).tolist() == recorded.episode.tolist()
@@ -113,11 +128,10 @@ FOREIGN = {
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_columns_of_another_tool_are_understood(
-    separator: str, figure_eight: ReferencePath, tmp_path: Path
+    separator: str, second: DemonstrationTable, figure_eight: ReferencePath, tmp_path: Path
 ) -> None:
     """Other names, degrees, comments, no episodes, and motion that follows without slip."""
-    table = record(figure_eight).table
-    table["yaw_rad"] = torch.rad2deg(table["yaw_rad"])
+    table = {**second, "yaw_rad": torch.rad2deg(second["yaw_rad"])}
     file = tmp_path / "foreign.csv"
     write_demonstrations(foreign(table, FOREIGN), file)
     rewrite(file, lambda rows: None, separator)
@@ -125,7 +139,7 @@ def test_columns_of_another_tool_are_understood(
     columns = {**FOREIGN, "yaw_rad": f"heading*{math.pi / 180}"}
     found = read(file, path=figure_eight, columns=columns)
     expected = to_demonstrations(
-        without_slip(record(figure_eight).table),
+        without_slip(second),
         controller_config=CONFIG,
         vehicle=VEHICLE,
         path=figure_eight,
