@@ -3,15 +3,11 @@
 A column says what a quantity is called, how it is read, and its key in files.
 """
 
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-from diffcar.base.files import write_atomically
 
 __all__ = [
     "Column",
@@ -109,22 +105,6 @@ class Table(Generic[RowT]):
         """Return the rows by the keys of their columns, in SI, as JSON holds them."""
         columns = [column for column in self.columns if column.key is not None]
         return [{str(column.key): column.of(row) for column in columns} for row in self.rows]
-
-    def write_csv(self, file: Path) -> None:
-        """Write what `records` returns; what is missing is an empty field.
-
-        Raises:
-            OutputError: If the file system refuses.
-        """
-        names = [column.key for column in self.columns if column.key is not None]
-
-        def write(target: Path) -> None:
-            with target.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, names)
-                writer.writeheader()
-                writer.writerows(self.records())
-
-        write_atomically(file, write)
 
 
 @dataclass(frozen=True)

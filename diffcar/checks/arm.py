@@ -158,6 +158,8 @@ def run(
         DiffcarError: If the simulator refuses, or the gradient stays non-finite.
     """
     began = time.perf_counter()
+    if out is not None and resume is None:
+        RunFolder.require_free(out)
     arm = _build(config, "differentiable", config.num_envs, differentiable=True)
     logger.info("reading states, and checking gradients by joint torques in free space")
     probes = probe_reads(arm)

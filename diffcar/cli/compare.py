@@ -53,6 +53,8 @@ def compare(
     for source in sources:
         check_path_source(source)
     runs = dict(_split(text, config) for text in load or ())
+    if len(runs) < len(load or ()):
+        raise typer.BadParameter("--load names a method twice")
     given.check_files(config, inputs=[*sources, suite, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
     from diffcar.comparison.compare import compare as run

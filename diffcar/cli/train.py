@@ -88,7 +88,7 @@ def commands() -> dict[str, Callable[..., None]]:
     """Return commands by name: those declared above, and that of every other row of `METHODS`."""
     own = {"train-e2e": train_e2e, "train-bc": train_bc}
     others = [how for how in METHODS.values() if how.command and how.command not in own]
-    return own | {how.command: _plain(how.recorded_as) for how in others}
+    return own | {how.command: _plain(how.name) for how in others}
 
 
 def _split(given: str) -> tuple[str, str]:
@@ -152,7 +152,8 @@ def _train(
     if result.is_interrupted:
         command = METHODS[method].command_for(config.task)
         tell_how_to_go_on(command, result, config.train.num_updates)
-        raise typer.Exit(0 if given.stop_after is not None else EXIT_INTERRUPTED)
+        is_as_asked = given.stop_after is not None and len(result.losses) >= given.stop_after
+        raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
 
 
 def tell_how_to_go_on(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diffcar.base.config import dump_config
+from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
@@ -50,15 +50,15 @@ class CompareResult:
 def compare(
     config: CompareConfig | None = None,
     *,
-    out: Path | None = None,
-    resume: Path | None = None,
-    loaded: Mapping[str, Path] | None = None,
+    out: Path | str | None = None,
+    resume: Path | str | None = None,
+    loaded: Mapping[str, Path | str] | None = None,
     on_update: OnUpdate = lambda event: None,
 ) -> CompareResult:
     """Train what is to be compared, drive it over the suite, and collect the figures.
 
     Args:
-        config: The settings; None takes the defaults.
+        config: The settings; None takes the defaults, or those of the comparison that is resumed.
         out: The folder of the comparison; None names one below `runs/`.
         resume: A comparison to go on with instead; what is trained already stays.
         loaded: Runs by method that are taken as they are instead of trained.
@@ -72,17 +72,23 @@ def compare(
             is missing, or the simulator refuses.
     """
     began = time.perf_counter()
-    config = config or CompareConfig()
+    if resume is not None and out is not None:
+        raise ConfigError("a comparison that is resumed goes on in its own folder; drop `out`")
+    folder = Path(resume or out or new_name("compare"))
+    if config is None:
+        file = None if resume is None else folder / _CONFIG_FILE
+        config = load_config(CompareConfig, file=file)
     scenes = Scenes(config)
     paths = _suite_paths(config, scenes.vehicle)
-    folder = resume or out or new_name("compare")
     earlier = {} if resume is None else _loaded_earlier(folder)
-    loaded = {**earlier, **(loaded or {})}
-    _check_what_is_needed_later(config, loaded)
+    taken = earlier | {method: Path(run) for method, run in (loaded or {}).items()}
+    _check_what_is_needed_later(config, taken)
+    runs = Runs(config, folder, scenes, taken, on_update)
+    runs.require_same_settings()
     if resume is None:
         RunFolder.require_free(folder)
         make_folder(folder)
-    _remember(folder, loaded)
+    _remember(folder, taken)
     text = dump_config(config)
     write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
     logger.info(f"comparing in {folder}; if interrupted: diffcar compare --resume {folder}")
@@ -90,17 +96,17 @@ def compare(
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
     result.notes += _trained_on(config)
     try:
-        runs = list(Runs(config, folder, scenes, loaded, on_update))
+        finished = list(runs)
     except TrainingStopped:
         result.is_interrupted = True
         return result
     suite = Suite(config, paths, scenes.vehicle)
-    scores, tracks = suite.scores(runs)
+    scores, tracks = suite.scores(finished)
     result.comparison = Comparison(
         threshold_m=config.threshold,
-        runs=[own.run for own in runs],
+        runs=[own.run for own in finished],
         scores=score_frame(scores),
-        curves=curve_frame(suite.curves(runs)),
+        curves=curve_frame(suite.curves(finished)),
         tracks=tracks,
         references={
             path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
@@ -166,8 +172,7 @@ def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]
     for settings in config.suite.paths:
         path = load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature)
         same = sum(other.name.partition(" #")[0] == path.name for other in paths)
-        path.name = f"{path.name} #{same + 1}" if same else path.name
-        paths.append(path)
+        paths.append(path.named(f"{path.name} #{same + 1}") if same else path)
     return paths
 
 

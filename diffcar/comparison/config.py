@@ -96,7 +96,7 @@ class CompareConfig(DrivingConfig):
     @classmethod
     def _are_known(cls, values: list[str]) -> list[str]:
         for name in values:
-            if name not in CONTROLLERS and name not in METHODS and not is_own(name):
+            if name not in _COMPARED and name not in CONTROLLERS and not is_own(name):
                 raise ValueError(f"{name!r} is none of {', '.join(_COMPARED)}")
         return values
 

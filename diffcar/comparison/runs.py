@@ -117,6 +117,22 @@ class Runs:
                 run = self._trained if is_method(method) else self._tuned
                 yield run(home, method, seed)
 
+    def require_same_settings(self) -> None:
+        """Refuse to go on with runs that were begun with other settings; builds nothing.
+
+        Raises:
+            ConfigError: With the keys that differ.
+        """
+        for method in self.config.methods:
+            for seed in self.config.seeds if method not in self.loaded else ():
+                home = self.folder / run_name(method, seed)
+                if not is_method(method) and (home / _TUNING_FILE).is_file():
+                    stored = _read_tuning(home / _TUNING_FILE)["settings"]
+                    _require_same(home, stored, self._tuning_settings(seed))
+                elif is_method(method) and (home / "checkpoints" / "last.pt").is_file():
+                    wanted = self._settings(METHODS[method], seed).model_dump(mode="json")
+                    _require_same(home, read_yaml(home / "config.yaml"), wanted)
+
     def _trained(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Train a network, from where an earlier session left it."""
         how = METHODS[method]
@@ -126,12 +142,10 @@ class Runs:
         # An earlier session may have been ended between making the folder and its first checkpoint.
         folder = RunFolder.make(home) if is_new else RunFolder.open(home)
         trainer.begin(folder)
-        session = TrainingSession(folder, trainer, on_update=self.on_update)
+        session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=self.on_update)
         if is_new:
             folder.write_config(trainer.config)
         else:
-            stored = read_yaml(home / "config.yaml")
-            _require_same(home, stored, trainer.config.model_dump(mode="json"))
             session.restore()
         if not trainer.is_finished:
             logger.info(f"training {method}, seed {seed}")
@@ -161,17 +175,13 @@ class Runs:
 
     def _tuned(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Search a classical controller's parameters, or read those that were found earlier."""
-        values = self.config.model_dump(mode="json")
-        shared = {*_shared_names(), "tuning"} & values.keys()
-        settings = {name: values[name] for name in values if name in shared} | {"seed": seed}
         file = home / _TUNING_FILE
-        if file.is_file():
-            _require_same(home, _read_tuning(file)["settings"], settings)
-        else:
+        if not file.is_file():
             logger.info(f"tuning {method}, seed {seed}")
             generations = [asdict(generation) for generation in self._search(method, seed)]
             make_folder(home)
-            text = json.dumps({"settings": settings, "generations": generations}, indent=2) + "\n"
+            content = {"settings": self._tuning_settings(seed), "generations": generations}
+            text = json.dumps(content, indent=2) + "\n"
             write_atomically(file, lambda target: target.write_text(text))
         snapshots = [
             Snapshot(g.number, g.seconds, g.num_env_steps, Driver(method, parameters=g.parameters))
@@ -182,6 +192,12 @@ class Runs:
         source = ", ".join(f"{name} {value:.4g}" for name, value in parameters)
         run = Run(method, seed, source, last.train_seconds, last.num_env_steps)
         return FinishedRun(run, last.driver, snapshots)
+
+    def _tuning_settings(self, seed: int) -> dict[str, object]:
+        """Return what a search depends on."""
+        values = self.config.model_dump(mode="json")
+        shared = {*_shared_names(), "tuning"}
+        return {name: own for name, own in values.items() if name in shared} | {"seed": seed}
 
     def _search(self, method: str, seed: int) -> Iterator[Generation]:
         """Search on the training path of a seed."""

@@ -18,7 +18,13 @@ from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive
-from diffcar.tasks.tracking.metrics import CARS_EACH, FAILED, SuiteFigures, suite_figures
+from diffcar.tasks.tracking.metrics import (
+    CARS_EACH,
+    FAILED,
+    LOST_CROSS_TRACK,
+    SuiteFigures,
+    suite_figures,
+)
 
 __all__ = ["Suite", "drive_suite"]
 
@@ -180,7 +186,7 @@ def _track(method: str, engine: str, path: ReferencePath, driven: Drive, car: in
     trajectory = driven.trajectory
     distance = trajectory.distance[:, car]
     is_driven = (distance <= driven.goal_distance[car]) & (
-        trajectory.cross_track_error[:, car].abs() <= 1.0
+        trajectory.cross_track_error[:, car].abs() <= LOST_CROSS_TRACK
     )
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
 

@@ -18,12 +18,10 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics, tracking_metrics
+from diffcar.tasks.tracking.metrics import METRICS, SKIP_DISTANCE, TrackingMetrics, tracking_metrics
 
 __all__ = ["RecordResult", "recording_report", "run"]
 
-# By then a car that begins beside the path has come to it.
-_SKIP_DISTANCE = 2.0
 # The figures of tracking that are shown.
 _KEYS = ("cross_track_rmse_m", "cross_track_p95_m", "cross_track_max_m", "speed_rmse_mps")
 # What no clone can be expected to make up for [m].
@@ -112,7 +110,7 @@ def run(
     )
     wall_seconds = time.perf_counter() - began
     write_demonstrations(recording.table, out)
-    skip_distance = min(_SKIP_DISTANCE, config.demonstrations.duration * config.path.top_speed / 4)
+    skip_distance = min(SKIP_DISTANCE, config.demonstrations.duration * config.path.top_speed / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
     notes += path.warnings
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK:

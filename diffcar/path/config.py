@@ -39,7 +39,7 @@ class PathConfig(Section):
     source: str = "random"
     """Name of a built-in path, a CSV file, or package.module:function of one's own."""
     scale: Positive = 1.0
-    """Factor on all coordinates of a file; 0.1 turns a race track into one for a 1:10 car."""
+    """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car."""
     closed: bool | None = None
     """Whether a file's path is a loop; null decides by the gap between its ends."""
     seed: Seed | None = None

@@ -41,10 +41,8 @@ def load_path(
         ConfigError: If there is no such setting.
         PathError: If the source is unknown, unreadable or not a drivable sequence of points.
     """
-    if isinstance(source, PathConfig):
-        config = source
-    else:
-        config = load_config(PathConfig, flags={"source": source, **settings})
+    base = source.model_dump() if isinstance(source, PathConfig) else {"source": source}
+    config = load_config(PathConfig, base=base, flags=settings)
     points = _read_source(config, seed if config.seed is None else config.seed)
     points, warnings = _check_points(points, config.source)
     arc_length, pose, file_speed = _resample(points)

@@ -70,6 +70,12 @@ class ReferencePath:
         other._coefficients = coefficients
         return other
 
+    def named(self, name: str) -> "ReferencePath":
+        """Return the path under another name."""
+        other = copy.copy(self)
+        other.name = name
+        return other
+
     @property
     def dtype(self) -> torch.dtype:
         """The precision that samples come in."""

@@ -49,8 +49,6 @@ class Task(Protocol[StartT, RecordT]):
     Where every update begins afresh, the defaults of `end`, `pack` and `unpack` do.
     """
 
-    name: ClassVar[str]
-    """What a checkpoint calls it."""
     remedy: ClassVar[str]
     """What a user can do when gradients are not finite."""
     output: ClassVar[str] = "MLP output (and mirror image)"
@@ -106,7 +104,10 @@ class Task(Protocol[StartT, RecordT]):
         """Return the metrics of the present weights without gradients, a dataclass of floats."""
 
     def score(self, metrics: Any) -> float:  # noqa: ANN401
-        """Return what the best weights are chosen by: the smaller the better, never infinite."""
+        """Return what the best weights are chosen by: the smaller the better.
+
+        Infinite for weights that must never be the best.
+        """
 
     def trace(self, watch: "Watch") -> "Tensor":
         """Return the loss of eight steps, handing over the tensors on the way."""

@@ -31,7 +31,6 @@ class Backprop(Trainer):
     updates done and where the last one has ended are the whole state.
     """
 
-    method: ClassVar[str] = "e2e"
     record_type: ClassVar[type[UpdateRecord]] = BackpropUpdate
 
     def __init__(self, task: Task[Any, Any]) -> None:

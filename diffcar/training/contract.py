@@ -43,8 +43,6 @@ class UpdateRecord:
 class Trainer(Protocol):
     """An optimisation in progress, which a session runs, evaluates and saves."""
 
-    method: ClassVar[str]
-    """What a checkpoint calls it."""
     record_type: ClassVar[type[UpdateRecord]]
     """What `train` yields."""
     task: Task[Any, Any]

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from diffcar.base.config import load_config
-from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.base.files import plain_values, write_atomically
+from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import TaskConfig
+from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method
 from diffcar.training.run_folder import RunFolder, plot_training
@@ -80,7 +82,7 @@ def train(
     *,
     task: str = "tracking",
     out: Path | str | None = None,
-    resume: Path | RunFolder | None = None,
+    resume: Path | str | RunFolder | None = None,
     stop_after: int | None = None,
     certify: bool = True,
     scenes: Any = None,  # noqa: ANN401
@@ -105,6 +107,9 @@ def train(
     began = time.perf_counter()
     how = METHODS[method]
     task = task if config is None else config.task
+    _require_possible(how, task)
+    if resume is not None and out is not None:
+        raise ConfigError("a run that is resumed goes on in its own folder; drop `out`")
     folder = _open(resume, how, task)
     if folder is None and out is not None:
         RunFolder.require_free(Path(out))
@@ -114,7 +119,7 @@ def train(
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     folder = folder or RunFolder.create(None if out is None else Path(out), _folder_name(how, task))
     trainer.begin(folder)
-    session = TrainingSession(folder, trainer, on_update=on_update)
+    session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
     if not is_new:
         session.restore()
         if must_certify:  # with the weights that training goes on with
@@ -128,7 +133,10 @@ def train(
     outcome = session.train(stop_after)
     hops: list[Hop] = []
     if how.through_physics:  # with the last weights, not the best
-        hops = trace_hops(own.network, own.trace, own.backward, output=own.output)
+        try:
+            hops = trace_hops(own.network, own.trace, own.backward, output=own.output)
+        except SimulationError as error:  # the training is done all the same
+            logger.warning(f"the gradient could not be followed to the weights: {error}")
     result = _conclude(session, outcome)
     result.certificate, result.hops = certificate, hops
     result.wall_seconds = time.perf_counter() - began
@@ -178,11 +186,25 @@ def _certify(trainer: Trainer) -> ShortCertificate:
     )
 
 
-def _open(resume: Path | RunFolder | None, how: Method, task: str) -> RunFolder | None:
+def _require_possible(how: Method, task: str) -> None:
+    """Refuse what a method cannot do, before anything is built."""
+    if how.expert is not None:
+        raise ConfigError(
+            f"{how.name} imitates {how.expert}, which a comparison trains first",
+            hint="call compare(), or train('bc', config) with a run as config.expert",
+        )
+    if task in TASKS and task not in how.config:
+        raise ConfigError(
+            f"{how.name} does not train for the task {task!r}",
+            hint=f"it trains for {', '.join(how.config)}",
+        )
+
+
+def _open(resume: Path | str | RunFolder | None, how: Method, task: str) -> RunFolder | None:
     """Return the run to go on with, if there is one."""
     if resume is None:
         return None
-    folder = resume if isinstance(resume, RunFolder) else RunFolder.open(resume)
+    folder = resume if isinstance(resume, RunFolder) else RunFolder.open(Path(resume))
     _require(folder, how, task)
     return folder
 
@@ -201,11 +223,6 @@ def _require(folder: RunFolder, how: Method, task: str) -> None:
 
 def _default_config(how: Method, task: str, folder: RunFolder | None) -> TaskConfig:
     """Return the settings of a run that is resumed, or the defaults of a new one."""
-    if task not in how.config:
-        raise ConfigError(
-            f"{how.name} does not train for the task {task!r}",
-            hint=f"it trains for {', '.join(how.config)}",
-        )
     base = None if folder is None else config_values(folder.last)
     config: TaskConfig = load_config(how.config[task], base=base)
     return config

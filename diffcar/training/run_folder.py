@@ -158,6 +158,8 @@ _TOLD_BY_METHODS = {
 
 def plot_training(metrics_file: Path, file: Path) -> None:
     """Draw loss, evaluations and what else a method tells of a run from its `metrics.csv`."""
+    if not metrics_file.is_file():  # removed by hand, and no update since
+        return
     with metrics_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     figure = new_figure(10, 7)

@@ -50,9 +50,16 @@ class TrainingSession:
     """One process's share of a run: trains, evaluates in plain physics, and saves."""
 
     def __init__(
-        self, folder: RunFolder, trainer: Trainer, *, on_update: OnUpdate = lambda event: None
+        self,
+        folder: RunFolder,
+        trainer: Trainer,
+        *,
+        method: str,
+        on_update: OnUpdate = lambda event: None,
     ) -> None:
         self.folder, self.on_update = folder, on_update
+        self.method = method
+        """What checkpoints call it."""
         self.trainer, self.task = trainer, trainer.task
         self.best_score = math.inf
         self.train_seconds = trainer.seconds_before
@@ -130,6 +137,7 @@ class TrainingSession:
     def _keep_if_best(self, metrics: object) -> None:
         """Keep and save the present weights if none were better."""
         score = self.task.score(metrics)
+        score = score if math.isfinite(score) else math.inf
         # While none has a score, the latest stand for the run, not the untrained ones.
         if self._best_weights is None or score <= self.best_score:
             self.best_score = score
@@ -151,8 +159,8 @@ class TrainingSession:
     def _save(self, name: str) -> None:
         """Write a checkpoint of the present state."""
         content = checkpoint_content(
-            self.trainer.method,
-            self.task.name,
+            self.method,
+            self.trainer.config.task,
             self.trainer.config,
             self.trainer.state_dict(),
             best_score=self.best_score,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from diffcar.base.table import Column, Curve, Line, Shown, Table, across, number
 from diffcar.gradients.hops import hops_table
 from diffcar.tasks.pushing.task import scores_table
-from diffcar.tasks.tracking.metrics import METRICS
+from diffcar.tasks.tracking.metrics import METRICS, SKIP_DISTANCE
 
 if TYPE_CHECKING:
     from diffcar.tasks.tracking.task import PathScore
@@ -25,7 +25,7 @@ def training_report(result: "TrainingResult") -> list[Shown]:
         if result.before is not None and result.after is not None:
             shown.append(_before_and_after(result))
         if scores:
-            title = "paths never trained on, plain physics, errors after the first 2 m"
+            title = f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m"
             shown.append(Table(title, _SCORES, scores))
     return [
         *shown,

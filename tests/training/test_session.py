@@ -27,7 +27,9 @@ def session(tmp_path: Path) -> Callable[..., TrainingSession]:
     def make(*overrides: str, on_update: OnUpdate = lambda event: None) -> TrainingSession:
         config = config_of("e2e", *overrides)
         trainer = make_trainer(config, scenes=bicycle_scenes(config))
-        return TrainingSession(RunFolder.make(tmp_path / "run"), trainer, on_update=on_update)
+        return TrainingSession(
+            RunFolder.make(tmp_path / "run"), trainer, method="e2e", on_update=on_update
+        )
 
     return make
 

@@ -131,7 +131,6 @@ class PushingTask(Task[PushStart, PushTrajectory]):
     Scenes are not shared: bodies and grid are made for the settings.
     """
 
-    name = "pushing"
     remedy = "lower train.learning_rate, train.horizon or controller.max_correction"
 
     def __init__(self, config: TrainPushConfig, *, scenes: None = None) -> None:

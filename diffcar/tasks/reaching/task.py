@@ -20,7 +20,7 @@ from diffcar.tasks.reaching.rollout import ReachTrajectory, draw_targets, reach
 
 __all__ = ["ReachMetrics", "ReachingTask", "reach_metrics"]
 
-# Updates draw their targets with the seeds from here on; the evaluation's lie below.
+# Runs draw the targets of their updates with seeds that lie so far apart.
 _FIRST_SEED = 1_000_000
 
 
@@ -59,7 +59,6 @@ class ReachingTask(Task[Tensor, ReachTrajectory]):
     Its scenes are the differentiable arms, if they are there already; None builds some.
     """
 
-    name = "reaching"
     remedy = "lower train.learning_rate, train.horizon or reach.joint_step"
     output = "MLP output"
 

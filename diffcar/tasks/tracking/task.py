@@ -64,7 +64,6 @@ class TrackingTask(Task[Start, Trajectory]):
     Not every method goes `through_physics` and needs differentiable cars.
     """
 
-    name = "tracking"
     remedy = "lower train.learning_rate, train.horizon or the start offsets"
 
     def __init__(

@@ -62,7 +62,6 @@ class BCTrainer(Trainer):
         notes: What the user should know about the expert.
     """
 
-    method: ClassVar[str] = "bc"
     record_type: ClassVar[type[UpdateRecord]] = CloneUpdate
     term_names = ("steering", "drive")
 

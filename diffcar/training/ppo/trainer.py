@@ -48,7 +48,6 @@ class PPOTrainer(Trainer):
     with fresh episodes, so it is not the same number for number.
     """
 
-    method: ClassVar[str] = "ppo"
     record_type: ClassVar[type[UpdateRecord]] = PPOUpdate
     term_names = ("surrogate", "value", "entropy")
 

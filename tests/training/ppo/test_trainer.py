@@ -25,14 +25,14 @@ def test_updates_teach_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
     trainer = trainer_of("train.num_updates=3")
     before = [weight.detach().clone() for weight in trainer.task.network.parameters()]
     folder = RunFolder.create(tmp_path / "run", "train-ppo")
-    updates = TrainingSession(folder, trainer).train(2).updates
+    updates = TrainingSession(folder, trainer, method="ppo").train(2).updates
     assert [update.iteration for update in updates] == [1, 2]
     assert all(update.loss > 0 for update in updates)
     assert trainer.num_env_steps == 2 * 6 * 4
     for old, new in zip(before, trainer.task.network.parameters(), strict=True):
         assert not torch.equal(old, new)
     resumed = trainer_of("train.num_updates=3", "train.learning_rate=0.5", "seed=9")
-    session = TrainingSession(RunFolder.open(folder.path), resumed)
+    session = TrainingSession(RunFolder.open(folder.path), resumed, method="ppo")
     session.restore()
     assert (resumed.num_updates_done, resumed.is_finished) == (2, False)
     assert resumed.ppo.learning_rate == trainer.ppo.learning_rate != 0.5
@@ -54,7 +54,7 @@ def test_the_checkpoint_acts_as_the_actor_without_its_exploration(tmp_path: Path
     """The mean of the actor's actions is what the restored controller puts out."""
     trainer = trainer_of("train.num_updates=1")
     folder = RunFolder.create(tmp_path / "run", "train-ppo")
-    TrainingSession(folder, trainer).train()
+    TrainingSession(folder, trainer, method="ppo").train()
     last = load_checkpoint(folder.checkpoints / "last.pt")
     restored = restore_tracking_mlp(last, VEHICLE, dtype=torch.float64)
     observation = trainer.env.get_observations()
