@@ -124,6 +124,7 @@ JSON: dict[str, set[str]] = {
     "franka-test": {
         *_named("is_certified is_reached precision dt tolerance max_mean_distance_m losses"),
         *_named("num_skipped mean_distances_m worst_distances_m train_seconds wall_seconds"),
+        *_named("run_folder num_updates is_interrupted"),
         *_at("probes", "expression requires_grad grad_fn gradient_norm error"),
         *_at("certificates", "case horizon num_directions median_error worst_error num_kinks"),
         *_at("certificates", "contact_fraction is_repeatable is_certified"),
