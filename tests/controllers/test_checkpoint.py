@@ -75,3 +75,22 @@ def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
         stamp = time.time() - age
         os.utime(tmp_path / name / "checkpoints" / "last.pt", (stamp, stamp))
     assert newest_run(tmp_path) == tmp_path / "a"
+
+
+class OwnSettings(TrainE2EConfig):
+    """Settings of somebody's own method."""
+
+    patience: int = 3
+
+
+def test_settings_of_one_s_own_are_saved_and_drive(tmp_path: Path) -> None:
+    """What a checkpoint is of, it is told, and does not look up by the class of the settings."""
+    config = OwnSettings(patience=5)
+    driver = build_tracking_mlp(config.controller, VEHICLE, dtype=torch.float32, seed=1)
+    own = checkpoint_content("own", "tracking", config, {"network": driver.network.state_dict()})
+    torch.save(own, tmp_path / "own.pt")
+    loaded = load_checkpoint(tmp_path / "own.pt")
+    assert config_values(loaded)["patience"] == 5
+    restored = restore_tracking_mlp(loaded, VEHICLE, dtype=torch.float32)
+    observation = torch.randn(5, 15)
+    assert torch.equal(restored.network(observation), driver.network(observation))
