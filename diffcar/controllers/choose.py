@@ -70,6 +70,7 @@ def choose_controller(spec: str) -> ControllerChoice:
     """
     check_controller(spec)
     if spec in CONTROLLERS or (is_own(spec) and not is_there(spec)):
+        CONTROLLERS[spec]  # imported now: a slip in one's own is told before a scene is built
         return ControllerChoice(spec)
     checkpoint = load_checkpoint(Path(spec))
     require_car(checkpoint)

@@ -27,8 +27,8 @@ class Method:
     """What makes its trainer of settings, as `package.module:function`."""
     config: Mapping[str, Any]
     """Settings of a run, by task."""
-    section: str
-    """The key of its settings within those of a comparison."""
+    section: str = ""
+    """The key of its settings within those of a comparison, if it can be in one."""
     expert: str | None = None
     """Whom it imitates; trained or tuned before it."""
     overrides: Mapping[str, object] = field(default_factory=dict)

@@ -66,5 +66,5 @@ def _gradient_checks(result: "TrainingResult") -> list[Shown]:
             f"{number(certificate.worst_relative_error)}"
         )
     if (worst := result.findings.get("worst_gradient_error")) is not None:
-        told.append(f"worst spot check during it: {number(worst)}")
+        told.append(f"worst spot check during training: {number(worst)}")
     return [Line(f"gradient against finite differences: {'; '.join(told)}")] if told else []

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations
+from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.drive import drive
 from tests import formats
 from tests.bicycle import Bicycle
@@ -223,3 +225,28 @@ def test_a_comparison_is_told_and_written(
         assert picture.read_bytes().startswith(b"\x89PNG")
     assert "stanley" in done.stdout
     assert json.loads((tmp_path / "c" / "comparison.json").read_text()).keys() == result.keys()
+
+
+def test_ones_own_controller_drives_and_a_slip_in_it_is_told_first(
+    diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no name; what is not there is refused before a scene is built."""
+    source = """
+        import torch
+
+        class Steady:
+            def __init__(self, vehicle):
+                self.vehicle = vehicle
+
+            def __call__(self, state, errors):
+                return torch.stack([-errors.cross_track_error, 0 * state.speed + 1.0], -1)
+        """
+    (tmp_path / "steady_car.py").write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = ("simulate", "--path", "line", "--controller")
+    result = result_of(diffcar(*own, "steady_car:Steady", "--json", "-"))
+    assert result["controller"] == "steady_car:Steady"
+    monkeypatch.setattr(simulate, "build_scene", None)
+    refused = diffcar(*own, "steady_car:Steedy")
+    assert refused.exit_code == 2
+    assert "has no 'Steedy'" in refused.stderr

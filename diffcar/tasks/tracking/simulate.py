@@ -143,17 +143,18 @@ def run(
         metrics = driven.metrics(skip_distance=config.skip_distance)
         sim_seconds = round(num_steps * scene.dt, 9)
         figures.append(EngineFigures(metrics, num_steps, sim_seconds, wall_seconds))
+    name = getattr(controller, "name", choice.spec)  # one's own needs none
     if csv_file is not None:
         _write_trajectory(drives[-1].trajectory, csv_file)
     if plot_file is not None:
         beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
-        plot_drive(drives[-1], plot_file, f"{controller.name} on {path.name}", beside)
+        plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside)
     if len(drives) > 1 and (csv_file or plot_file):
         notes.append("what is written and drawn is the drive in MuJoCo")
     if (completion := figures[-1].metrics.completion) < 1:
         notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
     return SimulateResult(
-        controller=controller.name,
+        controller=name,
         path=path.name,
         path_length_m=path.length,
         start=config.start,
