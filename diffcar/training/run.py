@@ -69,8 +69,9 @@ class TrainingResult:
         """Return the result as plain values, findings among the others."""
         own = {name: value for name, value in vars(self).items() if name != "task"}
         findings = own.pop("findings")
-        if self.certificate is not None:
-            findings = {"errors_before_training": self.certificate.relative_errors, **findings}
+        if "errors_in_training" in findings:
+            before = [] if self.certificate is None else self.certificate.relative_errors
+            findings = {"errors_before_training": before, **findings}
         values = plain_values(own | findings)
         assert isinstance(values, dict)
         return values
