@@ -194,7 +194,8 @@ def test_a_push_is_reported_and_leaves_a_folder_to_go_on_with(diffcar: Run, tmp_
     assert sorted(errors)[len(errors) // 2] < 0.1
     done = good(diffcar(*push, "--no-certify", "--resume=r", "--json=r.json"))
     result = json.loads((tmp_path / "r.json").read_text())
-    assert formats.differing(result, "train-e2e --entity mpm") == []
+    differing = formats.differing(result, "train-e2e --entity mpm")
+    assert [key for key in differing if not key.startswith("certificate.")] == []
     assert [score["is_unseen"] for score in result["scores"]] == [False, True]
     assert "circle, unseen" in done.stdout
     for name in ("training", "push-0-random", "push-1-circle"):
