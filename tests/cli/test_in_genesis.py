@@ -183,7 +183,7 @@ SMALL_PUSH = [
 def test_a_push_is_reported_and_leaves_a_folder_to_go_on_with(diffcar: Run, tmp_path: Path) -> None:
     """Losses, checked gradients, figures on both paths, pictures, metrics and a checkpoint."""
     push = ("train-e2e", "--entity", "mpm")
-    # Two bodies over eight steps are too few for the check before training: docs/gradients.md.
+    # The check before training refuses this push, which is not understood: docs/gradients.md.
     short = ("--no-certify", "--stop-after=2")
     begun = good(diffcar(*push, *SMALL_PUSH, *short, "--out=r", "--json=begun.json"))
     assert "--entity mpm --resume r" in begun.stderr
