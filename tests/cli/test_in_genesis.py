@@ -183,19 +183,19 @@ SMALL_PUSH = [
 def test_a_push_is_reported_and_leaves_a_folder_to_go_on_with(diffcar: Run, tmp_path: Path) -> None:
     """Losses, checked gradients, figures on both paths, pictures, metrics and a checkpoint."""
     push = ("train-e2e", "--entity", "mpm")
-    # The check before training refuses this push, which is not understood: docs/gradients.md.
-    short = ("--no-certify", "--stop-after=2")
-    begun = good(diffcar(*push, *SMALL_PUSH, *short, "--out=r", "--json=begun.json"))
+    begun = good(diffcar(*push, *SMALL_PUSH, "--stop-after=2", "--out=r", "--json=begun.json"))
     assert "--entity mpm --resume r" in begun.stderr
     stopped = json.loads((tmp_path / "begun.json").read_text())
     assert len(stopped["losses"]) == 2
     assert stopped["is_interrupted"]
-    errors = stopped["errors_in_training"]
-    assert sorted(errors)[len(errors) // 2] < 0.1
-    done = good(diffcar(*push, "--no-certify", "--resume=r", "--json=r.json"))
+    along, *within_tensors = stopped["errors_before_training"]
+    assert along < 1e-6
+    assert len(within_tensors) == 2
+    assert max(within_tensors) < 1e-3
+    assert sorted(stopped["errors_in_training"])[len(stopped["errors_in_training"]) // 2] < 0.1
+    done = good(diffcar(*push, "--resume=r", "--json=r.json"))
     result = json.loads((tmp_path / "r.json").read_text())
-    differing = formats.differing(result, "train-e2e --entity mpm")
-    assert [key for key in differing if not key.startswith("certificate.")] == []
+    assert formats.differing(result, "train-e2e --entity mpm") == []
     assert [score["is_unseen"] for score in result["scores"]] == [False, True]
     assert "circle, unseen" in done.stdout
     for name in ("training", "push-0-random", "push-1-circle"):
