@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import DiffcarError
+from diffcar.base.errors import ConfigError, DiffcarError
 from diffcar.base.table import Column, Mark, Table
 from diffcar.gradients.finite_differences import check_environments
 from diffcar.gradients.slopes import (
@@ -50,6 +50,8 @@ MIN_SHARE = 0.5
 """Rollouts that were elsewhere than in their regime for longer prove nothing about it."""
 # What the gradient that another one is held against must be right to by differences.
 _REFERENCE_TOLERANCE = 1e-6
+# A gradient of zero is off by 1, a reversed one by 2.
+_MAX_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,14 @@ class Problem:
     """What to do where the gradient is wrong."""
     guards: "Sequence[Guard]" = field(default_factory=lambda: GUARDS)
     """What must hold for the comparison to prove anything."""
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance that a gradient of zero or a reversed one would pass."""
+        if not 0 < self.tolerance <= _MAX_TOLERANCE:
+            raise ConfigError(
+                f"a tolerance of {self.tolerance:g} proves nothing",
+                hint=f"choose one above 0 and at most {_MAX_TOLERANCE:g}",
+            )
 
     @property
     def leaves(self) -> list[Tensor]:

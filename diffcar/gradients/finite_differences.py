@@ -239,8 +239,8 @@ def spot_check(
         number: Which check it is; also the seed.
 
     Returns:
-        The relative error, within a tensor at least over a part of the typical slope there; not a
-        number where everything vanishes.
+        The relative error, within a tensor at least over a part of the typical slope there;
+        infinite where a value is not finite, not a number where everything vanishes.
     """
     turn = number % (len(parameters) + 1)
     if turn == 0:
@@ -261,6 +261,8 @@ def spot_check(
                 values.append(float(function()))
             numeric = (values[0] - values[1]) / (2 * step)
             larger = max(abs(analytic), abs(numeric), floor)
+            if not math.isfinite(larger + numeric):
+                return math.inf
             errors.append(abs(analytic - numeric) / larger if larger > 0 else math.nan)
     return min(errors)
 

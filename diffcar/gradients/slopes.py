@@ -34,9 +34,9 @@ _UNRESOLVED_MARGIN = 3.0
 _UNRESOLVED_LIMIT = 10.0
 # With more kinks than this there is nothing left to go by.
 _MAX_KINK_SHARE = 0.25
-# A pass where most slopes are below this would say nothing.
+# Slopes below this say nothing, and where so many do, neither does the whole.
 _SMALLEST_SLOPE = 1e-9
-_MAX_VACUOUS_SHARE = 0.25
+_VACUOUS_SHARE = 0.25
 # A gradient that is off by less than this, or by ten tolerances, is inexact, not wrong.
 _INEXACT = 1e-3
 
@@ -189,7 +189,7 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
 def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:
     """Return whether too many directions are flat, so that even a dead gradient would pass."""
     num_flat = sum(abs(check.numeric_gradient) < _SMALLEST_SLOPE for check in smooth)
-    return num_flat > _MAX_VACUOUS_SHARE * len(smooth)
+    return num_flat >= _VACUOUS_SHARE * len(smooth)
 
 
 def compare_slopes(
