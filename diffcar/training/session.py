@@ -79,7 +79,7 @@ class TrainingSession:
             self.trainer.load_state_dict({"network": last["network"], **last["trainer"]})
             self.best_score = float(last["best_score"])
             self.train_seconds = float(last["train_seconds"])
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             first_line = str(error).partition("\n")[0]
             raise CheckpointError(
                 f"the checkpoint does not fit the configuration: {first_line}",
