@@ -82,6 +82,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(method: str, tmp_path: Pa
     # What is imported here needs not be imported by every process.
     assert scalar_log.ScalarLog
     require_method(METHODS[method])
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     began = time.monotonic()
     assert not was_killed(forked(lambda: session(method, tmp_path / "whole")), delay=120.0)
     seconds = time.monotonic() - began
