@@ -27,7 +27,7 @@ _WHEELS = "Its four wheel joints; found by name by default."
     no_repairs=option(bool, "Show Genesis as it comes.", "--no-repairs"),
     **options.PATH_SOURCE,
     **options.SERVOS,
-    **options.common(64, "; 32 shows its cost"),
+    **options.common("certificate.tolerance=1e-5", 64, "; 32 shows its cost"),
 )
 def check_grad(
     steering_joints: str | None = None,

@@ -28,7 +28,7 @@ __all__ = ["compare"]
     out=option(Path, "Folder to make. (default: one below runs/)"),
     resume=option(Path, "Comparison to go on with; what is trained stays."),
     **options.CAR,
-    **options.FILES,
+    **options.files("num_snapshots=10"),
     **options.BACKEND,
     **options.JSON,
     **options.MESSAGES,

@@ -17,7 +17,7 @@ __all__ = ["franka_test"]
     resume=option(Path, "Run folder of its training to go on with."),
     plot_file=output("Draw loss and distances.", "--plot", suffix=".png"),
     video_file=output("Film some reaches.", "--video", suffix=".mp4"),
-    **options.common(64),
+    **options.common("train.num_updates=100", 64),
 )
 def franka_test(given: Given) -> None:
     """Prove a Franka arm's gradients and train it to reach, through rigid-body physics.

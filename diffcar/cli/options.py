@@ -16,6 +16,7 @@ from diffcar.base.files import check_outputs, finite_json, write_atomically
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.path.config import PATHS, check_path_source
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKEND",
     "CAR",
-    "FILES",
     "JSON",
     "MESSAGES",
     "PATH",
@@ -34,7 +34,9 @@ __all__ = [
     "Entity",
     "Given",
     "common",
+    "controller",
     "engine",
+    "files",
     "option",
     "output",
     "setting",
@@ -78,7 +80,8 @@ def output(text: str, *names: str, suffix: str = "", metavar: str = "FILE") -> O
 
 
 _CLOSED = "Whether a file's path is a loop; guessed by default."
-PATH_SOURCE = Options(path=setting(str, f"{', '.join(PATHS)}, or a CSV file.", key="path.source"))
+_PATH = f"{', '.join(PATHS)}, a CSV file, or package.module:function."
+PATH_SOURCE = Options(path=setting(str, _PATH, key="path.source"))
 PATH = PATH_SOURCE | Options(
     path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
@@ -94,18 +97,27 @@ RUN = Options(
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )
-FILES = Options(
-    config_file=option(Path, "YAML file of settings; see configs/.", "--config"),
-    overrides=option(
-        list[str], "One setting, such as train.horizon=64.", "--set", metavar="KEY=VALUE"
-    ),
-)
 _BACKEND = "Where Genesis runs. (default: cpu)"
 BACKEND = Options(backend=setting(Literal["cpu", "gpu", "auto"], _BACKEND))
 MESSAGES = Options(
     verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
     debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
+
+
+def controller(text: str, default: str) -> Option:
+    """Return an option that names a controller."""
+    names = f"a run folder, a checkpoint, {', '.join(CONTROLLERS)} or package.module:Class"
+    return setting(str, f"{text}: {names}. (default: {default})", metavar="RUN|CHECKPOINT|NAME")
+
+
+def files(example: str) -> Options:
+    """Return the options of settings, with an example of one that the command has."""
+    text = f"One setting, such as {example}."
+    return Options(
+        config_file=option(Path, "YAML file of settings; see configs/.", "--config"),
+        overrides=option(list[str], text, "--set", metavar="KEY=VALUE"),
+    )
 
 
 def engine(bits: int = 32, remark: str = "") -> Options:
@@ -118,9 +130,9 @@ def engine(bits: int = 32, remark: str = "") -> Options:
     )
 
 
-def common(bits: int = 32, remark: str = "") -> Options:
+def common(example: str, bits: int = 32, remark: str = "") -> Options:
     """Return the last options of every command that does not train."""
-    return JSON | FILES | engine(bits, remark) | MESSAGES
+    return JSON | files(example) | engine(bits, remark) | MESSAGES
 
 
 def with_options(**options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -227,12 +239,12 @@ class Given:
         for text in notes:
             note(text)
         show(shown, self.console)
-        for file in filter(None, self.files.values()):
-            note(f"wrote {file}")
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
         if self._json_file is not None:
             write_atomically(self._json_file, lambda file: file.write_text(text))
-        elif self._is_json_shown:
+        for file in filter(None, (*self.files.values(), self._json_file)):
+            note(f"wrote {file}")
+        if self._is_json_shown:
             sys.stdout.write(text)
             sys.stdout.flush()
 

@@ -47,6 +47,10 @@ _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
     *(LookupError, AttributeError, TypeError),
 )
+_GIVE_ONE = (
+    "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing is loaded "
+    "but tensors, numbers and text"
+)
 _ELSEWHERE = {"pushing": "pushes a soft body", "reaching": "moves an arm"}
 
 
@@ -97,18 +101,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        # What torch says of other files is about torch.
+        told = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
         raise CheckpointError(
-            f"{str(file)!r} is not a readable checkpoint: {first_line[:160]}",
-            hint="it may be damaged, or hold more than tensors and numbers, which is not loaded",
+            f"{str(file)!r} is no checkpoint, or is damaged{told}", hint=_GIVE_ONE
         ) from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(
             f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
-            hint="give a checkpoint that a diffcar train command wrote",
+            hint=_GIVE_ONE,
         )
     if missing := [key for key in _KEYS if key not in content]:
-        raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}")
+        raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}", hint=_GIVE_ONE)
     return content
 
 
