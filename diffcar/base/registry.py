@@ -109,7 +109,7 @@ def import_attribute(where: str) -> Any:  # noqa: ANN401
             hint="give package.module:Attribute of what is installed or lies in this folder",
         ) from None
     if not hasattr(found, attribute):
-        names = [name for name in vars(found) if not name.startswith("_")]
+        names = [name for name in vars(found) if not name.startswith("_")] or ["nothing"]
         near = difflib.get_close_matches(attribute, names, n=1)
         raise ConfigError(
             f"{where!r}: the module has no {attribute!r}",

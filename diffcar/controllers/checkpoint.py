@@ -130,7 +130,8 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
             ControllerConfig.model_validate(values["controller"])
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
-        raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
+        told = f"the checkpoint's configuration is damaged: {error}"
+        raise CheckpointError(told, hint=_GIVE_ONE) from None
     return values
 
 
@@ -189,7 +190,8 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
         network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError, StopIteration) as error:
         first_line = str(error).partition("\n")[0]
-        raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
+        told = f"the checkpoint's weights do not fit: {first_line}"
+        raise CheckpointError(told, hint=_GIVE_ONE) from None
     return network
 
 

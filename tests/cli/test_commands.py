@@ -60,7 +60,7 @@ def test_simulate_shows_both_engines_and_says_what_it_wrote(
     assert (config.path.source, config.precision) == ("line", 64)
     assert work.given["csv_file"] == Path("t.csv")
     assert "note: know this" in done.stderr
-    assert "note: wrote t.csv" in done.stderr
+    assert "note: wrote t.csv\nnote: wrote r.json\n" in done.stderr
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines()]
     assert ["cross-track RMSE", "2", "1", "-50", "mm"] in rows
     assert ["steering rate RMS", "0.002", "-", "-", "rad/s"] in rows
