@@ -1,15 +1,11 @@
 """`diffcar check-grad`, as the terminal sees it."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
+from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Entity, Given, option, setting, with_options
-
-if TYPE_CHECKING:
-    from diffcar.checks.config import CheckGradConfig
 
 __all__ = ["check_grad"]
 
@@ -41,8 +37,6 @@ def check_grad(
     Without arguments: the shipped car over 1 to 500 steps, in about a minute. Exits with 1 if the
     gradient that training uses is not certified.
     """
-    from diffcar.checks.config import CheckGradConfig
-
     config = given.config(CheckGradConfig, {"repairs": False if no_repairs else None})
     if (steering_joints or wheel_joints) and config.model is None:
         raise typer.BadParameter("joints are named together with --model")
@@ -52,7 +46,7 @@ def check_grad(
         raise typer.Exit(EXIT_NEGATIVE)
 
 
-def _is_certified(config: "CheckGradConfig", joints: _Joints, given: Given) -> bool:
+def _is_certified(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
     """Check the car, or an elastic body, which has no joints; show what was found."""
     from diffcar.checks import car, car_result, soft_body, tables
     from diffcar.cli.progress import Display

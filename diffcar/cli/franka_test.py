@@ -1,20 +1,17 @@
 """`diffcar franka-test`, as the terminal sees it."""
 
-from pathlib import Path
-
 import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, EXIT_NEGATIVE
-from diffcar.cli.options import Given, option, output, with_options
+from diffcar.cli.options import Given, output, with_options
 from diffcar.cli.train import settings_of, tell_how_to_go_on
 
 __all__ = ["franka_test"]
 
 
 @with_options(
-    out=option(Path, "Run folder of its training to make. (default: one below runs/)"),
-    resume=option(Path, "Run folder of its training to go on with."),
+    **options.run_folder(" of its training"),
     plot_file=output("Draw loss and distances.", "--plot", suffix=".png"),
     video_file=output("Film some reaches.", "--video", suffix=".mp4"),
     **options.common("train.num_updates=100", 64),

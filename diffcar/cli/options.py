@@ -29,7 +29,6 @@ __all__ = [
     "MESSAGES",
     "PATH",
     "PATH_SOURCE",
-    "RUN",
     "SERVOS",
     "Entity",
     "Given",
@@ -39,6 +38,7 @@ __all__ = [
     "files",
     "option",
     "output",
+    "run_folder",
     "setting",
     "with_options",
 ]
@@ -89,11 +89,6 @@ PATH = PATH_SOURCE | Options(
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
 CAR = PATH | SERVOS
-RUN = Options(
-    out=option(Path, "Run folder to make. (default: one below runs/)"),
-    resume=option(Path, "Run folder to go on with."),
-    stop_after=option(int, "Stop this session after so many updates.", min=1),
-)
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )
@@ -109,6 +104,14 @@ def controller(text: str, default: str) -> Option:
     """Return an option that names a controller."""
     names = f"a run folder, a checkpoint, {', '.join(CONTROLLERS)} or package.module:Class"
     return setting(str, f"{text}: {names}. (default: {default})", metavar="RUN|CHECKPOINT|NAME")
+
+
+def run_folder(of: str = "") -> Options:
+    """Return the options of a run's folder."""
+    return Options(
+        out=option(Path, f"Run folder{of} to make. (default: one below runs/)"),
+        resume=option(Path, f"Run folder{of} to go on with."),
+    )
 
 
 def files(example: str) -> Options:
@@ -251,5 +254,7 @@ class Given:
 
 def _paths(config: Section) -> list[str]:
     """Return the names of all paths in the settings."""
-    path, evaluation = getattr(config, "path", None), getattr(config, "evaluation", None)
-    return [*([path.source] if path else []), *getattr(evaluation, "unseen_paths", [])]
+    names = ("path", "suite", "evaluation")
+    path, suite, evaluation = (getattr(config, name, None) for name in names)
+    sources = [each.source for each in (path, *getattr(suite, "paths", [])) if each]
+    return [*sources, *getattr(evaluation, "unseen_paths", [])]

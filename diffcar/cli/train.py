@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["commands", "settings_of", "tell_how_to_go_on"]
 
-_CAR = options.CAR | options.RUN
+_CAR = {
+    **options.CAR,
+    **options.run_folder(),
+    "stop_after": option(int, "Stop this session after so many updates.", min=1),
+}
 
 
 def _rest(example: str) -> options.Options:

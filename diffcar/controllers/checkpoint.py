@@ -48,8 +48,8 @@ _UNREADABLE = (
     *(LookupError, AttributeError, TypeError),
 )
 _GIVE_ONE = (
-    "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing is loaded "
-    "but tensors, numbers and text"
+    "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing but "
+    "tensors, numbers and text is loaded"
 )
 _ELSEWHERE = {"pushing": "pushes a soft body", "reaching": "moves an arm"}
 

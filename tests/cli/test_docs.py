@@ -1,5 +1,6 @@
 """What is written about the commands, as users copy it."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_what_the_readme_runs_is_in_a_fresh_checkout() -> None:
     ]
     made: set[str] = set()
     for _, *arguments in commands:
-        given = dict(zip(arguments, arguments[1:], strict=False))
+        given = dict(itertools.pairwise(arguments))
         for option in ("--model", "--controller"):
             file = given.get(option)
             assert file is None or file in made or (_ROOT / file).is_file()

@@ -129,7 +129,10 @@ def test_usage_error_says_what_would_help(case: str, outcomes: dict[str, Outcome
 
 INPUT_ERRORS = {
     "text as a checkpoint": (["--controller", "text.pt"], "'text.pt' is no checkpoint, or is"),
-    "a slip in one's own path": (["--path", "my_bend:hairpn"], "hint: did you mean my_bend:hairpin?"),
+    "a slip in one's own path": (
+        ["--path", "my_bend:hairpn"],
+        "did you mean my_bend:hairpin?",
+    ),
     "damaged checkpoint": (["--controller", "damaged.pt"], "damaged.pt"),
     "empty run folder": (["--controller", "empty"], "no checkpoint"),
     "pickled code": (["--controller", "evil.pt"], "evil.pt"),
