@@ -6,7 +6,8 @@ import pytest
 
 from diffcar.checks.car_result import CheckGradResult, as_json, labels_of
 from diffcar.checks.config import CertificateConfig, DirectionsConfig
-from diffcar.gradients.certificate import Certificate, CertificateRow, Failure
+from diffcar.gradients.certificate import Certificate, CertificateRow
+from diffcar.gradients.guards import Failure
 from diffcar.gradients.slopes import DirectionalCheck, Verdict
 from diffcar.tasks.tracking.problem import PARAMETERS
 
