@@ -1,26 +1,30 @@
 """Ways to get a gradient through Genesis that people try, run to see what becomes of them."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from diffcar.base.table import Column, Table
 from diffcar.controllers.errors import compute_error_state
+from diffcar.gradients.capabilities import Capability, outcome_column
 from diffcar.gradients.finite_differences import check_directions
 from diffcar.gradients.slopes import worst_of
 from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import Placement
 
-__all__ = ["Attempt", "AttemptResult", "list_attempts", "run_attempt"]
+__all__ = ["Attempt", "Tried", "attempts_table", "list_attempts", "run_attempt", "try_attempts"]
 
 _NUM_STEPS = 3
 _SPEED = 1.5
 _STEP_SIZES = (1e-2, 1e-3, 1e-4, 1e-5)
 _NUM_DIRECTIONS = 2
+_REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
 Read = Callable[[GenesisCar], Tensor]
 Write = Callable[[GenesisCar, Tensor], None]
@@ -42,29 +46,61 @@ class Attempt:
     """What those found who first reported on it: `failed`, `error`, or `-` where they did not."""
     advice: str = "-"
     """What to do where it does not work."""
-    with_repairs: bool = True
-    """Whether diffcar's repairs are in place while it runs."""
-    needs_repairs: bool = False
-    """Whether it is there to show a repair, and says nothing without."""
+    repairs: bool | None = None
+    """Whether it is there to show a repair, or to show Genesis as it comes; None where neither."""
 
 
-@dataclass(frozen=True)
-class AttemptResult:
-    """What became of an attempt."""
+class Tried(NamedTuple):
+    """An attempt and what became of it."""
 
-    name: str
-    """What was tried."""
-    report: str
-    """What the first report on it found."""
-    outcome: str
-    """`right`, `wrong`, `arrives` (in float32, where it is not judged), `no gradient` or
-    `error`."""
-    error: str | None
-    """The exact error, if one was raised."""
-    relative_error: float | None
-    """Of the worst of a few directions, where a gradient came."""
-    advice: str
-    """What to do where it does not work."""
+    attempt: Attempt
+    found: Capability
+
+    @property
+    def advice(self) -> str:
+        """Return what to do where it does not work; `-` where it does."""
+        return "-" if self.found.outcome in ("right", "arrives") else self.attempt.advice
+
+
+def attempts_table(tried: Sequence[Tried]) -> Table[Tried]:
+    """Return what became of each way to get a gradient, the exact errors among it."""
+
+    def told(own: Tried) -> str:
+        return own.found.detail + ("" if own.advice == "-" else f"\n-> {own.advice}")
+
+    return Table(
+        "ways to get a gradient, tried just now (controls written under torch.no_grad), beside "
+        "what the first report on it found",
+        (
+            Column("way", lambda own: own.attempt.name, key="name"),
+            Column(
+                "report",
+                lambda own: own.attempt.report,
+                key="report",
+                words=lambda own: _REPORTED[own.attempt.report],
+            ),
+            outcome_column("today", lambda own: own.found.outcome, key="outcome"),
+            Column("relative\nerror", lambda own: own.found.figure, key="relative_error"),
+            Column(
+                "error, and what to do instead",
+                lambda own: own.found.detail or None,
+                key="error",
+                words=told,
+            ),
+        ),
+        tried,
+    )
+
+
+def try_attempts(
+    car: GenesisCar, path: ReferencePath, *, tolerance: float, with_repairs: bool = True
+) -> Iterator[Tried]:
+    """Run the attempts on a scene that is repaired once those are over that go without."""
+    for own in list_attempts(path):
+        if with_repairs and own.repairs is not False:
+            repair(car)
+        if with_repairs or not own.repairs:
+            yield Tried(own, run_attempt(car, own, tolerance=tolerance))
 
 
 def list_attempts(path: ReferencePath) -> list[Attempt]:
@@ -80,8 +116,11 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
     def reading(name: str, read: Read, report: str = "-", advice: str = "-") -> Attempt:
         return Attempt(name, "read", _torque, _driving(_write_torques, read), report, advice)
 
-    def writing(name: str, start: Read, write: Write, report: str, advice: str) -> Attempt:
-        return Attempt(name, "write", start, _driving(write, _qpos), report, advice)
+    def steering(name: str, *told: Any) -> Attempt:  # noqa: ANN401
+        return Attempt(name, "write", _steering, _driving(_write_steering, _qpos), "failed", *told)
+
+    def spinning(name: str, *told: Any) -> Attempt:  # noqa: ANN401
+        return Attempt(name, "write", _wheel_speeds, _driving(_write_speeds, _qpos), "-", *told)
 
     def error_of(read: Read) -> Read:
         def cross_track_error(car: GenesisCar) -> Tensor:
@@ -90,30 +129,21 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
 
         return cross_track_error
 
-    as_it_comes = [
-        writing("control_dofs_position", _steering, _write_steering, "failed", adjoint),
-        writing("control_dofs_velocity", _wheel_speeds, _write_wheel_speeds, "-", adjoint),
-    ]
-    repaired = [
-        writing("one hand-over, control_dofs_position", _steering, _write_steering, "failed", "-"),
-        writing("control_dofs_velocity", _wheel_speeds, _write_wheel_speeds, "-", "-"),
-    ]
+    from_torch = _driving(_write_from_torch, _qpos)
     return [
-        *(
-            replace(own, name=f"{own.name}, Genesis as it comes", with_repairs=False)
-            for own in as_it_comes
-        ),
+        steering("control_dofs_position, Genesis as it comes", adjoint, False),
+        spinning("control_dofs_velocity, Genesis as it comes", adjoint, False),
         reading("requires_grad=True and get_qpos()", _plain_qpos, "failed", state),
-        writing("gs.from_torch(tensor)", _torque, _write_from_torch, "failed", hand_over),
+        Attempt("gs.from_torch(tensor)", "write", _torque, from_torch, "failed", hand_over),
         reading("rigid_solver.get_state().qpos", _qpos, "error"),
-        *(
-            replace(own, name=f"{own.name}, diffcar's adjoint", needs_repairs=True)
-            for own in repaired
-        ),
+        steering("one hand-over, control_dofs_position, diffcar's adjoint", "-", True),
+        spinning("control_dofs_velocity, diffcar's adjoint", "-", True),
         reading("error state in torch from get_qpos()", error_of(_plain_qpos), "failed", state),
         reading("error state in torch from get_state()", error_of(_qpos)),
         reading("rigid_solver.get_qvel()", lambda car: _solver(car).get_qvel(), "error", state),
-        reading("get_dofs_velocity()", _plain_velocity, "failed", state),
+        reading(
+            "get_dofs_velocity()", lambda car: _solver(car).get_dofs_velocity(), "failed", state
+        ),
         Attempt("control_dofs_force", "write", _torque, _driving(_write_torques, _velocity)),
         reading("entity.get_state().pos", lambda car: car.entity.get_state().pos),
         reading("get_state().links_pos", lambda car: _solver(car).get_state().links_pos),
@@ -202,7 +232,7 @@ def _write_steering(car: GenesisCar, leaf: Tensor) -> None:
     car.entity.control_dofs_position(leaf, car.steering_dofs)
 
 
-def _write_wheel_speeds(car: GenesisCar, leaf: Tensor) -> None:
+def _write_speeds(car: GenesisCar, leaf: Tensor) -> None:
     car.entity.control_dofs_velocity(leaf, car.driven_dofs)
 
 
@@ -234,57 +264,42 @@ def _plain_qpos(car: GenesisCar) -> Tensor:
     return _solver(car).get_qpos()
 
 
-def _plain_velocity(car: GenesisCar) -> Tensor:
-    return _solver(car).get_dofs_velocity()
-
-
-def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> AttemptResult:
-    """Run one attempt on a differentiable scene.
+def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> Capability:
+    """Run one attempt on a differentiable scene; the exact error is the detail, if one was raised.
 
     Args:
-        car: The scene; left rewound.
-        attempt: What to try; whether repairs are in place is up to the caller.
+        car: The scene; left rewound. Whether repairs are in place is up to the caller.
+        attempt: What to try.
         tolerance: Largest relative error of a gradient that is called right.
     """
-
-    def result(
-        outcome: str, error: Exception | str | None = None, relative_error: float | None = None
-    ) -> AttemptResult:
-        text = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else error
-        return AttemptResult(
-            name=attempt.name,
-            report=attempt.report,
-            outcome=outcome,
-            error=text and text.partition("\n")[0],
-            relative_error=relative_error,
-            advice="-" if outcome in ("right", "arrives") else attempt.advice,
-        )
-
     # Whatever an attempt raises is its result: that is what it is run for.
     try:
-        leaf = attempt.start(car).detach().clone().requires_grad_()
-        value = attempt.run(car, leaf)
+        outcome, figure, detail = _outcome_of(car, attempt, tolerance)
     except Exception as error:
-        return result("error", error)
+        told = f"{type(error).__name__}: {error}"
+        outcome, figure, detail = "error", None, told.partition("\n")[0]
+    return Capability("rigid", attempt.kind, attempt.name, outcome, figure, detail)
+
+
+def _outcome_of(
+    car: GenesisCar, attempt: Attempt, tolerance: float
+) -> tuple[str, float | None, str]:
+    """Return whether a gradient comes and is right, its worst error, and what is missing."""
+    leaf = attempt.start(car).detach().clone().requires_grad_()
+    value = attempt.run(car, leaf)
     if not value.requires_grad:
-        return result("no gradient", "requires_grad is False after the step")
-    try:
-        value.backward()
-    except Exception as error:
-        return result("error", error)
+        return "no gradient", None, "requires_grad is False after the step"
+    value.backward()
     if leaf.grad is None:
-        return result("no gradient", "backward leaves the input's grad None")
+        return "no gradient", None, "backward leaves the input's grad None"
     if leaf.dtype == torch.float32:
-        return result("arrives", "float32 differences over three steps are rounding: not judged")
-    try:
-        checks = check_directions(
-            lambda: attempt.run(car, leaf),
-            [leaf],
-            num_directions=_NUM_DIRECTIONS,
-            step_sizes=_STEP_SIZES,
-            gradients=[leaf.grad.clone()],
-        )
-    except Exception as error:
-        return result("error", error)
+        return "arrives", None, "float32 differences over three steps are rounding: not judged"
+    checks = check_directions(
+        lambda: attempt.run(car, leaf),
+        [leaf],
+        num_directions=_NUM_DIRECTIONS,
+        step_sizes=_STEP_SIZES,
+        gradients=[leaf.grad.clone()],
+    )
     outcome = "right" if all(check.agrees(tolerance) for check in checks) else "wrong"
-    return result(outcome, None, worst_of([check.relative_error for check in checks]))
+    return outcome, worst_of([check.relative_error for check in checks]), ""

@@ -8,14 +8,15 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import DiffcarError
-from diffcar.base.table import Column, Mark, Table
+from diffcar.base.table import Column, Table
+from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.finite_differences import check_environments
 from diffcar.gradients.guards import GUARDS, ROW_GUARDS, Evidence, Failure, Guard
 from diffcar.gradients.slopes import (
@@ -224,6 +225,11 @@ class Certificate:
         return tuple(row.against(exact) for row, exact in pairs)
 
     @property
+    def pairs(self) -> list[tuple[CertificateRow, CertificateRow]]:
+        """Return the rows as found, each with itself as it is judged."""
+        return list(zip(self.rows, self.judged, strict=True))
+
+    @property
     def decisive(self) -> list[CertificateRow]:
         """Return the judged rows that the certificate hangs on: all where none is decisive."""
         return [row for row in self.judged if row.is_decisive] or list(self.judged)
@@ -256,6 +262,11 @@ class Certificate:
         return all(own.verdict != Verdict.DOES_NOT_REPEAT for own in self.failures)
 
     @property
+    def told(self) -> str:
+        """Return what is wrong by the guards, or the error that was raised; empty for nothing."""
+        return "; ".join(failure.text for failure in self.failures)
+
+    @property
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a decisive row; None without any."""
         errors = [row.summary.worst_relative_error for row in self.decisive]
@@ -263,25 +274,21 @@ class Certificate:
 
     def table(self) -> Table[CertificateRow]:
         """Return the rows for people, and for files."""
+
+        def figure(heading: str, name: str) -> Column[CertificateRow]:
+            return Column(heading, lambda row: getattr(row.summary, name), key=name)
+
         return Table(
             "analytic against numeric directional derivatives",
             (
                 Column("regime", lambda row: row.regime, key="regime"),
                 Column("by", lambda row: row.parameter, key="parameter"),
                 Column("steps", lambda row: row.horizon, key="horizon"),
-                Column("directions", lambda row: len(row.checks), key="num_directions"),
-                Column("kinks", lambda row: row.summary.num_kinks, key="num_kinks"),
-                Column(
-                    "median error",
-                    lambda row: row.summary.median_relative_error,
-                    key="median_relative_error",
-                ),
-                Column(
-                    "worst error",
-                    lambda row: row.summary.worst_relative_error,
-                    key="worst_relative_error",
-                ),
-                Column("verdict", lambda row: row.verdict, key="verdict", mark=_mark),
+                figure("directions", "num_directions"),
+                figure("kinks", "num_kinks"),
+                figure("median error", "median_relative_error"),
+                figure("worst error", "worst_relative_error"),
+                outcome_column("verdict", lambda row: row.verdict, key="verdict"),
             ),
             self.judged,
         )
@@ -361,10 +368,3 @@ def _rows_without(problem: Problem, defect: Verdict | None) -> Iterator[Certific
             is_decisive=case.is_decisive,
             defect=defect,
         )
-
-
-def _mark(row: CertificateRow) -> Mark:
-    """Return what a row's verdict says at a glance."""
-    if row.verdict.is_good:
-        return Mark.GOOD
-    return Mark.BAD if row.verdict.badness >= Verdict.WRONG.badness else Mark.DOUBTFUL

@@ -166,7 +166,7 @@ def random_directions(like: Tensor, generator: torch.Generator, *, scale: float 
 
 
 def along_gradient(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Return each row's gradient at norm one, where its difference stands out most from rounding."""
+    """Return gradients with rows of norm one: there a difference stands out most from rounding."""
     squares = torch.stack([_rows(gradient).square().sum(1) for gradient in gradients])
     norms = squares.sum(0).sqrt().clamp_min(_SMALLEST_SCALE)
     return [gradient / norms.reshape(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]

@@ -139,6 +139,11 @@ class Summary:
     uncertainty: float
     """Largest relative change of a difference between neighbouring step sizes."""
 
+    @property
+    def share_of_kinks(self) -> str:
+        """Return how many directions there were and how many of them at kinks, in words."""
+        return f"{self.num_directions} / {self.num_kinks}"
+
 
 def summarise(checks: Sequence[DirectionalCheck]) -> Summary:
     """Return the figures of directions, kinks left out."""

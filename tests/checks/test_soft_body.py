@@ -9,25 +9,28 @@ from torch import Tensor
 from diffcar.base.errors import SimulationError
 from diffcar.checks.capabilities import _body_contacts, _body_costs, _readings
 from diffcar.checks.soft_body import CheckSoftBodyResult, SoftBodyCheck, check_input
-from diffcar.gradients.slopes import Verdict
+from diffcar.gradients.certificate import Certificate, CertificateRow
+from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.problem import READINGS
 
 
-def check_of(material: str, verdict: Verdict, *, is_repaired: bool = True) -> SoftBodyCheck:
-    return SoftBodyCheck("tool velocity", material, 5, is_repaired, 4, 0, 1e-9, 1e-8, verdict)
+def check_of(material: str, error: float, *, is_repaired: bool = True) -> SoftBodyCheck:
+    direction = DirectionalCheck(2.0, 2.0, error, 1e-5, 1e-8, is_kink=False)
+    row = CertificateRow(material, "tool velocity", 5, (direction,) * 4, tolerance=1e-5)
+    return SoftBodyCheck(Certificate((row,)), is_repaired)
 
 
 def test_repaired_materials_that_are_trained_decide() -> None:
     """Neither Genesis as it comes nor its noisy material has a say; without a check none does."""
-    right = check_of("elastic", Verdict.RIGHT)
+    right = check_of("elastic", 1e-8)
     others = [
-        check_of("elastic", Verdict.WRONG, is_repaired=False),
-        check_of("corotated", Verdict.WRONG),
+        check_of("elastic", 0.1, is_repaired=False),
+        check_of("corotated", 0.1),
     ]
     assert CheckSoftBodyResult(1e-5, [right, *others]).certified
     assert not CheckSoftBodyResult(1e-5, others).certified
-    assert not CheckSoftBodyResult(1e-5, [right, check_of("muscle", Verdict.INEXACT)]).certified
+    assert not CheckSoftBodyResult(1e-5, [right, check_of("muscle", 2e-5)]).certified
 
 
 @pytest.mark.genesis
@@ -37,7 +40,7 @@ def test_inputs_of_the_body_are_right(soft_body: GenesisSoftBody, name: str) -> 
     check = check_input(soft_body, name, 10, material="muscle")
     assert check.verdict == "right", check
     assert check.worst_relative_error <= 1e-5
-    assert check.num_kinks == 0
+    assert check.row.summary.num_kinks == 0
 
 
 class _Corrupted(torch.autograd.Function):
@@ -81,7 +84,7 @@ def test_a_missing_gradient_is_told(
     actuate = soft_body.actuate
     monkeypatch.setattr(soft_body, "actuate", lambda activation: actuate(activation.detach()))
     check = check_input(soft_body, "muscle activation", 3, material="muscle")
-    assert (check.verdict, check.num_directions) == ("no gradient", 0)
+    assert (check.verdict, check.row.summary.num_directions) == ("no gradient", 0)
 
 
 @pytest.mark.genesis
@@ -95,7 +98,7 @@ def test_a_refusal_is_reported_with_its_text(
 
     monkeypatch.setattr(soft_body, "backward", refuse)
     check = check_input(soft_body, "tool velocity", 1)
-    assert (check.verdict, check.detail) == ("refused", "Genesis: not supported")
+    assert (check.verdict, check.certificate.told) == ("refused", "Genesis: not supported")
 
 
 @pytest.mark.genesis
