@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, number
-from diffcar.gradients.certificate import Certificate, CertificateRow, certify
+from diffcar.gradients.certificate import Certificate, certify
 from diffcar.gradients.hops import hops_table
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
@@ -90,7 +90,7 @@ class FrankaTestResult:
             {
                 **record,
                 "is_repeatable": own.is_repeatable,
-                "checks": [asdict(check) for check in own.rows[0].checks],
+                "checks": [asdict(check) for check in own.checks],
             }
             for own, record in zip(
                 self.certificates, _torque_certificates(self).records(), strict=True
@@ -164,14 +164,7 @@ def run(
 
 
 def probe_reads(arm: GenesisArm) -> list[ReadProbe]:
-    """Read a state in the report's three ways and in those that are on the graph.
-
-    Args:
-        arm: A differentiable scene; left to be reset.
-
-    Returns:
-        What each way gave just now.
-    """
+    """Read a state in the report's three ways and in those on the graph; leave it to be reset."""
     solver, entity = arm.scene.sim.rigid_solver, arm.entity
     reads: dict[str, Callable[[], Tensor]] = {
         "franka.get_qpos()": entity.get_qpos,
@@ -219,19 +212,13 @@ def _film(config: FrankaTestConfig, task: ReachingTask, file: Path) -> None:
     camera = arm.camera
     assert isinstance(camera, FixedCamera)
 
-    def film_one(target: Tensor) -> None:
-        # Marked in each step: the reset at a reach's start wipes what was painted before it.
-        reach(
-            arm,
-            task.driver,
-            target[None],
-            config.train.horizon,
-            on_step=lambda _: camera.mark(target),
-        )
+    def mark(target: Tensor) -> Callable[[object], None]:
+        # In each step: the reset at a reach's start wipes what was painted before it.
+        return lambda _: camera.mark(target)
 
     with camera.recording(file), torch.no_grad():
         for target in task.reach_unseen().target[:_NUM_FILMED_TARGETS]:
-            film_one(target)
+            reach(arm, task.driver, target[None], config.train.horizon, on_step=mark(target))
 
 
 def arm_report(result: FrankaTestResult) -> list[Shown]:
@@ -312,27 +299,25 @@ def _probes(probes: list[ReadProbe]) -> Table[ReadProbe]:
 def _torque_certificates(result: FrankaTestResult) -> Table[Certificate]:
     """Return how exact the gradients are, case by case."""
 
-    def of(get: Callable[[CertificateRow], object]) -> Callable[[Certificate], object]:
-        return lambda own: get(own.rows[0])
+    def figure(heading: str, name: str, key: str) -> Column[Certificate]:
+        return Column(heading, lambda own: getattr(own.summary, name), key=key)
 
     return Table(
         f"gradients by joint torques against central differences in float{result.config.precision}"
         f", at most {result.config.gradients.tolerance:g} apart",
         (
-            Column("case", of(lambda row: row.regime), key="case", is_whole=True),
-            Column("steps", of(lambda row: row.horizon), key="horizon"),
-            Column("directions", of(lambda row: len(row.checks)), key="num_directions"),
+            Column("case", lambda own: own.rows[0].regime, key="case", is_whole=True),
+            Column("steps", lambda own: own.rows[0].horizon, key="horizon"),
+            figure("directions", "num_directions", "num_directions"),
+            figure("median error", "median_relative_error", "median_error"),
+            figure("worst error", "worst_relative_error", "worst_error"),
+            figure("kinks", "num_kinks", "num_kinks"),
             Column(
-                "median error",
-                of(lambda row: row.summary.median_relative_error),
-                key="median_error",
-            ),
-            Column(
-                "worst error", of(lambda row: row.summary.worst_relative_error), key="worst_error"
-            ),
-            Column("kinks", of(lambda row: row.summary.num_kinks), key="num_kinks"),
-            Column(
-                "contact", of(lambda row: row.regime_fraction), "%", 100.0, key="contact_fraction"
+                "contact",
+                lambda own: own.rows[0].regime_fraction,
+                "%",
+                factor=100.0,
+                key="contact_fraction",
             ),
             Column(
                 "verdict",

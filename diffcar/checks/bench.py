@@ -11,7 +11,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.tracking.problem import CarCases, tracking_problem
+from diffcar.tasks.tracking.problem import tracking_problem
 
 __all__ = ["CarBench", "Label"]
 
@@ -63,16 +63,5 @@ class CarBench:
             horizon=horizon,
             step_sizes=step_sizes,
             tolerance=tolerance,
-            seed=self.config.seed,
-        )
-
-    def cases(self, horizon: int) -> CarCases:
-        """Return the same cars over a horizon, to be driven in any scene."""
-        return CarCases(
-            self.scene,
-            self.controller,
-            self.path,
-            self.labels,
-            horizon=horizon,
             seed=self.config.seed,
         )

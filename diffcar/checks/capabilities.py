@@ -22,7 +22,7 @@ from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyStart
 from diffcar.tasks.pushing.problem import READINGS, input_problem
 
-__all__ = ["capabilities_table", "car_capabilities", "soft_body_capabilities"]
+__all__ = ["capabilities_table", "car_capabilities", "row_of", "soft_body_capabilities"]
 
 _RIGID = "rigid"
 _MPM = "mpm"
@@ -43,11 +43,7 @@ _CARS = [(regime, "actions") for regime in _REGIMES for _ in range(2)]
 def car_capabilities(config: CheckGradConfig) -> Iterator[Capability]:
     """Measure what of a car can be read, written and touched with gradients, and the time it takes.
 
-    Args:
-        config: Its precision must be 64.
-
-    Yields:
-        The rows, as they are measured.
+    The precision must be 64; rows come as they are measured.
     """
     bench = CarBench.build(config, load_vehicle(), _CARS)
     for _, found in try_attempts(bench.scene, bench.path, tolerance=_TOLERANCE):
@@ -96,11 +92,7 @@ def _applying(
 def soft_body_capabilities(config: SoftBodyConfig) -> Iterator[Capability]:
     """Measure what of a soft body can be read and touched with gradients, and the time it takes.
 
-    Args:
-        config: Its precision must be 64.
-
-    Yields:
-        The rows, as they are measured.
+    The precision must be 64; rows come as they are measured.
     """
     scene = build_scene(config, num_envs=_NUM_BODIES, differentiable=True)
     yield from _readings(scene, config.material)
@@ -117,7 +109,7 @@ def _readings(scene: GenesisSoftBody, material: str) -> Iterator[Capability]:
         source = "tool velocity" if reading.startswith("tool") else "initial velocity"
         problem = input_problem(scene, source, _READ_STEPS, material=material, reading=reading)
         name = f"get_state(): {reading.replace('_', ' ')}"
-        yield _row_of("read", name, attempt(problem), f"by the {source}, {_READ_STEPS} steps")
+        yield row_of("read", name, attempt(problem), f"by the {source}, {_READ_STEPS} steps")
     velocity = scene.zeros(scene.num_envs, 3).requires_grad_()
     scene.reset(SoftBodyStart(velocity, scene.resting_start().tool_position))
     scene.step()
@@ -139,16 +131,15 @@ def _body_contacts(scene: GenesisSoftBody, material: str) -> Iterator[Capability
         found = attempt(
             input_problem(scene, source, _PUSH_STEPS, material=material, tool_offset=offset)
         )
-        num_kinks = found.rows[0].summary.num_kinks
-        detail = f"by the {source}, {_PUSH_STEPS} steps, {num_kinks} kinks"
-        yield _row_of("contact", name, found, detail)
+        detail = f"by the {source}, {_PUSH_STEPS} steps, {found.summary.num_kinks} kinks"
+        yield row_of("contact", name, found, detail)
 
 
-def _row_of(
-    kind: Literal["read", "contact"], name: str, found: Certificate, detail: str
+def row_of(
+    kind: Literal["read", "write", "contact"], name: str, found: Certificate, detail: str
 ) -> Capability:
-    """Return the row of a certificate; what is wrong, if anything is, takes the detail's place."""
-    worst = found.rows[0].summary.worst_relative_error
+    """Return a soft body's row; what is wrong, if anything is, takes the detail's place."""
+    worst = found.summary.worst_relative_error
     return Capability(_MPM, kind, name, found.verdict, worst, found.told or detail)
 
 

@@ -27,7 +27,7 @@ from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.contract import Task
-from diffcar.tasks.tracking.problem import trace_drive
+from diffcar.tasks.tracking.problem import CarCases, trace_drive
 
 __all__ = ["JointNames", "run"]
 
@@ -124,11 +124,12 @@ class _Check:
 
     def compare_modes(self) -> None:
         """Let the same actions drive in plain mode, and see how far the cars drift apart."""
-        horizons, scene = self.config.certificate.horizons, self.bench.scene
+        bench, scene, horizons = self.bench, self.bench.scene, self.config.certificate.horizons
         plain = build_scene(
             self.config, num_envs=scene.num_envs, differentiable=False, vehicle=self.vehicle
         )
-        cases = self.bench.cases(max(horizons))
+        how = {"horizon": max(horizons), "seed": self.config.seed}
+        cases = CarCases(scene, bench.controller, bench.path, bench.labels, **how)
         with torch.no_grad():
             ends = [cases.drive(cars).position for cars in (scene, plain)]
         distance = (ends[0] - ends[1]).norm(dim=-1)[:, cases.are_about("rolling")]

@@ -3,25 +3,25 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Line, Mark, Shown, Table, number
 from diffcar.checks.capabilities import (
     capabilities_table,
     car_capabilities,
+    row_of,
     soft_body_capabilities,
 )
 from diffcar.checks.config import CheckGradConfig
 from diffcar.gradients.capabilities import Capability, outcome_column
 from diffcar.gradients.certificate import Certificate, CertificateRow, attempt
-from diffcar.gradients.slopes import Verdict, worst_of
+from diffcar.gradients.slopes import worst_of
 from diffcar.sim.build import build_scene, repair
 from diffcar.sim.config import SoftBodyConfig
-from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.problem import INPUTS, NOISY_MATERIAL, input_problem
 
-__all__ = ["CheckSoftBodyResult", "SoftBodyCheck", "check_input", "run", "soft_body_report"]
+__all__ = ["CheckSoftBodyResult", "SoftBodyCheck", "run", "soft_body_report"]
 
 _TOLERANCE = 1e-5
 _NUM_ENVS = 4
@@ -39,11 +39,10 @@ _OF_HORIZONS = (
 )
 
 
-@dataclass(frozen=True)
-class SoftBodyCheck:
+class SoftBodyCheck(NamedTuple):
     """The certificate of one input of a body of one material."""
 
-    certificate: Certificate
+    found: Certificate
     """Of a single row, whose regime is the material and whose parameter is one of `INPUTS`."""
     is_repaired: bool
     """Whether Genesis's gradients were repaired, or taken as they come."""
@@ -51,17 +50,7 @@ class SoftBodyCheck:
     @property
     def row(self) -> CertificateRow:
         """Return what was compared."""
-        return self.certificate.rows[0]
-
-    @property
-    def worst_relative_error(self) -> float:
-        """Return that of the directions without a kink; not a number where there was none."""
-        return self.row.summary.worst_relative_error
-
-    @property
-    def verdict(self) -> Verdict:
-        """Return what they come to."""
-        return self.certificate.verdict
+        return self.found.rows[0]
 
 
 @dataclass
@@ -88,24 +77,24 @@ class CheckSoftBodyResult:
     @property
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a decisive check; None without any."""
-        errors = [check.worst_relative_error for check in self.decisive]
+        errors = [check.found.summary.worst_relative_error for check in self.decisive]
         return worst_of(errors) if errors else None
 
     @property
     def certified(self) -> bool:
         """Return whether every decisive gradient is right."""
-        return bool(self.decisive) and all(check.verdict.is_good for check in self.decisive)
+        return bool(self.decisive) and all(check.found.verdict.is_good for check in self.decisive)
 
     def as_json(self) -> dict[str, object]:
         """Return every figure of the check, as JSON holds it."""
         checks = [
             {
-                **record,
+                **_table([own]).records()[0],
                 "is_repaired": own.is_repaired,
                 "num_kinks": own.row.summary.num_kinks,
-                "detail": own.certificate.told,
+                "detail": own.found.told,
             }
-            for own, record in zip(self.checks, _table(self.checks).records(), strict=True)
+            for own in self.checks
         ]
         return {
             "entity": "mpm",
@@ -155,7 +144,10 @@ def run(config: CheckGradConfig) -> CheckSoftBodyResult:
         row = check.row
         logger.info(f"{row.regime}: {row.parameter}, {row.horizon} steps, {repaired}")
     logger.info("measuring what else can be differentiated, and its cost")
-    result.capabilities += [_as_capability(check) for check in result.decisive]
+    for check in result.decisive:
+        name = f"{check.row.parameter} ({check.row.regime})"
+        detail = f"{check.row.horizon} steps, repaired"
+        result.capabilities.append(row_of("write", name, check.found, detail))
     result.capabilities += soft_body_capabilities(body)
     logger.info("measuring the same of the rigid car")
     result.capabilities += car_capabilities(config)
@@ -182,41 +174,20 @@ def _check_inputs(config: SoftBodyConfig) -> Iterator[SoftBodyCheck]:
     ):
         chosen = config.model_copy(update={"material": material})
         scene = build_scene(chosen, num_envs=_NUM_ENVS, differentiable=True, with_repairs=False)
-        for name, steps in as_it_comes:
-            yield check_input(scene, name, steps, material=material)
-        repair(scene)
-        for name, steps in repaired:
-            yield check_input(scene, name, steps, material=material, is_repaired=True)
-
-
-def check_input(
-    scene: GenesisSoftBody,
-    name: str,
-    horizon: int,
-    *,
-    is_repaired: bool = False,
-    **settings: Any,  # noqa: ANN401
-) -> SoftBodyCheck:
-    """Check the gradient by one input (see `input_problem`); an error is a result, too."""
-    problem = input_problem(scene, name, horizon, tolerance=_TOLERANCE, **settings)
-    return SoftBodyCheck(attempt(problem), is_repaired)
-
-
-def _as_capability(check: SoftBodyCheck) -> Capability:
-    """Turn the check of a repaired input into a row."""
-    row = check.row
-    return Capability(
-        entity="mpm",
-        kind="write",
-        name=f"{row.parameter} ({row.regime})",
-        outcome=check.verdict,
-        figure=check.worst_relative_error,
-        detail=check.certificate.told or f"{row.horizon} steps, repaired",
-    )
+        for is_repaired, inputs in ((False, as_it_comes), (True, repaired)):
+            if is_repaired:
+                repair(scene)
+            for name, steps in inputs:
+                problem = input_problem(scene, name, steps, material=material, tolerance=_TOLERANCE)
+                yield SoftBodyCheck(attempt(problem), is_repaired)
 
 
 def _table(checks: Sequence[SoftBodyCheck]) -> Table[SoftBodyCheck]:
     """Return the checks input by input."""
+
+    def figure(heading: str, name: str) -> Column[SoftBodyCheck]:
+        return Column(heading, lambda own: getattr(own.row.summary, name), key=name)
+
     return Table(
         "elastic body of MPM particles against finite differences, float64",
         (
@@ -230,15 +201,9 @@ def _table(checks: Sequence[SoftBodyCheck]) -> Table[SoftBodyCheck]:
                 key="num_directions",
                 words=lambda own: own.row.summary.share_of_kinks,
             ),
-            Column(
-                "median\nerror",
-                lambda own: own.row.summary.median_relative_error,
-                key="median_relative_error",
-            ),
-            Column(
-                "worst\nerror", lambda own: own.worst_relative_error, key="worst_relative_error"
-            ),
-            outcome_column("verdict", lambda own: own.verdict, key="verdict"),
+            figure("median\nerror", "median_relative_error"),
+            figure("worst\nerror", "worst_relative_error"),
+            outcome_column("verdict", lambda own: own.found.verdict, key="verdict"),
         ),
         checks,
     )

@@ -10,7 +10,7 @@ from diffcar.checks.bench import CarBench
 from diffcar.checks.config import CheckGradConfig
 from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.certificate import Certificate, attempt
-from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise, verdict
+from diffcar.gradients.slopes import Verdict, verdict
 from diffcar.sim.build import repair
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
@@ -43,7 +43,7 @@ class WheelResult:
     @property
     def verdict(self) -> str:
         """Return a `Verdict` over all directions, and whether it takes the repair."""
-        before, after = _checks(self.as_it_comes), _checks(self.repaired)
+        before, after = self.as_it_comes.checks, self.repaired.checks
         tolerance = self.repaired.rows[0].tolerance
         if before and (told := verdict(before, tolerance)).is_good:
             return f"{told}, as it comes"
@@ -51,11 +51,6 @@ class WheelResult:
             return Verdict.REFUSED
         told = verdict(after, tolerance)
         return f"{told}, with the repair" if told.is_good else told
-
-
-def _checks(certificate: Certificate) -> list[DirectionalCheck]:
-    """Return the directions of all kinds of parameters."""
-    return [check for row in certificate.rows for check in row.checks]
 
 
 def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> Iterator[WheelResult]:
@@ -88,17 +83,15 @@ def wheels_table(wheels: Sequence[WheelResult]) -> Table[WheelResult]:
             Column("shape", lambda own: own.shape, key="shape"),
             Column(
                 "Genesis as\nit comes",
-                lambda own: summarise(_checks(own.as_it_comes)).worst_relative_error,
+                lambda own: own.as_it_comes.summary.worst_relative_error,
                 key="relative_error_as_it_comes",
             ),
             Column(
                 "with diffcar's\nrepairs",
-                lambda own: summarise(_checks(own.repaired)).worst_relative_error,
+                lambda own: own.repaired.summary.worst_relative_error,
                 key="relative_error",
             ),
-            Column(
-                "kinks", lambda own: summarise(_checks(own.repaired)).num_kinks, key="num_kinks"
-            ),
+            Column("kinks", lambda own: own.repaired.summary.num_kinks, key="num_kinks"),
             outcome_column("verdict", lambda own: own.verdict, key="verdict"),
             Column("error", lambda own: own.error, key="error", words=lambda own: own.error or ""),
         ),

@@ -245,6 +245,16 @@ class Certificate:
         return all(row.verdict.is_good for row in self.exact if row.is_decisive)
 
     @property
+    def checks(self) -> list[DirectionalCheck]:
+        """Return the directions of all rows."""
+        return [check for row in self.rows for check in row.checks]
+
+    @property
+    def summary(self) -> Summary:
+        """Return the figures of all rows together."""
+        return summarise(self.checks)
+
+    @property
     def verdict(self) -> Verdict:
         """Return the worst of the decisive rows and the guards; vacuous without any row."""
         found = [row.verdict for row in self.decisive] or [Verdict.VACUOUS]
