@@ -88,13 +88,11 @@ class FrankaTestResult:
         training = self.trained.as_json()
         certificates = [
             {
-                **record,
+                **_torque_certificates([own], self.config).records()[0],
                 "is_repeatable": own.is_repeatable,
                 "checks": [asdict(check) for check in own.checks],
             }
-            for own, record in zip(
-                self.certificates, _torque_certificates(self).records(), strict=True
-            )
+            for own in self.certificates
         ]
         return {
             "is_certified": self.is_certified,
@@ -226,7 +224,7 @@ def arm_report(result: FrankaTestResult) -> list[Shown]:
     trained = result.trained
     shown: list[Shown] = [
         _probes(result.probes),
-        _torque_certificates(result),
+        _torque_certificates(result.certificates, result.config),
         hops_table(trained.hops),
         Curve("loss", trained.losses),
     ]
@@ -296,15 +294,17 @@ def _probes(probes: list[ReadProbe]) -> Table[ReadProbe]:
     return Table(title, columns, probes)
 
 
-def _torque_certificates(result: FrankaTestResult) -> Table[Certificate]:
+def _torque_certificates(
+    certificates: list[Certificate], config: FrankaTestConfig
+) -> Table[Certificate]:
     """Return how exact the gradients are, case by case."""
 
     def figure(heading: str, name: str, key: str) -> Column[Certificate]:
         return Column(heading, lambda own: getattr(own.summary, name), key=key)
 
     return Table(
-        f"gradients by joint torques against central differences in float{result.config.precision}"
-        f", at most {result.config.gradients.tolerance:g} apart",
+        f"gradients by joint torques against central differences in float{config.precision}"
+        f", at most {config.gradients.tolerance:g} apart",
         (
             Column("case", lambda own: own.rows[0].regime, key="case", is_whole=True),
             Column("steps", lambda own: own.rows[0].horizon, key="horizon"),
@@ -328,5 +328,5 @@ def _torque_certificates(result: FrankaTestResult) -> Table[Certificate]:
                 mark=lambda own: _passed(own.is_certified),
             ),
         ),
-        result.certificates,
+        certificates,
     )

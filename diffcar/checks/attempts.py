@@ -27,7 +27,8 @@ _NUM_DIRECTIONS = 2
 _REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
 Read = Callable[[GenesisCar], Tensor]
-Write = Callable[[GenesisCar, Tensor], None]
+Write = Callable[[GenesisCar, Tensor], object]
+Run = Callable[[GenesisCar, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Attempt:
     """What is written and how the result is read."""
     kind: Literal["read", "write"]
     """Whether it is about a way to write an input or to read a result."""
-    start: Callable[[GenesisCar], Tensor]
+    start: Read
     """Returns the input's value."""
-    run: Callable[[GenesisCar, Tensor], Tensor]
+    run: Run
     """Turns the input into a scalar through the simulator."""
     report: str = "-"
     """What those found who first reported on it: `failed`, `error`, or `-` where they did not."""
@@ -117,10 +118,19 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
         return Attempt(name, "read", _torque, _driving(_write_torques, read), report, advice)
 
     def steering(name: str, *told: Any) -> Attempt:  # noqa: ANN401
-        return Attempt(name, "write", _steering, _driving(_write_steering, _qpos), "failed", *told)
+        drive = _driving(lambda car, own: car.entity.control_dofs_position(own, car.steering_dofs))
+        return Attempt(name, "write", _steering, drive, "failed", *told)
 
     def spinning(name: str, *told: Any) -> Attempt:  # noqa: ANN401
-        return Attempt(name, "write", _wheel_speeds, _driving(_write_speeds, _qpos), "-", *told)
+        drive = _driving(lambda car, own: car.entity.control_dofs_velocity(own, car.driven_dofs))
+        return Attempt(name, "write", _wheel_speeds, drive, "-", *told)
+
+    def placing(name: str, start: Read, place: Write) -> Attempt:
+        def run(car: GenesisCar, leaf: Tensor) -> Tensor:
+            place(car, leaf)
+            return _step_and_weigh(car, _qpos)
+
+        return Attempt(name, "write", start, run)
 
     def error_of(read: Read) -> Read:
         def cross_track_error(car: GenesisCar) -> Tensor:
@@ -129,7 +139,8 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
 
         return cross_track_error
 
-    from_torch = _driving(_write_from_torch, _qpos)
+    force = _driving(_write_torques, lambda car: _solver(car).get_state().dofs_vel)
+    from_torch = _driving(_write_from_torch)
     return [
         steering("control_dofs_position, Genesis as it comes", adjoint, False),
         spinning("control_dofs_velocity, Genesis as it comes", adjoint, False),
@@ -144,12 +155,12 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
         reading(
             "get_dofs_velocity()", lambda car: _solver(car).get_dofs_velocity(), "failed", state
         ),
-        Attempt("control_dofs_force", "write", _torque, _driving(_write_torques, _velocity)),
+        Attempt("control_dofs_force", "write", _torque, force),
         reading("entity.get_state().pos", lambda car: car.entity.get_state().pos),
         reading("get_state().links_pos", lambda car: _solver(car).get_state().links_pos),
-        Attempt("set_pos", "write", lambda car: 0 * _pose(car)[:, :3], _place_position),
-        Attempt("set_quat (by yaw)", "write", lambda car: _pose(car)[:, 3:], _place_yaw),
-        Attempt("set_dofs_velocity", "write", _rolling, _place_velocity),
+        placing("set_pos", lambda car: 0 * _pose(car)[:, :3], _place_position),
+        placing("set_quat (by yaw)", lambda car: _pose(car)[:, 3:], _place_yaw),
+        placing("set_dofs_velocity", _rolling, lambda car, own: car.place(_pose(car), own)),
     ]
 
 
@@ -172,7 +183,11 @@ def _rolling(car: GenesisCar) -> Tensor:
     return car.read().dofs_velocity.detach().clone()
 
 
-def _driving(write: Write, read: Read) -> Callable[[GenesisCar, Tensor], Tensor]:
+def _qpos(car: GenesisCar) -> Tensor:
+    return _solver(car).get_state().qpos
+
+
+def _driving(write: Write, read: Read = _qpos) -> Run:
     """Return what starts, writes the input, steps, and reduces what is read to a scalar."""
 
     def drive(car: GenesisCar, leaf: Tensor) -> Tensor:
@@ -193,24 +208,16 @@ def _step_and_weigh(car: GenesisCar, read: Read) -> Tensor:
     return (result * weights.to(result)).sum() / car.num_envs
 
 
-def _place_position(car: GenesisCar, leaf: Tensor) -> Tensor:
+def _place_position(car: GenesisCar, leaf: Tensor) -> None:
     """Start from a position: x and y in metres, and the height, which is stiff, in millimetres."""
     scale = torch.tensor([1.0, 1.0, 1e-3, 0.0]).to(leaf)
     change = torch.cat([leaf, torch.zeros_like(leaf[:, :1])], -1)
     car.place(_pose(car) + scale * change, _rolling(car))
-    return _step_and_weigh(car, _qpos)
 
 
-def _place_yaw(car: GenesisCar, leaf: Tensor) -> Tensor:
+def _place_yaw(car: GenesisCar, leaf: Tensor) -> None:
     """Start from a heading."""
     car.place(torch.cat([_pose(car)[:, :3], leaf], -1), _rolling(car))
-    return _step_and_weigh(car, _qpos)
-
-
-def _place_velocity(car: GenesisCar, leaf: Tensor) -> Tensor:
-    """Start from generalised velocities."""
-    car.place(_pose(car), leaf)
-    return _step_and_weigh(car, _qpos)
 
 
 def _steering(car: GenesisCar) -> Tensor:
@@ -228,14 +235,6 @@ def _torque(car: GenesisCar) -> Tensor:
     return torch.full_like(_steering(car), 0.2 * car.vehicle.max_drive_torque)
 
 
-def _write_steering(car: GenesisCar, leaf: Tensor) -> None:
-    car.entity.control_dofs_position(leaf, car.steering_dofs)
-
-
-def _write_speeds(car: GenesisCar, leaf: Tensor) -> None:
-    car.entity.control_dofs_velocity(leaf, car.driven_dofs)
-
-
 def _write_torques(car: GenesisCar, leaf: Tensor) -> None:
     car.entity.control_dofs_force(leaf, car.driven_dofs)
 
@@ -250,14 +249,6 @@ def _write_from_torch(car: GenesisCar, leaf: Tensor) -> None:
 def _solver(car: GenesisCar) -> Any:  # noqa: ANN401
     """Return Genesis's rigid solver."""
     return car.scene.sim.rigid_solver
-
-
-def _qpos(car: GenesisCar) -> Tensor:
-    return _solver(car).get_state().qpos
-
-
-def _velocity(car: GenesisCar) -> Tensor:
-    return _solver(car).get_state().dofs_vel
 
 
 def _plain_qpos(car: GenesisCar) -> Tensor:

@@ -85,12 +85,8 @@ class CheckGradResult:
         if self.certified:
             return None
         right = self.certified_horizons
-        if (
-            self.config.repairs
-            and right
-            and self.horizons[: len(right)] == right
-            and max(right) > 1
-        ):
+        are_first = self.horizons[: len(right)] == right
+        if self.config.repairs and are_first and max(right, default=0) > 1:
             return (
                 f"up to {max(right)} steps it is right: train with train.horizon at most that; "
                 f"{self._remedy[0].lower()}{self._remedy[1:]} for longer ones"
@@ -156,10 +152,7 @@ class CheckGradResult:
             ],
             "hops": [asdict(hop) for hop in self.hops],
             "attempts": [
-                record | {"advice": own.advice}
-                for own, record in zip(
-                    self.attempts, attempts_table(self.attempts).records(), strict=True
-                )
+                attempts_table([own]).records()[0] | {"advice": own.advice} for own in self.attempts
             ],
             "wheels": wheels_as_json(self.wheels),
             "failures": self.failures,
