@@ -48,17 +48,18 @@ def check_grad(
 
 def _is_certified(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
     """Check the car, or an elastic body, which has no joints; show what was found."""
-    from diffcar.checks import car, car_result, soft_body, tables
+    from diffcar.checks import car, soft_body
+    from diffcar.checks.car_result import car_report
     from diffcar.cli.progress import Display
 
     if config.entity == "mpm":
         with Display():
             body = soft_body.run(config)
-        given.report(tables.soft_body_report(body), soft_body.as_json(body))
+        given.report(soft_body.soft_body_report(body), body.as_json())
         return body.certified
     with Display():
         found = car.run(config, joints=car.JointNames(*joints))
-    given.report(tables.car_report(found), car_result.as_json(found), notes=found.notes)
+    given.report(car_report(found), found.as_json(), notes=found.notes)
     return found.certified
 
 

@@ -24,16 +24,15 @@ def franka_test(given: Given) -> None:
     config = settings_of("e2e", given, task="reaching")
     given.check_files(config)
     from diffcar.checks import arm as command
-    from diffcar.checks.tables import arm_report
     from diffcar.cli.progress import TrainingDisplay
 
     with TrainingDisplay(config.train.num_updates) as display:
         result = command.run(
             config, out=given.out, resume=given.run, on_update=display.show, **given.files
         )
-    given.report(arm_report(result), command.as_json(result))
-    if result.is_interrupted:
-        tell_how_to_go_on("franka-test", result, config.train.num_updates)
+    given.report(command.arm_report(result), result.as_json())
+    if result.trained.is_interrupted:
+        tell_how_to_go_on("franka-test", result.trained, config.train.num_updates)
         raise typer.Exit(EXIT_INTERRUPTED)
     if not (result.is_certified and result.is_reached):
         raise typer.Exit(EXIT_NEGATIVE)

@@ -12,7 +12,6 @@ from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS
 
 if TYPE_CHECKING:
-    from diffcar.checks.arm import FrankaTestResult
     from diffcar.training.run import TrainingResult
 
 __all__ = ["commands", "settings_of", "tell_how_to_go_on"]
@@ -160,9 +159,7 @@ def _train(
         raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
 
 
-def tell_how_to_go_on(
-    command: str, stopped: "TrainingResult | FrankaTestResult", num_updates: int
-) -> None:
+def tell_how_to_go_on(command: str, stopped: "TrainingResult", num_updates: int) -> None:
     """Say how a training goes on that was stopped before so many updates."""
     note(
         f"stopped after update {stopped.num_updates} of {num_updates}; "
