@@ -46,7 +46,7 @@ class _Drive(NamedTuple):
 
 def driven_paths(comparison: Comparison) -> list[str]:
     """Return the names of the paths that drives are known of."""
-    return list(dict.fromkeys(track.path for track in comparison.tracks))
+    return list(comparison.tracks.path.unique())
 
 
 def draw_tracks(comparison: Comparison) -> "Figure":
@@ -54,13 +54,14 @@ def draw_tracks(comparison: Comparison) -> "Figure":
     paths = driven_paths(comparison)
     heights = [_ERROR_HEIGHT + 0.3 + _plan_height(comparison, path) for path in paths]
     figure = new_figure(_WIDTH, 0.4 + sum(heights))
+    length = comparison.tracks.groupby("path").distance.max()
     num_parts = max(1, len(paths))
     parts = figure.subfigures(num_parts, 1, squeeze=False, height_ratios=heights or None).ravel()
     for part, path in zip(parts, paths, strict=False):
-        name = plain(f"{path}, {_length(comparison, path):.0f} m")
+        name = plain(f"{path}, {length[path]:.0f} m")
         part.suptitle(name, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
         _draw_path(part, comparison, path)
-    driven = {track.method for track in comparison.tracks}
+    driven = set(comparison.tracks.method)
     styles = styles_of([method for method in comparison.methods if method in driven])
     looks = {plain(m): {"color": style.colour, "linewidth": 2.2} for m, style in styles.items()}
     add_key(figure, looks, loc="outside lower center", ncols=min(7, max(1, len(looks))))
@@ -176,26 +177,25 @@ def smoothed_size(distance: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 def _drives(comparison: Comparison, path: str) -> list[_Drive]:
     """Return the drives of one path that there is something to draw of."""
-    engines = [track.engine for track in comparison.tracks]
-    first = "genesis" if "genesis" in engines else next(iter(engines), "")
+    tracks = comparison.tracks
+    first = "genesis" if "genesis" in set(tracks.engine) else next(iter(tracks.engine), "")
     styles, focus, drives = styles_of(comparison.methods), _focus(comparison), []
-    for track in comparison.tracks:
-        if track.path != path or track.method not in styles or not track.distance:
-            continue
-        columns = np.array([track.distance, track.x, track.y, track.cross_track])
+    of_path = tracks[tracks.path == path]
+    for (method, engine), track in of_path.groupby(["method", "engine"], sort=False):
+        columns = track[["distance", "x", "y", "cross_track"]].to_numpy(float).T
         is_lost = np.abs(columns[3]) > LOST_CROSS_TRACK
-        end = "stopped" if columns[0, -1] < 0.95 * _length(comparison, path) else ""
+        end = "stopped" if columns[0, -1] < 0.95 * of_path.distance.max() else ""
         if is_lost.any():
             columns, end = columns[:, : np.argmax(is_lost) + 1], "lost"
-        gid = f"method-{comparison.methods.index(track.method)}"
-        look = (styles[track.method], gid, track.method == focus)
-        drives.append(_Drive(*look, track.engine, track.engine == first, columns, end))
+        gid = f"method-{comparison.methods.index(method)}"
+        look = (styles[method], gid, method == focus)
+        drives.append(_Drive(*look, engine, engine == first, columns, end))
     return drives
 
 
 def _focus(comparison: Comparison) -> str:
     """Return the method whose error is drawn with its sign."""
-    driven = [track.method for track in comparison.tracks]
+    driven = comparison.tracks.method.unique()
     return "e2e" if "e2e" in driven else next(iter(driven), "")
 
 
@@ -217,12 +217,6 @@ def _plan_height(comparison: Comparison, path: str) -> float:
         return 0.1
     span_x, span_y = np.ptp(road, axis=1) + np.array([0.05, 0.2]) * _extent(road)
     return 0.3 + float(np.clip(_WIDTH / 2 * span_y / span_x, 0.8, 2.6))
-
-
-def _length(comparison: Comparison, path: str) -> float:
-    """Return how far the furthest drive of a path came [m]."""
-    of_path = (track.distance for track in comparison.tracks if track.path == path)
-    return max((distance[-1] for distance in of_path if distance), default=0.0)
 
 
 def _extent(road: np.ndarray) -> float:
