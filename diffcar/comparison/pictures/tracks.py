@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ __all__ = ["draw_track", "draw_tracks", "driven_paths"]
 _WINDOW = 1.0
 _WIDTH, _ERROR_HEIGHT = 11.0, 2.8
 _MAX_POINTS = 600
+_RESOLUTION_MM = 0.01
 _FACTORS = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
 # A deviation beyond this share of the path's extent would no longer look like the path.
 _LARGEST_SHARE = 0.08
@@ -83,17 +84,20 @@ def draw_track(comparison: Comparison, path: str) -> "Figure":
 def _draw_path(figure: "Figure | SubFigure", comparison: Comparison, path: str) -> None:
     """Draw one path."""
     drives = _drives(comparison, path)
+    road = np.array(comparison.references.get(path, ((), ())), dtype=float)
+    lines = [drive for drive in drives if drive.is_first]
+    factor = _factor(road, lines) if road.size else 1
+    # Where some are too far off for that, nothing is scaled up, and the plan has all the width.
+    scaled = "scaled" if factor > 1 else "plan"
     heights = [_plan_height(comparison, path), _ERROR_HEIGHT]
-    (to_scale, scaled), (size, signed) = figure.subplots(2, 2, height_ratios=heights)
-    for ax in (to_scale, scaled):
+    layout: list[Any] = [["plan", scaled], ["size", "signed"]]
+    axes = figure.subplot_mosaic(layout, height_ratios=heights)
+    for ax, each in {axes["plan"]: 1, axes[scaled]: factor}.items():
         ax.set_aspect("equal", adjustable="datalim")
         ax.axis("off")
-    road = np.array(comparison.references.get(path, ((), ())), dtype=float)
-    if road.size:
-        lines = [drive for drive in drives if drive.is_first]
-        factor = _factor(road, lines)
-        for ax, each in ((to_scale, 1.0), (scaled, factor)) if factor > 1 else ((to_scale, 1.0),):
+        if road.size:
             _draw_plan(ax, road, lines, each)
+    size, signed = axes["size"], axes["signed"]
     for drive in drives:
         _draw_errors(size, signed, drive)
     first = next((engine_name(drive.engine) for drive in drives if drive.is_first), "")
@@ -105,7 +109,7 @@ def _draw_path(figure: "Figure | SubFigure", comparison: Comparison, path: str) 
     focus = plain(_focus(comparison))
     for ax, title in (
         (size, f"cross-track error in {first}, RMS over {_WINDOW:g} m"),
-        (signed, f"{focus}, + left of the path: {engines}"),
+        (signed, f"cross-track error of {focus}, + to the left: {engines}"),
     ):
         calm(ax)
         ax.set_title(title, fontsize=10, loc="left", color=INK)
@@ -114,21 +118,26 @@ def _draw_path(figure: "Figure | SubFigure", comparison: Comparison, path: str) 
     signed.axhline(0, color=FAINT, linewidth=0.8)
     if size.lines:
         log_scale(size, "y")
+        low, high = size.get_ylim()
+        # Points are known to a hundredth of a millimetre: what is smaller shows their rounding.
+        size.set_ylim(max(low, min(_RESOLUTION_MM, high / 10)), high)
 
 
-def _draw_plan(ax: "Axes", road: np.ndarray, drives: Sequence[_Drive], factor: float) -> None:
+def _draw_plan(ax: "Axes", road: np.ndarray, drives: Sequence[_Drive], factor: int) -> None:
     """Draw a path from above, and the driven lines with their deviations scaled up."""
     extent = _extent(road)
     if factor == 1:
         band = _nice(0.04 * extent)
         left, right = (_beside(road, sign * band / 2) for sign in (1, -1))
         ax.fill(*np.hstack([left, np.fliplr(right)]), color=GRID, linewidth=0)
-        title = f"to scale, on a band of {number(band)} m; a cross ends a drive that was lost"
+        title = f"to scale, on a band of {number(band)} m"
+        crossed = "; a cross ends a drive that was lost"
     else:
         ax.plot(*road, color=GRID, linewidth=2.5)
         ax.plot(*road, color=FAINT, linewidth=0.8)
-        title = f"Deviations scaled up {factor:g} times, not the path; a cross: out of the drawing"
-    ax.set_title(title, fontsize=9.5, loc="left", color=INK)
+        title = f"deviations scaled up {factor} times, not the path"
+        crossed = "; a cross: out of the drawing"
+    has_cross = False
     ax.plot(*road[:, 0], "o", color=FAINT, markersize=5)
     for style, gid, *_, (_, x, y, error), end in drives:
         is_outside = ~(np.abs(factor * error) <= _LARGEST_SHARE * extent)
@@ -137,6 +146,8 @@ def _draw_plan(ax: "Axes", road: np.ndarray, drives: Sequence[_Drive], factor: f
         ax.plot(*_seen(line), color=style.colour, linewidth=1.6, zorder=style.order, gid=gid)
         if end or is_outside.any():
             ax.plot(*line[:, -1], "x", color=style.colour, markersize=7, mew=2.2, gid=gid)
+            has_cross = True
+    ax.set_title(title + crossed * has_cross, fontsize=9.5, loc="left", color=INK)
     length, low = _nice(0.2 * extent), road[1].min() - 1.3 * _LARGEST_SHARE * extent
     bar = (road[0].min(), road[0].min() + length)
     ax.plot(bar, [low, low], "|-", color=FAINT, linewidth=1)
@@ -199,7 +210,7 @@ def _focus(comparison: Comparison) -> str:
     return "e2e" if "e2e" in driven else next(iter(driven), "")
 
 
-def _factor(road: np.ndarray, drives: Sequence[_Drive]) -> float:
+def _factor(road: np.ndarray, drives: Sequence[_Drive]) -> int:
     """Return how much deviations are scaled up, so that the larger ones can be seen."""
     errors = [np.abs(drive.columns[3]) for drive in drives if not drive.end]
     typical = [np.percentile(error, 95) for error in errors if np.isfinite(error).all()]
