@@ -46,7 +46,10 @@ _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
     *(LookupError, AttributeError, TypeError, MemoryError),
 )
-_DAMAGED_HINT = "give another checkpoint, or train anew: diffcar train-e2e"
+_GIVE_ONE = (
+    "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing but "
+    "tensors, numbers and text is loaded"
+)
 
 
 class _Content(pydantic.BaseModel):
@@ -114,15 +117,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         _require_intact(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        # What torch says of other files is about torch.
+        told = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
         raise CheckpointError(
-            f"{str(file)!r} is not a readable checkpoint: {first_line[:160]}",
-            hint="it may be damaged, or hold more than tensors and numbers, which is not loaded",
+            f"{str(file)!r} is no checkpoint, or is damaged{told}", hint=_GIVE_ONE
         ) from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(
             f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
-            hint="give a checkpoint that a diffcar train command wrote",
+            hint=_GIVE_ONE,
         )
     try:
         _Content.model_validate(content)
@@ -130,12 +133,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise CheckpointError(
-            f"{str(file)!r} is not a complete checkpoint: {where}: {first['msg']}", _DAMAGED_HINT
+            f"{str(file)!r} is not a complete checkpoint: {where}: {first['msg']}", _GIVE_ONE
         ) from None
     if not all(
         torch.isfinite(own).all() for own in _tensors([content["network"], content["trainer"]])
     ):
-        raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _DAMAGED_HINT)
+        raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _GIVE_ONE)
     return content
 
 
@@ -177,7 +180,7 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (LookupError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(
-            f"the checkpoint's configuration is damaged: {str(error)[:200]}", _DAMAGED_HINT
+            f"the checkpoint's configuration is damaged: {str(error)[:200]}", _GIVE_ONE
         ) from None
     return values
 
@@ -236,7 +239,7 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
     # Before a network is made of whatever size the settings tell.
     if found != [(wide, narrow) for narrow, wide in itertools.pairwise(sizes)]:
         raise CheckpointError(
-            f"the checkpoint's weights do not fit its settings: layers of {found}", _DAMAGED_HINT
+            f"the checkpoint's weights do not fit its settings: layers of {found}", _GIVE_ONE
         )
     network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
     try:
@@ -244,7 +247,8 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
         network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError, StopIteration) as error:
         first_line = str(error).partition("\n")[0]
-        raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
+        told = f"the checkpoint's weights do not fit: {first_line}"
+        raise CheckpointError(told, hint=_GIVE_ONE) from None
     return network
 
 
