@@ -84,7 +84,6 @@ class _Check:
         self.config = config
         self.vehicle = vehicle
         self.horizons = config.certificate.horizons
-        logger.info("building the differentiable scene (a minute or two the first time)")
         self.scene, self.path, self.controller = _open(config, vehicle)
         self.reference: dict[int, Certificate] = {}
         self.result = CheckGradResult(

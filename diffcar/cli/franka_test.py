@@ -7,7 +7,7 @@ import typer
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, EXIT_NEGATIVE
 from diffcar.cli.options import Given, option, output, with_options
-from diffcar.cli.train import settings_of, tell_how_to_go_on
+from diffcar.cli.train import note_resume, settings_of
 
 __all__ = ["franka_test"]
 
@@ -36,7 +36,7 @@ def franka_test(given: Given) -> None:
         )
     given.report(arm_report(result), command.as_json(result))
     if result.is_interrupted:
-        tell_how_to_go_on("franka-test", result, config.train.num_updates)
+        note_resume("e2e", config, result)
         raise typer.Exit(EXIT_INTERRUPTED)
     if not (result.is_certified and result.is_reached):
         raise typer.Exit(EXIT_NEGATIVE)

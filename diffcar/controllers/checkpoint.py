@@ -47,7 +47,6 @@ _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
     *(LookupError, AttributeError, TypeError),
 )
-_ELSEWHERE = {"pushing": "pushes a soft body", "reaching": "moves an arm"}
 
 
 def checkpoint_content(
@@ -149,7 +148,7 @@ def require_car(content: Mapping[str, Any]) -> None:
     task = identity(content)[1]
     if task != "tracking":
         raise CheckpointError(
-            f"this controller {_ELSEWHERE.get(task, f'does {task}')} and cannot drive a car",
+            f"this controller was trained for the task {task!r} and cannot drive a car",
             hint="give a run of train-e2e, train-bc or train-ppo",
         )
 
