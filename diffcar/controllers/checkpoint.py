@@ -51,7 +51,6 @@ _GIVE_ONE = (
     "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing but "
     "tensors, numbers and text is loaded"
 )
-_ELSEWHERE = {"pushing": "pushes a soft body", "reaching": "moves an arm"}
 
 
 def checkpoint_content(
@@ -154,7 +153,7 @@ def require_car(content: Mapping[str, Any]) -> None:
     task = identity(content)[1]
     if task != "tracking":
         raise CheckpointError(
-            f"this controller {_ELSEWHERE.get(task, f'does {task}')} and cannot drive a car",
+            f"this controller was trained for the task {task!r} and cannot drive a car",
             hint="give a run of train-e2e, train-bc or train-ppo",
         )
 

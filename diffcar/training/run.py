@@ -18,7 +18,7 @@ from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import TaskConfig
 from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
-from diffcar.training.methods import METHODS, Method
+from diffcar.training.methods import METHODS, Method, resume_hint
 from diffcar.training.run_folder import RunFolder, plot_training
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
 from diffcar.training.short_certificate import (
@@ -118,7 +118,8 @@ def train(
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
-    folder = folder or RunFolder.create(None if out is None else Path(out), _folder_name(how, task))
+    name = trainer.task.folder or how.command or how.name
+    folder = folder or RunFolder.create(None if out is None else Path(out), name)
     trainer.begin(folder)
     session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
     if not is_new:
@@ -214,11 +215,9 @@ def _require(folder: RunFolder, how: Method, task: str) -> None:
     """Refuse a run that another command wrote."""
     written_by = identity(folder.last)
     if written_by != (how.recorded_as, task):
-        method, of_task = written_by
-        command = METHODS[method].command_for(of_task) if method in METHODS else method
         raise CheckpointError(
-            f"this run was trained by `diffcar {command}`, which alone can go on with it",
-            hint=f"diffcar {command} --resume RUN",
+            "this run is of the method {!r} for the task {!r}".format(*written_by),
+            hint=resume_hint(*written_by),
         )
 
 
@@ -227,11 +226,6 @@ def _default_config(how: Method, task: str, folder: RunFolder | None) -> TaskCon
     base = None if folder is None else config_values(folder.last)
     config: TaskConfig = load_config(how.config[task], base=base)
     return config
-
-
-def _folder_name(how: Method, task: str) -> str:
-    """Return what the folder of a run is called, behind the date."""
-    return {"pushing": "train-push", "reaching": "franka-test"}.get(task, how.command or how.name)
 
 
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:
@@ -254,5 +248,5 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         session.take_best_weights()
         result.after = trainer.task.evaluate()
         result.findings |= trainer.task.finish(folder.plots)
-    plot_training(folder.metrics_file, folder.plots / "training.png")
+    plot_training(folder.metrics_file, folder.plots / "training.png", trainer.task.metric)
     return result
