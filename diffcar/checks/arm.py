@@ -131,14 +131,12 @@ def run(
     began = time.perf_counter()
     if out is not None and resume is None:
         RunFolder.require_free(out)
-    arm = _build(config, "differentiable", config.num_envs, differentiable=True)
+    arm = build_scene(config, num_envs=config.num_envs, differentiable=True)
     logger.info("reading states, and checking gradients by joint torques in free space")
     probes = probe_reads(arm)
     in_air = torque_problem(arm, arm.home, config.gradients, case="in free space", seed=config.seed)
     certificates = [certify(in_air)]
-    grounded = _build(
-        config, "differentiable ground", config.num_envs, differentiable=True, with_ground=True
-    )
+    grounded = build_scene(config, num_envs=config.num_envs, differentiable=True, with_ground=True)
     logger.info("checking gradients by joint torques on the ground")
     on_ground = torque_problem(
         grounded,
@@ -197,15 +195,9 @@ def _probe(arm: GenesisArm, expression: str, read: Callable[[], Tensor]) -> Read
     )
 
 
-def _build(config: FrankaTestConfig, kind: str, num_envs: int, **options: bool) -> GenesisArm:
-    """Build a scene, which takes long."""
-    logger.info(f"building the {kind} scene (a minute or two the first time)")
-    return build_scene(config, num_envs=num_envs, **options)
-
-
 def _film(config: FrankaTestConfig, task: ReachingTask, file: Path) -> None:
     """Film an arm reaching for one target after the other."""
-    arm = _build(config, "filmed", 1, with_ground=True, with_camera=True)
+    arm = build_scene(config, num_envs=1, with_ground=True, with_camera=True)
     logger.info("filming")
     camera = arm.camera
     assert isinstance(camera, FixedCamera)

@@ -87,7 +87,6 @@ class _Check:
     def __init__(self, config: CheckGradConfig, vehicle: Vehicle, notes: list[str]) -> None:
         self.config = config
         self.vehicle = vehicle
-        logger.info("building the differentiable scene (a minute or two the first time)")
         self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
         tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance

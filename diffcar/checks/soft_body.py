@@ -137,7 +137,6 @@ def run(config: CheckGradConfig) -> CheckSoftBodyResult:
     began = time.perf_counter()
     body = SoftBodyConfig(seed=config.seed, backend=config.backend, precision=64)
     result = CheckSoftBodyResult(tolerance=_TOLERANCE)
-    logger.info("building the soft bodies (some minutes the first time)")
     for check in _check_inputs(body):
         result.checks.append(check)
         repaired = "repaired" if check.is_repaired else "as Genesis comes"

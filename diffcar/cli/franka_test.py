@@ -5,7 +5,7 @@ import typer
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, EXIT_NEGATIVE
 from diffcar.cli.options import Given, output, with_options
-from diffcar.cli.train import settings_of, tell_how_to_go_on
+from diffcar.cli.train import note_resume, settings_of
 
 __all__ = ["franka_test"]
 
@@ -32,7 +32,7 @@ def franka_test(given: Given) -> None:
         )
     given.report(command.arm_report(result), result.as_json())
     if result.trained.is_interrupted:
-        tell_how_to_go_on("franka-test", result.trained, config.train.num_updates)
+        note_resume("e2e", config, result.trained)
         raise typer.Exit(EXIT_INTERRUPTED)
     if not (result.is_certified and result.is_reached):
         raise typer.Exit(EXIT_NEGATIVE)

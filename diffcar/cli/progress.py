@@ -140,7 +140,6 @@ class DriveDisplay(Display):
     def __init__(self) -> None:
         super().__init__("{task.percentage:.0f} %", title="driving", total=1.0)
         self._shown = -1.0
-        self.say("building the scene (a minute or two the first time) ...")
 
     def show(self, fraction: float) -> None:
         """Show the fraction of the path driven."""

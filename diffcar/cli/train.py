@@ -9,12 +9,12 @@ from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Entity, Given, option, setting, with_options
 from diffcar.controllers.config import check_controller
-from diffcar.training.methods import METHODS
+from diffcar.training.methods import METHODS, resume_hint
 
 if TYPE_CHECKING:
     from diffcar.training.run import TrainingResult
 
-__all__ = ["commands", "settings_of", "tell_how_to_go_on"]
+__all__ = ["commands", "note_resume", "settings_of"]
 
 _CAR = {
     **options.CAR,
@@ -153,15 +153,21 @@ def _train(
     if num_skipped := result.findings.get("num_skipped_rows"):
         note(f"incomplete rows that were left out: {num_skipped}")
     if result.is_interrupted:
-        command = METHODS[method].command_for(config.task)
-        tell_how_to_go_on(command, result, config.train.num_updates)
+        note_resume(method, config, result, "" if certify else " --no-certify")
         is_as_asked = given.stop_after is not None and len(result.losses) >= given.stop_after
         raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
+    if usage := result.task.usage:
+        note(f"use it: {usage} {result.run_folder}")
 
 
-def tell_how_to_go_on(command: str, stopped: "TrainingResult", num_updates: int) -> None:
-    """Say how a training goes on that was stopped before so many updates."""
+def note_resume(
+    method: str,
+    config: Any,  # noqa: ANN401
+    stopped: "TrainingResult",
+    options: str = "",
+) -> None:
+    """Say how a training with these settings goes on that was stopped before its end."""
     note(
-        f"stopped after update {stopped.num_updates} of {num_updates}; "
-        f"go on with: diffcar {command} --resume {stopped.run_folder}"
+        f"stopped after update {stopped.num_updates} of {config.train.num_updates}; go on with: "
+        f"{resume_hint(method, config.task, stopped.run_folder)}{options}"
     )

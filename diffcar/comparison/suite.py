@@ -89,7 +89,6 @@ class Suite:
     ) -> None:
         self._config = config
         num_envs = CARS_EACH * _DRIVERS_AT_ONCE
-        logger.info(f"building the scenes of the suite, {num_envs} cars each")
         genesis = build_scene(config, num_envs=num_envs, vehicle=vehicle, with_varied_mass=True)
         self._scenes: dict[str, CarScene] = {"genesis": genesis}
         for engine in config.suite.engines:

@@ -66,9 +66,6 @@ class _Content(pydantic.BaseModel):
     num_env_steps: Annotated[int, Field(ge=0)]
 
 
-_ELSEWHERE = {"pushing": "pushes a soft body", "reaching": "moves an arm"}
-
-
 def checkpoint_content(
     method: str,
     task: str,
@@ -204,7 +201,7 @@ def require_car(content: Mapping[str, Any]) -> None:
     task = identity(content)[1]
     if task != "tracking":
         raise CheckpointError(
-            f"this controller {_ELSEWHERE.get(task, f'does {task}')} and cannot drive a car",
+            f"this controller was trained for the task {task!r} and cannot drive a car",
             hint="give a run of train-e2e, train-bc or train-ppo",
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import wrap_angle
 from diffcar.path.reference import PathPoint, ReferencePath
 from diffcar.sim.contract import CarState, Placement, map_tensors
@@ -34,6 +35,19 @@ class ErrorState:
     def select(self, cars: Tensor | slice) -> "ErrorState":
         """Return those of some of the cars, by a mask, indices or a slice."""
         return map_tensors(self, lambda tensor: tensor[cars])
+
+    def require_finite(self) -> None:
+        """Refuse to go on with a car that has left the numbers.
+
+        Raises:
+            SimulationError: If the state of a car is no longer finite.
+        """
+        if not bool(torch.isfinite(self.cross_track_error).all()):
+            raise SimulationError(
+                "the state of a car is no longer finite",
+                hint="use more substeps, a smaller dt, less noise if there is any, or "
+                "--precision 64",
+            )
 
 
 def compute_error_state(

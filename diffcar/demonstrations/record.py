@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from diffcar.base.table import Column, Shown, across
+from diffcar.base.table import Column, Shown, Table, across
 from diffcar.controllers.choose import choose_controller
 from diffcar.demonstrations.config import RecordConfig
 from diffcar.demonstrations.files import write_demonstrations
@@ -18,7 +18,13 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.tasks.tracking.metrics import METRICS, SKIP_DISTANCE, TrackingMetrics, tracking_metrics
+from diffcar.tasks.tracking.metrics import (
+    METRICS,
+    METRICS_OF_A_TIME,
+    SKIP_DISTANCE,
+    TrackingMetrics,
+    tracking_metrics,
+)
 
 __all__ = ["RecordResult", "recording_report", "run"]
 
@@ -66,11 +72,9 @@ class RecordResult:
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
         values = asdict(self)
-        values |= values.pop("metrics")
-        values |= {f"noisy_{name}": value for name, value in values.pop("noisy_metrics").items()}
-        # The cars drive for a fixed time, not to a goal.
-        del values["completion"], values["noisy_completion"]
-        return values
+        del values["metrics"], values["noisy_metrics"]
+        own, noisy = Table("", METRICS_OF_A_TIME, [self.metrics, self.noisy_metrics]).records()
+        return {**values, **own, **{f"noisy_{name}": value for name, value in noisy.items()}}
 
 
 def run(

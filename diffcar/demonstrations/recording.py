@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import SimulationError
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
@@ -83,11 +82,7 @@ def record_demonstrations(
     recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
 
     def is_over(state: CarState, errors: ErrorState) -> bool:
-        if not bool(torch.isfinite(errors.cross_track_error).all()):
-            raise SimulationError(
-                "the state of a car is no longer finite",
-                hint="use more substeps, a smaller dt, less noise, or --precision 64",
-            )
+        errors.require_finite()
         on_step(len(recorder.rows) / num_steps)
         return not bool(_is_on_path(path, errors.arc_length, errors.cross_track_error).any())
 

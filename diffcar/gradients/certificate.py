@@ -24,6 +24,7 @@ from diffcar.gradients.slopes import (
     DirectionalCheck,
     Summary,
     Verdict,
+    is_flat,
     relative_difference,
     summarise,
     verdict,
@@ -187,6 +188,11 @@ class CertificateRow:
         if self.defect is not None:
             return self.defect
         return verdict(self.checks, self.tolerance)
+
+    @property
+    def is_dead(self) -> bool:
+        """Return whether nothing depends on the parameter, along whatever direction."""
+        return bool(self.checks) and all(map(is_flat, self.checks))
 
     def against(self, reference: "CertificateRow") -> "CertificateRow":
         """Return the row with another row's gradients in place of the differences."""

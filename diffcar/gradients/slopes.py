@@ -15,6 +15,7 @@ __all__ = [
     "Summary",
     "Verdict",
     "compare_slopes",
+    "is_flat",
     "relative_difference",
     "summarise",
     "verdict",
@@ -192,9 +193,14 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
     return Verdict.RIGHT if is_resolved else Verdict.RIGHT_TO_PLATEAU
 
 
+def is_flat(check: DirectionalCheck) -> bool:
+    """Return whether nothing changes along a direction, so that it says nothing."""
+    return abs(check.numeric_gradient) < _SMALLEST_SLOPE
+
+
 def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:
     """Return whether too many directions are flat, so that even a dead gradient would pass."""
-    num_flat = sum(abs(check.numeric_gradient) < _SMALLEST_SLOPE for check in smooth)
+    num_flat = sum(map(is_flat, smooth))
     return num_flat >= _VACUOUS_SHARE * len(smooth)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import ConfigError, GradientError, SimulationError
+from diffcar.base.log import logger
 from diffcar.sim.arm import GenesisArm
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import ENGINES, ArmConfig, CarConfig, EngineConfig, SoftBodyConfig
@@ -76,7 +77,11 @@ def build_scene(
     """
     asked = {"differentiable": differentiable, "vehicle": vehicle, "with_camera": with_camera}
     options |= {name: value for name, value in asked.items() if value}
-    scene = _builder(ENGINES[engine], config, set(options))(config, num_envs, **options)
+    build = _builder(ENGINES[engine], config, set(options))
+    kind = "differentiable" if differentiable else "plain"
+    slow = " (a minute or two the first time)" if engine == "genesis" else ""
+    logger.info(f"building a {kind} scene in {ENGINES[engine].label}, {num_envs} at once{slow}")
+    scene = build(config, num_envs, **options)
     if differentiable and with_repairs and isinstance(scene, GenesisScene):
         repair(scene)
         if isinstance(scene, GenesisCar):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from diffcar.base.config import Settings
+from diffcar.base.table import Column, Shown
 from diffcar.losses import Loss
 from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
 
@@ -46,8 +47,18 @@ class TaskConfig(Settings, Protocol):
 class Task(Protocol[StartT, RecordT]):
     """Something that is driven through the physics, and what it is to do there.
 
-    Where every update begins afresh, the defaults of `end`, `pack` and `unpack` do.
+    Where every update begins afresh, the defaults of `end`, `pack` and `unpack` do. Whatever is
+    trained through the physics has `num_envs` and `scene` besides, once it is built.
     """
+
+    command: ClassVar[str] = ""
+    """What trains it on the command line, where that is not the method's own command."""
+    folder: ClassVar[str] = ""
+    """What its run folders are called behind the date, where that is not the method's command."""
+    usage: ClassVar[str] = ""
+    """The command line that a finished run folder is put behind to be used, if there is one."""
+    metric: ClassVar[Column[Any] | None] = None
+    """The metric that is drawn over the updates, if there is one."""
 
     remedy: ClassVar[str]
     """What a user can do when gradients are not finite."""
@@ -62,9 +73,12 @@ class Task(Protocol[StartT, RecordT]):
     network: "nn.Module"
     """Holds the parameters that are trained: weights, or gains, or a line."""
     num_envs: int
-    """Environments simulated in parallel in training."""
+    """Environments simulated in parallel in training through the physics."""
     scene: Any
-    """What is trained in."""
+    """What is trained in, through the physics."""
+
+    def __init__(self, config: Any, *, scenes: Any = None) -> None:  # noqa: ANN401
+        """Take the settings and what there is already of its scenes; None builds them later."""
 
     def build(self) -> Self:
         """Build what takes long: scenes, and the untrained network."""
@@ -125,6 +139,14 @@ class Task(Protocol[StartT, RecordT]):
         Returns:
             Findings by their key in the result's JSON.
         """
+
+    @staticmethod
+    def report(before: Any, after: Any, findings: Mapping[str, Any]) -> list[Shown]:  # noqa: ANN401
+        """Return what people read of the metrics before and after training, and of the findings.
+
+        What is not there yet, or was never asked for, is None or missing.
+        """
+        return []
 
 
 def seed_of_update(seed: int, number: int) -> int:

@@ -1,6 +1,5 @@
 """The tasks that come with diffcar."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from diffcar.base.registry import Registry
@@ -10,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS"]
 
-TASKS: Registry[Callable[..., "Task[Any, Any]"]] = Registry(
+TASKS: "Registry[type[Task[Any, Any]]]" = Registry(
     "task",
     {
         "tracking": "diffcar.tasks.tracking.task:TrackingTask",

@@ -8,11 +8,12 @@ from typing import Any
 from diffcar.base.registry import Registry, is_own
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.registry import TASKS
 from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.ppo.config import TrainPPOConfig
 
-__all__ = ["METHODS", "Method", "expert_of", "is_method"]
+__all__ = ["METHODS", "Method", "expert_of", "is_method", "resume_hint"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Method:
     through_physics: bool = False
     """Whether it uses gradients of the physics, which are then certified before training."""
     command: str = ""
-    """The subcommand that trains by it, and alone goes on with its runs."""
+    """The subcommand that trains by it, unless a task has its own."""
     help: str = ""
     """What that says of itself, where it has no options of its own."""
     requires: str | None = None
@@ -52,12 +53,6 @@ class Method:
     def recorded_as(self) -> str:
         """Return what checkpoints call it: all clones are `bc`."""
         return self.command.removeprefix("train-") or self.name
-
-    def command_for(self, task: str) -> str:
-        """Return the command line that trains by it for a task, and goes on with its runs."""
-        if task == "reaching":
-            return "franka-test"
-        return f"{self.command} --entity mpm" if task == "pushing" else self.command
 
 
 _clone = partial(
@@ -124,3 +119,16 @@ def expert_of(name: str) -> str | None:
 def is_method(name: str) -> bool:
     """Tell whether a name is of a method, the user's own among them, and not of a controller."""
     return name in METHODS or (is_own(name) and isinstance(METHODS[name], Method))
+
+
+def resume_hint(method: str, task: str, run: object = "RUN") -> str:
+    """Return the command that goes on with a run, or the call where no command trains so.
+
+    Args:
+        method: What checkpoints call it.
+        task: The name of its task.
+        run: The run folder.
+    """
+    if method in METHODS and task in TASKS:
+        return f"diffcar {TASKS[task].command or METHODS[method].command} --resume {run}"
+    return f"diffcar.train(..., resume={run})"

@@ -18,7 +18,7 @@ from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
-from diffcar.training.methods import METHODS, Method
+from diffcar.training.methods import METHODS, Method, resume_hint
 from diffcar.training.run_folder import RunFolder, plot_training
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
 from diffcar.training.short_certificate import (
@@ -145,17 +145,18 @@ def train(
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
-    folder = folder or RunFolder.create(None if out is None else Path(out), _folder_name(how, task))
+    name = trainer.task.folder or how.command or how.name
+    folder = folder or RunFolder.create(None if out is None else Path(out), name)
     with folder.locked():
         trainer.begin(folder)
         session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
-        folder.write_config(trainer.config)
         if is_new:
             session.save()
         else:
             session.restore()
             if must_certify:  # with the weights that training goes on with
                 certificate = _certify(trainer)
+        folder.write_config(trainer.config)
         if certificate is not None:
             text = json.dumps(asdict(certificate), indent=2) + "\n"
             write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
@@ -247,11 +248,11 @@ def _require(folder: RunFolder, how: Method, task: str) -> None:
     """Refuse a run that another command wrote."""
     written_by = identity(folder.last)
     if written_by != (how.recorded_as, task):
-        method, of_task = written_by
-        command = METHODS[method].command_for(of_task) if method in METHODS else method
         raise CheckpointError(
-            f"this run was trained by `diffcar {command}`, which alone can go on with it",
-            hint=f"diffcar {command} --resume RUN",
+            "this run is of the method {!r} for the task {!r}, and goes on as that alone".format(
+                *written_by
+            ),
+            hint=resume_hint(*written_by),
         )
 
 
@@ -277,11 +278,6 @@ def _require_same(begun_with: TaskConfig, config: TaskConfig) -> None:
         )
 
 
-def _folder_name(how: Method, task: str) -> str:
-    """Return what the folder of a run is called, behind the date."""
-    return {"pushing": "train-push", "reaching": "franka-test"}.get(task, how.command or how.name)
-
-
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:
     """Collect what a session did and, after the last update, how good the best weights are."""
     trainer, folder = session.trainer, session.folder
@@ -302,5 +298,5 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         session.take_best_weights()
         result.after = trainer.task.evaluate()
         result.findings |= trainer.task.finish(folder.plots)
-    plot_training(folder.metrics_file, folder.plots / "training.png")
+    plot_training(folder.metrics_file, folder.plots / "training.png", trainer.task.metric)
     return result

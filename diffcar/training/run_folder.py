@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
-from diffcar.base.figure import new_figure, save_png
+from diffcar.base.figure import log_scale, new_figure, save_png
 from diffcar.base.files import RUNS, make_folder, write_atomically
+from diffcar.base.table import Column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,41 +193,47 @@ def _has_content(path: Path) -> bool:
     return any(own.name != _LOCK for own in path.iterdir())
 
 
-_TOLD_BY_METHODS = {
+_OF_METHODS = {
     "gradient_norm": ("gradient norm", "before clipping"),
     "clipped_gradient_norm": ("gradient norm", "after clipping"),
     "validation_loss": ("loss", "on held-out episodes"),
     "action_std": ("of the actions", "standard deviation"),
 }
+_STYLES: dict[str, dict[str, Any]] = {
+    "total": {"color": "black", "linewidth": 1.6},
+    "": {"color": "tab:red", "marker": "o"},
+}
 
 
-def plot_training(metrics_file: Path, file: Path) -> None:
-    """Draw loss, evaluations and what else a method tells of a run from its `metrics.csv`."""
+def plot_training(metrics_file: Path, file: Path, metric: Column[Any] | None) -> None:
+    """Draw loss, a metric and what else a method logs of a run from its `metrics.csv`."""
+    from matplotlib.ticker import MaxNLocator
+
     if not metrics_file.is_file():  # removed by hand, and no update since
         return
     with metrics_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    figure = new_figure(10, 7)
-    loss, other, rmse = figure.subplots(3, 1, sharex=True)
-    terms = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
-    for name in terms:
-        label = "total" if name == "loss" else name.removeprefix("loss_")
-        style = {"color": "black", "linewidth": 1.6} if name == "loss" else {"linewidth": 0.9}
-        _curve(loss, rows, name, label=label, **style)
-    loss.set_ylabel("loss")
-    loss.legend(loc="upper right", ncols=3, fontsize="small")
-    for name, (quantity, label) in _TOLD_BY_METHODS.items():
-        if any(row.get(name) for row in rows):
-            _curve(other, rows, name, label=label, linewidth=1.2)
-            other.set_ylabel(quantity)
-            other.legend(loc="upper right", fontsize="small")
-    _curve(rmse, rows, "eval_cross_track_rmse_m", factor=1e3, marker="o", color="tab:red")
-    rmse.set_ylabel("cross-track RMSE in\nplain physics [mm]")
-    rmse.set_xlabel("update")
-    for axes in (loss, other, rmse):
+    logged = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
+    panels = {"loss": {name: name[5:] or "total" for name in logged if name.startswith("loss")}}
+    for name, (quantity, label) in _OF_METHODS.items():
+        if name in logged:
+            panels.setdefault(quantity, {})[name] = label
+    if metric is not None and (name := f"eval_{metric.key}") in logged:
+        panels[f"{metric.heading} in\nplain physics [{metric.unit}]"] = {name: ""}
+    figure = new_figure(10, 1 + 2 * len(panels))
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (quantity, curves) in zip(all_axes, panels.items(), strict=True):
+        for name, label in curves.items():
+            factor = metric.factor if metric is not None and not label else 1.0
+            _curve(axes, rows, name, factor, label=label, **_STYLES.get(label, {"linewidth": 1.0}))
         if axes.lines:
-            axes.set_yscale("log")
+            log_scale(axes, "y")
+        if any(curves.values()):  # beside the curves, not over them
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+        axes.set_ylabel(quantity)
         axes.grid(alpha=0.3)
+    all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    all_axes[-1].set_xlabel("update")
     save_png(figure, file)
 
 

@@ -76,6 +76,8 @@ class TrainingSession:
         """
         last = self.folder.last
         try:
+            if not (isinstance(done := last["trainer"]["num_updates_done"], int) and done >= 0):
+                raise ValueError(f"{done!r} updates done")
             self.trainer.load_state_dict({"network": last["network"], **last["trainer"]})
             self.best_score = float(last["best_score"])
             self.train_seconds = float(last["train_seconds"])

@@ -19,7 +19,7 @@ class ShortCertificate:
     """What the check of the gradients before training came to."""
 
     verdict: Verdict
-    """On the decisive directions together."""
+    """On the decisive directions together and on what they must be of."""
     horizon: int
     """Control steps."""
     tolerance: float
@@ -53,17 +53,23 @@ def certify_before_training(problem: Problem) -> ShortCertificate:
     others = [check for row in certificate.rows if not row.is_decisive for check in row.checks]
     if not checks:
         raise GradientError(f"no gradient arrives {over}", hint=problem.hint)
-    summary, told = summarise(checks), verdict(checks, problem.tolerance)
-    if _is_off(told, summary.median_relative_error, problem.tolerance):
+    summary, of_all = summarise(checks), verdict(checks, problem.tolerance)
+    if _is_off(of_all, summary.median_relative_error, problem.tolerance):
         raise GradientError(
-            f"the gradient is {told}: {over} it differs from finite differences by "
+            f"the gradient is {of_all}: {over} it differs from finite differences by "
             f"{summary.worst_relative_error:.2g}",
             hint=problem.hint,
         )
-    if not told.is_good:
-        logger.warning(f"the comparison of gradients with finite differences says: {told}")
+    for row in certificate.decisive:  # a kind that is dead must not hide among others
+        if row.is_dead:
+            raise GradientError(f"{row.title}: nothing changes with it", hint=problem.hint)
+    failures = certificate.failures
+    worst = max([of_all, *(own.verdict for own in failures)], key=lambda found: found.badness)
+    if not worst.is_good:
+        found = "; ".join(map(str, (worst, *failures)))
+        logger.warning(f"the comparison of gradients with finite differences says: {found}")
     return ShortCertificate(
-        verdict=told,
+        verdict=worst,
         horizon=problem.horizon,
         tolerance=problem.tolerance,
         num_directions=summary.num_directions,
@@ -75,11 +81,11 @@ def certify_before_training(problem: Problem) -> ShortCertificate:
     )
 
 
-def _is_off(told: Verdict, median_error: float, tolerance: float) -> bool:
+def _is_off(of_all: Verdict, median_error: float, tolerance: float) -> bool:
     """Return whether one must not train on a gradient.
 
     Single directions can be off in float32, where differences are; the whole gradient cannot.
     """
-    if told is Verdict.INEXACT:
+    if of_all is Verdict.INEXACT:
         return median_error > tolerance
-    return told.badness >= Verdict.WRONG.badness
+    return of_all.badness >= Verdict.WRONG.badness

@@ -1,8 +1,9 @@
 """The task of pushing a soft body along a path with a tool."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from diffcar.base.errors import PathError
 from diffcar.base.log import logger
-from diffcar.base.table import Column, Table
+from diffcar.base.table import Column, Shown, Table
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS
@@ -26,7 +27,7 @@ from diffcar.tasks.pushing.problem import pushing_problem
 from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory, plot_push, push
 from diffcar.tasks.tracking.metrics import cross_track_figures, rms
 
-__all__ = ["PushMetrics", "PushingTask", "push_metrics", "scores_table"]
+__all__ = ["PushMetrics", "PushingTask", "push_metrics"]
 
 _ROOM_SPACING = 0.05
 _BUILTIN_SCALE = TrainPushConfig().path.scale
@@ -98,30 +99,17 @@ class _Row(NamedTuple):
     loss: float
 
 
-def scores_table(scores: Sequence[PushScore], skip_distance_m: float) -> Table[_Row]:
-    """Return how well each path is followed before and after, from the skipped distance on."""
-    rows = []
-    for score in scores:
-        name = f"{score.path}, {'unseen' if score.is_unseen else 'training'}"
-        rows.append(_Row(name, "before", score.before, score.loss_before))
-        rows.append(_Row(name, "after", score.after, score.loss_after))
-    columns: list[Column[_Row]] = [
-        Column("path", lambda row: row.path if row.weights == "before" else ""),
-        Column("weights", lambda row: row.weights),
-        Column("RMSE\n", lambda row: row.metrics.cross_track_rmse_m, "mm", 1e3),
-        Column("p95\n", lambda row: row.metrics.cross_track_p95_m, "mm", 1e3),
-        Column("max\n", lambda row: row.metrics.cross_track_max_m, "mm", 1e3),
-        Column("RMSE along\n", lambda row: row.metrics.progress_rmse_m, "mm", 1e3),
-        Column("came\n", lambda row: row.metrics.distance_m, "mm", 1e3),
-        Column("target\n", lambda row: row.metrics.target_distance_m, "mm", 1e3),
-        Column("loss", lambda row: row.loss),
-    ]
-    title = (
-        "tracking of the body's centroid in plain physics: across the path, along it against the "
-        f"running\ntarget, from where the target has come {skip_distance_m:g} m; loss over "
-        "the whole push"
-    )
-    return Table(title, columns, rows, section=lambda row: row.path)
+_COLUMNS: list[Column[_Row]] = [
+    Column("path", lambda row: row.path if row.weights == "before" else ""),
+    Column("weights", lambda row: row.weights),
+    Column("RMSE\n", lambda row: row.metrics.cross_track_rmse_m, "mm", 1e3),
+    Column("p95\n", lambda row: row.metrics.cross_track_p95_m, "mm", 1e3),
+    Column("max\n", lambda row: row.metrics.cross_track_max_m, "mm", 1e3),
+    Column("RMSE along\n", lambda row: row.metrics.progress_rmse_m, "mm", 1e3),
+    Column("came\n", lambda row: row.metrics.distance_m, "mm", 1e3),
+    Column("target\n", lambda row: row.metrics.target_distance_m, "mm", 1e3),
+    Column("loss", lambda row: row.loss),
+]
 
 
 class PushingTask(Task[PushStart, PushTrajectory]):
@@ -131,6 +119,11 @@ class PushingTask(Task[PushStart, PushTrajectory]):
     Scenes are not shared: bodies and grid are made for the settings.
     """
 
+    command = "train-e2e --entity mpm"
+    folder = "train-push"
+    metric = Column(
+        "cross-track RMSE", attrgetter("cross_track_rmse_m"), "mm", 1e3, "cross_track_rmse_m"
+    )
     remedy = "lower train.learning_rate, train.horizon or controller.max_correction"
 
     def __init__(self, config: TrainPushConfig, *, scenes: None = None) -> None:
@@ -143,7 +136,6 @@ class PushingTask(Task[PushStart, PushTrajectory]):
 
     def build(self) -> "PushingTask":
         """Build the scene and the untrained network."""
-        logger.info("building the differentiable scene (a minute or two the first time)")
         self.scene = build_scene(
             self.config,
             num_envs=self.num_envs,
@@ -226,6 +218,25 @@ class PushingTask(Task[PushStart, PushTrajectory]):
             scores.append(PushScore(path.name, number > 0, *metrics, *losses))
             plot_push(before, after, folder / f"push-{number}-{path.name}.png")
         return {"scores": scores, "skip_distance_m": self.config.evaluation.skip_distance}
+
+    @staticmethod
+    def report(
+        before: PushMetrics | None, after: PushMetrics | None, findings: Mapping[str, Any]
+    ) -> list[Shown]:
+        """Return how well each path is followed before and after training, once that is over."""
+        rows = []
+        for score in findings.get("scores", ()):
+            name = f"{score.path}, {'unseen' if score.is_unseen else 'training'}"
+            rows.append(_Row(name, "before", score.before, score.loss_before))
+            rows.append(_Row(name, "after", score.after, score.loss_after))
+        if not rows:
+            return []
+        title = (
+            "tracking of the body's centroid in plain physics: across the path, along it against "
+            f"the running\ntarget, from where the target has come {findings['skip_distance_m']:g} "
+            "m; loss over the whole push"
+        )
+        return [Table(title, _COLUMNS, rows, section=lambda row: row.path)]
 
     def _push_along(self, path: ReferencePath) -> PushTrajectory:
         """Push bodies spread evenly over a path, each on it and in its direction."""

@@ -1,13 +1,14 @@
 """The task of bringing an arm's hand to a target."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffcar.base.log import logger
+from diffcar.base.table import Column
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.sim.arm import ArmState, GenesisArm
@@ -59,6 +60,8 @@ class ReachingTask(Task[Tensor, ReachTrajectory]):
     Its scenes are the differentiable arms, if they are there already; None builds some.
     """
 
+    command = folder = "franka-test"
+    metric = Column("mean distance", attrgetter("mean_m"), "mm", 1e3, "mean_m")
     remedy = "lower train.learning_rate, train.horizon or reach.joint_step"
     output = "MLP output"
 
@@ -71,8 +74,8 @@ class ReachingTask(Task[Tensor, ReachTrajectory]):
     def build(self) -> "ReachingTask":
         """Build the scenes and the untrained network."""
         config = self.config
-        self.scene = self._arms or self._build("differentiable", self.num_envs, differentiable=True)
-        self.plain = self._build("plain", config.reach.num_unseen_targets)
+        self.scene = self._arms or self._build(self.num_envs, differentiable=True)
+        self.plain = self._build(config.reach.num_unseen_targets)
         self.driver = build_reaching_mlp(config.reach, self.scene, seed=config.seed)
         """The network that is trained, as a controller."""
         self.network = self.driver.network
@@ -132,9 +135,8 @@ class ReachingTask(Task[Tensor, ReachTrajectory]):
         """Draw where hands should be."""
         return draw_targets(self.driver.target_box, num_targets, seed=seed)
 
-    def _build(self, kind: str, num_envs: int, *, differentiable: bool = False) -> GenesisArm:
+    def _build(self, num_envs: int, *, differentiable: bool = False) -> GenesisArm:
         """Build a scene, which takes long."""
-        logger.info(f"building the {kind} scene (a minute or two the first time)")
         return build_scene(
             self.config, num_envs=num_envs, differentiable=differentiable, with_ground=False
         )

@@ -19,6 +19,7 @@ __all__ = [
     "FAILED",
     "LOST_CROSS_TRACK",
     "METRICS",
+    "METRICS_OF_A_TIME",
     "SKIP_DISTANCE",
     "EvaluationMetrics",
     "SuiteFigures",
@@ -87,6 +88,8 @@ METRICS: list[Column[TrackingMetrics]] = [
     )
 ]
 """How well a path was tracked."""
+METRICS_OF_A_TIME = METRICS[:-1]
+"""The same of cars that drive for a fixed time, not to a goal: how far they came says nothing."""
 
 
 def tracking_metrics(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from diffcar.base.log import logger
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
@@ -33,10 +32,6 @@ class Scenes:
         """
         key = (num_envs, differentiable, purpose)
         if key not in self._built:
-            kind = "differentiable" if differentiable else "plain"
-            logger.info(
-                f"building the {kind} scene of {num_envs} cars (a minute or two the first time)"
-            )
             how = {"differentiable": differentiable, "vehicle": self.vehicle}
             self._built[key] = self._build(self.config, num_envs=num_envs, **how)
         return self._built[key]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.log import logger
+from diffcar.base.table import Column, Shown, Table, across
 from diffcar.controllers.errors import compute_error_state, starts_on_path
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
@@ -23,6 +24,8 @@ from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
 from diffcar.tasks.tracking.drive import drive, plot_drive
 from diffcar.tasks.tracking.metrics import (
+    METRICS,
+    METRICS_OF_A_TIME,
     SKIP_DISTANCE,
     EvaluationMetrics,
     TrackingMetrics,
@@ -57,6 +60,17 @@ class PathScore:
     """After the first two metres."""
 
 
+_SCORES: list[Column[PathScore]] = [
+    Column("path", lambda score: score.path),
+    Column("start", lambda score: score.start),
+    Column("RMSE", lambda score: score.metrics.cross_track_rmse_m, "mm", 1e3),
+    Column("p95", lambda score: score.metrics.cross_track_p95_m, "mm", 1e3),
+    Column("max", lambda score: score.metrics.cross_track_max_m, "mm", 1e3),
+    Column("speed RMSE", lambda score: score.metrics.speed_rmse_mps, "m/s"),
+    Column("driven", lambda score: score.metrics.completion, "%", 100.0),
+]
+
+
 class TrackingTask(Task[Start, Trajectory]):
     """A network that drives cars along a path (see `Task` for the contract).
 
@@ -64,6 +78,8 @@ class TrackingTask(Task[Start, Trajectory]):
     Not every method goes `through_physics` and needs differentiable cars.
     """
 
+    usage = "diffcar simulate --controller"
+    metric = METRICS[0]
     remedy = "lower train.learning_rate, train.horizon or the start offsets"
 
     def __init__(
@@ -220,6 +236,23 @@ class TrackingTask(Task[Start, Trajectory]):
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
                     scores.append(PathScore(path.name, start, driven.select(cars).metrics()))
         return {"scores": scores}
+
+    @staticmethod
+    def report(
+        before: EvaluationMetrics | None,
+        after: EvaluationMetrics | None,
+        findings: Mapping[str, Any],
+    ) -> list[Shown]:
+        """Return the metrics on the training path, before and after, and those on unseen paths."""
+        shown: list[Shown] = []
+        if before is not None and after is not None:
+            title = "training path in plain physics, half of the cars from rest"
+            both = {"before": before, "after": after}
+            shown.append(across(title, "metric", METRICS_OF_A_TIME, both))
+        if scores := findings.get("scores"):
+            title = f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m"
+            shown.append(Table(title, _SCORES, scores))
+        return shown
 
     @property
     def _train(self) -> TrainConfig:
