@@ -188,6 +188,7 @@ def _track(method: str, engine: str, path: ReferencePath, driven: Drive, car: in
     is_driven = (distance <= driven.goal_distance[car]) & (
         trajectory.cross_track_error[:, car].abs() <= LOST_CROSS_TRACK
     )
+    x, y = trajectory.unshifted_position[:, car].to(distance.device).unbind(-1)
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
 
     def thinned(values: Tensor) -> list[float]:
@@ -198,7 +199,7 @@ def _track(method: str, engine: str, path: ReferencePath, driven: Drive, car: in
         engine=engine,
         path=path.name,
         distance=thinned(distance),
-        x=thinned(trajectory.position[:, car, 0]),
-        y=thinned(trajectory.position[:, car, 1]),
+        x=thinned(x),
+        y=thinned(y),
         cross_track=thinned(trajectory.cross_track_error[:, car]),
     )

@@ -18,7 +18,13 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.model.vehicle import load_vehicle
-from diffcar.tasks.tracking.metrics import METRICS, SKIP_DISTANCE, TrackingMetrics, tracking_metrics
+from diffcar.tasks.tracking.metrics import (
+    GOT_GOING,
+    METRICS,
+    SKIP_DISTANCE,
+    TrackingMetrics,
+    tracking_metrics,
+)
 
 __all__ = ["RecordResult", "recording_report", "run"]
 
@@ -35,9 +41,8 @@ class RecordResult:
     file: str
     """Where the demonstrations are."""
     expert: str
-    path: str
-    """Name of the reference path."""
-    path_length_m: float
+    path: ReferencePath
+    """What it was driven along."""
     num_rows: int
     """Pairs of state and action."""
     num_episodes: int
@@ -65,9 +70,11 @@ class RecordResult:
 
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
-        values = asdict(self)
-        values |= values.pop("metrics")
-        values |= {f"noisy_{name}": value for name, value in values.pop("noisy_metrics").items()}
+        values = {**vars(self), **self.path.as_json()}
+        values |= {"path": self.path.name, "path_length_m": self.path.length}
+        values |= asdict(values.pop("metrics"))
+        noisy = asdict(values.pop("noisy_metrics"))
+        values |= {f"noisy_{name}": value for name, value in noisy.items()}
         # The cars drive for a fixed time, not to a goal.
         del values["completion"], values["noisy_completion"]
         return values
@@ -110,7 +117,8 @@ def run(
     )
     wall_seconds = time.perf_counter() - began
     write_demonstrations(recording.table, out)
-    skip_distance = min(SKIP_DISTANCE, config.demonstrations.duration * config.path.top_speed / 4)
+    drivable = config.demonstrations.duration * config.path.top_speed
+    skip_distance = min(SKIP_DISTANCE, drivable / 4, path.length / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
     notes += path.warnings
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK:
@@ -122,8 +130,7 @@ def run(
     return RecordResult(
         file=str(out),
         expert=config.expert,
-        path=path.name,
-        path_length_m=path.length,
+        path=path,
         num_rows=len(episode),
         num_episodes=num_cars,
         num_noisy_episodes=num_noisy,
@@ -166,9 +173,11 @@ def recording_report(result: RecordResult) -> list[Shown]:
         Column("episodes", lambda half: half.num_episodes),
         Column("rows", lambda half: half.num_rows),
         *(column.within(lambda half: half.metrics) for column in METRICS if column.key in _KEYS),
+        GOT_GOING.within(lambda half: half.metrics),
     ]
     table = across(
-        f"{result.expert} on {result.path} ({result.path_length_m:.1f} m), "
+        f"{result.expert} on {result.path.name} ({result.path.length:.1f} m, "
+        f"{result.path.kind}), "
         f"errors after the first {result.skip_distance_m:g} m",
         "recorded",
         columns,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from diffcar.base.table import Column, Curve, Line, Shown, Table, across, number
 from diffcar.gradients.hops import hops_table
 from diffcar.tasks.pushing.task import scores_table
-from diffcar.tasks.tracking.metrics import METRICS, SKIP_DISTANCE
+from diffcar.tasks.tracking.metrics import GOT_GOING, METRICS, SKIP_DISTANCE
 
 if TYPE_CHECKING:
     from diffcar.tasks.tracking.task import PathScore
@@ -25,7 +25,10 @@ def training_report(result: "TrainingResult") -> list[Shown]:
         if result.before is not None and result.after is not None:
             shown.append(_before_and_after(result))
         if scores:
-            title = f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m"
+            title = (
+                f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m or a "
+                "quarter of a short path"
+            )
             shown.append(Table(title, _SCORES, scores))
     return [
         *shown,
@@ -44,13 +47,14 @@ _SCORES: "list[Column[PathScore]]" = [
     Column("max", lambda score: score.metrics.cross_track_max_m, "mm", 1e3),
     Column("speed RMSE", lambda score: score.metrics.speed_rmse_mps, "m/s"),
     Column("driven", lambda score: score.metrics.completion, "%", 100.0),
+    GOT_GOING.within(lambda score: score.metrics),
 ]
 
 
 def _before_and_after(result: "TrainingResult") -> Table[Any]:
     """Return the metrics of cars on the training path before and after training."""
     # The cars drive for a fixed time, not to a goal: how far they came says nothing.
-    metrics = [column for column in METRICS if column.key != "completion"]
+    metrics = [*(column for column in METRICS if column.key != "completion"), GOT_GOING]
     title = "training path in plain physics, half of the cars from rest"
     return across(title, "metric", metrics, {"before": result.before, "after": result.after})
 
