@@ -163,7 +163,7 @@ def _first_crossing(points: Points) -> tuple[float, float] | None:
     low = np.minimum.reduceat(ends[0], first) - margin
     high = np.maximum.reduceat(ends[1], first) + margin
     for block, begin in enumerate(first):
-        own = np.arange(begin, min(begin + _BLOCK, len(steps)))[:, None]
+        own = np.arange(len(steps))[begin : begin + _BLOCK, None]
         is_near = ((low[block:] <= high[block]) & (high[block:] >= low[block])).all(1)
         other = (first[block:][is_near][:, None] + np.arange(_BLOCK)).ravel()
         other = other[other < len(steps)]
