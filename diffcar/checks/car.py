@@ -95,7 +95,7 @@ class _Check:
             with_repairs=config.repairs,
             tolerance=self.problem(self.horizons[0]).tolerance,
             horizons=list(self.horizons),
-            notes=notes,
+            notes=[*notes, *self.path.warnings],
         )
 
     def problem(self, horizon: int) -> Problem:

@@ -75,6 +75,7 @@ USAGE_ERRORS = {
     "one's own path that is open": ["record", "--path", "mine:road", "--open"],
     "columns of a path without a file": ["train-e2e", "--set", "path.columns=[x,y]"],
     "a seed of a path that has none": ["train-e2e", "--path", "track.csv", "--set", "path.seed=3"],
+    "a push without figures": ["train-e2e", "--entity=mpm", "--set=evaluation.skip_distance=9"],
     "a column of no such kind": ["simulate", "--set", "path.columns=[x,y,w]"],
     "columns of no demonstrations": ["train-bc", "--column", "x_m=X"],
     "no demonstrations to skip": ["train-bc", "--skip-incomplete"],
