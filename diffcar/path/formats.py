@@ -63,6 +63,7 @@ _SETTING = "--set 'path.columns=[x,y,speed]', with `ignore` for what is none of 
 _MAX_SPEED = 100.0
 
 
+@np.errstate(over="ignore", invalid="ignore")  # where numbers are so large the path is refused
 def read_points(
     file: Path, *, scale: float, closed: bool | None, columns: Sequence[str] | None = None
 ) -> Points:
@@ -95,7 +96,9 @@ def read_points(
             hint=f"mend it, or say what the columns are: {_SETTING}",
         )
     if len(xy) < 4:
-        raise PathError(f"{str(file)!r} has {len(xy)} points; a path needs at least 4")
+        raise PathError(
+            f"{str(file)!r} has {len(xy)} points; a path needs at least 4", hint="give it more"
+        )
     # The ends of a loop lie as close together as neighbours, or are one point but for rounding.
     steps = np.linalg.norm(np.diff(xy, axis=0), axis=1)
     gap, spacing = float(np.linalg.norm(xy[0] - xy[-1])), float(np.median(steps))
@@ -231,7 +234,8 @@ def _numbers(file: Path, rows: _Rows, names: list[str]) -> np.ndarray:
     for number, fields in rows:
         if len(fields) != len(names):
             raise PathError(
-                f"{str(file)!r} line {number} has {len(fields)} fields, expected {len(names)}"
+                f"{str(file)!r} line {number} has {len(fields)} fields, expected {len(names)}",
+                hint="mend it; every line needs as many as the first",
             )
     values = [[parse_number(field) for field in fields] for _, fields in rows]
     table = np.array(values, dtype=float)  # where None becomes NaN
@@ -240,6 +244,7 @@ def _numbers(file: Path, rows: _Rows, names: list[str]) -> np.ndarray:
             number, fields = rows[row]
             raise PathError(
                 f"{str(file)!r} line {number}, column {names[column]}: {fields[column]!r} is not "
-                "a finite number"
+                "a finite number",
+                hint=f"mend it, or say what the columns are: {_SETTING}",
             )
     return table

@@ -107,7 +107,8 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
         )
     if points.speed is not None and not (points.speed > 0).all():
         raise PathError(
-            f"{source!r} has the speed {points.speed.min():.3g} m/s; speeds must be positive"
+            f"{source!r} has the speed {points.speed.min():.3g} m/s; speeds must be positive",
+            hint="return none, and path.top_speed and the accelerations decide",
         )
     steps = np.linalg.norm(np.diff(points.around(points.xy), axis=0), axis=1)
     total = float(steps.sum())
@@ -126,7 +127,9 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
         speed = None if points.speed is None else points.speed[keep]
         points = replace(points, xy=points.xy[keep], speed=speed)
     if len(points.xy) < 4:
-        raise PathError(f"{source!r} has {len(points.xy)} distinct points; a path needs 4")
+        raise PathError(
+            f"{source!r} has {len(points.xy)} distinct points; a path needs 4", hint="give it more"
+        )
     _refuse_reversals(points, source)
     if source not in PATHS and (crossing := _first_crossing(points)):
         warnings.append(
