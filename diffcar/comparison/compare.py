@@ -109,7 +109,7 @@ def compare(
         curves=suite.curves(finished),
         tracks=tracks,
         references={
-            path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
+            path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
         },
     )
     result.wall_seconds = time.perf_counter() - began
