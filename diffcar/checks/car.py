@@ -89,6 +89,7 @@ class _Check:
         self.reference: dict[int, Certificate] = {}
         self.result = CheckGradResult(
             model=config.model or "assets/car.xml",
+            vehicle=vehicle if config.model else None,
             wheel_shape=vehicle.wheel_shape,
             precision=config.precision,
             actuation=config.actuation,
@@ -186,13 +187,14 @@ def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Ve
         return load_vehicle(), []
     if not (joints.steering or joints.wheels):
         try:
-            return load_vehicle(config.model, lenient=True), []
+            vehicle = load_vehicle(config.model, lenient=True)
+            return vehicle, list(vehicle.assumptions)
         except ModelError:
             pass  # Not as diffcar writes a car; it may still be one, and adopting it says why not.
     adopted = adopt_model(
         Path(config.model), folder, steering_joints=joints.steering, wheel_joints=joints.wheels
     )
-    return adopted.vehicle, list(adopted.notes)
+    return adopted.vehicle, [*adopted.notes, *adopted.vehicle.assumptions]
 
 
 def _problem(

@@ -2,15 +2,57 @@
 
 from dataclasses import asdict, dataclass, field
 
+from diffcar.base.table import Column
 from diffcar.checks.attempts import AttemptResult
 from diffcar.checks.config import CertificateConfig
 from diffcar.checks.wheels import WheelResult
 from diffcar.gradients.certificate import MIN_SHARE, Certificate, CertificateRow
 from diffcar.gradients.hops import Hop
 from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.problem import PARAMETERS
 
-__all__ = ["CheckGradResult", "Parity", "as_json", "labels_of"]
+__all__ = ["VEHICLE", "CheckGradResult", "Parity", "as_json", "labels_of"]
+
+
+def _coordinates(values: tuple[float, float, float]) -> str:
+    """Return three coordinates as people read them."""
+    return ", ".join(f"{value:.3g}" for value in values)
+
+
+VEHICLE: list[Column[Vehicle]] = [
+    Column("mass", lambda car: car.mass, "kg", key="mass_kg"),
+    Column(
+        "inertia about x, y, z",
+        lambda car: car.inertia,
+        "kg m²",
+        key="inertia_kgm2",
+        words=lambda car: _coordinates(car.inertia),
+    ),
+    Column(
+        "centre of mass from the base, x, y, z",
+        lambda car: car.centre_of_mass,
+        "m",
+        key="centre_of_mass_m",
+        words=lambda car: _coordinates(car.centre_of_mass),
+    ),
+    Column("height of the base", lambda car: car.base_height, "m", key="base_height_m"),
+    Column("wheelbase", lambda car: car.wheelbase, "m", key="wheelbase_m"),
+    Column("track", lambda car: car.track, "m", key="track_m"),
+    Column("rear axle from the base, x", lambda car: car.rear_axle_x, "m", key="rear_axle_x_m"),
+    Column("wheels", lambda car: car.wheel_shape),
+    Column("radius of the wheels", lambda car: car.wheel_radius, "m", key="wheel_radius_m"),
+    Column("friction", lambda car: car.friction, key="friction"),
+    Column("steering angle", lambda car: car.max_steering, "rad", key="max_steering_rad"),
+    Column("steering servo", lambda car: car.steering_gain, "N m/rad", key="steering_gain"),
+    Column(
+        "steering torque", lambda car: car.max_steering_torque, "N m", key="max_steering_torque_nm"
+    ),
+    Column("motor", lambda car: car.drive_gain, "N m s/rad", key="drive_gain"),
+    Column("motor torque", lambda car: car.max_drive_torque, "N m", key="max_drive_torque_nm"),
+    Column("wheel speed", lambda car: car.max_wheel_speed, "rad/s", key="max_wheel_speed_radps"),
+]
+"""What was read of a car; angles, torques and speeds are the largest."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +83,8 @@ class CheckGradResult:
     """Largest relative error of a rolling car that certifies."""
     horizons: list[int]
     """Those that were asked for."""
+    vehicle: Vehicle | None = None
+    """The car as it was read, where it is not the shipped one."""
     hops: list[Hop] = field(default_factory=list)
     """Where the gradient went."""
     attempts: list[AttemptResult] = field(default_factory=list)
@@ -129,6 +173,7 @@ def as_json(result: CheckGradResult) -> dict[str, object]:
             name: getattr(result, name)
             for name in ("model", "wheel_shape", "precision", "actuation", "with_repairs")
         },
+        "vehicle": result.vehicle and {str(c.key): c.of(result.vehicle) for c in VEHICLE if c.key},
         "horizons": [
             {
                 "horizon": horizon,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, number
+from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, across, number
+from diffcar.checks.car_result import VEHICLE
 from diffcar.gradients.hops import hops_table
 from diffcar.gradients.slopes import Summary, Verdict
 
@@ -39,8 +40,11 @@ def _passed(is_passed: bool) -> Mark:
 
 
 def car_report(result: "CheckGradResult") -> list[Shown]:
-    """Return the gradient's way, the attempts, the certificate, the wheels and the verdict."""
+    """Return car, the gradient's way, attempts, certificate, wheels and verdict."""
     shown: list[Shown] = [hops_table(result.hops)] if result.hops else []
+    if result.vehicle:
+        title = f"{result.model}, as it was read"
+        shown.insert(0, across(title, "quantity", VEHICLE, {"value": result.vehicle}))
     shown.append(_attempts(result))
     if result.certificate.rows:
         told = ", ".join(f"{number(p.position_m)} m after {p.horizon}" for p in result.parity)

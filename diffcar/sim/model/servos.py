@@ -34,7 +34,8 @@ def ensure_servos(
 
     feedbacks = dict.fromkeys(steering, 1) | dict.fromkeys(driven, 2)
     on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-    replaced, others = [], []
+    replaced: list[mujoco.MjsActuator] = []
+    others: list[mujoco.MjsActuator] = []
     for actuator in spec.actuators:
         is_own = actuator.trntype in on_joints and actuator.target in feedbacks
         (replaced if is_own else others).append(actuator)

@@ -193,12 +193,12 @@ class CarReader:
         steering_gain, steering_limit, max_target = self._same("the steering servos", servos)
         drive_gain, drive_limit, max_wheel_speed = self._same("the motors", motors)
         inertia, centre_of_mass = layout.mass()
-        front, _, rear_left, rear_right = (tuple(map(float, centre)) for centre in centres)
+        front, _, rear_left, rear_right = map(_three, centres)
         return Vehicle(
             file=self.file,
             mass=float(model.body_subtreemass[base]),
-            inertia=tuple(map(float, inertia.diagonal())),
-            centre_of_mass=tuple(map(float, centre_of_mass)),
+            inertia=_three(inertia.diagonal()),
+            centre_of_mass=_three(centre_of_mass),
             wheelbase=front[0] - rear_left[0],
             track=rear_left[1] - rear_right[1],
             rear_axle_x=rear_left[0],
@@ -247,7 +247,7 @@ class CarReader:
             self._limit(model.actuator_forcelimited, model.actuator_forcerange, servo, told),
             self._limit(model.jnt_actfrclimited, model.jnt_actfrcrange, joint_id, told),
         )
-        if not (0 < gain and math.isclose(bias[feedback], -gain) and 0 < limit < math.inf):
+        if not (gain > 0 and math.isclose(bias[feedback], -gain) and 0 < limit < math.inf):
             kind = f"<{('position', 'velocity')[feedback - 1]}> servo with a positive forcerange"
             raise self.error(f"{told} is no {kind}")
         if bias[0] or bias[3 - feedback]:
@@ -285,7 +285,10 @@ class CarReader:
         model = self.model
         driven = [model.joint(name).id for name in (*STEERING_JOINTS, *SPIN_JOINTS[2:])]
         return [
-            (f"the actuator {model.actuator(i).name!r} is on no front steering or rear wheel", "leave it out")
+            (
+                f"the actuator {model.actuator(i).name!r} is on no front steering or rear wheel",
+                "leave it out",
+            )
             for i in range(model.nu)
             if model.actuator_trntype[i] > 1 or model.actuator_trnid[i, 0] not in driven
         ]
@@ -367,3 +370,9 @@ class CarReader:
         model = self.model
         collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
         return {int(geom): shape_name(model.geom_type[geom]) for geom in collides.nonzero()[0]}
+
+
+def _three(values: "ndarray") -> tuple[float, float, float]:
+    """Return coordinates as plain numbers."""
+    x, y, z = map(float, values)
+    return x, y, z

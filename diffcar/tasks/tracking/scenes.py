@@ -20,6 +20,8 @@ class Scenes:
         self.config = config
         self.vehicle: Vehicle = load_vehicle(config.model)
         """The car, before any variation."""
+        for assumption in self.vehicle.assumptions:
+            logger.warning(assumption)
         self._build = build
         self._built: dict[tuple[int, bool, str], GenesisCar] = {}
 

@@ -123,6 +123,7 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = load_vehicle(config.model)
+    notes += vehicle.assumptions
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
     scenes: list[CarScene] = [
         build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)

@@ -227,7 +227,7 @@ def car_on(wheel: str, folder: Path) -> Vehicle:
     """Return the shipped car on larger wheels, with a mesh of the name that diffcar would take."""
     angles = 2 * np.pi * np.arange(48) / 48
     rings = [
-        0.06 * np.array([np.cos(angles), np.sin(angles), side + 0 * angles]) for side in (0, 1)
+        0.06 * np.array([np.cos(angles), np.sin(angles), side + 0 * angles]) for side in (-0.5, 0.5)
     ]
     corners = " ".join(f"{value:.6f}" for ring in rings for value in ring.T.flatten())
     mesh = f'<asset><mesh name="wheel_prism" vertex="{corners}"/></asset><worldbody>'
