@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import explain_errors, open_model, shape_name
+from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.servos import ensure_servos
-from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, CarReader, Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 
 if TYPE_CHECKING:
     import mujoco

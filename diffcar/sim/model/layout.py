@@ -82,9 +82,7 @@ class Layout:
             return []
         along = abs(axis @ self._turn.T @ self._pose.geom_xmat[geom].reshape(3, 3))
         around = np.delete(self._model.geom_size[geom], axle := int(along.argmax()))
-        is_round = (
-            axle == 2 if shape != "ellipsoid" else bool(np.isclose(around[0], around[1], rtol=1e-3))
-        )
+        is_round = axle == 2 if shape != "ellipsoid" else np.ptp(around) <= 1e-3 * radius
         if along[axle] >= _ALIGNED and is_round:
             return []
         told = f"the {shape} of the wheel on {joint!r} is not round about its axle"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.sim.model.vehicle import CarReader
+from diffcar.sim.model.reader import CarReader
 
 if TYPE_CHECKING:
     import mujoco

@@ -300,7 +300,7 @@ def test_what_would_not_be_simulated_is_refused_by_name(kind: str, tmp_path: Pat
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     """Each with what to do about it."""
     file = altered(tmp_path, _LEFT, _LEFT.replace("/>", ' frictionloss="0.1" stiffness="1"/>'))
-    with pytest.raises(ModelError, match="stiffness.*frictionloss") as caught:
+    with pytest.raises(ModelError, match=r"stiffness.*frictionloss") as caught:
         load_vehicle(file)
     assert "damping" in (caught.value.hint or "")
 
