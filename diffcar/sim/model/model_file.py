@@ -1,6 +1,7 @@
 """Opening somebody's MJCF or URDF for rewriting, with errors that name the file."""
 
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
+from diffcar.base.log import logger
 
 if TYPE_CHECKING:
     import mujoco
@@ -78,13 +80,17 @@ def _numbers(element: ET.Element, name: str) -> list[int]:
 def explain_errors(file: Path, claim: str) -> Iterator[None]:
     """Turn what MuJoCo raises inside into an error about the user's file.
 
-    It makes a claim such as "cannot be read as a car", and adds MuJoCo's own words.
+    It makes a claim such as "cannot be read as a car", and adds MuJoCo's own words. What MuJoCo
+    warns of is logged, once.
     """
     import mujoco
 
     try:
-        with quiet_mujoco():
+        with quiet_mujoco(), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             yield
+        for text in dict.fromkeys(str(warning.message) for warning in told):
+            logger.warning(f"{file.name}: {text}")
     except ET.ParseError as error:
         raise ModelError(f"{str(file)!r} {claim}: XML error: {error}") from None
     except (ValueError, RuntimeError, mujoco.FatalError) as error:
