@@ -58,16 +58,45 @@ _STRAY_SPREADS = 50.0
 _MISSING = "a number that stands for a missing one is left empty, and --skip-incomplete given"
 # What a median heading error [rad] weighs as much as a car that has lost the path.
 _LOST_HEADING = 0.6
-# How much better a log that fits badly must fit in another frame.
-_BETTER = 5.0
+# How well a log that fits badly must fit in another frame, and how much better.
+_GOOD, _BETTER = 0.7, 3.0
 _NUM_FITTED_ROWS = 2000
 # So many metres off, nobody drives along the path.
 _FAR = 5 * LOST_CROSS_TRACK
 # Rows so far apart in time [s] tell a speed though positions are noisy.
 _LAG, _SHORTEST, _LONGEST = 0.4, 0.1, 1.0
 _FEWEST = 20
+# Less way [m] than that in a moment tells no turn.
+_STILL = 0.1
 # When a column is a multiple of another one, how nearly, and when it is the opposite.
 _ALIKE, _SAME, _OPPOSITE = 0.9, 0.15, 0.7
+
+
+class _Pairs(NamedTuple):
+    """Rows that are a moment apart, P pairs."""
+
+    order: Tensor
+    """All rows, drive by drive."""
+    lag: int
+    """How many rows in that order the second is behind the first."""
+    is_pair: Tensor
+    """Which rows in that order begin a pair."""
+    first: Tensor
+    """The rows that begin one, shape (P,)."""
+    second: Tensor
+    """The rows that end one, shape (P,)."""
+    gap: Tensor
+    """The time between them [s], shape (P,)."""
+
+    def change(self, column: Tensor) -> Tensor:
+        """Return how much a column differs within each of the pairs."""
+        return column[self.second] - column[self.first]
+
+    def mean(self, column: Tensor) -> Tensor:
+        """Return a column's mean from row to row of each of the pairs, ends counted half."""
+        own = column[self.order]
+        total = torch.cat([own.new_zeros(1), ((own[1:] + own[:-1]) / 2).cumsum(0)])
+        return ((total[self.lag :] - total[: -self.lag]) / self.lag)[self.is_pair]
 
 
 @dataclass(eq=False)
@@ -99,18 +128,18 @@ class Log:
         return torch.stack([offset / LOST_CROSS_TRACK, turn / _LOST_HEADING], dim=-1)
 
     @cached_property
-    def pairs(self) -> tuple[Tensor, Tensor]:
-        """Rows of a drive that are a moment apart, shape (P,) each."""
+    def pairs(self) -> "_Pairs":
+        """Rows of a drive that are a moment apart; none where the times are not known."""
         times = self.table.get("t_s", torch.full((len(self.rows),), torch.nan))
         drive = self.table.get("episode", torch.zeros(len(times)))
         order = torch.argsort(drive, stable=True)
         step = times[order].diff().abs()[drive[order].diff() == 0]
-        usual = float(step[step > 0].nanmedian()) if (step > 0).any() else math.inf
+        usual = float(step[step > 0].median()) if (step > 0).any() else math.inf
         lag = max(1, round(_LAG / usual))
         first, second = order[:-lag], order[lag:]
-        gap = (times[second] - times[first]).abs()
-        good = (drive[first] == drive[second]) & (gap >= _SHORTEST) & (gap <= _LONGEST)
-        return first[good], second[good]
+        gap = times[second] - times[first]
+        good = (drive[first] == drive[second]) & (gap.abs() >= _SHORTEST) & (gap.abs() <= _LONGEST)
+        return _Pairs(order, lag, good, first[good], second[good], gap[good])
 
     def remedies(self, name: str, units: Mapping[float, str]) -> str:
         """Return the options that would make a column what its name says."""
@@ -149,7 +178,7 @@ def _notes(log: Log) -> list[str]:
     is_lost = log.located[1] > LOST_CROSS_TRACK
     if is_lost.any():
         notes.append(f"{_rows(log, is_lost)} more than {LOST_CROSS_TRACK:g} m off the path")
-    if len(log.pairs[0]) < _FEWEST:
+    if len(log.pairs.gap) < _FEWEST:
         notes.append(
             "speeds were not compared with positions: no column 't_s' with seconds that are "
             f"less than {_LONGEST:g} s apart from row to row"
@@ -211,11 +240,13 @@ def _fits_the_path(log: Log) -> _Problem | None:
     row = int((log.misfit > 1).any(-1).nonzero()[0])
     shown = f"row {log.rows[row]} is {_misfit_in_words(log.misfit[row])} {log.path.name!r}"
     seen = [(frame, _seen_in(frame, log)) for frame in _FRAMES]
-    bound = float(present.sum()) / _BETTER
+    bound = min(_GOOD, float(present.sum()) / _BETTER)
     fitting = [each for each in seen if float(_typical_misfit(each[1]).sum()) < bound]
     if fitting:
         # A symmetric path looks the same mirrored and backwards: how the cars steer tells which.
-        frame, _ = max(fitting, key=lambda each: round(_likeness(*_steering(each[1])[:2]), 1))
+        frame, _ = max(
+            fitting, key=lambda each: round(_likeness(*_steering_command(each[1])[:2]), 1)
+        )
         turned = "turn the order of the path's points round, or half a turn is missing in yaw_rad"
         return f"{frame.told}: {shown}", log.option(frame.factors) or turned
     return (
@@ -272,58 +303,50 @@ _Compared = tuple[Tensor, Tensor, Tensor]
 """A column, what it should be, and the rows, shape (P,) each."""
 
 
-def _steering(log: Log, name: str = "steering_command_rad") -> _Compared:
-    """Compare a steering angle with that of a car which drives along the path."""
+def _steering_command(log: Log) -> _Compared:
+    """Compare commands with the steering angles of cars that drive along the path."""
     curvature = log.located[0].curvature.cpu().double()
     should = torch.atan(log.vehicle.wheelbase * curvature)
-    return log.table[name], should, torch.arange(len(should))
+    return log.table["steering_command_rad"], should, torch.arange(len(should))
 
 
-def _change(log: Log, name: str) -> Tensor:
-    """Return how much a column differs within each of the pairs."""
-    first, second = log.pairs
-    return log.table[name][second] - log.table[name][first]
-
-
-def _mean(log: Log, column: Tensor) -> Tensor:
-    """Return a column's mean of each of the pairs."""
-    first, second = log.pairs
-    return (column[first] + column[second]) / 2
+def _steering(log: Log) -> _Compared:
+    """Compare steering angles with how sharply cars turn."""
+    turn, way = wrap_angle(log.pairs.change(log.table["yaw_rad"])), _way(log)
+    should = torch.atan(log.vehicle.wheelbase * turn / way.where(way.abs() > _STILL, torch.inf))
+    return log.pairs.mean(log.table["steering_angle_rad"]), should, log.pairs.first
 
 
 def _way(log: Log) -> Tensor:
     """Return how far cars come forward within each of the pairs [m]."""
-    first, _ = log.pairs
-    heading = log.table["yaw_rad"][first] + wrap_angle(_change(log, "yaw_rad")) / 2
-    return _change(log, "x_m") * torch.cos(heading) + _change(log, "y_m") * torch.sin(heading)
+    table, pairs = log.table, log.pairs
+    heading = table["yaw_rad"][pairs.first] + wrap_angle(pairs.change(table["yaw_rad"])) / 2
+    forward = pairs.change(table["x_m"]) * torch.cos(heading)
+    return forward + pairs.change(table["y_m"]) * torch.sin(heading)
 
 
 def _speed(log: Log) -> _Compared:
     """Compare speeds with how fast positions change."""
-    should = _way(log) / _change(log, "t_s")
-    return _mean(log, log.table["speed_mps"]), should, log.pairs[0]
+    return log.pairs.mean(log.table["speed_mps"]), _way(log) / log.pairs.gap, log.pairs.first
 
 
 def _yaw_rate(log: Log) -> _Compared:
     """Compare rates of turn with how fast headings change."""
-    should = wrap_angle(_change(log, "yaw_rad")) / _change(log, "t_s")
-    return _mean(log, log.table["yaw_rate_radps"]), should, log.pairs[0]
+    turn = wrap_angle(log.pairs.change(log.table["yaw_rad"]))
+    return log.pairs.mean(log.table["yaw_rate_radps"]), turn / log.pairs.gap, log.pairs.first
 
 
 def _course(log: Log) -> _Compared:
     """Compare how cars come away from the path with how they point away from it."""
-    first, second = log.pairs
-    errors = log.located[0]
-    offset = errors.cross_track_error.cpu().double()
-    found = (offset[second] - offset[first]) / _change(log, "t_s")
-    pointing = torch.sin(_mean(log, errors.heading_error.cpu().double()))
-    return found, pointing * _way(log) / _change(log, "t_s"), first
+    errors, pairs = log.located[0], log.pairs
+    away = pairs.change(errors.cross_track_error.cpu().double()) / pairs.gap
+    pointing = log.table["speed_mps"] * torch.sin(errors.heading_error.cpu().double())
+    return away, pairs.mean(pointing), pairs.first
 
 
-def _speed_command(log: Log) -> _Compared:
-    """Compare commanded speeds with speeds."""
-    speed = log.table["speed_mps"]
-    return log.table["speed_command_mps"], speed, torch.arange(len(speed))
+def _columns(log: Log, name: str, other: str) -> _Compared:
+    """Compare a column with another one."""
+    return log.table[name], log.table[other], torch.arange(len(log.rows))
 
 
 class _Comparison(NamedTuple):
@@ -341,19 +364,24 @@ class _Comparison(NamedTuple):
 
 _COMPARISONS = (
     _Comparison("speed_mps", "positions and times", _speed, 0.2, _SPEEDS, is_close=True),
-    _Comparison("yaw_rate_radps", "headings and times", _yaw_rate, 0.1, _ANGLES),
     _Comparison("y_m", "headings and speeds", _course, 0.03, {-1.0: "mirrored"}),
+    _Comparison("steering_angle_rad", "headings and positions", _steering, 0.02, _ANGLES),
+    _Comparison("yaw_rate_radps", "headings and times", _yaw_rate, 0.1, _ANGLES),
     _Comparison(
+        "steering_command_rad",
         "steering_angle_rad",
-        "the path's curvature",
-        partial(_steering, name="steering_angle_rad"),
+        partial(_columns, name="steering_command_rad", other="steering_angle_rad"),
         0.02,
         _ANGLES,
     ),
-    _Comparison("steering_command_rad", "the path's curvature", _steering, 0.02, _ANGLES),
+    _Comparison("steering_command_rad", "the path's curvature", _steering_command, 0.02, _ANGLES),
 )
-_COMMANDED = _Comparison(
-    "speed_command_mps", "speed_mps", _speed_command, 0.2, {_KMH: "in km/h", _MPH: "in mph"}
+_COMMANDED_SPEED = _Comparison(
+    "speed_command_mps",
+    "speed_mps",
+    partial(_columns, name="speed_command_mps", other="speed_mps"),
+    0.2,
+    {_KMH: "in km/h", _MPH: "in mph"},
 )
 
 
@@ -364,7 +392,7 @@ def _agree(comparison: _Comparison, log: Log) -> _Problem | None:
     found, should, rows = comparison.compare(log)
     if len(should) < _FEWEST or float(should.square().mean()) < comparison.least**2:
         return None
-    likeness = _likeness(found, should)
+    likeness = _likeness(found, should, rows)
     multiple = float((found * should).sum() / should.square().sum())
     units = {
         factor: unit
@@ -375,11 +403,13 @@ def _agree(comparison: _Comparison, log: Log) -> _Problem | None:
         return None
     row = int(should.abs().argmax())
     name = comparison.name
+    remedy = log.remedies(name, units)
+    if not remedy and multiple:
+        remedy = f"if it has another unit: {log.option({name: 1 / multiple})}"
     return (
-        f"row {log.rows[int(rows[row])]}: {name} is {float(found[row]):.3g} where "
-        f"{comparison.told_by} tell {float(should[row]):.3g}, and so on: "
-        f"{multiple:.3g} times as much in all rows",
-        log.remedies(name, units) or f"if it has another unit: {log.option({name: 1 / multiple})}",
+        f"{name} is {multiple:.3g} times what it is by {comparison.told_by}, as in row "
+        f"{log.rows[int(rows[row])]}: {float(found[row]):.3g}, not {float(should[row]):.3g}",
+        remedy or "leave out the rows that lack it, or name another column",
     )
 
 
@@ -388,17 +418,17 @@ def _is_multiple(multiple: float, likeness: float) -> bool:
     return likeness > _ALIKE and abs(math.log(max(multiple, 1e-9))) < _SAME
 
 
-def _likeness(found: Tensor, should: Tensor) -> float:
+def _likeness(found: Tensor, should: Tensor, _: Tensor) -> float:
     """Return the cosine of the angle between two columns; zero where one is nothing but zeros."""
     product = (found * should).sum()
     return float(product / (found.norm() * should.norm()).clamp_min(1e-12))
 
 
-_RULES_WITHOUT_PATH = (_is_in_range, partial(_agree, _COMMANDED))
+_RULES_WITHOUT_PATH = (_is_in_range, partial(_agree, _COMMANDED_SPEED))
 _RULES = (
     _is_in_range,
     _has_no_stray_heading,
     _fits_the_path,
     _stays_near_the_path,
-    *(partial(_agree, comparison) for comparison in (*_COMPARISONS, _COMMANDED)),
+    *(partial(_agree, comparison) for comparison in (*_COMPARISONS, _COMMANDED_SPEED)),
 )

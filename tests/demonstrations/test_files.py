@@ -248,5 +248,5 @@ def test_another_path_than_was_driven_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "far.csv"
     file.write_text(HEADER + ROW.replace("0,0,0,1", "0,7,0,1"))
     line = road("line")
-    with pytest.raises(DemonstrationError, match="more than 7 m off .* the path 'line'; row 2 is"):
+    with pytest.raises(DemonstrationError, match=r"more than 7 m off .* the path 'line'; row 2 is"):
         read(file, path=line)
