@@ -158,6 +158,8 @@ class Log:
 
 _Problem = tuple[str, str]
 """What is wrong, and what mends it."""
+_Rule = Callable[[Log], _Problem | None]
+"""Finds one kind of damage."""
 
 
 def check_plausible(log: Log) -> list[str]:
@@ -244,9 +246,7 @@ def _fits_the_path(log: Log) -> _Problem | None:
     fitting = [each for each in seen if float(_typical_misfit(each[1]).sum()) < bound]
     if fitting:
         # A symmetric path looks the same mirrored and backwards: how the cars steer tells which.
-        frame, _ = max(
-            fitting, key=lambda each: round(_likeness(*_steering_command(each[1])[:2]), 1)
-        )
+        frame, _ = max(fitting, key=lambda each: round(_likeness(*_steering_command(each[1])), 1))
         turned = "turn the order of the path's points round, or half a turn is missing in yaw_rad"
         return f"{frame.told}: {shown}", log.option(frame.factors) or turned
     return (
@@ -424,8 +424,8 @@ def _likeness(found: Tensor, should: Tensor, _: Tensor) -> float:
     return float(product / (found.norm() * should.norm()).clamp_min(1e-12))
 
 
-_RULES_WITHOUT_PATH = (_is_in_range, partial(_agree, _COMMANDED_SPEED))
-_RULES = (
+_RULES_WITHOUT_PATH: tuple[_Rule, ...] = (_is_in_range, partial(_agree, _COMMANDED_SPEED))
+_RULES: tuple[_Rule, ...] = (
     _is_in_range,
     _has_no_stray_heading,
     _fits_the_path,

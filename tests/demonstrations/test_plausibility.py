@@ -151,7 +151,7 @@ DAMAGE = {
     "speed in mph": (
         "circle",
         scaled(speed_mps=2.23694),
-        r"speed_mps is 2\.\d+ times what it is by positions and times, as in row 14: 7",
+        r"speed_mps is 2\.\d+ times what it is by positions and times, as in row 14: 6.99, not 3",
         "in mph: --column 'speed_mps=speed_mps*0.44704'",
     ),
     "speed that is none": (
