@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class Sheet:
     header: list[str]
     rows: list[tuple[int, list[str]]]
     """Each row's number, as a text editor counts lines, and its fields."""
+    digest: str
+    """SHA-256 of its lines that are not blank."""
 
     def find(self, name: str, columns: Mapping[str, str]) -> Place | None:
         """Return where a quantity stands, or None if it does not.
@@ -148,6 +151,7 @@ def read_sheet(file: Path) -> Sheet:
     """
     hint = "`diffcar record` writes a file of demonstrations"
     lines = read_lines(file, "the demonstrations", error=DemonstrationError, hint=hint)
+    digest = hashlib.sha256("\n".join(line for _, line in lines).encode()).hexdigest()
     lines = [(row, line) for row, line in lines if not line.lstrip().startswith("#")]
     if not lines:
         raise DemonstrationError(f"{str(file)!r} is empty", hint="`diffcar record` writes one")
@@ -175,7 +179,7 @@ def read_sheet(file: Path) -> Sheet:
                 f"{str(file)!r} row {row} has {len(fields)} fields, the header {len(header)}",
                 hint="is there a decimal comma, or a separator in a text without quotes?",
             )
-    return Sheet(file, header, rows)
+    return Sheet(file, header, rows, digest)
 
 
 def read_lines(

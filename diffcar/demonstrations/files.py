@@ -91,8 +91,8 @@ def read_demonstrations(
         except DemonstrationError as error:
             raise DemonstrationError(f"{str(sheet.file)!r}: {error.message}", error.hint) from None
         notes = [f"{str(sheet.file)!r}: {note}" for note in notes]
-        num_skipped = len(sheet.rows) - len(rows)
-        parts.append(replace(part, num_skipped=num_skipped, notes=tuple(notes)))
+        part = replace(part, num_skipped=len(sheet.rows) - len(rows), notes=tuple(notes))
+        parts.append(replace(part, files=((str(sheet.file), sheet.digest),)))
     return Demonstrations.concatenate(parts)
 
 

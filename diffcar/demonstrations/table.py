@@ -62,6 +62,8 @@ class Demonstrations:
     """Incomplete rows that were left out."""
     notes: tuple[str, ...] = ()
     """What was assumed in reading them."""
+    files: tuple[tuple[str, str], ...] = ()
+    """What they were read from: name and digest of each file."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -80,6 +82,7 @@ class Demonstrations:
             episode=torch.cat(episodes),
             num_skipped=sum(part.num_skipped for part in parts),
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            files=tuple(file for part in parts for file in part.files),
         )
 
 
