@@ -140,10 +140,15 @@ def _derive_observation(
 
 def locate(table: DemonstrationTable, path: ReferencePath) -> tuple[CarState, ErrorState]:
     """Return the cars of a table, and where they are relative to the path."""
-    state = _car_state(_stack(table, STATE).to(path.device, path.dtype))
+    state = _states(table, path)
     known = table.get("arc_length_m")
     hint = nearest_branch(table, path) if known is None else known
     return state, compute_error_state(path, state, hint.to(state.yaw))
+
+
+def _states(table: DemonstrationTable, path: ReferencePath) -> CarState:
+    """Return the cars of a table as the path has its numbers."""
+    return _car_state(_stack(table, STATE).to(path.device, path.dtype))
 
 
 def _car_state(values: Tensor) -> CarState:
@@ -167,7 +172,7 @@ def nearest_branch(table: DemonstrationTable, path: ReferencePath) -> Tensor:
 
     The heading tells the branches of a path that crosses itself apart, in rows of any order.
     """
-    state = _car_state(_stack(table, STATE).to(path.device, path.dtype))
+    state = _states(table, path)
     points = torch.as_tensor(path.samples).to(state.yaw)
     road, cars = _pose(points[:, :2], points[:, 2]), _pose(state.position, state.yaw)
     # Some at a time: each is compared with every point of the path.
