@@ -11,7 +11,8 @@ from diffcar.base.csv_reader import Place, Sheet, read_sheet, split_factor
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.files import write_atomically
 from diffcar.controllers.config import ControllerConfig
-from diffcar.demonstrations.plausibility import Log, check_plausible
+from diffcar.demonstrations.log import Log
+from diffcar.demonstrations.plausibility import check_plausible
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
     STATE,

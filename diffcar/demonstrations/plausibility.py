@@ -5,10 +5,9 @@ and a bad driver pass.
 """
 
 import math
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -16,13 +15,10 @@ from torch import Tensor
 
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.geometry import wrap_angle
-from diffcar.controllers.errors import ErrorState
-from diffcar.demonstrations.table import DemonstrationTable, locate
-from diffcar.path.reference import ReferencePath
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.demonstrations.log import LONGEST_GAP, LOST_HEADING, Log
 from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
-__all__ = ["Log", "check_plausible"]
+__all__ = ["check_plausible"]
 
 _DEGREE, _KMH, _MPH = math.pi / 180, 1 / 3.6, 0.44704
 # Factors that make a column what its name says, and what it is without.
@@ -56,104 +52,17 @@ _LIMITS = {
 # A heading so many spreads from the middle stands for none.
 _STRAY_SPREADS = 50.0
 _MISSING = "a number that stands for a missing one is left empty, and --skip-incomplete given"
-# What a median heading error [rad] weighs as much as a car that has lost the path.
-_LOST_HEADING = 0.6
 # How well a log that fits badly must fit in another frame, and how much better.
 _GOOD, _BETTER = 0.7, 3.0
 _NUM_FITTED_ROWS = 2000
 # So many metres off, nobody drives along the path.
 _FAR = 5 * LOST_CROSS_TRACK
-# Rows so far apart in time [s] tell a speed though positions are noisy.
-_LAG, _SHORTEST, _LONGEST = 0.4, 0.1, 1.0
+# Fewer rows tell nothing of their columns.
 _FEWEST = 20
 # Less way [m] than that in a moment tells no turn.
 _STILL = 0.1
 # When a column is a multiple of another one, how nearly, and when it is the opposite.
 _ALIKE, _SAME, _OPPOSITE = 0.9, 0.15, 0.7
-
-
-class _Pairs(NamedTuple):
-    """Rows that are a moment apart, P pairs."""
-
-    order: Tensor
-    """All rows, drive by drive."""
-    lag: int
-    """How many rows in that order the second is behind the first."""
-    is_pair: Tensor
-    """Which rows in that order begin a pair."""
-    first: Tensor
-    """The rows that begin one, shape (P,)."""
-    second: Tensor
-    """The rows that end one, shape (P,)."""
-    gap: Tensor
-    """The time between them [s], shape (P,)."""
-
-    def change(self, column: Tensor) -> Tensor:
-        """Return how much a column differs within each of the pairs."""
-        return column[self.second] - column[self.first]
-
-    def mean(self, column: Tensor) -> Tensor:
-        """Return a column's mean from row to row of each of the pairs, ends counted half."""
-        own = column[self.order]
-        total = torch.cat([own.new_zeros(1), ((own[1:] + own[:-1]) / 2).cumsum(0)])
-        return ((total[self.lag :] - total[: -self.lag]) / self.lag)[self.is_pair]
-
-
-@dataclass(eq=False)
-class Log:
-    """The table of a file, and what it is compared with."""
-
-    table: DemonstrationTable
-    rows: Sequence[int]
-    """Number of each row in the file."""
-    called: Mapping[str, tuple[str, float]]
-    """What the file calls the columns, and what its numbers were multiplied by."""
-    vehicle: Vehicle
-    path: ReferencePath | None
-    """What was driven; None where the file has observations, which tell no more."""
-
-    @cached_property
-    def located(self) -> tuple[ErrorState, Tensor]:
-        """Where the cars are relative to the path, and how far from it [m], shape (N,)."""
-        assert self.path is not None
-        state, errors = locate(self.table, self.path)
-        nearest = self.path.sample(errors.arc_length).position
-        return errors, (state.position - nearest).norm(dim=-1).cpu().double()
-
-    @cached_property
-    def misfit(self) -> Tensor:
-        """How badly position and heading fit the path, one where the car has lost it, (N, 2)."""
-        errors, offset = self.located
-        turn = errors.heading_error.abs().cpu().double()
-        return torch.stack([offset / LOST_CROSS_TRACK, turn / _LOST_HEADING], dim=-1)
-
-    @cached_property
-    def pairs(self) -> "_Pairs":
-        """Rows of a drive that are a moment apart; none where the times are not known."""
-        times = self.table.get("t_s", torch.full((len(self.rows),), torch.nan))
-        drive = self.table.get("episode", torch.zeros(len(times)))
-        order = torch.argsort(drive, stable=True)
-        step = times[order].diff().abs()[drive[order].diff() == 0]
-        usual = float(step[step > 0].median()) if (step > 0).any() else math.inf
-        lag = max(1, round(_LAG / usual))
-        first, second = order[:-lag], order[lag:]
-        gap = times[second] - times[first]
-        good = (drive[first] == drive[second]) & (gap.abs() >= _SHORTEST) & (gap.abs() <= _LONGEST)
-        return _Pairs(order, lag, good, first[good], second[good], gap[good])
-
-    def remedies(self, name: str, units: Mapping[float, str]) -> str:
-        """Return the options that would make a column what its name says."""
-        return "; ".join(
-            f"if it is {unit}: {self.option({name: factor})}" for factor, unit in units.items()
-        )
-
-    def option(self, factors: Mapping[str, float]) -> str:
-        """Return the options that multiply columns, by diffcar's names."""
-        flags = []
-        for name, factor in factors.items():
-            theirs, present = self.called.get(name, (name, 1.0))
-            flags.append(f"--column {shlex.quote(f'{name}={theirs}*{present * factor:.7g}')}")
-        return " ".join(flags)
 
 
 _Problem = tuple[str, str]
@@ -183,7 +92,7 @@ def _notes(log: Log) -> list[str]:
     if len(log.pairs.gap) < _FEWEST:
         notes.append(
             "speeds were not compared with positions: no column 't_s' with seconds that are "
-            f"less than {_LONGEST:g} s apart from row to row"
+            f"less than {LONGEST_GAP:g} s apart from row to row"
         )
     return notes
 
@@ -258,7 +167,7 @@ def _fits_the_path(log: Log) -> _Problem | None:
 def _misfit_in_words(misfit: Tensor) -> str:
     """Return how far off a car is."""
     off, turn = misfit.tolist()
-    points = f"points {turn * _LOST_HEADING:.2g} rad away from"
+    points = f"points {turn * LOST_HEADING:.2g} rad away from"
     return f"{off * LOST_CROSS_TRACK:.3g} m off and {points} the path"
 
 

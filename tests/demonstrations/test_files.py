@@ -12,6 +12,7 @@ from hypothesis import strategies
 
 from diffcar.base.errors import DemonstrationError
 from diffcar.controllers.observation import PathObserver
+from diffcar.demonstrations import files
 from diffcar.demonstrations.files import read_demonstrations, write_demonstrations
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
@@ -25,8 +26,8 @@ from tests.demonstrations.recorded import CONFIG, QUIET, record
 from tests.samples import VEHICLE, road
 
 
-def read(*files: Path, **arguments: object) -> Demonstrations:
-    return read_demonstrations(files, controller_config=CONFIG, vehicle=VEHICLE, **arguments)
+def read(*names: Path, **arguments: object) -> Demonstrations:
+    return read_demonstrations(names, controller_config=CONFIG, vehicle=VEHICLE, **arguments)
 
 
 def foreign(table: DemonstrationTable, names: dict[str, str]) -> DemonstrationTable:
@@ -161,6 +162,16 @@ def test_files_are_read_each_with_its_own_header(own_file: Path, tmp_path: Path)
     both = read(own_file, other, columns={"steering_command_rad": "delta"})
     assert torch.equal(both.output[:200], both.output[200:])
     assert both.episode.unique().tolist() == list(range(8))
+
+
+def test_a_table_is_written_in_pieces(
+    second: DemonstrationTable, own_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which make the same file, whatever is left for the last one."""
+    monkeypatch.setattr(files, "_ROWS_AT_ONCE", 64)
+    write_demonstrations(second, tmp_path / "pieces.csv")
+    assert (tmp_path / "pieces.csv").read_bytes() == own_file.read_bytes()
+    assert len(own_file.read_text().splitlines()) == 201
 
 
 def cut(rows: list[list[str]], row: int, name: str, value: str) -> None:
