@@ -12,8 +12,9 @@ from diffcar.base.files import resource_path
 from diffcar.base.registry import is_own
 from diffcar.base.table import Line
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, note
+from diffcar.cli.console import note
 from diffcar.cli.options import Given, option, with_options
+from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.comparison.config import CompareConfig
 from diffcar.path.config import check_path_source
 from diffcar.training.methods import METHODS

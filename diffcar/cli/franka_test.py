@@ -5,8 +5,9 @@ from pathlib import Path
 import typer
 
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, EXIT_NEGATIVE
+from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Given, option, output, with_options
+from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.cli.train import settings_of, tell_how_to_go_on
 
 __all__ = ["franka_test"]

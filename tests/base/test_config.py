@@ -78,7 +78,7 @@ BAD = {
     "seed.x=1": ("seed", ""),
     "train.horizon=true": ("train.horizon = True", ""),
     "train.horizon='12'": ("train.horizon = '12'", ""),
-    "seed=2024-13-45": ("not valid YAML", ""),
+    "seed=2024-13-45": ("seed = '2024-13-45'", ""),
     "novalue": ("not of the form", "--set"),
     "train=[": ("not valid YAML", ""),
 }
