@@ -67,10 +67,10 @@ def compare(
         result = run(
             config, out=given.out, resume=given.resume, loaded=runs, on_update=display.show
         )
-    for line in result.notes:
-        note(line)
     if result.is_interrupted:
-        note(f"stopped; go on with: diffcar compare --resume {result.folder}")
+        folder = shlex.quote(str(result.folder))
+        for line in (*result.notes, f"stopped; go on with: diffcar compare --resume {folder}"):
+            note(line)
         raise typer.Exit(EXIT_INTERRUPTED)
     page = write_results(
         result.comparison,
@@ -81,7 +81,8 @@ def compare(
     shown = [table for about in tables(result.comparison).values() for table in about]
     sentences = [f"- {sentence}" for sentence in findings(result.comparison)]
     ended = Line(f"{result.wall_seconds:.0f} s in all; open {page}")
-    given.report([*shown, "", *sentences, ended], as_json(result.comparison))
+    content = as_json(result.comparison)
+    given.report([*shown, "", *sentences, ended], content, notes=result.notes)
 
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from diffcar.base.errors import OutputError
 
 if TYPE_CHECKING:
-    from _typeshed import Buffer
+    from typing_extensions import Buffer
 
 __all__ = ["EXIT_INTERRUPTED", "lost_output", "prepare", "require_stdout", "write_result"]
 
@@ -90,10 +90,15 @@ def write_result(text: str) -> None:
 
 
 def lost_output() -> str | None:
-    """Return why something that was written to stdout is lost, unless nobody wants to read it."""
+    """Return why something that was written to stdout is lost, unless nobody wants to read it.
+
+    It is told once.
+    """
     sys.stdout.flush()
-    failure = None if _stdout is None else _stdout.failure
-    return None if failure is None or failure.errno == errno.EPIPE else failure.strerror
+    if _stdout is None or _stdout.failure is None or _stdout.failure.errno == errno.EPIPE:
+        return None
+    failure, _stdout.failure = _stdout.failure, None
+    return failure.strerror
 
 
 _WORDS = {"±": "+-", "·": "-", "²": "^2", "…": "...", "–": "-", "×": "x"}  # noqa: RUF001

@@ -1,5 +1,6 @@
 """The commands that train, as the terminal sees them."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -163,5 +164,5 @@ def tell_how_to_go_on(
     """Say how a training goes on that was stopped before so many updates."""
     note(
         f"stopped after update {stopped.num_updates} of {num_updates}; "
-        f"go on with: diffcar {command} --resume {stopped.run_folder}"
+        f"go on with: diffcar {command} --resume {shlex.quote(str(stopped.run_folder))}"
     )

@@ -1,13 +1,14 @@
 """`diffcar compare`: is training through the physics worth it?"""
 
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffcar.base.config import dump_config, load_config
-from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.errors import CheckpointError, ConfigError, DiffcarError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
@@ -91,7 +92,8 @@ def compare(
     _remember(folder, taken)
     text = dump_config(config)
     write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
-    logger.info(f"comparing in {folder}; if interrupted: diffcar compare --resume {folder}")
+    again = f"diffcar compare --resume {shlex.quote(str(folder))}"
+    logger.info(f"comparing in {folder}; if interrupted: {again}")
     result = CompareResult(folder, Comparison(config.threshold))
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
     result.notes += _trained_on(config)
@@ -100,6 +102,10 @@ def compare(
     except TrainingStopped:
         result.is_interrupted = True
         return result
+    except DiffcarError:
+        if resume is None:
+            _take_back(folder)
+        raise
     suite = Suite(config, paths, scenes.vehicle)
     scores, tracks = suite.scores(finished)
     result.comparison = Comparison(
@@ -137,6 +143,15 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
         runs = {method: str(run.resolve()) for method, run in loaded.items()}
         text = json.dumps(runs, indent=2) + "\n"
         write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
+
+
+def _take_back(folder: Path) -> None:
+    """Remove the folder of a comparison in which nothing was trained yet."""
+    own = {folder / _CONFIG_FILE, folder / _LOADED_FILE}
+    if set(folder.iterdir()) <= own:
+        for file in own:
+            file.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:

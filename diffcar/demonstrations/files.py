@@ -143,5 +143,5 @@ def _check_angles(table: DemonstrationTable) -> None:
         if largest > _MAX_PLAUSIBLE_STEERING:
             raise DemonstrationError(
                 f"{name} reaches {largest:.4g} rad, more than a right angle",
-                hint=f"if it is in degrees: --column {name}=NAME*0.0174533",
+                hint=f"if it is in degrees: --column '{name}=NAME*0.0174533'",
             )

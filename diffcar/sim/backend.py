@@ -1,6 +1,8 @@
 """Starts Genesis once in a process, quietly, and remembers how."""
 
 import contextlib
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -27,6 +29,9 @@ def initialise(config: EngineConfig) -> ModuleType:
         backend = "gpu" if torch.cuda.is_available() else "cpu"
     if backend == "gpu" and not torch.cuda.is_available():
         raise ConfigError("--backend gpu: torch finds no GPU", hint="use --backend cpu")
+    # Genesis keeps its kernels below it, and aborts the process where there is none.
+    home = os.path.expanduser("~")
+    os.environ.setdefault("HOME", home if os.path.isabs(home) else tempfile.gettempdir())
     import genesis as gs
 
     settings = (backend, config.precision, config.compiled_fields)
