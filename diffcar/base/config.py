@@ -192,6 +192,7 @@ _CORE = {
     "merge": (r"<<", ["<"]),
 }
 _MAX_VALUES = 100_000
+_MAX_BYTES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -265,12 +266,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read, or holds something else.
     """
     try:
-        content = _parse_yaml(file.read_bytes(), repr(str(file)))
+        with file.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"the configuration file {str(file)!r} cannot be read: {reason}"
         ) from None
+    if len(text) > _MAX_BYTES:
+        raise ConfigError(f"{str(file)!r} is larger than any file of settings")
+    content = _parse_yaml(text, repr(str(file)))
     if not isinstance(content, dict | None):
         raise ConfigError(
             f"{str(file)!r} holds a {type(content).__name__} where keys and values are expected",

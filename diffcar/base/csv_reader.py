@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import errno
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -181,6 +182,8 @@ def read_lines(
         hint: To a file that cannot be read.
     """
     try:
+        if file.is_char_device():  # which may have no end
+            raise OSError(errno.EINVAL, "it is a device")
         text = file.read_text(encoding="utf-8-sig")
     except OSError as problem:
         reason = problem.strerror or problem

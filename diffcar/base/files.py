@@ -1,6 +1,7 @@
 """Writes results so that a crash never leaves half a file behind, and finds shipped files."""
 
 import contextlib
+import errno
 import math
 import os
 import stat
@@ -64,12 +65,15 @@ def check_outputs(
             raise OutputError(told, "write it beside that folder")
     if folder is not None:
         with _told(folder):
+            if len(folder.parts) > _MOST_PARTS:
+                raise OSError(errno.ENAMETOOLONG, "it lies too deep")
             _require_ordinary(folder / ("x" * _LONGEST_BELOW))
             _require_writable(next(filter(os.path.lexists, (folder, *folder.parents))))
 
 
 # Of what is written below a folder that a command makes.
 _LONGEST_BELOW = 80
+_MOST_PARTS = 200
 
 
 @contextlib.contextmanager

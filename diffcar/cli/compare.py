@@ -8,7 +8,7 @@ import typer
 
 from diffcar.base.config import dump_config, read_yaml
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import resource_path
+from diffcar.base.files import is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.base.table import Line
 from diffcar.cli import options
@@ -92,7 +92,7 @@ def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, obj
         base = read_yaml(resource_path("configs/compare_quick.yaml"))
     if resume is not None:
         file = resume / "compare.yaml"
-        if not file.is_file():
+        if not is_there(str(file), Path.is_file):
             raise CheckpointError(
                 f"{str(resume)!r} is not the folder of a comparison: it has no {file.name}",
                 hint="give the folder that an earlier `diffcar compare` printed",

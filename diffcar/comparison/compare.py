@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffcar.base.config import dump_config, load_config
-from diffcar.base.errors import CheckpointError, ConfigError, DiffcarError
+from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
@@ -102,7 +102,7 @@ def compare(
     except TrainingStopped:
         result.is_interrupted = True
         return result
-    except DiffcarError:
+    except Exception:  # whatever it is, it goes on up
         if resume is None:
             _take_back(folder)
         raise

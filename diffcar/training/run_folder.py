@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import new_figure, save_png
-from diffcar.base.files import RUNS, write_atomically
+from diffcar.base.files import RUNS, is_there, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ class RunFolder:
     def open(cls, path: Path) -> "RunFolder":
         """Open an existing run, which has a last checkpoint."""
         run = cls(path)
-        if not (run.checkpoints / "last.pt").is_file():
+        if not is_there(str(run.checkpoints / "last.pt"), Path.is_file):
             raise CheckpointError(
                 f"{str(path)!r} is not a run folder that can be resumed: it has no "
                 "checkpoints/last.pt",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import resource_path
+from diffcar.base.files import is_there, resource_path
 from diffcar.sim.model.model_file import reference_pose, shape_name
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
     import mujoco
 
     file = resource_path("assets/car.xml") if model is None else Path(model)
-    if not file.is_file():
+    if not is_there(str(file), Path.is_file):
         raise ModelError(f"the vehicle model {str(file)!r} does not exist")
     try:
         mj_model = mujoco.MjModel.from_xml_path(str(file))
