@@ -1,5 +1,6 @@
 """The table of contents of the command line."""
 
+import logging
 import sys
 import warnings
 from typing import Annotated
@@ -57,6 +58,8 @@ def main() -> None:
     """Run the command line."""
     if not sys.warnoptions:  # what libraries say to whoever programs with them
         warnings.simplefilter("ignore")
+        if logging.lastResort is not None:
+            logging.lastResort.setLevel(logging.ERROR)
     try:
         app()
     finally:

@@ -53,18 +53,22 @@ def show_table(table: Table[Any], console: Console) -> None:
     # A table would wrap its title to its own width.
     console.print(Text(f"\n{table.title}", "italic"), soft_wrap=True)
     grid = _grid(table, columns)
-    needed = console.measure(grid, options=console.options.update(width=1000))
-    # Where it is wide, texts may wrap, as long as no word is broken.
-    if (needed.maximum if is_narrow else needed.minimum) <= console.width:
+    least = sum(_least_width(table, column) + _GAP for column in columns)
+    if console.measure(grid, options=console.options.update(width=1000)).maximum <= console.width:
         console.print(grid)
+    elif not is_narrow and least + 1 <= console.width:
+        widths = _share(table, columns, console.width - _GAP * len(columns) - 1)
+        console.print(_grid(table, columns, widths, is_framed=True))
     else:
         for part in _parts(table, columns, console.width):
-            console.print(_tight_grid(table, part, console.width), soft_wrap=True)
+            widths = _share(table, part, console.width - _GAP * (len(part) - 1))
+            console.print(_grid(table, part, widths), soft_wrap=True)
     if table.note:
         console.print(Text(table.note, "dim"))
 
 
-_SEPARATOR_WIDTH = 3  # between columns without a frame
+# Between columns; a frame has one more, and a character.
+_GAP = 3
 
 
 def _parts(
@@ -74,8 +78,8 @@ def _parts(
     first, *rest = columns
     part = [first]
     for column in rest:
-        least = sum(_least_width(table, own) + _SEPARATOR_WIDTH for own in (*part, column))
-        if len(part) > 1 and least - _SEPARATOR_WIDTH > width:
+        least = sum(_least_width(table, own) + _GAP for own in (*part, column))
+        if len(part) > 1 and least - _GAP > width:
             yield part
             part = [first]
         part.append(column)
@@ -97,26 +101,32 @@ def _most_width(table: Table[Any], column: Column[Any]) -> int:
     return max(_least_width(table, column), min(width, column.max_width or width))
 
 
-def _tight_grid(table: Table[Any], columns: Sequence[Column[Any]], width: int) -> rich.table.Table:
-    """Lay a table out without a frame, headings no wider than numbers, texts wrapped to fit."""
+def _share(table: Table[Any], columns: Sequence[Column[Any]], width: int) -> list[int]:
+    """Share a width out among columns, of which each gets what it needs at least."""
     widths = [_least_width(table, column) for column in columns]
     wanted = [_most_width(table, column) for column in columns]
-    room = width - sum(widths) - _SEPARATOR_WIDTH * (len(columns) - 1)
-    for _ in range(min(room, sum(wanted) - sum(widths))):
-        # To the column that lacks most, one character after the other.
-        index = max(range(len(widths)), key=lambda i: wanted[i] - widths[i])
-        widths[index] += 1
-    return _grid(table, columns, widths)
+
+    def need(index: int) -> tuple[bool, int]:
+        lacking = wanted[index] - widths[index]
+        return columns[index].is_whole and lacking > 0, lacking
+
+    for _ in range(min(width, sum(wanted)) - sum(widths)):
+        widths[max(range(len(widths)), key=need)] += 1  # one character after the other
+    return widths
 
 
 def _grid(
-    table: Table[Any], columns: Sequence[Column[Any]], widths: Sequence[int] | None = None
+    table: Table[Any],
+    columns: Sequence[Column[Any]],
+    widths: Sequence[int] | None = None,
+    *,
+    is_framed: bool = False,
 ) -> rich.table.Table:
-    """Lay a table out; if the widths of its columns are given, without a frame."""
-    is_framed = widths is None
+    """Lay a table out; if the widths of its columns are given, without a frame by default."""
+    is_framed = is_framed or widths is None
     grid = rich.table.Table(show_edge=is_framed, pad_edge=is_framed)
     if widths is not None:  # said for the whole, too, or what does not fit would be cut
-        grid.width = sum(widths) + _SEPARATOR_WIDTH * (len(widths) - 1)
+        grid.width = sum(widths) + _GAP * (len(widths) - 1) + (_GAP + 1) * is_framed
     for index, column in enumerate(columns):
         title, is_number = column.title, table.is_number(column)
         if widths is not None:
@@ -126,7 +136,7 @@ def _grid(
             Text(title),
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=column.is_whole if widths is None else is_number,
+            no_wrap=is_number,
             width=None if widths is None else widths[index],
             max_width=column.max_width,
         )

@@ -15,7 +15,14 @@ from diffcar.base.errors import OutputError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["EXIT_INTERRUPTED", "lost_output", "prepare", "require_stdout", "write_result"]
+__all__ = [
+    "EXIT_INTERRUPTED",
+    "lost_output",
+    "prepare",
+    "require_stdout",
+    "spelled",
+    "write_result",
+]
 
 EXIT_INTERRUPTED = 130
 _ANOTHER = "name a file for it: --json FILE"
@@ -50,7 +57,7 @@ def prepare() -> None:
         except OSError:  # or the next file that is opened would be taken for the stream
             os.open(os.devnull, os.O_RDWR)
             _closed.add(number)
-    codecs.register_error("diffcar", _spelled)
+    codecs.register_error("diffcar", spelled)
     for name, number in (("stdout", 1), ("stderr", 2)):
         old, raw = getattr(sys, name), _Stream(number, "w", closefd=False)
         stream = io.TextIOWrapper(
@@ -105,7 +112,7 @@ _WORDS = {"±": "+-", "·": "-", "²": "^2", "…": "...", "–": "-", "×": "x"
 _LEVEL, _UPRIGHT = "─━═╌┄┈╍┅┉", "│┃║╎┆┊╏┇┋"
 
 
-def _spelled(error: UnicodeError) -> tuple[str, int]:
+def spelled(error: UnicodeError) -> tuple[str, int]:
     """Spell characters that a terminal lacks: frames and signs in ASCII, others by number."""
     assert isinstance(error, UnicodeEncodeError)
     spelled = ""
