@@ -86,6 +86,7 @@ def compare(
     _check_what_is_needed_later(config, taken)
     runs = Runs(config, folder, scenes, taken, on_update)
     runs.require_same_settings()
+    was_there = folder.exists()
     if resume is None:
         RunFolder.require_free(folder)
         make_folder(folder)
@@ -104,7 +105,7 @@ def compare(
         return result
     except Exception:  # whatever it is, it goes on up
         if resume is None:
-            _take_back(folder)
+            _take_back(folder, was_there=was_there)
         raise
     suite = Suite(config, paths, scenes.vehicle)
     scores, tracks = suite.scores(finished)
@@ -145,13 +146,14 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
         write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
 
 
-def _take_back(folder: Path) -> None:
-    """Remove the folder of a comparison in which nothing was trained yet."""
+def _take_back(folder: Path, *, was_there: bool) -> None:
+    """Remove the files of a comparison in which nothing was trained yet, and its new folder."""
     own = {folder / _CONFIG_FILE, folder / _LOADED_FILE}
     if set(folder.iterdir()) <= own:
         for file in own:
             file.unlink(missing_ok=True)
-        folder.rmdir()
+        if not was_there:
+            folder.rmdir()
 
 
 def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
