@@ -80,6 +80,7 @@ _MOST_PARTS = 200
 def _told(output: Path) -> Iterator[None]:
     """Say of an output that the file system refuses it."""
     try:
+        str(output).encode()  # as libraries do, which would complain at the end
         yield
     except (OSError, RuntimeError, ValueError) as error:
         # Links that form a loop are a RuntimeError, characters that no name can have a ValueError.

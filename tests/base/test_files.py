@@ -41,7 +41,16 @@ def test_unwritable_outputs_are_refused_beforehand(tmp_path: Path) -> None:
         check_outputs([tmp_path / "x.json", tmp_path / "x.json"])
 
 
-IMPOSSIBLE = ["loop", "loop/x", "dangling", "x" * 256, "/dev/null/x", "/proc/x", "d/" * 3000 + "x"]
+IMPOSSIBLE = [
+    "loop",
+    "loop/x",
+    "dangling",
+    "x" * 256,
+    "/dev/null/x",
+    "/proc/x",
+    "d/" * 3000 + "x",
+    "\udcff",
+]
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)

@@ -51,7 +51,9 @@ def test_a_reader_that_leaves_ends_no_training(tmp_path: Path) -> None:
 
 def test_streams_that_are_closed_or_full_lose_no_file(tmp_path: Path) -> None:
     """Nor does a file take the place of a closed stream, and with it what is printed."""
-    files = ["--csv=t.csv", "--json=r.json", "--plot=p.png"]
+    track = tmp_path / "$\\frac$ [red].csv"
+    track.write_text("x_m,y_m\n" + "".join(f"{x},0\n" for x in range(9)))
+    files = [f"--path={track.name}", "--csv=t.csv", "--json=r.json", "--plot=p.png"]
     command = [sys.executable, "-m", "tests.cli.on_bicycles", *DRIVE, *files]
     done = subprocess.run(
         [sys.executable, "-c", CLOSE, *command],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.figure import new_figure, save_png
+from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.reference import ReferencePath
@@ -157,7 +157,7 @@ def plot_drive(
         plan.plot(own[:, 0], own[:, 1], "--", color="tab:orange", linewidth=1, label=label)
     plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
     plan.set_aspect("equal", adjustable="datalim")
-    plan.set(xlabel="x [m]", ylabel="y [m]", title=title or path.name)
+    plan.set(xlabel="x [m]", ylabel="y [m]", title=plain(title or path.name))
     plan.legend(loc="best")
     error.plot(distance, 1e3 * arrived(first.cross_track_error), color="tab:red", linewidth=1)
     error.axhline(0, color="0.6", linewidth=0.8)
