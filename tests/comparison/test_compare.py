@@ -1,5 +1,6 @@
 """`diffcar compare`: everybody is trained, driven and written down, and nothing twice."""
 
+import functools
 import json
 import math
 import signal
@@ -224,7 +225,8 @@ def test_a_scene_that_cannot_be_built_leaves_no_folder_in_the_way(tmp_path: Path
     (tmp_path / "there").mkdir()
     for out in (tmp_path / "c", tmp_path / "c", tmp_path / "there"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(Scenes.__init__.__kwdefaults__, "build", refuse)
+            scenes = functools.partial(Scenes, build=refuse)
+            patch.setattr("diffcar.comparison.compare.Scenes", scenes)
             with pytest.raises(SimulationError, match="no room"):
                 compare(CompareConfig(methods=["stanley"], seeds=[0]), out=out)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
