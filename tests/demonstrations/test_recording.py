@@ -129,4 +129,4 @@ def test_more_rows_than_memory_holds_are_refused(schema: type[Section]) -> None:
     told = "num_episodes 65536 .*duration 8 s at dt 0.02 s are 26214400 rows; up to 10000000"
     with pytest.raises(ConfigError, match=told):
         load_config(schema, overrides=["demonstrations.num_episodes=65536"])
-    load_config(schema, overrides=["demonstrations.num_episodes=20_000"])
+    load_config(schema, overrides=["demonstrations.num_episodes=20000"])
