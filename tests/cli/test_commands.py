@@ -13,7 +13,7 @@ from diffcar.checks.car_result import CheckGradResult
 from diffcar.cli.app import app
 from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
-from diffcar.tasks.tracking.task import PathScore
+from diffcar.tasks.tracking.task import PathScore, TrackingTask
 from diffcar.training.run import TrainingResult
 
 METRICS = TrackingMetrics(0.001, 0.002, 0.003, 0.004, 0.05, 0.06, math.nan, 1.0)
@@ -73,13 +73,16 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(
     arguments: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit code tells whether that was asked for."""
-    result = TrainingResult(Path("r"), num_updates=2, is_interrupted=True, losses=[1.0, 0.5])
+    result = TrainingResult(
+        Path("r"), num_updates=2, is_interrupted=True, losses=[1.0, 0.5], task=TrackingTask
+    )
     work = Replaced(monkeypatch, "diffcar.training.run.train", result)
     done = diffcar("train-e2e", "--no-certify", "--out=r", *arguments)
     assert done.exit_code == code, done.stderr
     assert work.given["certify"] is False
     assert work.given["out"] == Path("r")
-    assert "stopped after update 2 of 100; go on with: diffcar train-e2e --resume r" in done.stderr
+    assert "stopped after update 2 of 100; go on with: diffcar train-e2e --resume r " in done.stderr
+    assert "--resume r --no-certify\n" in done.stderr
     assert "update of this session" in done.stdout
 
 
@@ -90,6 +93,7 @@ def test_cloning_tells_of_rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None
         before=METRICS,
         after=METRICS,
         findings={"scores": [PathScore("slalom", "flying", METRICS)], "num_skipped_rows": 3},
+        task=TrackingTask,
     )
     work = Replaced(monkeypatch, "diffcar.training.run.train", result)
     Path("log.csv").write_text("")
@@ -100,6 +104,7 @@ def test_cloning_tells_of_rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     assert "incomplete rows that were left out: 3" in done.stderr
     assert "run folder: r" in done.stdout
     assert "completion" not in done.stdout
+    assert "use it: diffcar simulate --controller r\n" in done.stderr
 
 
 def test_what_is_not_certified_is_a_negative_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

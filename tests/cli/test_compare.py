@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from diffcar.cli.show import show_table
+from diffcar.cli.show import show
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.tables import tables
 from tests.comparison.synthetic import make_comparison
@@ -15,7 +15,7 @@ def shown(comparison: Comparison, width: int) -> str:
     console = Console(file=io.StringIO(), width=width)
     for about in tables(comparison).values():
         for table in about:
-            show_table(table, console)
+            show([table], console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -13,7 +13,7 @@ from diffcar.base.errors import CheckpointError, ConfigError, GradientError, Out
 from diffcar.controllers.checkpoint import load_checkpoint
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.scenes import Scenes
-from diffcar.training.methods import METHODS, Method
+from diffcar.training.methods import METHODS, Method, resume_hint
 from diffcar.training.run import TrainingResult, require_method, train
 from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
@@ -106,9 +106,12 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_built(tmp_path: Pa
 def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     """Not silently gone on with."""
     trained("bc", out=tmp_path / "run", stop_after=1)
-    with pytest.raises(CheckpointError, match="train-bc") as caught:
+    with pytest.raises(CheckpointError, match="the method 'bc' for the task") as caught:
         trained("e2e", resume=tmp_path / "run")
     assert caught.value.hint == "diffcar train-bc --resume RUN"
+    assert resume_hint("e2e", "reaching", "r") == "diffcar franka-test --resume r"
+    for own in (("e2e", "package.tasks:Own"), ("own", "tracking")):  # no command trains so
+        assert resume_hint(*own) == "diffcar.train(..., resume=RUN)"
 
 
 @pytest.mark.usefixtures("_unpainted")

@@ -146,7 +146,7 @@ def test_what_pushes_does_not_drive_whatever_its_folder_is_called(
     tmp_path: Path, runs: Path
 ) -> None:
     """Nor is it the newest run, though it was written last: its checkpoint tells."""
-    with pytest.raises(CheckpointError, match="pushes a soft body and cannot drive a car"):
+    with pytest.raises(CheckpointError, match="for the task 'pushing' and cannot drive a car"):
         choose_controller("push-0")
     for age, (name, called) in enumerate((("push-0", "my-best-car"), ("e2e-0", "older"))):
         shutil.copytree(runs / name, tmp_path / "runs" / called)
@@ -158,5 +158,6 @@ def test_what_pushes_does_not_drive_whatever_its_folder_is_called(
 
 def test_a_saved_push_is_sent_to_its_command(runs: Path) -> None:
     """Whoever resumes it as a car is told."""
-    with pytest.raises(CheckpointError, match=r"diffcar train-e2e --entity mpm"):
+    with pytest.raises(CheckpointError, match="method 'e2e' for the task 'pushing'") as caught:
         train("e2e", resume=Path("push-0"))
+    assert caught.value.hint == "diffcar train-e2e --entity mpm --resume RUN"
