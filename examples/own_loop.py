@@ -4,7 +4,7 @@ import torch
 
 import diffcar
 
-path = diffcar.load_path("track.csv", scale=0.1)
+path = diffcar.load_path("random", seed=1)  # or your own: load_path("track.csv", scale=0.1)
 scene = diffcar.build_scene(num_envs=24, differentiable=True)
 driver = diffcar.make_controller("mlp", scene)
 loss = diffcar.TrackingLoss(smoothness=0.05)

@@ -2,6 +2,6 @@
 
 import diffcar
 
-config = diffcar.load_config("train-e2e", overrides=["path.source=track.csv", "path.scale=0.1"])
+config = diffcar.load_config("train-e2e", overrides=["path.source=figure-eight"])
 result = diffcar.train("e2e", config, out="my-run")
 driver = diffcar.make_controller("my-run", diffcar.build_scene(num_envs=2))

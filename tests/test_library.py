@@ -12,7 +12,6 @@ from diffcar.sim.config import CarConfig
 from tests.bicycle import bicycle_scenes, bicycles
 
 ROOT = Path(__file__).parents[1]
-TRACK = "x_m,y_m\n" + "".join(f"{x},{y}\n" for x, y in [(0, 0), (60, 0), (60, 40), (0, 40)])
 
 
 def test_public_names_exist_and_say_what_they_are() -> None:
@@ -53,8 +52,7 @@ def build(config: CarConfig | None = None, **how: Any) -> Any:
 
 
 def run_example(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Run an example beside a track, on bicycles and in few updates; return its variables."""
-    (folder / "track.csv").write_text(TRACK)
+    """Run an example in an empty folder, on bicycles and in few updates; return its variables."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(diffcar, "build_scene", build, raising=False)
     source = (ROOT / "examples" / f"{name}.py").read_text()

@@ -7,6 +7,7 @@ torch or Genesis is imported.
 import difflib
 import inspect
 import re
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def load_config(
     if file is not None:
         _merge(values, read_yaml(file))
     given = [(key, value) for key, value in (flags or {}).items() if value is not None]
-    for key, value in [*map(_parse_override, overrides), *given]:
+    for key, value in [*(_parse_override(text, schema) for text in overrides), *given]:
         _assign(values, key, value)
     try:
         return schema.model_validate(values)
@@ -216,11 +217,15 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content or {}
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
+def _parse_override(text: str, schema: type[BaseModel]) -> tuple[str, Any]:
     """Split `key=value` and read the value as YAML."""
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
-        raise ConfigError(f"--set {text!r} is not of the form key=value", "--set train.horizon=64")
+        settings = _settings(schema)
+        near = difflib.get_close_matches(key, settings, n=1, cutoff=0.0)[0]
+        example = shlex.quote(f"{near}={_default(settings[near])}")
+        told = f"--set {text!r} is not of the form key=value"
+        raise ConfigError(told, hint=f"such as --set {example}")
     return key.strip(), _parse_yaml(value, f"--set {text!r}: the value")
 
 
@@ -246,29 +251,62 @@ def _assign(values: dict[str, Any], dotted_key: str, value: object) -> None:
 
 def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> ConfigError:
     """Turn all validation problems into one message with suggestions."""
-    keys = _dotted_keys(schema)
+    settings = _settings(schema)
     lines, hints = [], []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {key!r}")
-            near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5) or [
-                name for name in keys if name.split(".")[-1] == key.split(".")[-1]
+            near = difflib.get_close_matches(key, settings, n=1, cutoff=0.5) or [
+                name for name in settings if name.split(".")[-1] == key.split(".")[-1]
             ]
-            hints.append(f"did you mean {near[0]!r}?" if near else f"keys are: {', '.join(keys)}")
+            known = f"keys are: {', '.join(settings)}"
+            hints.append(f"did you mean {near[0]!r}?" if near else known)
         else:
             value = problem["input"]
             shown = key if isinstance(value, Mapping | BaseModel) else f"{key} = {value!r}"
             given = f"{shown}: " if key else ""
             lines.append(f"{given}{problem['msg'].removeprefix('Value error, ')}")
-    return ConfigError("; ".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)
+            # What a schema refuses in its own words says what it expects.
+            if problem["type"] != "value_error":
+                hints.append(_expected(problem["loc"], settings))
+    return ConfigError("; ".join(lines), hint="; ".join(filter(None, dict.fromkeys(hints))) or None)
 
 
-def _dotted_keys(schema: type[BaseModel], prefix: str = "") -> list[str]:
-    """List every key of a schema in dotted notation."""
-    keys = []
+Setting = tuple[FieldInfo, Any]
+"""A field and its default."""
+
+
+def _expected(place: tuple[int | str, ...], settings: Mapping[str, Setting]) -> str:
+    """Say what belongs where a value is wrong: a setting, or one of those in a section."""
+    key = str(place[0]) if place else ""
+    for part in place[1:]:  # what is wrong may be an item of the setting
+        key = key if key in settings else f"{key}.{part}"
+    if key in settings:
+        text = _default(settings[key])
+        return f"{key}{text and f' (default: {text})'}: {_meaning(*settings[key])}"
+    inside = ", ".join(name for name in settings if name.startswith(f"{key}."))
+    return inside and f"{key} is a section: set {inside}"
+
+
+def _default(setting: Setting) -> str:
+    """Return the default of a setting in a line of YAML; nothing where there is none."""
+    field, value = setting
+    return "" if field.is_required() else _entry(value, "")[0].strip()
+
+
+def _settings(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[str, Setting]:
+    """Return every setting of a section by its key in dotted notation."""
+    settings: dict[str, Setting] = {}
+    schema = section if isinstance(section, type) else type(section)
     for name, field in schema.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        value = getattr(section, name) if isinstance(section, BaseModel) else default
         kinds = (field.annotation, *get_args(field.annotation))
-        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-        keys += _dotted_keys(section, f"{prefix}{name}.") if section else [prefix + name]
-    return keys
+        inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+        if inner is None or isinstance(value, list | dict):
+            settings[prefix + name] = field, value
+        if inner is not None:
+            within = value if isinstance(value, BaseModel) else inner
+            settings |= _settings(within, f"{prefix}{name}.")
+    return settings

@@ -54,11 +54,13 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> No
             if not os.access(file.parent, os.W_OK):
                 raise OutputError(f"the folder {str(file.parent)!r} is not writable")
             if any(file.resolve() == other.resolve() for other in outputs[:index]):
-                raise OutputError(f"{str(file)!r} is named for two results")
+                raise OutputError(
+                    f"{str(file)!r} is named for two results", hint="give one another name"
+                )
             for other in inputs:
                 if other.exists() and file.resolve().is_relative_to(other.resolve()):
                     told = f"{str(file)!r} is read by this command and would be overwritten"
-                    raise OutputError(told)
+                    raise OutputError(told, hint="give the result another name")
     except OSError as error:
         raise OutputError(f"an output cannot be written: {error}") from None
 

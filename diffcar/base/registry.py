@@ -109,5 +109,10 @@ def import_attribute(where: str) -> Any:  # noqa: ANN401
             hint="give package.module:Attribute of what is installed or lies in this folder",
         ) from None
     if not hasattr(found, attribute):
-        raise ConfigError(f"{where!r}: the module has no {attribute!r}")
+        names = [name for name in vars(found) if not name.startswith("_")] or ["nothing"]
+        near = difflib.get_close_matches(attribute, names, n=1)
+        raise ConfigError(
+            f"{where!r}: the module has no {attribute!r}",
+            hint=f"did you mean {module}:{near[0]}?" if near else f"it has {', '.join(names)}",
+        )
     return getattr(found, attribute)

@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from diffcar.base.files import plain_values
 from diffcar.base.log import logger
-from diffcar.gradients.certificate import Problem, certify
-from diffcar.gradients.hops import Hop
-from diffcar.gradients.slopes import DirectionalCheck
+from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, number
+from diffcar.gradients.certificate import Certificate, certify
+from diffcar.gradients.hops import hops_table
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.sim.video import FixedCamera
@@ -20,21 +19,26 @@ from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.reaching.problem import torque_problem
 from diffcar.tasks.reaching.rollout import plot_reach, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
-from diffcar.training.run import train
+from diffcar.training.run import TrainingResult, train
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate
 
-__all__ = [
-    "FrankaTestResult",
-    "ReadProbe",
-    "TorqueCertificate",
-    "as_json",
-    "certify_torques",
-    "probe_reads",
-    "run",
-]
+__all__ = ["FrankaTestResult", "ReadProbe", "arm_report", "probe_reads", "run"]
 
 _NUM_FILMED_TARGETS = 6
+_OF_TRAINING = (
+    "hops",
+    "losses",
+    "num_skipped",
+    "before",
+    "after",
+    "mean_distances_m",
+    "worst_distances_m",
+    "train_seconds",
+    "run_folder",
+    "num_updates",
+    "is_interrupted",
+)
 
 
 @dataclass(frozen=True)
@@ -53,73 +57,20 @@ class ReadProbe:
     """The exception that reading it raised, if it did."""
 
 
-@dataclass(frozen=True)
-class TorqueCertificate:
-    """How exact the gradients by joint torques are in one case."""
-
-    case: str
-    """`in free space` or `on the ground`."""
-    horizon: int
-    """Control steps."""
-    num_directions: int
-    """Random directions in the space of all torques, one in each environment."""
-    median_error: float
-    """Of the relative errors where there is a derivative."""
-    worst_error: float
-    """The largest of them."""
-    num_kinks: int
-    """Directions in which differences do not settle to within the tolerance, left out above: there
-    is no derivative, or a kink lies nearer than the step sizes."""
-    contact_fraction: float
-    """Share of environments and steps in which contact pushed on the arm."""
-    is_repeatable: bool
-    """Whether the same torques gave the same result and the same gradient bit for bit."""
-    is_certified: bool
-    """Whether everything is within what the configuration allows."""
-    checks: list[DirectionalCheck]
-    """Every direction."""
-
-
 @dataclass
 class FrankaTestResult:
     """What the test came to."""
 
-    precision: int
-    """Bits of a floating-point number."""
-    dt: float
-    """Control interval [s]."""
-    tolerance: float
-    """Largest relative error that certifies a gradient."""
-    max_mean_distance_m: float
-    """Mean distance that passes [m]."""
+    config: FrankaTestConfig
+    """What was asked for."""
+    trained: TrainingResult
+    """The training; distances are missing where it was stopped before its end."""
     probes: list[ReadProbe] = field(default_factory=list)
     """The report's ways to read a state, and those that work."""
-    certificates: list[TorqueCertificate] = field(default_factory=list)
-    """Exactness of the gradients by joint torques."""
-    hops: list[Hop] = field(default_factory=list)
-    """Gradient status from the network's output to the loss and its weights."""
-    losses: list[float] = field(default_factory=list)
-    """Loss of each update."""
-    num_skipped: int = 0
-    """Updates skipped for non-finite numbers."""
-    before: ReachMetrics | None = None
-    """Of the untrained network."""
-    after: ReachMetrics | None = None
-    """Of the trained one."""
-    mean_distances_m: list[float] = field(default_factory=list)
-    """Mean distance over the unseen targets after each step of a reach [m]."""
-    worst_distances_m: list[float] = field(default_factory=list)
-    """Largest distance over the unseen targets after each step of a reach [m]."""
-    train_seconds: float = 0.0
-    """Wall time of the updates [s]."""
+    certificates: list[Certificate] = field(default_factory=list)
+    """Of the gradients by joint torques, in free space and on the ground: a single row each."""
     wall_seconds: float = 0.0
     """Wall time of the whole test, imports left out [s]."""
-    run_folder: Path | None = None
-    """Where the training was written."""
-    num_updates: int = 0
-    """Updates of the training, earlier sessions among them."""
-    is_interrupted: bool = False
-    """Whether the training was stopped before its end; distances are then missing."""
 
     @property
     def is_certified(self) -> bool:
@@ -129,7 +80,32 @@ class FrankaTestResult:
     @property
     def is_reached(self) -> bool:
         """Return whether the trained hand comes near enough to its targets."""
-        return self.after is not None and self.after.mean_m <= self.max_mean_distance_m
+        after = self.trained.after
+        return after is not None and after.mean_m <= self.config.reach.max_mean_distance
+
+    def as_json(self) -> dict[str, object]:
+        """Return the result as plain values for a JSON file."""
+        training = self.trained.as_json()
+        certificates = [
+            {
+                **_torque_certificates([own], self.config).records()[0],
+                "is_repeatable": own.is_repeatable,
+                "checks": [asdict(check) for check in own.checks],
+            }
+            for own in self.certificates
+        ]
+        return {
+            "is_certified": self.is_certified,
+            "is_reached": self.is_reached,
+            "precision": self.config.precision,
+            "dt": self.config.dt,
+            "tolerance": self.config.gradients.tolerance,
+            "max_mean_distance_m": self.config.reach.max_mean_distance,
+            "probes": [asdict(probe) for probe in self.probes],
+            "certificates": certificates,
+            **{name: training.get(name, []) for name in _OF_TRAINING},
+            "wall_seconds": self.wall_seconds,
+        }
 
 
 def run(
@@ -144,15 +120,10 @@ def run(
     """Probe and certify an arm's gradients, train it to reach, and judge it in plain physics.
 
     Args:
-        config: The resolved configuration.
         out: The run folder of the training; None names one below `runs/`.
         resume: The run folder of a training that is to go on, in place of `out`.
         plot_file: Where to write a PNG of loss and distances.
         video_file: Where to write an mp4 of some reaches.
-        on_update: Called after each update.
-
-    Returns:
-        What came of it.
 
     Raises:
         DiffcarError: If the simulator refuses, or the gradient stays non-finite.
@@ -164,7 +135,7 @@ def run(
     logger.info("reading states, and checking gradients by joint torques in free space")
     probes = probe_reads(arm)
     in_air = torque_problem(arm, arm.home, config.gradients, case="in free space", seed=config.seed)
-    certificates = [certify_torques(in_air)]
+    certificates = [certify(in_air)]
     grounded = build_scene(config, num_envs=config.num_envs, differentiable=True, with_ground=True)
     logger.info("checking gradients by joint torques on the ground")
     on_ground = torque_problem(
@@ -175,7 +146,7 @@ def run(
         seed=config.seed,
         min_contact_fraction=config.gradients.min_contact_fraction,
     )
-    certificates.append(certify_torques(on_ground))
+    certificates.append(certify(on_ground))
     logger.info("training the arm to reach, through the physics")
     trained = train("e2e", config, out=out, resume=resume, scenes=arm, on_update=on_update)
     if plot_file is not None:
@@ -184,45 +155,12 @@ def run(
         plot_reach(trained.losses, reached, plot_file, dt=config.dt, max_mean_distance=passing)
     if video_file is not None:
         _film(config, trained.task, video_file)
-    return FrankaTestResult(
-        precision=config.precision,
-        dt=config.dt,
-        tolerance=config.gradients.tolerance,
-        max_mean_distance_m=config.reach.max_mean_distance,
-        probes=probes,
-        certificates=certificates,
-        hops=trained.hops,
-        losses=trained.losses,
-        num_skipped=trained.num_skipped,
-        before=trained.before,
-        after=trained.after,
-        mean_distances_m=trained.findings.get("mean_distances_m", []),
-        worst_distances_m=trained.findings.get("worst_distances_m", []),
-        train_seconds=trained.train_seconds,
-        run_folder=trained.run_folder,
-        num_updates=trained.num_updates,
-        is_interrupted=trained.is_interrupted,
-        wall_seconds=time.perf_counter() - began,
-    )
-
-
-def as_json(result: FrankaTestResult) -> dict[str, object]:
-    """Return the result as plain values for a JSON file."""
-    verdicts = {"is_certified": result.is_certified, "is_reached": result.is_reached}
-    values = plain_values(result)
-    assert isinstance(values, dict)
-    return {**verdicts, **values}
+    seconds = time.perf_counter() - began
+    return FrankaTestResult(config, trained, probes, certificates, seconds)
 
 
 def probe_reads(arm: GenesisArm) -> list[ReadProbe]:
-    """Read a state in the report's three ways and in those that are on the graph.
-
-    Args:
-        arm: A differentiable scene; left to be reset.
-
-    Returns:
-        What each way gave just now.
-    """
+    """Read a state in the report's three ways and in those on the graph; leave it to be reset."""
     solver, entity = arm.scene.sim.rigid_solver, arm.entity
     reads: dict[str, Callable[[], Tensor]] = {
         "franka.get_qpos()": entity.get_qpos,
@@ -257,24 +195,6 @@ def _probe(arm: GenesisArm, expression: str, read: Callable[[], Tensor]) -> Read
     )
 
 
-def certify_torques(problem: Problem) -> TorqueCertificate:
-    """Certify the gradients of a `torque_problem`."""
-    certificate = certify(problem)
-    (row,) = certificate.rows
-    return TorqueCertificate(
-        case=row.regime,
-        horizon=row.horizon,
-        num_directions=len(row.checks),
-        median_error=row.summary.median_relative_error,
-        worst_error=row.summary.worst_relative_error,
-        num_kinks=row.summary.num_kinks,
-        contact_fraction=row.regime_fraction,
-        is_repeatable=certificate.is_repeatable,
-        is_certified=certificate.is_certified,
-        checks=list(row.checks),
-    )
-
-
 def _film(config: FrankaTestConfig, task: ReachingTask, file: Path) -> None:
     """Film an arm reaching for one target after the other."""
     arm = build_scene(config, num_envs=1, with_ground=True, with_camera=True)
@@ -282,16 +202,123 @@ def _film(config: FrankaTestConfig, task: ReachingTask, file: Path) -> None:
     camera = arm.camera
     assert isinstance(camera, FixedCamera)
 
-    def film_one(target: Tensor) -> None:
-        # Marked in each step: the reset at a reach's start wipes what was painted before it.
-        reach(
-            arm,
-            task.driver,
-            target[None],
-            config.train.horizon,
-            on_step=lambda _: camera.mark(target),
-        )
+    def mark(target: Tensor) -> Callable[[object], None]:
+        # In each step: the reset at a reach's start wipes what was painted before it.
+        return lambda _: camera.mark(target)
 
     with camera.recording(file), torch.no_grad():
         for target in task.reach_unseen().target[:_NUM_FILMED_TARGETS]:
-            film_one(target)
+            reach(arm, task.driver, target[None], config.train.horizon, on_step=mark(target))
+
+
+def arm_report(result: FrankaTestResult) -> list[Shown]:
+    """Return probes, certificates, the gradient's way, the training and the verdicts."""
+    trained = result.trained
+    shown: list[Shown] = [
+        _probes(result.probes),
+        _torque_certificates(result.certificates, result.config),
+        hops_table(trained.hops),
+        Curve("loss", trained.losses),
+    ]
+    if trained.before is not None and trained.after is not None:
+        rows = [("untrained", trained.before), ("trained", trained.after)]
+        columns: list[Column[tuple[str, ReachMetrics]]] = [
+            Column("network", lambda row: row[0]),
+            Column("mean", lambda row: row[1].mean_m, "mm", 1e3),
+            Column("p95", lambda row: row[1].p95_m, "mm", 1e3),
+            Column("max", lambda row: row[1].max_m, "mm", 1e3),
+        ]
+        seconds = result.config.dt * len(trained.findings["mean_distances_m"])
+        title = (
+            f"distance of the hand to {trained.after.num_targets} targets never trained on, after "
+            f"{number(seconds)} s in plain physics"
+        )
+        shown.append(Table(title, columns, rows))
+    limit = number(1e3 * result.config.reach.max_mean_distance)
+    return [
+        *shown,
+        f"{len(trained.losses)} updates, {trained.num_skipped} skipped, "
+        f"{trained.train_seconds:.0f} s of training, {result.wall_seconds:.0f} s in all",
+        _verdict("gradients by joint torques", result.is_certified, "certified"),
+        _verdict(f"mean distance at most {limit} mm", result.is_reached, "reached"),
+    ]
+
+
+def _verdict(about: str, is_positive: bool, word: str) -> Line:
+    """Return a line that ends in a word, or in that it is not so."""
+    word = _word(is_positive, word)
+    return Line(f"{about}:  {word}", word, _passed(is_positive))
+
+
+def _word(is_positive: bool, word: str) -> str:
+    return word if is_positive else f"NOT {word}"
+
+
+def _passed(is_passed: bool) -> Mark:
+    return Mark.GOOD if is_passed else Mark.BAD
+
+
+def _probes(probes: list[ReadProbe]) -> Table[ReadProbe]:
+    """Return what each way to read a state gave in this run."""
+
+    def norm(probe: ReadProbe) -> str:
+        if probe.error is not None:
+            return ""
+        return number(probe.gradient_norm) if probe.gradient_norm else "none arrived"
+
+    columns: list[Column[ReadProbe]] = [
+        Column("read", lambda probe: probe.expression),
+        Column(
+            "requires_grad",
+            lambda probe: probe.error or str(probe.requires_grad),
+            max_width=24,
+            mark=lambda probe: _passed(probe.error is None and bool(probe.requires_grad)),
+        ),
+        Column("grad_fn", lambda probe: "" if probe.error else probe.grad_fn),
+        Column(
+            "|gradient|\nby torques",
+            lambda probe: probe.gradient_norm,
+            words=norm,
+            mark=lambda probe: None if probe.gradient_norm else Mark.BAD,
+        ),
+    ]
+    title = "reading a state after a step with torques that require gradients, tried just now"
+    return Table(title, columns, probes)
+
+
+def _torque_certificates(
+    certificates: list[Certificate], config: FrankaTestConfig
+) -> Table[Certificate]:
+    """Return how exact the gradients are, case by case."""
+
+    def figure(heading: str, name: str, key: str) -> Column[Certificate]:
+        return Column(heading, lambda own: getattr(own.summary, name), key=key)
+
+    return Table(
+        f"gradients by joint torques against central differences in float{config.precision}"
+        f", at most {config.gradients.tolerance:g} apart",
+        (
+            Column("case", lambda own: own.rows[0].regime, key="case", is_whole=True),
+            Column("steps", lambda own: own.rows[0].horizon, key="horizon"),
+            figure("directions", "num_directions", "num_directions"),
+            figure("median error", "median_relative_error", "median_error"),
+            figure("worst error", "worst_relative_error", "worst_error"),
+            figure("kinks", "num_kinks", "num_kinks"),
+            Column(
+                "contact",
+                lambda own: own.rows[0].regime_fraction,
+                "%",
+                factor=100.0,
+                key="contact_fraction",
+            ),
+            Column(
+                "verdict",
+                lambda own: own.is_certified,
+                key="is_certified",
+                words=lambda own: _word(own.is_certified, "certified"),
+                is_whole=True,
+                mark=lambda own: _passed(own.is_certified),
+            ),
+        ),
+        certificates,
+    )

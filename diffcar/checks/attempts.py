@@ -1,29 +1,34 @@
 """Ways to get a gradient through Genesis that people try, run to see what becomes of them."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from diffcar.base.table import Column, Table
 from diffcar.controllers.errors import compute_error_state
+from diffcar.gradients.capabilities import Capability, outcome_column
 from diffcar.gradients.finite_differences import check_directions
 from diffcar.gradients.slopes import worst_of
 from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import Placement
 
-__all__ = ["Attempt", "AttemptResult", "list_attempts", "run_attempt"]
+__all__ = ["Attempt", "Tried", "attempts_table", "list_attempts", "run_attempt", "try_attempts"]
 
 _NUM_STEPS = 3
 _SPEED = 1.5
 _STEP_SIZES = (1e-2, 1e-3, 1e-4, 1e-5)
 _NUM_DIRECTIONS = 2
+_REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
 Read = Callable[[GenesisCar], Tensor]
-Write = Callable[[GenesisCar, Tensor], None]
+Write = Callable[[GenesisCar, Tensor], object]
+Run = Callable[[GenesisCar, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,37 +39,69 @@ class Attempt:
     """What is written and how the result is read."""
     kind: Literal["read", "write"]
     """Whether it is about a way to write an input or to read a result."""
-    start: Callable[[GenesisCar], Tensor]
+    start: Read
     """Returns the input's value."""
-    run: Callable[[GenesisCar, Tensor], Tensor]
+    run: Run
     """Turns the input into a scalar through the simulator."""
     report: str = "-"
     """What those found who first reported on it: `failed`, `error`, or `-` where they did not."""
     advice: str = "-"
     """What to do where it does not work."""
-    with_repairs: bool = True
-    """Whether diffcar's repairs are in place while it runs."""
-    needs_repairs: bool = False
-    """Whether it is there to show a repair, and says nothing without."""
+    repairs: bool | None = None
+    """Whether it is there to show a repair, or to show Genesis as it comes; None where neither."""
 
 
-@dataclass(frozen=True)
-class AttemptResult:
-    """What became of an attempt."""
+class Tried(NamedTuple):
+    """An attempt and what became of it."""
 
-    name: str
-    """What was tried."""
-    report: str
-    """What the first report on it found."""
-    outcome: str
-    """`right`, `wrong`, `arrives` (in float32, where it is not judged), `no gradient` or
-    `error`."""
-    error: str | None
-    """The exact error, if one was raised."""
-    relative_error: float | None
-    """Of the worst of a few directions, where a gradient came."""
-    advice: str
-    """What to do where it does not work."""
+    attempt: Attempt
+    found: Capability
+
+    @property
+    def advice(self) -> str:
+        """Return what to do where it does not work; `-` where it does."""
+        return "-" if self.found.outcome in ("right", "arrives") else self.attempt.advice
+
+
+def attempts_table(tried: Sequence[Tried]) -> Table[Tried]:
+    """Return what became of each way to get a gradient, the exact errors among it."""
+
+    def told(own: Tried) -> str:
+        return own.found.detail + ("" if own.advice == "-" else f"\n-> {own.advice}")
+
+    return Table(
+        "ways to get a gradient, tried just now (controls written under torch.no_grad), beside "
+        "what the first report on it found",
+        (
+            Column("way", lambda own: own.attempt.name, key="name"),
+            Column(
+                "report",
+                lambda own: own.attempt.report,
+                key="report",
+                words=lambda own: _REPORTED[own.attempt.report],
+            ),
+            outcome_column("today", lambda own: own.found.outcome, key="outcome"),
+            Column("relative\nerror", lambda own: own.found.figure, key="relative_error"),
+            Column(
+                "error, and what to do instead",
+                lambda own: own.found.detail or None,
+                key="error",
+                words=told,
+            ),
+        ),
+        tried,
+    )
+
+
+def try_attempts(
+    car: GenesisCar, path: ReferencePath, *, tolerance: float, with_repairs: bool = True
+) -> Iterator[Tried]:
+    """Run the attempts on a scene that is repaired once those are over that go without."""
+    for own in list_attempts(path):
+        if with_repairs and own.repairs is not False:
+            repair(car)
+        if with_repairs or not own.repairs:
+            yield Tried(own, run_attempt(car, own, tolerance=tolerance))
 
 
 def list_attempts(path: ReferencePath) -> list[Attempt]:
@@ -80,8 +117,20 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
     def reading(name: str, read: Read, report: str = "-", advice: str = "-") -> Attempt:
         return Attempt(name, "read", _torque, _driving(_write_torques, read), report, advice)
 
-    def writing(name: str, start: Read, write: Write, report: str, advice: str) -> Attempt:
-        return Attempt(name, "write", start, _driving(write, _qpos), report, advice)
+    def steering(name: str, *told: Any) -> Attempt:  # noqa: ANN401
+        drive = _driving(lambda car, own: car.entity.control_dofs_position(own, car.steering_dofs))
+        return Attempt(name, "write", _steering, drive, "failed", *told)
+
+    def spinning(name: str, *told: Any) -> Attempt:  # noqa: ANN401
+        drive = _driving(lambda car, own: car.entity.control_dofs_velocity(own, car.driven_dofs))
+        return Attempt(name, "write", _wheel_speeds, drive, "-", *told)
+
+    def placing(name: str, start: Read, place: Write) -> Attempt:
+        def run(car: GenesisCar, leaf: Tensor) -> Tensor:
+            place(car, leaf)
+            return _step_and_weigh(car, _qpos)
+
+        return Attempt(name, "write", start, run)
 
     def error_of(read: Read) -> Read:
         def cross_track_error(car: GenesisCar) -> Tensor:
@@ -90,36 +139,28 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
 
         return cross_track_error
 
-    as_it_comes = [
-        writing("control_dofs_position", _steering, _write_steering, "failed", adjoint),
-        writing("control_dofs_velocity", _wheel_speeds, _write_wheel_speeds, "-", adjoint),
-    ]
-    repaired = [
-        writing("one hand-over, control_dofs_position", _steering, _write_steering, "failed", "-"),
-        writing("control_dofs_velocity", _wheel_speeds, _write_wheel_speeds, "-", "-"),
-    ]
+    force = _driving(_write_torques, lambda car: _solver(car).get_state().dofs_vel)
+    from_torch = _driving(_write_from_torch)
     return [
-        *(
-            replace(own, name=f"{own.name}, Genesis as it comes", with_repairs=False)
-            for own in as_it_comes
-        ),
+        steering("control_dofs_position, Genesis as it comes", adjoint, False),
+        spinning("control_dofs_velocity, Genesis as it comes", adjoint, False),
         reading("requires_grad=True and get_qpos()", _plain_qpos, "failed", state),
-        writing("gs.from_torch(tensor)", _torque, _write_from_torch, "failed", hand_over),
+        Attempt("gs.from_torch(tensor)", "write", _torque, from_torch, "failed", hand_over),
         reading("rigid_solver.get_state().qpos", _qpos, "error"),
-        *(
-            replace(own, name=f"{own.name}, diffcar's adjoint", needs_repairs=True)
-            for own in repaired
-        ),
+        steering("one hand-over, control_dofs_position, diffcar's adjoint", "-", True),
+        spinning("control_dofs_velocity, diffcar's adjoint", "-", True),
         reading("error state in torch from get_qpos()", error_of(_plain_qpos), "failed", state),
         reading("error state in torch from get_state()", error_of(_qpos)),
         reading("rigid_solver.get_qvel()", lambda car: _solver(car).get_qvel(), "error", state),
-        reading("get_dofs_velocity()", _plain_velocity, "failed", state),
-        Attempt("control_dofs_force", "write", _torque, _driving(_write_torques, _velocity)),
+        reading(
+            "get_dofs_velocity()", lambda car: _solver(car).get_dofs_velocity(), "failed", state
+        ),
+        Attempt("control_dofs_force", "write", _torque, force),
         reading("entity.get_state().pos", lambda car: car.entity.get_state().pos),
         reading("get_state().links_pos", lambda car: _solver(car).get_state().links_pos),
-        Attempt("set_pos", "write", lambda car: 0 * _pose(car)[:, :3], _place_position),
-        Attempt("set_quat (by yaw)", "write", lambda car: _pose(car)[:, 3:], _place_yaw),
-        Attempt("set_dofs_velocity", "write", _rolling, _place_velocity),
+        placing("set_pos", lambda car: 0 * _pose(car)[:, :3], _place_position),
+        placing("set_quat (by yaw)", lambda car: _pose(car)[:, 3:], _place_yaw),
+        placing("set_dofs_velocity", _rolling, lambda car, own: car.place(_pose(car), own)),
     ]
 
 
@@ -142,7 +183,11 @@ def _rolling(car: GenesisCar) -> Tensor:
     return car.read().dofs_velocity.detach().clone()
 
 
-def _driving(write: Write, read: Read) -> Callable[[GenesisCar, Tensor], Tensor]:
+def _qpos(car: GenesisCar) -> Tensor:
+    return _solver(car).get_state().qpos
+
+
+def _driving(write: Write, read: Read = _qpos) -> Run:
     """Return what starts, writes the input, steps, and reduces what is read to a scalar."""
 
     def drive(car: GenesisCar, leaf: Tensor) -> Tensor:
@@ -163,24 +208,16 @@ def _step_and_weigh(car: GenesisCar, read: Read) -> Tensor:
     return (result * weights.to(result)).sum() / car.num_envs
 
 
-def _place_position(car: GenesisCar, leaf: Tensor) -> Tensor:
+def _place_position(car: GenesisCar, leaf: Tensor) -> None:
     """Start from a position: x and y in metres, and the height, which is stiff, in millimetres."""
     scale = torch.tensor([1.0, 1.0, 1e-3, 0.0]).to(leaf)
     change = torch.cat([leaf, torch.zeros_like(leaf[:, :1])], -1)
     car.place(_pose(car) + scale * change, _rolling(car))
-    return _step_and_weigh(car, _qpos)
 
 
-def _place_yaw(car: GenesisCar, leaf: Tensor) -> Tensor:
+def _place_yaw(car: GenesisCar, leaf: Tensor) -> None:
     """Start from a heading."""
     car.place(torch.cat([_pose(car)[:, :3], leaf], -1), _rolling(car))
-    return _step_and_weigh(car, _qpos)
-
-
-def _place_velocity(car: GenesisCar, leaf: Tensor) -> Tensor:
-    """Start from generalised velocities."""
-    car.place(_pose(car), leaf)
-    return _step_and_weigh(car, _qpos)
 
 
 def _steering(car: GenesisCar) -> Tensor:
@@ -196,14 +233,6 @@ def _wheel_speeds(car: GenesisCar) -> Tensor:
 def _torque(car: GenesisCar) -> Tensor:
     """Return torques of the two driven wheels [N m]."""
     return torch.full_like(_steering(car), 0.2 * car.vehicle.max_drive_torque)
-
-
-def _write_steering(car: GenesisCar, leaf: Tensor) -> None:
-    car.entity.control_dofs_position(leaf, car.steering_dofs)
-
-
-def _write_wheel_speeds(car: GenesisCar, leaf: Tensor) -> None:
-    car.entity.control_dofs_velocity(leaf, car.driven_dofs)
 
 
 def _write_torques(car: GenesisCar, leaf: Tensor) -> None:
@@ -222,69 +251,46 @@ def _solver(car: GenesisCar) -> Any:  # noqa: ANN401
     return car.scene.sim.rigid_solver
 
 
-def _qpos(car: GenesisCar) -> Tensor:
-    return _solver(car).get_state().qpos
-
-
-def _velocity(car: GenesisCar) -> Tensor:
-    return _solver(car).get_state().dofs_vel
-
-
 def _plain_qpos(car: GenesisCar) -> Tensor:
     return _solver(car).get_qpos()
 
 
-def _plain_velocity(car: GenesisCar) -> Tensor:
-    return _solver(car).get_dofs_velocity()
-
-
-def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> AttemptResult:
-    """Run one attempt on a differentiable scene.
+def run_attempt(car: GenesisCar, attempt: Attempt, *, tolerance: float) -> Capability:
+    """Run one attempt on a differentiable scene; the exact error is the detail, if one was raised.
 
     Args:
-        car: The scene; left rewound.
-        attempt: What to try; whether repairs are in place is up to the caller.
+        car: The scene; left rewound. Whether repairs are in place is up to the caller.
+        attempt: What to try.
         tolerance: Largest relative error of a gradient that is called right.
     """
-
-    def result(
-        outcome: str, error: Exception | str | None = None, relative_error: float | None = None
-    ) -> AttemptResult:
-        text = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else error
-        return AttemptResult(
-            name=attempt.name,
-            report=attempt.report,
-            outcome=outcome,
-            error=text and text.partition("\n")[0],
-            relative_error=relative_error,
-            advice="-" if outcome in ("right", "arrives") else attempt.advice,
-        )
-
     # Whatever an attempt raises is its result: that is what it is run for.
     try:
-        leaf = attempt.start(car).detach().clone().requires_grad_()
-        value = attempt.run(car, leaf)
+        outcome, figure, detail = _outcome_of(car, attempt, tolerance)
     except Exception as error:
-        return result("error", error)
+        told = f"{type(error).__name__}: {error}"
+        outcome, figure, detail = "error", None, told.partition("\n")[0]
+    return Capability("rigid", attempt.kind, attempt.name, outcome, figure, detail)
+
+
+def _outcome_of(
+    car: GenesisCar, attempt: Attempt, tolerance: float
+) -> tuple[str, float | None, str]:
+    """Return whether a gradient comes and is right, its worst error, and what is missing."""
+    leaf = attempt.start(car).detach().clone().requires_grad_()
+    value = attempt.run(car, leaf)
     if not value.requires_grad:
-        return result("no gradient", "requires_grad is False after the step")
-    try:
-        value.backward()
-    except Exception as error:
-        return result("error", error)
+        return "no gradient", None, "requires_grad is False after the step"
+    value.backward()
     if leaf.grad is None:
-        return result("no gradient", "backward leaves the input's grad None")
+        return "no gradient", None, "backward leaves the input's grad None"
     if leaf.dtype == torch.float32:
-        return result("arrives", "float32 differences over three steps are rounding: not judged")
-    try:
-        checks = check_directions(
-            lambda: attempt.run(car, leaf),
-            [leaf],
-            num_directions=_NUM_DIRECTIONS,
-            step_sizes=_STEP_SIZES,
-            gradients=[leaf.grad.clone()],
-        )
-    except Exception as error:
-        return result("error", error)
+        return "arrives", None, "float32 differences over three steps are rounding: not judged"
+    checks = check_directions(
+        lambda: attempt.run(car, leaf),
+        [leaf],
+        num_directions=_NUM_DIRECTIONS,
+        step_sizes=_STEP_SIZES,
+        gradients=[leaf.grad.clone()],
+    )
     outcome = "right" if all(check.agrees(tolerance) for check in checks) else "wrong"
-    return result(outcome, None, worst_of([check.relative_error for check in checks]))
+    return outcome, worst_of([check.relative_error for check in checks]), ""

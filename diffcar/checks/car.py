@@ -14,23 +14,20 @@ import torch
 
 from diffcar.base.errors import DiffcarError, ModelError
 from diffcar.base.log import logger
-from diffcar.checks.attempts import Attempt, list_attempts, run_attempt
-from diffcar.checks.car_result import CheckGradResult, Parity, labels_of
+from diffcar.checks.attempts import try_attempts
+from diffcar.checks.bench import CarBench
+from diffcar.checks.car_result import CheckGradResult, labels_of
 from diffcar.checks.config import CheckGradConfig
 from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
-from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.certificate import Certificate, Problem, certify
 from diffcar.gradients.hops import trace_hops
 from diffcar.losses import TrackingLoss
-from diffcar.path.load import load_path
-from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene, repair
-from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.contract import Task
-from diffcar.tasks.tracking.problem import CarCases, trace_drive, tracking_problem
+from diffcar.tasks.tracking.problem import CarCases, trace_drive
 
 __all__ = ["JointNames", "run"]
 
@@ -62,19 +59,26 @@ def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGr
     with tempfile.TemporaryDirectory() as folder:
         vehicle, notes = _load(config, joints or JointNames(), Path(folder))
         check = _Check(config, vehicle, notes)
-        check.try_ways()
+        found = check.result
+        logger.info("trying the ways to get a gradient")
+        found.attempts += try_attempts(
+            check.bench.scene,
+            check.bench.path,
+            tolerance=found.tolerance,
+            with_repairs=config.repairs,
+        )
         check.attempt("following the gradient hop by hop", check.follow)
         if config.precision == 32:
             stage = "doing the same in float64, in another process"
             check.attempt(stage, check.certify_in_float64)
-        for horizon in check.horizons:
+        for horizon in config.certificate.horizons:
             stage = f"comparing with finite differences over {horizon} steps"
             check.attempt(stage, partial(check.certify, horizon))
         check.attempt("driving the same actions in plain mode", check.compare_modes)
         if config.wheels:
             check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
-    check.result.wall_seconds = time.perf_counter() - began
-    return check.result
+    found.wall_seconds = time.perf_counter() - began
+    return found
 
 
 class _Check:
@@ -83,23 +87,10 @@ class _Check:
     def __init__(self, config: CheckGradConfig, vehicle: Vehicle, notes: list[str]) -> None:
         self.config = config
         self.vehicle = vehicle
-        self.horizons = config.certificate.horizons
-        self.scene, self.path, self.controller = _open(config, vehicle)
+        self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
-        self.result = CheckGradResult(
-            model=config.model or "assets/car.xml",
-            wheel_shape=vehicle.wheel_shape,
-            precision=config.precision,
-            actuation=config.actuation,
-            with_repairs=config.repairs,
-            tolerance=self.problem(self.horizons[0]).tolerance,
-            horizons=list(self.horizons),
-            notes=notes,
-        )
-
-    def problem(self, horizon: int) -> Problem:
-        """Return what is certified over a horizon."""
-        return _problem(self.config, self.scene, self.controller, self.path, horizon)
+        tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance
+        self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
 
     def attempt(self, stage: str, action: Callable[[], None]) -> None:
         """Do a part of the check; if it fails the others still count."""
@@ -109,36 +100,21 @@ class _Check:
         except (DiffcarError, BrokenProcessPool) as error:
             self.result.failures.append(f"{stage}: {error}")
 
-    def try_ways(self) -> None:
-        """Try the ways to a gradient, those without repairs before these are in place."""
-        logger.info("trying the ways to get a gradient")
-        attempts = list_attempts(self.path)
-        for attempt in attempts:
-            if not attempt.with_repairs:
-                self._try(attempt)
-        if self.config.repairs:
-            repair(self.scene)
-        for attempt in attempts:
-            if attempt.with_repairs and (self.config.repairs or not attempt.needs_repairs):
-                self._try(attempt)
-
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
-        scene, controller, path = self.scene, self.controller, self.path
-        arc_length = 1.0 + scene.zeros(scene.num_envs)
-        start = starts_on_path(path, arc_length, cross_track=0.05)
-        loss = TrackingLoss()
+        scene, controller, path = self.bench.scene, self.bench.controller, self.bench.path
+        start = starts_on_path(path, 1.0 + scene.zeros(scene.num_envs), cross_track=0.05)
         self.result.hops = trace_hops(
             controller.network,
-            lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
+            lambda watch: trace_drive(watch, scene, controller, path, start, loss=TrackingLoss()),
             scene.backward,
             output=Task.output,
         )
 
     def certify(self, horizon: int) -> None:
         """Compare with finite differences over one horizon."""
-        problem = self.problem(horizon)
-        if horizon != min(self.horizons):
+        problem = _problem(self.bench, horizon)
+        if horizon != min(self.config.certificate.horizons):
             # Their rollouts and backward passes repeat themselves if short ones do.
             problem = replace(problem, guards=())
         found = certify(problem, reference=self.reference.get(horizon))
@@ -147,20 +123,16 @@ class _Check:
 
     def compare_modes(self) -> None:
         """Let the same actions drive in plain mode, and see how far the cars drift apart."""
-        scene = self.scene
+        bench, scene, horizons = self.bench, self.bench.scene, self.config.certificate.horizons
         plain = build_scene(
             self.config, num_envs=scene.num_envs, differentiable=False, vehicle=self.vehicle
         )
-        labels, longest = labels_of(self.config.certificate), max(self.horizons)
-        cases = CarCases(
-            scene, self.controller, self.path, labels, horizon=longest, seed=self.config.seed
-        )
+        how = {"horizon": max(horizons), "seed": self.config.seed}
+        cases = CarCases(scene, bench.controller, bench.path, bench.labels, **how)
         with torch.no_grad():
             ends = [cases.drive(cars).position for cars in (scene, plain)]
         distance = (ends[0] - ends[1]).norm(dim=-1)[:, cases.are_about("rolling")]
-        self.result.parity = [
-            Parity(horizon, float(distance[horizon - 1].max())) for horizon in self.horizons
-        ]
+        self.result.parity = {own: float(distance[own - 1].max()) for own in horizons}
 
     def certify_in_float64(self) -> None:
         """Make the certificate in float64, in a process of its own: Genesis has one precision."""
@@ -171,12 +143,7 @@ class _Check:
 
     def audit_wheels(self, folder: Path) -> None:
         """Let the car roll on wheels of six shapes."""
-        self.result.wheels = audit_wheels(self.config, self.vehicle, folder)
-
-    def _try(self, attempt: Attempt) -> None:
-        """Run one attempt and keep its result."""
-        tolerance = self.result.tolerance
-        self.result.attempts.append(run_attempt(self.scene, attempt, tolerance=tolerance))
+        self.result.wheels += audit_wheels(self.config, self.vehicle, folder)
 
 
 def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Vehicle, list[str]]:
@@ -194,52 +161,16 @@ def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Ve
     return adopted.vehicle, list(adopted.notes)
 
 
-def _problem(
-    config: CheckGradConfig,
-    scene: GenesisCar,
-    controller: TrackingMLP,
-    path: ReferencePath,
-    horizon: int,
-) -> Problem:
+def _problem(bench: CarBench, horizon: int) -> Problem:
     """Return what is certified over a horizon."""
-    settings = config.certificate
-    return tracking_problem(
-        scene,
-        controller,
-        path,
-        labels_of(settings),
-        horizon=horizon,
-        step_sizes=settings.step_sizes,
-        tolerance=settings.tolerance,
-        seed=config.seed,
-    )
-
-
-def _open(
-    config: CheckGradConfig, vehicle: Vehicle
-) -> tuple[GenesisCar, ReferencePath, TrackingMLP]:
-    """Build the scene with a car for every direction, still without repairs."""
-    scene = build_scene(
-        config,
-        num_envs=len(labels_of(config.certificate)),
-        differentiable=True,
-        vehicle=vehicle,
-        with_repairs=False,
-    )
-    path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
-    controller = build_tracking_mlp(
-        config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
-    )
-    return scene, path, controller
+    settings = bench.config.certificate
+    return bench.problem(horizon, tolerance=settings.tolerance, step_sizes=settings.step_sizes)
 
 
 def _certificates_of(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, Certificate]:
     """Return the certificate of a configuration at each horizon, and nothing else."""
-    scene, path, controller = _open(config, vehicle)
+    bench = CarBench.build(config, vehicle, labels_of(config.certificate))
     if config.repairs:
-        repair(scene)
-    problems = [
-        _problem(config, scene, controller, path, horizon)
-        for horizon in config.certificate.horizons
-    ]
+        repair(bench.scene)
+    problems = [_problem(bench, horizon) for horizon in config.certificate.horizons]
     return {problem.horizon: certify(replace(problem, guards=())) for problem in problems}

@@ -1,54 +1,44 @@
 """What `diffcar check-grad --entity rigid` found, and what follows from it."""
 
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 
-from diffcar.checks.attempts import AttemptResult
-from diffcar.checks.config import CertificateConfig
-from diffcar.checks.wheels import WheelResult
+from diffcar.base.table import Column, Line, Mark, Shown, Table, number
+from diffcar.checks.attempts import Tried, attempts_table
+from diffcar.checks.bench import Label
+from diffcar.checks.config import CertificateConfig, CheckGradConfig
+from diffcar.checks.wheels import WheelResult, wheels_as_json, wheels_table
+from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.certificate import MIN_SHARE, Certificate, CertificateRow
-from diffcar.gradients.hops import Hop
+from diffcar.gradients.hops import Hop, hops_table
 from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise
 from diffcar.tasks.tracking.problem import PARAMETERS
 
-__all__ = ["CheckGradResult", "Parity", "as_json", "labels_of"]
+__all__ = ["CheckGradResult", "car_report", "labels_of"]
 
-
-@dataclass(frozen=True)
-class Parity:
-    """How far the same actions lead apart in differentiable and in plain mode."""
-
-    horizon: int
-    """Control steps."""
-    position_m: float
-    """Largest distance between two rolling cars [m]."""
+_SHORT = {"actions": "actions", "initial state": "state", "network weights": "weights"}
 
 
 @dataclass
 class CheckGradResult:
     """What the check found."""
 
-    model: str
-    """File of the car."""
+    config: CheckGradConfig
+    """What was asked for."""
     wheel_shape: str
-    """What its wheels collide as."""
-    precision: int
-    """Bits of a floating-point number."""
-    actuation: str
-    """How commands reach the joints."""
-    with_repairs: bool
-    """Whether diffcar's repairs were in place."""
+    """What the car's wheels collide as."""
     tolerance: float
     """Largest relative error of a rolling car that certifies."""
-    horizons: list[int]
-    """Those that were asked for."""
     hops: list[Hop] = field(default_factory=list)
     """Where the gradient went."""
-    attempts: list[AttemptResult] = field(default_factory=list)
+    attempts: list[Tried] = field(default_factory=list)
     """Ways to get a gradient."""
     certificate: Certificate = field(default_factory=Certificate)
     """The gradient that training uses, at every horizon; rolling cars decide."""
-    parity: list[Parity] = field(default_factory=list)
-    """Differentiable against plain mode."""
+    parity: dict[int, float] = field(default_factory=dict)
+    """How far the same actions lead rolling cars apart in differentiable and in plain mode, at the
+    most, after so many steps [m]."""
     wheels: list[WheelResult] = field(default_factory=list)
     """The shapes of wheels."""
     failures: list[str] = field(default_factory=list)
@@ -57,6 +47,16 @@ class CheckGradResult:
     """What the user should know about the model."""
     wall_seconds: float = 0.0
     """Wall time, imports left out [s]."""
+
+    @property
+    def model(self) -> str:
+        """Return the file of the car."""
+        return self.config.model or "assets/car.xml"
+
+    @property
+    def horizons(self) -> list[int]:
+        """Return those that were asked for."""
+        return self.config.certificate.horizons
 
     def rolling(self, horizon: int) -> list[DirectionalCheck]:
         """Return the judged directions of rolling cars at a horizon."""
@@ -85,7 +85,8 @@ class CheckGradResult:
         if self.certified:
             return None
         right = self.certified_horizons
-        if self.with_repairs and right and self.horizons[: len(right)] == right and max(right) > 1:
+        are_first = self.horizons[: len(right)] == right
+        if self.config.repairs and are_first and max(right, default=0) > 1:
             return (
                 f"up to {max(right)} steps it is right: train with train.horizon at most that; "
                 f"{self._remedy[0].lower()}{self._remedy[1:]} for longer ones"
@@ -109,53 +110,56 @@ class CheckGradResult:
                 f"{self.wheel_shape} only show (URDF: a sphere as <collision>; MJCF: contype 0, "
                 "conaffinity 0 on the rest)"
             ]
-            if not self.with_repairs and self.wheel_shape not in ("box", "mesh"):
+            if not self.config.repairs and self.wheel_shape not in ("box", "mesh"):
                 remedies.insert(0, "leave diffcar's repairs on (drop --no-repairs)")
             return "; or ".join(remedies)
-        if not self.with_repairs:
+        if not self.config.repairs:
             return "leave diffcar's repairs on (drop --no-repairs), or use --actuation torque"
         return "use genesis-world 1.4.5, or --precision 64; do not train on this gradient"
 
-
-def as_json(result: CheckGradResult) -> dict[str, object]:
-    """Return every figure of the check, as JSON holds it."""
-    return {
-        "entity": "rigid",
-        "certified": result.certified,
-        "worst_relative_error": result.certificate.worst_relative_error,
-        "tolerance": result.tolerance,
-        "certified_horizons": result.certified_horizons,
-        **{
-            name: getattr(result, name)
-            for name in ("model", "wheel_shape", "precision", "actuation", "with_repairs")
-        },
-        "horizons": [
-            {
-                "horizon": horizon,
-                **asdict(summarise(result.rolling(horizon))),
-                "verdicts": {
-                    row.parameter: row.verdict
-                    for row in result.certificate.decisive
-                    if row.horizon == horizon
-                },
-            }
-            for horizon in result.horizons
-            if result.rolling(horizon)
-        ],
-        "certificate": [
-            _row_as_json(row, judged.verdict)
-            for row, judged in zip(result.certificate.rows, result.certificate.judged, strict=True)
-        ],
-        "float64": [_row_as_json(row, row.verdict) for row in result.certificate.exact],
-        "parity": [asdict(parity) for parity in result.parity],
-        "hops": [asdict(hop) for hop in result.hops],
-        "attempts": [asdict(attempt) for attempt in result.attempts],
-        "wheels": [asdict(wheel) for wheel in result.wheels],
-        "failures": result.failures,
-        "notes": result.notes,
-        "hint": result.hint,
-        "wall_seconds": result.wall_seconds,
-    }
+    def as_json(self) -> dict[str, object]:
+        """Return every figure of the check, as JSON holds it."""
+        return {
+            "entity": "rigid",
+            "certified": self.certified,
+            "worst_relative_error": self.certificate.worst_relative_error,
+            "tolerance": self.tolerance,
+            "certified_horizons": self.certified_horizons,
+            "model": self.model,
+            "wheel_shape": self.wheel_shape,
+            "precision": self.config.precision,
+            "actuation": self.config.actuation,
+            "with_repairs": self.config.repairs,
+            "horizons": [
+                {
+                    "horizon": horizon,
+                    **asdict(summarise(self.rolling(horizon))),
+                    "verdicts": {
+                        row.parameter: row.verdict
+                        for row in self.certificate.decisive
+                        if row.horizon == horizon
+                    },
+                }
+                for horizon in self.horizons
+                if self.rolling(horizon)
+            ],
+            "certificate": [
+                _row_as_json(row, judged.verdict) for row, judged in self.certificate.pairs
+            ],
+            "float64": [_row_as_json(row, row.verdict) for row in self.certificate.exact],
+            "parity": [
+                {"horizon": horizon, "position_m": apart} for horizon, apart in self.parity.items()
+            ],
+            "hops": [asdict(hop) for hop in self.hops],
+            "attempts": [
+                attempts_table([own]).records()[0] | {"advice": own.advice} for own in self.attempts
+            ],
+            "wheels": wheels_as_json(self.wheels),
+            "failures": self.failures,
+            "notes": self.notes,
+            "hint": self.hint,
+            "wall_seconds": self.wall_seconds,
+        }
 
 
 def _row_as_json(row: CertificateRow, outcome: Verdict) -> dict[str, object]:
@@ -171,7 +175,7 @@ def _row_as_json(row: CertificateRow, outcome: Verdict) -> dict[str, object]:
     }
 
 
-def labels_of(config: CertificateConfig) -> list[tuple[str, str]]:
+def labels_of(config: CertificateConfig) -> list[Label]:
     """Return regime and kind of parameter of each direction that a configuration asks for."""
     return [
         (regime, parameter)
@@ -179,3 +183,121 @@ def labels_of(config: CertificateConfig) -> list[tuple[str, str]]:
         for parameter in PARAMETERS
         for _ in range(count)
     ]
+
+
+def car_report(result: CheckGradResult) -> list[Shown]:
+    """Return the gradient's way, the attempts, the certificate, the wheels and the verdict."""
+    shown: list[Shown] = [hops_table(result.hops)] if result.hops else []
+    shown.append(attempts_table(result.attempts))
+    if result.certificate.rows:
+        told = ", ".join(f"{number(apart)} m after {at}" for at, apart in result.parity.items())
+        shown += [
+            _certificate(result),
+            "\nthe same actions in differentiable and in plain mode, largest distance between two "
+            f"rolling cars: {told} steps",
+        ]
+    if result.wheels:
+        shown.append(wheels_table(result.wheels))
+    shown += [
+        Line(text := f"not checked: {failure}", text, Mark.BAD)
+        for failure in _without_repetition(result.failures)
+    ]
+    word = "certified" if result.certified else "not certified"
+    mark = Mark.GOOD if result.certified else Mark.BAD
+    shown.append(Line(f"{word}: {_verdict(result)}", word, mark))
+    if result.hint:
+        shown.append(Line(f"hint: {result.hint}", "hint:", Mark.DOUBTFUL))
+    return [*shown, f"{result.wall_seconds:.0f} s in all"]
+
+
+Pair = tuple[CertificateRow, CertificateRow]
+
+
+def _certificate(result: CheckGradResult) -> Table[Pair]:
+    """Return analytic against numeric directional derivatives; rows as found and as judged."""
+
+    def short(heading: str, of: Callable[[Pair], float]) -> Column[Pair]:
+        def words(pair: Pair) -> str:
+            return f"{of(pair):.1e}" if math.isfinite(of(pair)) else "-"
+
+        return Column(heading, of, words=words)
+
+    columns: list[Column[Pair]] = [
+        Column("regime", lambda pair: pair[0].regime),
+        Column("by", lambda pair: _SHORT[pair[0].parameter]),
+        Column("steps", lambda pair: pair[0].horizon),
+        Column(
+            "dirs.\n/ kinks",
+            lambda pair: pair[0].summary.num_directions,
+            words=lambda pair: pair[0].summary.share_of_kinks,
+        ),
+        short("median\nerror", lambda pair: pair[0].summary.median_relative_error),
+        short("worst\nerror", lambda pair: pair[0].summary.worst_relative_error),
+        replace(short("1 - cos", lambda pair: abs(1 - pair[0].summary.cosine)), is_extra=True),
+        short("plateau", lambda pair: pair[0].summary.uncertainty),
+        outcome_column("verdict", lambda pair: pair[1].verdict),
+    ]
+    legend = ""
+    if result.certificate.reference:
+        against = short("worst to\nfloat64", lambda pair: pair[1].summary.worst_relative_error)
+        columns.insert(-1, against)
+        legend = (
+            " The verdict is by the last error: that of the float32 gradient to the one in "
+            "float64, which is checked by differences of its own; differences in float32 are known "
+            "to a percent at best."
+        )
+    return Table(
+        f"analytic against numeric directional derivatives, float{result.config.precision}, "
+        f"{result.config.actuation} actuation",
+        columns,
+        result.certificate.pairs,
+        note="Rolling cars decide. state: initial state; weights: of the network, in closed loop. "
+        "Errors: of the directions without a kink; plateau: how far differences at neighbouring "
+        f"step sizes disagree at the worst.{legend} {_time_in_regimes(result)}",
+        section=lambda pair: pair[0].horizon,
+    )
+
+
+def _time_in_regimes(result: CheckGradResult) -> str:
+    """Say how much of the longest rollouts the cars were in their regimes."""
+    longest = max((row.horizon for row in result.certificate.rows), default=0)
+    shares: dict[str, list[float]] = {}
+    for row in result.certificate.rows:
+        if row.horizon == longest:
+            shares.setdefault(row.regime, []).append(row.regime_fraction)
+    told = [f"{regime} {100 * sum(own) / len(own):.0f} %" for regime, own in shares.items()]
+    return f"Over {longest} steps the cars were {', '.join(told)} of the time." if told else ""
+
+
+def _without_repetition(failures: list[str]) -> list[str]:
+    """Put failures of the same reason into one line."""
+    stages: dict[str, list[str]] = {}
+    for failure in failures:
+        stage, _, reason = failure.partition(": ")
+        stages.setdefault(reason, []).append(stage)
+    return [f"{'; '.join(own)}: {reason}" for reason, own in stages.items()]
+
+
+def _verdict(result: CheckGradResult) -> str:
+    """Return the sentence that matters, without its first word."""
+    repairs = "with diffcar's repairs" if result.config.repairs else "Genesis as it comes"
+    subject = f"{result.model}, {result.wheel_shape} wheels, {repairs}"
+    if not result.certificate.rows:
+        return f"{subject}: no gradient to check"
+    found = (
+        f"worst relative error of rolling cars {number(result.certificate.worst_relative_error)}"
+    )
+    if result.certificate.reference:
+        found = f"{found} between float32 and float64"
+    limit = f"(tolerance {number(result.tolerance)})"
+    num_kinks = sum(check.is_kink for row in result.certificate.decisive for check in row.checks)
+    left_out = f"; {num_kinks} directions at kinks left out" if num_kinks else ""
+    if result.certified:
+        steps = ", ".join(map(str, result.horizons))
+        return f"{subject}: the gradient is right; {found} over {steps} steps {limit}{left_out}"
+    odd = [
+        f"{row.parameter} over {row.horizon} steps: {row.verdict}"
+        for row in result.certificate.decisive
+        if not row.verdict.is_good
+    ]
+    return f"{subject}: {'; '.join(odd)}. {found} {limit}{left_out}"

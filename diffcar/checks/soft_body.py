@@ -3,19 +3,25 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from diffcar.base.log import logger
-from diffcar.checks.capabilities import car_capabilities, soft_body_capabilities
+from diffcar.base.table import Column, Line, Mark, Shown, Table, number
+from diffcar.checks.capabilities import (
+    capabilities_table,
+    car_capabilities,
+    row_of,
+    soft_body_capabilities,
+)
 from diffcar.checks.config import CheckGradConfig
-from diffcar.gradients.capabilities import Capability
-from diffcar.gradients.certificate import attempt
-from diffcar.gradients.slopes import Verdict, worst_of
+from diffcar.gradients.capabilities import Capability, outcome_column
+from diffcar.gradients.certificate import Certificate, CertificateRow, attempt
+from diffcar.gradients.slopes import worst_of
 from diffcar.sim.build import build_scene, repair
-from diffcar.sim.config import CarConfig, SoftBodyConfig
-from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.pushing.problem import INPUTS, NOISY_MATERIAL, input_problem
 
-__all__ = ["CheckSoftBodyResult", "SoftBodyCheck", "as_json", "check_input", "run"]
+__all__ = ["CheckSoftBodyResult", "SoftBodyCheck", "run", "soft_body_report"]
 
 _TOLERANCE = 1e-5
 _NUM_ENVS = 4
@@ -23,32 +29,28 @@ _FALL_STEPS = 10
 # The forward pass of this material is too noisy for differences of longer falls.
 _NOISY_FALL_STEPS = 5
 _PUSH_STEPS = (5, 10, 30)
+_OF_HORIZONS = (
+    "horizon",
+    "input",
+    "material",
+    "num_directions",
+    "median_relative_error",
+    "worst_relative_error",
+)
 
 
-@dataclass(frozen=True)
-class SoftBodyCheck:
-    """What the check of one input came to."""
+class SoftBodyCheck(NamedTuple):
+    """The certificate of one input of a body of one material."""
 
-    input: str
-    """The input, one of `INPUTS`."""
-    material: str
-    """Material of the body."""
-    horizon: int
-    """Control steps from the first input to the scored state."""
+    found: Certificate
+    """Of a single row, whose regime is the material and whose parameter is one of `INPUTS`."""
     is_repaired: bool
     """Whether Genesis's gradients were repaired, or taken as they come."""
-    num_directions: int
-    """Directions compared, one in each environment."""
-    num_kinks: int
-    """Those of them along which no derivative exists."""
-    median_relative_error: float
-    """Of the directions without a kink; not a number where none was compared."""
-    worst_relative_error: float
-    """Of the directions without a kink; not a number where none was compared."""
-    verdict: Verdict
-    """What they come to."""
-    detail: str = ""
-    """The text of the error where the attempt raised one."""
+
+    @property
+    def row(self) -> CertificateRow:
+        """Return what was compared."""
+        return self.found.rows[0]
 
 
 @dataclass
@@ -70,18 +72,54 @@ class CheckSoftBodyResult:
 
         Genesis's corotated material is not among them: its own forward pass is too noisy.
         """
-        return [c for c in self.checks if c.is_repaired and c.material != NOISY_MATERIAL]
+        return [c for c in self.checks if c.is_repaired and c.row.regime != NOISY_MATERIAL]
 
     @property
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a decisive check; None without any."""
-        errors = [check.worst_relative_error for check in self.decisive]
+        errors = [check.found.summary.worst_relative_error for check in self.decisive]
         return worst_of(errors) if errors else None
 
     @property
     def certified(self) -> bool:
         """Return whether every decisive gradient is right."""
-        return bool(self.decisive) and all(check.verdict.is_good for check in self.decisive)
+        return bool(self.decisive) and all(check.found.verdict.is_good for check in self.decisive)
+
+    def as_json(self) -> dict[str, object]:
+        """Return every figure of the check, as JSON holds it."""
+        checks = [
+            {
+                **_table([own]).records()[0],
+                "is_repaired": own.is_repaired,
+                "num_kinks": own.row.summary.num_kinks,
+                "detail": own.found.told,
+            }
+            for own in self.checks
+        ]
+        return {
+            "entity": "mpm",
+            "certified": self.certified,
+            "worst_relative_error": self.worst_relative_error,
+            "tolerance": self.tolerance,
+            "horizons": [
+                {name: record[name] for name in _OF_HORIZONS}
+                for record in _table(self.decisive).records()
+            ],
+            "attempts": [
+                {
+                    "name": f"{row.entity}: {row.name}",
+                    "outcome": row.outcome,
+                    "error": row.detail if row.outcome in ("error", "refused") else None,
+                    "relative_error": row.figure,
+                }
+                for row in self.capabilities
+                if row.kind != "cost"
+            ],
+            "wheels": [],
+            "checks": checks,
+            "capabilities": [asdict(capability) for capability in self.capabilities],
+            "wall_seconds": self.wall_seconds,
+        }
 
 
 def run(config: CheckGradConfig) -> CheckSoftBodyResult:
@@ -102,14 +140,16 @@ def run(config: CheckGradConfig) -> CheckSoftBodyResult:
     for check in _check_inputs(body):
         result.checks.append(check)
         repaired = "repaired" if check.is_repaired else "as Genesis comes"
-        logger.info(f"{check.material}: {check.input}, {check.horizon} steps, {repaired}")
+        row = check.row
+        logger.info(f"{row.regime}: {row.parameter}, {row.horizon} steps, {repaired}")
     logger.info("measuring what else can be differentiated, and its cost")
-    result.capabilities += [_as_capability(check) for check in result.decisive]
+    for check in result.decisive:
+        name = f"{check.row.parameter} ({check.row.regime})"
+        detail = f"{check.row.horizon} steps, repaired"
+        result.capabilities.append(row_of("write", name, check.found, detail))
     result.capabilities += soft_body_capabilities(body)
     logger.info("measuring the same of the rigid car")
-    result.capabilities += car_capabilities(
-        CarConfig(seed=config.seed, backend=config.backend, precision=64)
-    )
+    result.capabilities += car_capabilities(config)
     result.wall_seconds = time.perf_counter() - began
     return result
 
@@ -133,90 +173,52 @@ def _check_inputs(config: SoftBodyConfig) -> Iterator[SoftBodyCheck]:
     ):
         chosen = config.model_copy(update={"material": material})
         scene = build_scene(chosen, num_envs=_NUM_ENVS, differentiable=True, with_repairs=False)
-        for name, steps in as_it_comes:
-            yield check_input(scene, name, steps, material=material)
-        repair(scene)
-        for name, steps in repaired:
-            yield check_input(scene, name, steps, material=material, is_repaired=True)
+        for is_repaired, inputs in ((False, as_it_comes), (True, repaired)):
+            if is_repaired:
+                repair(scene)
+            for name, steps in inputs:
+                problem = input_problem(scene, name, steps, material=material, tolerance=_TOLERANCE)
+                yield SoftBodyCheck(attempt(problem), is_repaired)
 
 
-def check_input(
-    scene: GenesisSoftBody,
-    name: str,
-    horizon: int,
-    *,
-    material: str = "elastic",
-    is_repaired: bool = False,
-    tool_offset: Sequence[float] = (0.0, 0.0, 0.0),
-) -> SoftBodyCheck:
-    """Check the gradient by one input (see `input_problem`); an error is a result, too."""
-    found = attempt(
-        input_problem(
-            scene,
-            name,
-            horizon,
-            material=material,
-            tool_offset=tool_offset,
-            tolerance=_TOLERANCE,
-        )
-    )
-    summary = found.rows[0].summary
-    return SoftBodyCheck(
-        input=name,
-        material=material,
-        horizon=horizon,
-        is_repaired=is_repaired,
-        num_directions=summary.num_directions,
-        num_kinks=summary.num_kinks,
-        median_relative_error=summary.median_relative_error,
-        worst_relative_error=summary.worst_relative_error,
-        verdict=found.verdict,
-        detail="; ".join(failure.text for failure in found.failures),
+def _table(checks: Sequence[SoftBodyCheck]) -> Table[SoftBodyCheck]:
+    """Return the checks input by input."""
+
+    def figure(heading: str, name: str) -> Column[SoftBodyCheck]:
+        return Column(heading, lambda own: getattr(own.row.summary, name), key=name)
+
+    return Table(
+        "elastic body of MPM particles against finite differences, float64",
+        (
+            Column("input", lambda own: own.row.parameter, key="input"),
+            Column("material", lambda own: own.row.regime, key="material"),
+            Column("gradient", lambda own: "repaired" if own.is_repaired else "Genesis's"),
+            Column("steps", lambda own: own.row.horizon, key="horizon"),
+            Column(
+                "dirs.\n/ kinks",
+                lambda own: own.row.summary.num_directions,
+                key="num_directions",
+                words=lambda own: own.row.summary.share_of_kinks,
+            ),
+            figure("median\nerror", "median_relative_error"),
+            figure("worst\nerror", "worst_relative_error"),
+            outcome_column("verdict", lambda own: own.found.verdict, key="verdict"),
+        ),
+        checks,
     )
 
 
-def _as_capability(check: SoftBodyCheck) -> Capability:
-    """Turn the check of a repaired input into a row."""
-    return Capability(
-        entity="mpm",
-        kind="write",
-        name=f"{check.input} ({check.material})",
-        outcome=check.verdict,
-        figure=check.worst_relative_error,
-        detail=check.detail or f"{check.horizon} steps, repaired",
-    )
-
-
-def as_json(result: CheckSoftBodyResult) -> dict[str, object]:
-    """Return every figure of the check, as JSON holds it."""
-    return {
-        "entity": "mpm",
-        "certified": result.certified,
-        "worst_relative_error": result.worst_relative_error,
-        "tolerance": result.tolerance,
-        "horizons": [
-            {
-                "horizon": check.horizon,
-                "input": check.input,
-                "material": check.material,
-                "num_directions": check.num_directions,
-                "median_relative_error": check.median_relative_error,
-                "worst_relative_error": check.worst_relative_error,
-            }
-            for check in result.decisive
-        ],
-        "attempts": [
-            {
-                "name": f"{row.entity}: {row.name}",
-                "outcome": row.outcome,
-                "error": row.detail if row.outcome in ("error", "refused") else None,
-                "relative_error": row.figure,
-            }
-            for row in result.capabilities
-            if row.kind != "cost"
-        ],
-        "wheels": [],
-        "checks": [asdict(check) for check in result.checks],
-        "capabilities": [asdict(capability) for capability in result.capabilities],
-        "wall_seconds": result.wall_seconds,
-    }
+def soft_body_report(result: CheckSoftBodyResult) -> list[Shown]:
+    """Return the checks input by input, the table of capabilities and the verdict."""
+    word = "certified" if result.certified else "not certified"
+    return [
+        _table(result.checks),
+        capabilities_table(result.capabilities),
+        Line(
+            f"{word} elastic and muscle bodies, with diffcar's repairs: worst relative error "
+            f"{number(result.worst_relative_error)} (tolerance {number(result.tolerance)})",
+            word,
+            Mark.GOOD if result.certified else Mark.BAD,
+        ),
+        f"{result.wall_seconds:.0f} s in all",
+    ]

@@ -1,22 +1,22 @@
 """Which shapes of wheels roll differentiably, in Genesis as it comes and with the repairs."""
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
+from diffcar.base.table import Column, Table
+from diffcar.checks.bench import CarBench
 from diffcar.checks.config import CheckGradConfig
-from diffcar.controllers.tracking_mlp import build_tracking_mlp
-from diffcar.gradients.certificate import Problem, certify
-from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise, verdict
-from diffcar.path.load import load_path
-from diffcar.sim.build import build_scene, repair
+from diffcar.gradients.capabilities import outcome_column
+from diffcar.gradients.certificate import Certificate, attempt
+from diffcar.gradients.slopes import Verdict, verdict
+from diffcar.sim.build import repair
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
-from diffcar.tasks.tracking.problem import PARAMETERS, TOLERANCES, tracking_problem
+from diffcar.tasks.tracking.problem import PARAMETERS, TOLERANCES
 
-__all__ = ["WheelResult", "audit_wheels"]
+__all__ = ["WheelResult", "audit_wheels", "wheels_as_json", "wheels_table"]
 
 _HORIZON = 50
 _LABELS = [("rolling", parameter) for parameter in PARAMETERS for _ in range(6)]
@@ -28,23 +28,32 @@ class WheelResult:
 
     shape: str
     """What the wheels collide as."""
-    num_directions: int
-    """Directions compared over actions, initial state and network weights."""
-    horizon: int
-    """Control steps."""
-    relative_error: float | None
-    """Worst smooth direction with diffcar's repairs; None where no number came."""
-    num_kinks: int
-    """Directions without a derivative, with the repairs."""
-    relative_error_as_it_comes: float | None
-    """Worst smooth direction in Genesis as it comes; None where no number came."""
-    error: str | None
-    """What Genesis raised, if it did."""
-    verdict: str
-    """A `Verdict`, and whether it takes the repair."""
+    as_it_comes: Certificate
+    """By actions, initial state and network weights, in Genesis as it comes."""
+    repaired: Certificate
+    """The same with diffcar's repairs."""
+
+    @property
+    def error(self) -> str | None:
+        """Return what Genesis raised, if it did."""
+        failures = self.repaired.failures + self.as_it_comes.failures
+        refusals = (own.text for own in failures if own.verdict is Verdict.REFUSED)
+        return next(refusals, None)
+
+    @property
+    def verdict(self) -> str:
+        """Return a `Verdict` over all directions, and whether it takes the repair."""
+        before, after = self.as_it_comes.checks, self.repaired.checks
+        tolerance = self.repaired.rows[0].tolerance
+        if before and (told := verdict(before, tolerance)).is_good:
+            return f"{told}, as it comes"
+        if not after:
+            return Verdict.REFUSED
+        told = verdict(after, tolerance)
+        return f"{told}, with the repair" if told.is_good else told
 
 
-def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> list[WheelResult]:
+def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> Iterator[WheelResult]:
     """Let the car roll on six shapes of wheels and check each one's gradients.
 
     Args:
@@ -52,76 +61,45 @@ def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> lis
             tolerance apart.
         vehicle: The car whose wheels are replaced.
         folder: Where the models go.
-
-    Returns:
-        A row a shape.
     """
-    results = []
     for shape in WHEEL_SHAPES:
         logger.info(f"rolling on wheels of shape {shape}")
         wheels = load_vehicle(with_wheels(vehicle, shape, folder), lenient=True)
-        results.append(_audit(config, wheels))
-    return results
-
-
-def _audit(config: CheckGradConfig, vehicle: Vehicle) -> WheelResult:
-    """Check one car without and with the repairs."""
-    scene = build_scene(
-        config,
-        num_envs=len(_LABELS),
-        differentiable=True,
-        vehicle=vehicle,
-        with_repairs=False,
-    )
-    problem = tracking_problem(
-        scene,
-        build_tracking_mlp(
-            config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
-        ),
-        load_path(config.path, seed=config.seed).to(scene.dtype, scene.device),
-        _LABELS,
-        horizon=_HORIZON,
+        bench = CarBench.build(config, wheels, _LABELS)
         # Line contacts are held to the tolerance of the others: the table is there to compare.
-        tolerance=config.certificate.tolerance or TOLERANCES[scene.dtype],
-        seed=config.seed,
+        tolerance = config.certificate.tolerance or TOLERANCES[bench.scene.dtype]
+        problem = replace(bench.problem(_HORIZON, tolerance=tolerance), guards=())
+        before = attempt(problem)
+        repair(bench.scene)
+        yield WheelResult(wheels.wheel_shape, before, attempt(problem))
+
+
+def wheels_table(wheels: Sequence[WheelResult]) -> Table[WheelResult]:
+    """Return which shapes roll differentiably: the worst smooth direction of each."""
+    return Table(
+        f"wheels of six shapes rolling on a plane for {_HORIZON} steps, worst of "
+        f"{len(_LABELS)} directions",
+        (
+            Column("shape", lambda own: own.shape, key="shape"),
+            Column(
+                "Genesis as\nit comes",
+                lambda own: own.as_it_comes.summary.worst_relative_error,
+                key="relative_error_as_it_comes",
+            ),
+            Column(
+                "with diffcar's\nrepairs",
+                lambda own: own.repaired.summary.worst_relative_error,
+                key="relative_error",
+            ),
+            Column("kinks", lambda own: own.repaired.summary.num_kinks, key="num_kinks"),
+            outcome_column("verdict", lambda own: own.verdict, key="verdict"),
+            Column("error", lambda own: own.error, key="error", words=lambda own: own.error or ""),
+        ),
+        wheels,
     )
-    before, refusal = _compare(problem)
-    repair(scene)
-    after, later_refusal = _compare(problem)
-    return WheelResult(
-        shape=vehicle.wheel_shape,
-        num_directions=len(_LABELS),
-        horizon=_HORIZON,
-        relative_error=_worst(after),
-        num_kinks=summarise(after).num_kinks,
-        relative_error_as_it_comes=_worst(before),
-        error=later_refusal or refusal,
-        verdict=_verdict(before, after, problem.tolerance),
-    )
 
 
-def _compare(problem: Problem) -> tuple[list[DirectionalCheck], str | None]:
-    """Return all directions, and what Genesis raised if it did."""
-    try:
-        rows = certify(replace(problem, guards=())).rows
-    except SimulationError as error:
-        return [], str(error)
-    return [check for row in rows for check in row.checks], None
-
-
-def _worst(checks: list[DirectionalCheck]) -> float | None:
-    """Return the worst error of the smooth directions, if there are any."""
-    worst = summarise(checks).worst_relative_error
-    return None if math.isnan(worst) else worst
-
-
-def _verdict(
-    before: list[DirectionalCheck], after: list[DirectionalCheck], tolerance: float
-) -> str:
-    """Say in words what the errors mean."""
-    if before and (told := verdict(before, tolerance)).is_good:
-        return f"{told}, as it comes"
-    if not after:
-        return Verdict.REFUSED
-    told = verdict(after, tolerance)
-    return f"{told}, with the repair" if told.is_good else told
+def wheels_as_json(wheels: Sequence[WheelResult]) -> list[dict[str, object]]:
+    """Return the same for files."""
+    same = {"num_directions": len(_LABELS), "horizon": _HORIZON}
+    return [record | same for record in wheels_table(wheels).records()]

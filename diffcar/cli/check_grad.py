@@ -1,15 +1,11 @@
 """`diffcar check-grad`, as the terminal sees it."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
+from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Entity, Given, option, setting, with_options
-
-if TYPE_CHECKING:
-    from diffcar.checks.config import CheckGradConfig
 
 __all__ = ["check_grad"]
 
@@ -27,7 +23,7 @@ _WHEELS = "Its four wheel joints; found by name by default."
     no_repairs=option(bool, "Show Genesis as it comes.", "--no-repairs"),
     **options.PATH_SOURCE,
     **options.SERVOS,
-    **options.common(64, "; 32 shows its cost"),
+    **options.common("certificate.tolerance=1e-5", 64, "; 32 shows its cost"),
 )
 def check_grad(
     steering_joints: str | None = None,
@@ -41,8 +37,6 @@ def check_grad(
     Without arguments: the shipped car over 1 to 500 steps, in about a minute. Exits with 1 if the
     gradient that training uses is not certified.
     """
-    from diffcar.checks.config import CheckGradConfig
-
     config = given.config(CheckGradConfig, {"repairs": False if no_repairs else None})
     if (steering_joints or wheel_joints) and config.model is None:
         raise typer.BadParameter("joints are named together with --model")
@@ -52,19 +46,20 @@ def check_grad(
         raise typer.Exit(EXIT_NEGATIVE)
 
 
-def _is_certified(config: "CheckGradConfig", joints: _Joints, given: Given) -> bool:
+def _is_certified(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
     """Check the car, or an elastic body, which has no joints; show what was found."""
-    from diffcar.checks import car, car_result, soft_body, tables
+    from diffcar.checks import car, soft_body
+    from diffcar.checks.car_result import car_report
     from diffcar.cli.progress import Display
 
     if config.entity == "mpm":
         with Display():
             body = soft_body.run(config)
-        given.report(tables.soft_body_report(body), soft_body.as_json(body))
+        given.report(soft_body.soft_body_report(body), body.as_json())
         return body.certified
     with Display():
         found = car.run(config, joints=car.JointNames(*joints))
-    given.report(tables.car_report(found), car_result.as_json(found), notes=found.notes)
+    given.report(car_report(found), found.as_json(), notes=found.notes)
     return found.certified
 
 

@@ -15,7 +15,6 @@ from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, note
 from diffcar.cli.options import Given, option, with_options
 from diffcar.comparison.config import CompareConfig
-from diffcar.path.config import check_path_source
 from diffcar.training.methods import METHODS
 
 __all__ = ["compare"]
@@ -28,7 +27,7 @@ __all__ = ["compare"]
     out=option(Path, "Folder to make. (default: one below runs/)"),
     resume=option(Path, "Comparison to go on with; what is trained stays."),
     **options.CAR,
-    **options.FILES,
+    **options.files("num_snapshots=10"),
     **options.BACKEND,
     **options.JSON,
     **options.MESSAGES,
@@ -49,13 +48,10 @@ def compare(
     if given.resume is not None and (given.out is not None or quick):
         raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
     config = given.config(CompareConfig, base=_base(quick, given.resume, suite))
-    sources = [path.source for path in config.suite.paths]
-    for source in sources:
-        check_path_source(source)
     runs = dict(_split(text, config) for text in load or ())
     if len(runs) < len(load or ()):
         raise typer.BadParameter("--load names a method twice")
-    given.check_files(config, inputs=[*sources, suite, *runs.values()])
+    given.check_files(config, inputs=[suite, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
     from diffcar.comparison.compare import compare as run
     from diffcar.comparison.findings import findings

@@ -1,23 +1,20 @@
 """`diffcar franka-test`, as the terminal sees it."""
 
-from pathlib import Path
-
 import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_INTERRUPTED, EXIT_NEGATIVE
-from diffcar.cli.options import Given, option, output, with_options
+from diffcar.cli.options import Given, output, with_options
 from diffcar.cli.train import note_resume, settings_of
 
 __all__ = ["franka_test"]
 
 
 @with_options(
-    out=option(Path, "Run folder of its training to make. (default: one below runs/)"),
-    resume=option(Path, "Run folder of its training to go on with."),
+    **options.run_folder(" of its training"),
     plot_file=output("Draw loss and distances.", "--plot", suffix=".png"),
     video_file=output("Film some reaches.", "--video", suffix=".mp4"),
-    **options.common(64),
+    **options.common("train.num_updates=100", 64),
 )
 def franka_test(given: Given) -> None:
     """Prove a Franka arm's gradients and train it to reach, through rigid-body physics.
@@ -27,16 +24,15 @@ def franka_test(given: Given) -> None:
     config = settings_of("e2e", given, task="reaching")
     given.check_files(config)
     from diffcar.checks import arm as command
-    from diffcar.checks.tables import arm_report
     from diffcar.cli.progress import TrainingDisplay
 
     with TrainingDisplay(config.train.num_updates) as display:
         result = command.run(
             config, out=given.out, resume=given.run, on_update=display.show, **given.files
         )
-    given.report(arm_report(result), command.as_json(result))
-    if result.is_interrupted:
-        note_resume("e2e", config, result)
+    given.report(command.arm_report(result), result.as_json())
+    if result.trained.is_interrupted:
+        note_resume("e2e", config, result.trained)
         raise typer.Exit(EXIT_INTERRUPTED)
     if not (result.is_certified and result.is_reached):
         raise typer.Exit(EXIT_NEGATIVE)

@@ -16,6 +16,7 @@ from diffcar.base.files import check_outputs, finite_json, write_atomically
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.path.config import PATHS, check_path_source
 
 if TYPE_CHECKING:
@@ -24,19 +25,20 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKEND",
     "CAR",
-    "FILES",
     "JSON",
     "MESSAGES",
     "PATH",
     "PATH_SOURCE",
-    "RUN",
     "SERVOS",
     "Entity",
     "Given",
     "common",
+    "controller",
     "engine",
+    "files",
     "option",
     "output",
+    "run_folder",
     "setting",
     "with_options",
 ]
@@ -78,7 +80,8 @@ def output(text: str, *names: str, suffix: str = "", metavar: str = "FILE") -> O
 
 
 _CLOSED = "Whether a file's path is a loop; guessed by default."
-PATH_SOURCE = Options(path=setting(str, f"{', '.join(PATHS)}, or a CSV file.", key="path.source"))
+_PATH = f"{', '.join(PATHS)}, a CSV file, or package.module:function."
+PATH_SOURCE = Options(path=setting(str, _PATH, key="path.source"))
 PATH = PATH_SOURCE | Options(
     path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
@@ -86,19 +89,8 @@ PATH = PATH_SOURCE | Options(
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
 CAR = PATH | SERVOS
-RUN = Options(
-    out=option(Path, "Run folder to make. (default: one below runs/)"),
-    resume=option(Path, "Run folder to go on with."),
-    stop_after=option(int, "Stop this session after so many updates.", min=1),
-)
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
-)
-FILES = Options(
-    config_file=option(Path, "YAML file of settings; see configs/.", "--config"),
-    overrides=option(
-        list[str], "One setting, such as train.horizon=64.", "--set", metavar="KEY=VALUE"
-    ),
 )
 _BACKEND = "Where Genesis runs. (default: cpu)"
 BACKEND = Options(backend=setting(Literal["cpu", "gpu", "auto"], _BACKEND))
@@ -106,6 +98,29 @@ MESSAGES = Options(
     verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
     debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
+
+
+def controller(text: str, default: str) -> Option:
+    """Return an option that names a controller."""
+    names = f"a run folder, a checkpoint, {', '.join(CONTROLLERS)} or package.module:Class"
+    return setting(str, f"{text}: {names}. (default: {default})", metavar="RUN|CHECKPOINT|NAME")
+
+
+def run_folder(of: str = "") -> Options:
+    """Return the options of a run's folder."""
+    return Options(
+        out=option(Path, f"Run folder{of} to make. (default: one below runs/)"),
+        resume=option(Path, f"Run folder{of} to go on with."),
+    )
+
+
+def files(example: str) -> Options:
+    """Return the options of settings, with an example of one that the command has."""
+    text = f"One setting, such as {example}."
+    return Options(
+        config_file=option(Path, "YAML file of settings; see configs/.", "--config"),
+        overrides=option(list[str], text, "--set", metavar="KEY=VALUE"),
+    )
 
 
 def engine(bits: int = 32, remark: str = "") -> Options:
@@ -118,9 +133,9 @@ def engine(bits: int = 32, remark: str = "") -> Options:
     )
 
 
-def common(bits: int = 32, remark: str = "") -> Options:
+def common(example: str, bits: int = 32, remark: str = "") -> Options:
     """Return the last options of every command that does not train."""
-    return JSON | FILES | engine(bits, remark) | MESSAGES
+    return JSON | files(example) | engine(bits, remark) | MESSAGES
 
 
 def with_options(**options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -227,17 +242,19 @@ class Given:
         for text in notes:
             note(text)
         show(shown, self.console)
-        for file in filter(None, self.files.values()):
-            note(f"wrote {file}")
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
         if self._json_file is not None:
             write_atomically(self._json_file, lambda file: file.write_text(text))
-        elif self._is_json_shown:
+        for file in filter(None, (*self.files.values(), self._json_file)):
+            note(f"wrote {file}")
+        if self._is_json_shown:
             sys.stdout.write(text)
             sys.stdout.flush()
 
 
 def _paths(config: Section) -> list[str]:
     """Return the names of all paths in the settings."""
-    path, evaluation = getattr(config, "path", None), getattr(config, "evaluation", None)
-    return [*([path.source] if path else []), *getattr(evaluation, "unseen_paths", [])]
+    names = ("path", "suite", "evaluation")
+    path, suite, evaluation = (getattr(config, name, None) for name in names)
+    sources = [each.source for each in (path, *getattr(suite, "paths", [])) if each]
+    return [*sources, *getattr(evaluation, "unseen_paths", [])]

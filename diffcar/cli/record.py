@@ -12,12 +12,7 @@ __all__ = ["record"]
 
 
 @with_options(
-    expert=setting(
-        str,
-        "Who is recorded: pure-pursuit, stanley, a run folder or a checkpoint. "
-        "(default: pure-pursuit)",
-        metavar="NAME|RUN|CHECKPOINT",
-    ),
+    expert=options.controller("Who is recorded", "pure-pursuit"),
     **options.PATH,
     out=output("The file to make.", metavar="FILE.csv"),
     episodes=setting(
@@ -31,7 +26,7 @@ __all__ = ["record"]
         key="demonstrations.duration",
     ),
     **options.SERVOS,
-    **options.common(),
+    **options.common("demonstrations.steering_noise=0.2"),
 )
 def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
     """Record what an expert does along a path, as demonstrations to clone.

@@ -13,11 +13,7 @@ __all__ = ["simulate"]
 
 
 @with_options(
-    controller=setting(
-        str,
-        "A run folder, a checkpoint, pure-pursuit, stanley or zero. (default: the newest run)",
-        metavar="RUN|CHECKPOINT|NAME",
-    ),
+    controller=options.controller("Who drives", "the newest run"),
     **options.PATH,
     start=setting(
         Literal["standing", "flying"], "At rest, or at the reference speed. (default: standing)"
@@ -30,7 +26,7 @@ __all__ = ["simulate"]
     csv_file=output("Write the trajectory.", "--csv"),
     plot_file=output("Draw the drive.", "--plot", suffix=".png"),
     video_file=output("Film the drive.", "--video", suffix=".mp4"),
-    **options.common(),
+    **options.common("start_cross_track=0.1"),
 )
 def simulate(given: Given) -> None:
     """Drive a controller along a path in plain physics and measure how well it tracks.

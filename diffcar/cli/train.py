@@ -12,20 +12,27 @@ from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS, resume_hint
 
 if TYPE_CHECKING:
-    from diffcar.checks.arm import FrankaTestResult
     from diffcar.training.run import TrainingResult
 
 __all__ = ["commands", "note_resume", "settings_of"]
 
-_CAR = options.CAR | options.RUN
-_REST = options.FILES | options.engine() | options.JSON | options.MESSAGES
+_CAR = {
+    **options.CAR,
+    **options.run_folder(),
+    "stop_after": option(int, "Stop this session after so many updates.", min=1),
+}
+
+
+def _rest(example: str) -> options.Options:
+    """Return the last options of every command that trains."""
+    return options.files(example) | options.engine() | options.JSON | options.MESSAGES
 
 
 @with_options(
     entity=option(Entity, "A car, or a tool that pushes a soft body along the path."),
     **_CAR,
     certify=option(bool, "Check the gradients against finite differences first."),
-    **_REST,
+    **_rest("train.horizon=64"),
 )
 def train_e2e(
     entity: Entity = "rigid", actuation: str | None = None, certify: bool = True, *, given: Given
@@ -49,18 +56,14 @@ def train_e2e(
         metavar="NAME=THEIRS[*FACTOR]",
     ),
     skip_incomplete=setting(bool, "Leave out rows that lack a number.", "--skip-incomplete"),
-    expert=setting(
-        str,
-        "Who is recorded if there is no --data. (default: pure-pursuit)",
-        metavar="RUN|CHECKPOINT|NAME",
-    ),
+    expert=options.controller("Who is recorded if there is no --data", "pure-pursuit"),
     dagger_rounds=setting(
         int,
         "Rounds in which the network drives and the expert corrects.",
         key="train.dagger_rounds",
     ),
     **_CAR,
-    **_REST,
+    **_rest("train.num_updates=200"),
 )
 def train_bc(column: list[str] | None = None, *, given: Given) -> None:
     """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
@@ -81,7 +84,7 @@ def _plain(method: str) -> Callable[..., None]:
         _train(method, given, settings_of(method, given))
 
     train.__doc__ = METHODS[method].help
-    return with_options(**_CAR, **_REST)(train)
+    return with_options(**_CAR, **_rest("train.num_updates=500"))(train)
 
 
 def commands() -> dict[str, Callable[..., None]]:
@@ -160,7 +163,7 @@ def _train(
 def note_resume(
     method: str,
     config: Any,  # noqa: ANN401
-    stopped: "TrainingResult | FrankaTestResult",
+    stopped: "TrainingResult",
     options: str = "",
 ) -> None:
     """Say how a training with these settings goes on that was stopped before its end."""

@@ -11,7 +11,7 @@ from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
-from diffcar.comparison.results import Comparison, curve_frame, score_frame
+from diffcar.comparison.results import Comparison
 from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
@@ -105,8 +105,8 @@ def compare(
     result.comparison = Comparison(
         threshold_m=config.threshold,
         runs=[own.run for own in finished],
-        scores=score_frame(scores),
-        curves=curve_frame(suite.curves(finished)),
+        scores=scores,
+        curves=suite.curves(finished),
         tracks=tracks,
         references={
             path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
@@ -178,13 +178,14 @@ def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]
 
 def _trained_on(config: CompareConfig) -> list[str]:
     """Tell which paths of the suite are trained on, and therefore say less."""
-    roads = {(config.path.source, config.path.seed)}
-    if config.path.seed is None:
-        roads = {(config.path.source, seed) for seed in config.seeds}
-    if config.path.source != "random":
-        roads = {(config.path.source, None)}
+
+    def road(source: str, seed: int | None) -> tuple[str, int | None]:
+        return source, seed if source == "random" else None
+
+    seeds = config.seeds if config.path.seed is None else [config.path.seed]
+    trained = {road(config.path.source, seed) for seed in seeds}
     return [
         f"{path.source} is in the suite, and trained on as well"
         for path in config.suite.paths
-        if (path.source, path.seed if path.source == "random" else None) in roads
+        if road(path.source, path.seed) in trained
     ]

@@ -97,7 +97,9 @@ class CompareConfig(DrivingConfig):
     def _are_known(cls, values: list[str]) -> list[str]:
         for name in values:
             if name not in _COMPARED and name not in CONTROLLERS and not is_own(name):
-                raise ValueError(f"{name!r} is none of {', '.join(_COMPARED)}")
+                raise ValueError(
+                    f"{name!r} is none of {', '.join(_COMPARED)}, nor package.module:METHOD"
+                )
         return values
 
     @pydantic.model_validator(mode="after")

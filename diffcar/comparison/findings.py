@@ -78,14 +78,13 @@ def ranking(comparison: Comparison) -> list[MethodSummary]:
 def findings(comparison: Comparison) -> list[str]:
     """Return what the comparison found, a sentence or two each."""
     found = ratios(comparison)
+    is_chance = {summary.num_seeds for summary in comparison.summaries.values()} == {1}
     return [
         *_best(comparison),
         *_costs(comparison, found),
-        *_classical(comparison, found.e2e_over_best_classical),
-        *_clones(found),
-        *_engines(found.mujoco_over_genesis),
+        *_errors(comparison, found),
         *_robustness(comparison),
-        *_seeds(comparison),
+        *(["One seed decides nothing: trainings differ from seed to seed."] if is_chance else []),
     ]
 
 
@@ -142,39 +141,41 @@ def _costs(comparison: Comparison, found: Ratios) -> Iterator[str]:
         yield f"{text}."
 
 
-def _classical(comparison: Comparison, ratio: float) -> Iterator[str]:
-    """Compare e2e with the best of the tuned controllers."""
-    best = next((s.method for s in ranking(comparison) if s.method in CLASSICAL), None)
-    if 0 < ratio < 1:
-        yield f"{best}, the best tuned controller, is off by {number(1 / ratio)} times e2e's RMSE."
-    elif 1 <= ratio < math.inf:
-        yield f"{best} beats e2e: e2e is off by {number(ratio)} times the tuned controller's RMSE."
-
-
-def _clones(found: Ratios) -> Iterator[str]:
-    """Compare clones with their experts, and tell what DAgger is good for."""
-    for clone, ratio in found.clone_over_expert.items():
-        if math.isfinite(ratio):
-            yield f"{clone} has {number(ratio)} times the RMSE of its expert {expert_of(clone)}."
-    share = found.dagger_share_of_gap
-    if share < 0:
-        yield "DAgger is worse than behaviour cloning alone: it widens the gap to e2e."
-    elif share <= 1:
-        yield f"DAgger closes {100 * share:.0f} % of the gap between bc-e2e and e2e."
-    elif share < math.inf:
-        yield "DAgger more than closes the gap between bc-e2e and e2e."
-
-
-def _engines(ratio: float) -> Iterator[str]:
-    """Tell how far the engines agree on e2e."""
-    difference = 100 * (ratio - 1)
-    if abs(difference) < 0.05:
-        yield "The RMSE of e2e is the same in MuJoCo as in Genesis, which it was trained in."
-    elif math.isfinite(difference):
-        yield (
-            f"The RMSE of e2e in MuJoCo is {number(abs(difference))} % "
-            f"{'above' if difference > 0 else 'below'} that in Genesis, which it was trained in."
-        )
+def _errors(comparison: Comparison, found: Ratios) -> list[str]:
+    """Tell what the ratios of errors come to, but for those that were not measured."""
+    tuned = next((s.method for s in ranking(comparison) if s.method in CLASSICAL), None)
+    over_tuned, share = found.e2e_over_best_classical, found.dagger_share_of_gap
+    off = number(over_tuned if over_tuned >= 1 else _ratio(1, over_tuned))
+    percent = 100 * (found.mujoco_over_genesis - 1)
+    side = "above" if percent > 0 else "below"
+    gap = "the gap between bc-e2e and e2e"
+    trained_in = "Genesis, which it was trained in."
+    sentences = [
+        (
+            0 < over_tuned < 1,
+            f"{tuned}, the best tuned controller, is off by {off} times e2e's RMSE.",
+        ),
+        (
+            1 <= over_tuned < math.inf,
+            f"{tuned} beats e2e: e2e is off by {off} times the tuned controller's RMSE.",
+        ),
+        *(
+            (
+                math.isfinite(ratio),
+                f"{clone} has {number(ratio)} times the RMSE of its expert {expert_of(clone)}.",
+            )
+            for clone, ratio in found.clone_over_expert.items()
+        ),
+        (share < 0, "DAgger is worse than behaviour cloning alone: it widens the gap to e2e."),
+        (0 <= share <= 1, f"DAgger closes {100 * share:.0f} % of {gap}."),
+        (1 < share < math.inf, f"DAgger more than closes {gap}."),
+        (abs(percent) < 0.05, f"The RMSE of e2e is the same in MuJoCo as in {trained_in}"),
+        (
+            0.05 <= abs(percent) < math.inf,
+            f"The RMSE of e2e in MuJoCo is {number(abs(percent))} % {side} that in {trained_in}",
+        ),
+    ]
+    return [sentence for holds, sentence in sentences if holds]
 
 
 def _robustness(comparison: Comparison) -> Iterator[str]:
@@ -196,12 +197,6 @@ def _robustness(comparison: Comparison) -> Iterator[str]:
             f"{millimetres(rmse[worst])} mm, {number(ratio)} times its {_where(undisturbed)} RMSE"
             + (f", and {100 * lost:.0f} % of the drives fail." if lost > 0 else ".")
         )
-
-
-def _seeds(comparison: Comparison) -> Iterator[str]:
-    """Warn where chance may have decided."""
-    if {summary.num_seeds for summary in comparison.summaries.values()} == {1}:
-        yield "One seed decides nothing: trainings differ from seed to seed."
 
 
 def _cost(summary: MethodSummary, between: str = " and ") -> str:

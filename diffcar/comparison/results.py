@@ -1,8 +1,8 @@
 """What a comparison found: runs, frames of their scores and learning curves, and their means."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -11,21 +11,31 @@ import pandas as pd
 from diffcar.tasks.tracking.metrics import SuiteFigures
 
 __all__ = [
+    "CURVE_COLUMNS",
+    "SCORE_COLUMNS",
+    "TRACK_COLUMNS",
     "Comparison",
     "Cost",
-    "CurvePoint",
-    "DrivenTrack",
     "MethodSummary",
     "Run",
-    "Score",
-    "curve_frame",
-    "score_frame",
 ]
 
 Place = tuple[str, str]
 """Engine and condition."""
-_FIGURES = [figure.name for figure in fields(SuiteFigures)]
 _RMSE = "cross_track_rmse_m"
+SCORE_COLUMNS = [
+    *("method", "seed", "engine", "condition", "path"),
+    *(figure.name for figure in fields(SuiteFigures)),
+]
+"""A run on one path: in `genesis` or `mujoco`, as `nominal` or under a disturbance."""
+CURVE_COLUMNS = [
+    *("method", "seed", "iteration", "train_seconds", "num_env_steps"),
+    *(_RMSE, "lost"),
+]
+"""A snapshot of a run: its cost so far, as that of a `Run`, and means of its figures over the
+suite's paths, undisturbed in Genesis. Iterations are updates, passes or generations."""
+TRACK_COLUMNS = ["method", "engine", "path", "distance", "x", "y", "cross_track"]
+"""A point of an undisturbed drive from rest, with its distance along the path [m]."""
 # Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m].
 _THRESHOLDS_M = (0.02, 0.01, 0.005, 0.002, 0.001)
 # What is not a number shall not be averaged away.
@@ -48,64 +58,6 @@ class Run:
     """Control steps of all cars that its training used, without those of its expert."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """A run on one path."""
-
-    method: str
-    seed: int
-    engine: str
-    """`genesis` or `mujoco`."""
-    condition: str
-    """`nominal`, or the name of a disturbance."""
-    path: str
-    figures: SuiteFigures
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """A snapshot of a run on the whole suite, undisturbed, in Genesis."""
-
-    method: str
-    seed: int
-    iteration: int
-    """Updates, passes or generations so far."""
-    train_seconds: float
-    """Wall time so far, as that of a `Run` [s]."""
-    num_env_steps: int
-    """Control steps so far, as those of a `Run`."""
-    cross_track_rmse_m: float
-    """Mean over the paths [m]."""
-    lost: float
-    """Share of the drives that lost the path."""
-
-
-@dataclass(frozen=True)
-class DrivenTrack:
-    """How a run drove one path from rest, undisturbed, point by point [m]."""
-
-    method: str
-    engine: str
-    path: str
-    distance: list[float]
-    """Along the path."""
-    x: list[float]
-    y: list[float]
-    cross_track: list[float]
-
-
-def score_frame(scores: Iterable[Score] = ()) -> pd.DataFrame:
-    """Return scores as a frame, their figures under the names of their fields."""
-    names = [f.name for f in fields(Score) if f.name != "figures"]
-    rows = [{**vars(score), **asdict(score.figures)} for score in scores]
-    return pd.DataFrame(rows, columns=[*names, *_FIGURES])
-
-
-def curve_frame(points: Iterable[CurvePoint] = ()) -> pd.DataFrame:
-    """Return points of learning curves as a frame."""
-    return pd.DataFrame(map(asdict, points), columns=[f.name for f in fields(CurvePoint)])
-
-
 class Cost(NamedTuple):
     """What a training costs; infinite if it does not get there, NaN if that was not measured."""
 
@@ -121,10 +73,12 @@ class MethodSummary:
 
     method: str
     num_seeds: int
-    mean: Mapping[str, Mapping[Place, float]]
-    """Mean of each of the `SuiteFigures`; `nominal` comes first."""
-    deviation: Mapping[str, Mapping[Place, float]]
-    """Standard deviation of that over the seeds."""
+    rmse_m: Mapping[Place, float]
+    """Mean cross-track RMSE, `nominal` first; a car that fails counts as one metre off [m]."""
+    rmse_deviation_m: Mapping[Place, float]
+    """Standard deviation of that over the seeds [m]."""
+    lost: Mapping[Place, float]
+    """Share of the drives that lost the path."""
     train_seconds: float
     """Mean wall time of a training [s]."""
     num_env_steps: float
@@ -135,21 +89,6 @@ class MethodSummary:
     to_threshold: Cost
     """That of the comparison's own threshold."""
 
-    @property
-    def rmse_m(self) -> Mapping[Place, float]:
-        """Return the mean cross-track RMSE [m]; a car that fails counts as one metre off."""
-        return self.mean[_RMSE]
-
-    @property
-    def rmse_deviation_m(self) -> Mapping[Place, float]:
-        """Return the standard deviation of that over the seeds [m]."""
-        return self.deviation[_RMSE]
-
-    @property
-    def lost(self) -> Mapping[Place, float]:
-        """Return the share of the drives that lost the path."""
-        return self.mean["lost"]
-
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -159,12 +98,12 @@ class Comparison:
     """Cross-track RMSE whose cost is told [m]."""
     runs: Sequence[Run] = ()
     """What was trained and tuned."""
-    scores: pd.DataFrame = field(default_factory=score_frame)
-    """How they did in the end; a row is a `Score`."""
-    curves: pd.DataFrame = field(default_factory=curve_frame)
-    """How they got there; a row is a `CurvePoint`."""
-    tracks: Sequence[DrivenTrack] = ()
-    """Drives of the first seed."""
+    scores: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=SCORE_COLUMNS))
+    """How they did in the end."""
+    curves: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=CURVE_COLUMNS))
+    """How they got there."""
+    tracks: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=TRACK_COLUMNS))
+    """How those of the first seed drove."""
     references: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     """World x and y of the suite's paths by name [m]."""
 
@@ -221,27 +160,22 @@ class Comparison:
         """Average a method over the paths, then over its seeds."""
         runs = [run for run in self.runs if run.method == method]
         own = self.scores[self.scores.method == method]
-        of_seeds = own.groupby(["engine", "condition", "seed"])[_FIGURES].agg(_mean)
-        finite = of_seeds.replace([math.inf, -math.inf], math.nan)
+        of_seeds = own.groupby(["engine", "condition", "seed"])[[_RMSE, "lost"]].agg(_mean)
+        finite = of_seeds.replace([math.inf, -math.inf], math.nan).groupby(["engine", "condition"])
+        over_seeds = of_seeds.groupby(["engine", "condition"]).agg(_mean)
+        places = pd.MultiIndex.from_product([self.engines, self.conditions])
         costs = {threshold: self._cost(method, threshold) for threshold in self.thresholds_m}
         return MethodSummary(
             method=method,
             num_seeds=len(runs),
-            mean=self._over_seeds(of_seeds, _mean),
-            deviation=self._over_seeds(finite, _deviation),
+            rmse_m=over_seeds[_RMSE].reindex(places).to_dict(),
+            rmse_deviation_m=finite[_RMSE].agg(_deviation).reindex(places).to_dict(),
+            lost=over_seeds.lost.reindex(places).to_dict(),
             train_seconds=sum(run.train_seconds for run in runs) / len(runs),
             num_env_steps=sum(run.num_env_steps for run in runs) / len(runs),
             costs=costs,
             to_threshold=costs[self.threshold_m],
         )
-
-    def _over_seeds(
-        self, of_seeds: pd.DataFrame, figure: Callable[[pd.Series], float]
-    ) -> Mapping[str, Mapping[Place, float]]:
-        """Return a figure of a method's seeds, for each of their figures and each place."""
-        places = pd.MultiIndex.from_product([self.engines, self.conditions])
-        together = of_seeds.groupby(["engine", "condition"])[_FIGURES].agg(figure)
-        return together.reindex(places).to_dict()
 
     def _cost(self, method: str, threshold_m: float) -> Cost:
         """Return the median over the seeds of the cost until the RMSE is below a threshold."""

@@ -41,6 +41,8 @@ __all__ = ["Driver", "FinishedRun", "Runs", "Snapshot", "TrainingStopped", "team
 _NUM_EVALUATION_CARS = 16
 _NEVER = 1_000_000
 _TUNING_FILE = "tuning.json"
+# Settings of the road and the cars on it, which all runs share.
+_SHARED = (*CarConfig.model_fields, "path")
 
 
 class TrainingStopped(Exception):  # noqa: N818 - it is no error
@@ -113,9 +115,8 @@ class Runs:
                 yield self._finished(self.loaded[method], method, self.config.seeds[0])
                 continue
             for seed in self.config.seeds:
-                home = self.folder / run_name(method, seed)
                 run = self._trained if is_method(method) else self._tuned
-                yield run(home, method, seed)
+                yield run(self._home(method, seed), method, seed)
 
     def require_same_settings(self) -> None:
         """Refuse to go on with runs that were begun with other settings; builds nothing.
@@ -125,7 +126,7 @@ class Runs:
         """
         for method in self.config.methods:
             for seed in self.config.seeds if method not in self.loaded else ():
-                home = self.folder / run_name(method, seed)
+                home = self._home(method, seed)
                 if not is_method(method) and (home / _TUNING_FILE).is_file():
                     stored = _read_tuning(home / _TUNING_FILE)["settings"]
                     _require_same(home, stored, self._tuning_settings(seed))
@@ -169,7 +170,7 @@ class Runs:
     def _network(self, checkpoint: Mapping[str, Any]) -> Driver:
         """Return the network of a checkpoint, in the number format of the scenes."""
         config = ControllerConfig.model_validate(config_values(checkpoint)["controller"])
-        scene = self._evaluation_cars()
+        scene = self.scenes.cars(_NUM_EVALUATION_CARS, purpose="evaluation")
         network = restore_network(checkpoint, config).to(dtype=scene.dtype, device=scene.device)
         return Driver(config.model_dump_json(), network, config)
 
@@ -195,9 +196,7 @@ class Runs:
 
     def _tuning_settings(self, seed: int) -> dict[str, object]:
         """Return what a search depends on."""
-        values = self.config.model_dump(mode="json")
-        shared = {*_shared_names(), "tuning"}
-        return {name: own for name, own in values.items() if name in shared} | {"seed": seed}
+        return self.config.model_dump(mode="json", include={*_SHARED, "tuning"}) | {"seed": seed}
 
     def _search(self, method: str, seed: int) -> Iterator[Generation]:
         """Search on the training path of a seed."""
@@ -209,7 +208,7 @@ class Runs:
 
     def _expert(self, name: str, seed: int) -> ControllerChoice:
         """Return the expert that was loaded, or trained or tuned with the same seed."""
-        home = self.loaded.get(name, self.folder / run_name(name, seed))
+        home = self.loaded.get(name, self._home(name, seed))
         if is_method(name):
             return choose_controller(str(home))
         file = home / _TUNING_FILE
@@ -234,21 +233,16 @@ class Runs:
                 "keep_snapshots": True,
             }
         )
-        values = {name: getattr(config, name) for name in (*_shared_names(), "start", "controller")}
+        values = {name: getattr(config, name) for name in (*_SHARED, "start", "controller")}
         values |= {"loss": config.loss, "seed": seed, "train": train, "evaluation": evaluation}
         if how.expert is not None:
             values |= {"expert": how.expert, "demonstrations": config.demonstrations}
         settings: TrainingConfig = schema(**values)
         return settings
 
-    def _evaluation_cars(self) -> CarScene:
-        """Return the cars that trainings are evaluated with."""
-        return self.scenes.cars(_NUM_EVALUATION_CARS, purpose="evaluation")
-
-
-def run_name(method: str, seed: int) -> str:
-    """Return the name of a run's folder within that of the comparison."""
-    return f"{method}-{seed}"
+    def _home(self, method: str, seed: int) -> Path:
+        """Return the folder of a run that is not loaded."""
+        return self.folder / f"{method}-{seed}"
 
 
 def team_of(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> ControllerTeam:
@@ -284,11 +278,6 @@ def _together(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> Con
 def _imitates(method: str) -> bool:
     """Tell whether a method needs an expert, which is then trained before it."""
     return is_method(method) and METHODS[method].expert is not None
-
-
-def _shared_names() -> list[str]:
-    """Return the settings of the road and the cars on it, which all runs share."""
-    return [*CarConfig.model_fields, "path"]
 
 
 def _spread(num_updates: int, num_snapshots: int) -> list[int]:

@@ -1,15 +1,16 @@
 """Drives the runs of a comparison over its suite, many at once, in both engines."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import NamedTuple
 
+import pandas as pd
 import torch
-from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
-from diffcar.comparison.results import CurvePoint, DrivenTrack, Score
+from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
 from diffcar.comparison.runs import Driver, FinishedRun, team_of
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
@@ -33,15 +34,12 @@ _DRIVERS_AT_ONCE = 32
 _DRAWN_POINTS = 400
 
 
-@dataclass(frozen=True)
-class _Driven:
+class _Driven(NamedTuple):
     """How a driver drove a path."""
 
     figures: SuiteFigures
-    drive: Drive | None
-    """The drive that it was part of; None if it broke the physics."""
-    car: int
-    """Its car in it that started at rest."""
+    points: list[list[float]]
+    """Of its car that started from rest, as in `TRACK_COLUMNS`; none if it broke the physics."""
 
 
 def drive_suite(
@@ -100,104 +98,85 @@ class Suite:
                 )
         self._paths = [path.to(genesis.dtype, genesis.device) for path in paths]
 
-    def scores(self, runs: Sequence[FinishedRun]) -> tuple[list[Score], list[DrivenTrack]]:
+    def scores(self, runs: Sequence[FinishedRun]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return everybody's final scores, and the undisturbed drives of the first seed."""
         scores, tracks = [], []
+        drivers = [own.driver for own in runs]
         conditions = {"nominal": DisturbanceConfig(), **self._config.suite.conditions}
         for engine in self._config.suite.engines:
             for condition, disturbance in conditions.items():
                 logger.info(f"driving the suite: {engine}, {condition}")
                 for path in self._paths:
-                    drives = self._drive([own.driver for own in runs], engine, path, disturbance)
-                    for own, driven in zip(runs, drives, strict=True):
-                        run = own.run
-                        where = (engine, condition, path.name)
-                        scores.append(Score(run.method, run.seed, *where, driven.figures))
-                        is_drawn = condition == "nominal" and run.seed == self._config.seeds[0]
-                        if is_drawn and driven.drive is not None:
-                            tracks.append(
-                                _track(run.method, engine, path, driven.drive, driven.car)
-                            )
-        return scores, tracks
+                    drives = self._drive(drivers, engine, path, disturbance)
+                    for run, driven in zip((own.run for own in runs), drives, strict=True):
+                        place = {"engine": engine, "condition": condition, "path": path.name}
+                        scores.append({**vars(run), **place, **asdict(driven.figures)})
+                        if condition == "nominal" and run.seed == self._config.seeds[0]:
+                            of_whom = (run.method, engine, path.name)
+                            tracks += [(*of_whom, *point) for point in driven.points]
+        return (
+            pd.DataFrame(scores, columns=SCORE_COLUMNS),
+            pd.DataFrame(tracks, columns=TRACK_COLUMNS),
+        )
 
-    def curves(self, runs: Sequence[FinishedRun]) -> Iterator[CurvePoint]:
-        """Yield how good every run was at each snapshot of its training."""
+    def curves(self, runs: Sequence[FinishedRun]) -> pd.DataFrame:
+        """Return how good every run was at each snapshot of its training."""
         logger.info("driving the suite with the snapshots of all trainings")
         points = [(own.run, snapshot) for own in runs for snapshot in own.snapshots]
         drivers = [snapshot.driver for _, snapshot in points]
-        by_path = [
-            [driven.figures for driven in self._drive(drivers, "genesis", path)]
-            for path in self._paths
-        ]
+        calm = DisturbanceConfig()
+        by_path = [self._drive(drivers, "genesis", path, calm) for path in self._paths]
+        rows = []
         for (run, snapshot), own in zip(points, zip(*by_path, strict=True), strict=True):
-            yield CurvePoint(
-                method=run.method,
-                seed=run.seed,
-                iteration=snapshot.iteration,
-                train_seconds=snapshot.train_seconds,
-                num_env_steps=snapshot.num_env_steps,
-                cross_track_rmse_m=sum(f.cross_track_rmse_m for f in own) / len(own),
-                lost=sum(f.lost for f in own) / len(own),
-            )
+            figures = [asdict(driven.figures) for driven in own]
+            means = {name: sum(f[name] for f in figures) / len(own) for name in figures[0]}
+            rows.append({**vars(run), **vars(snapshot), **means})
+        return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
     def _drive(
         self,
         drivers: Sequence[Driver],
         engine: str,
         path: ReferencePath,
-        disturbance: DisturbanceConfig | None = None,
-    ) -> Iterator[_Driven]:
-        """Yield how each driver drives, as many at once as there is room for."""
-        for first in range(0, len(drivers), _DRIVERS_AT_ONCE):
-            some = drivers[first : first + _DRIVERS_AT_ONCE]
-            scene = self._scenes[engine]
-            yield from self._drive_together(some, scene, path, disturbance or DisturbanceConfig())
+        disturbance: DisturbanceConfig,
+    ) -> list[_Driven]:
+        """Drive as many at once as there is room for; who breaks the physics fails alone."""
+        if not drivers:
+            return []
+        first = _DRIVERS_AT_ONCE
+        if len(drivers) <= _DRIVERS_AT_ONCE:
+            try:
+                return self._drive_together(drivers, engine, path, disturbance)
+            except SimulationError:
+                # Genesis stops all cars when the state of one is no longer finite, and does not
+                # say whose it is.
+                if len(drivers) == 1:
+                    return [_Driven(FAILED, [])]
+                first = len(drivers) // 2
+        parts = (drivers[:first], drivers[first:])
+        return [own for some in parts for own in self._drive(some, engine, path, disturbance)]
 
     def _drive_together(
         self,
         drivers: Sequence[Driver],
-        scene: CarScene,
+        engine: str,
         path: ReferencePath,
         disturbance: DisturbanceConfig,
     ) -> list[_Driven]:
-        """Drive as many as there is room for; who breaks the physics fails alone."""
+        """Drive at once."""
         # The scene has its number of cars: the last driver takes those that are left over.
         filled = [*drivers, *[drivers[-1]] * (_DRIVERS_AT_ONCE - len(drivers))]
-        try:
-            figures, driven = drive_suite(scene, filled, path, disturbance, seed=self._config.seed)
-        except SimulationError:
-            # Genesis stops all cars when the state of one is no longer finite, and does not say
-            # whose it is.
-            if len(drivers) == 1:
-                return [_Driven(FAILED, None, 0)]
-            half = len(drivers) // 2
-            return [
-                own
-                for some in (drivers[:half], drivers[half:])
-                for own in self._drive_together(some, scene, path, disturbance)
-            ]
+        scene, seed = self._scenes[engine], self._config.seed
+        figures, driven = drive_suite(scene, filled, path, disturbance, seed=seed)
         own = figures[: len(drivers)]
-        return [_Driven(each, driven, number * CARS_EACH) for number, each in enumerate(own)]
+        return [_Driven(each, _points(driven, i * CARS_EACH)) for i, each in enumerate(own)]
 
 
-def _track(method: str, engine: str, path: ReferencePath, driven: Drive, car: int) -> DrivenTrack:
-    """Return a drive from rest, thinned for drawing."""
+def _points(driven: Drive, car: int) -> list[list[float]]:
+    """Return where a car drove until its goal or until it was lost, thinned for drawing."""
     trajectory = driven.trajectory
-    distance = trajectory.distance[:, car]
-    is_driven = (distance <= driven.goal_distance[car]) & (
-        trajectory.cross_track_error[:, car].abs() <= LOST_CROSS_TRACK
-    )
+    distance, error = trajectory.distance[:, car], trajectory.cross_track_error[:, car]
+    is_driven = (distance <= driven.goal_distance[car]) & (error.abs() <= LOST_CROSS_TRACK)
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
-
-    def thinned(values: Tensor) -> list[float]:
-        return [round(value, 5) for value in values[is_driven][::every].tolist()]
-
-    return DrivenTrack(
-        method=method,
-        engine=engine,
-        path=path.name,
-        distance=thinned(distance),
-        x=thinned(trajectory.position[:, car, 0]),
-        y=thinned(trajectory.position[:, car, 1]),
-        cross_track=thinned(trajectory.cross_track_error[:, car]),
-    )
+    points = torch.stack([distance, *trajectory.position[:, car, :2].T, error], dim=1)
+    return points[is_driven][::every].double().round(decimals=5).tolist()

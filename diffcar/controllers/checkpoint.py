@@ -47,6 +47,10 @@ _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
     *(LookupError, AttributeError, TypeError),
 )
+_GIVE_ONE = (
+    "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing but "
+    "tensors, numbers and text is loaded"
+)
 
 
 def checkpoint_content(
@@ -96,18 +100,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        # What torch says of other files is about torch.
+        told = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
         raise CheckpointError(
-            f"{str(file)!r} is not a readable checkpoint: {first_line[:160]}",
-            hint="it may be damaged, or hold more than tensors and numbers, which is not loaded",
+            f"{str(file)!r} is no checkpoint, or is damaged{told}", hint=_GIVE_ONE
         ) from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(
             f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
-            hint="give a checkpoint that a diffcar train command wrote",
+            hint=_GIVE_ONE,
         )
     if missing := [key for key in _KEYS if key not in content]:
-        raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}")
+        raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}", hint=_GIVE_ONE)
     return content
 
 
@@ -125,7 +129,8 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
             ControllerConfig.model_validate(values["controller"])
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
-        raise CheckpointError(f"the checkpoint's configuration is damaged: {error}") from None
+        told = f"the checkpoint's configuration is damaged: {error}"
+        raise CheckpointError(told, hint=_GIVE_ONE) from None
     return values
 
 
@@ -184,7 +189,8 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
         network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError, StopIteration) as error:
         first_line = str(error).partition("\n")[0]
-        raise CheckpointError(f"the checkpoint's weights do not fit: {first_line}") from None
+        told = f"the checkpoint's weights do not fit: {first_line}"
+        raise CheckpointError(told, hint=_GIVE_ONE) from None
     return network
 
 

@@ -5,13 +5,35 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from torch import Tensor
 
-__all__ = ["Capability", "measure_costs"]
+from diffcar.base.table import Column, Mark
+
+__all__ = ["Capability", "measure_costs", "outcome_column"]
+
+RowT = TypeVar("RowT")
 
 _REPEATS = 3
+_UNIT = "ms a step"
+_GOOD = ("right", "arrives", "tracks", "accepted")
+_DOUBTFUL = ("kinks", "vacuous", "inexact", "unresolved", "refused")
+
+
+def outcome_column(
+    heading: str, of: Callable[[RowT], str], *, key: str | None = None
+) -> Column[RowT]:
+    """Return the column of outcomes, with a mark that says at a glance what they say in words."""
+
+    def mark(row: RowT) -> Mark | None:
+        if of(row) == _UNIT:
+            return None
+        if of(row).startswith(_GOOD):
+            return Mark.GOOD
+        return Mark.DOUBTFUL if of(row).startswith(_DOUBTFUL) else Mark.BAD
+
+    return Column(heading, of, key=key, mark=mark)
 
 
 @dataclass(frozen=True)
@@ -56,11 +78,8 @@ def measure_costs(
     """Time the steps of a rollout, and of its backward pass where the scene is differentiable.
 
     Args:
-        entity: Kind of body.
-        scene: What is rolled out.
         reset: Done before every rollout, outside of its time.
-        roll_out: Returns what is differentiated, a scalar.
-        num_steps: Steps of a rollout.
+        roll_out: Goes over so many steps, and returns what is differentiated, a scalar.
         detail: How large the scene is.
 
     Yields:
@@ -81,4 +100,4 @@ def measure_costs(
         if measured:
             # The first run compiles.
             figure = 1e3 * statistics.median(measured[1:]) / num_steps
-            yield Capability(entity, "cost", f"{mode} {name}", "ms a step", figure, detail)
+            yield Capability(entity, "cost", f"{mode} {name}", _UNIT, figure, detail)

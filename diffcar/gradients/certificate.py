@@ -8,42 +8,37 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import DiffcarError
-from diffcar.base.table import Column, Mark, Table
+from diffcar.base.table import Column, Table
+from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.finite_differences import check_environments
+from diffcar.gradients.guards import GUARDS, ROW_GUARDS, Evidence, Failure, Guard
 from diffcar.gradients.slopes import (
     FLOOR_RATIO,
     DirectionalCheck,
     Summary,
     Verdict,
+    relative_difference,
     summarise,
     verdict,
     worst_of,
 )
 
 __all__ = [
-    "GUARDS",
     "MIN_SHARE",
     "Case",
     "Certificate",
     "CertificateRow",
-    "Evidence",
-    "Failure",
-    "Guard",
+    "Pass",
     "Problem",
     "attempt",
     "certify",
-    "few_kinks",
-    "gradients_agree",
-    "in_regime",
-    "nothing_comes_from_later",
-    "repeats_exactly",
 ]
 
 MIN_SHARE = 0.5
@@ -100,7 +95,7 @@ class Problem:
     """What repetitions may differ by, as a share of the largest entry; zero for bit by bit."""
     hint: str = ""
     """What to do where the gradient is wrong."""
-    guards: "Sequence[Guard]" = field(default_factory=lambda: GUARDS)
+    guards: Sequence[Guard] = GUARDS
     """What must hold for the comparison to prove anything."""
 
     @property
@@ -138,91 +133,6 @@ class Pass:
     """The kinds of parameters at which a gradient arrived."""
     late_gradient: Tensor | None
     """By what was commanded after the scored state; None where none arrived."""
-
-
-class Evidence:
-    """The rollouts that guards look at, each made once it is asked for.
-
-    Args:
-        problem: What is rolled out.
-        first: The pass whose gradient is certified.
-    """
-
-    def __init__(self, problem: Problem, first: Pass) -> None:
-        self.problem = problem
-        self.first = first
-
-    @cached_property
-    def second(self) -> Pass:
-        """Another pass like the first; where rounding is forgiven, one is saved."""
-        return self.beyond if self.problem.noise else self.problem.differentiate()
-
-    @cached_property
-    def beyond(self) -> Pass:
-        """A pass that goes on after the scored state, whose zeros round differently."""
-        return self.problem.differentiate(going_on=True)
-
-    @cached_property
-    def plain_scores(self) -> Tensor:
-        """The scores of a rollout without gradients, shape (B,)."""
-        with torch.no_grad():
-            return self.problem.score()
-
-    def are_same(self, one: Tensor, other: Tensor) -> bool:
-        """Return whether two tensors agree as closely as the problem can; nothing is nothing."""
-        largest = float(torch.nan_to_num(other).abs().max())
-        return torch.allclose(
-            one, other, rtol=0.0, atol=self.problem.noise * largest, equal_nan=True
-        )
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A guard that does not hold."""
-
-    verdict: Verdict
-    """What that makes of the gradient."""
-    text: str
-    """What is wrong."""
-    guard: str = ""
-    """The guard's name."""
-
-    def __str__(self) -> str:
-        return f"{self.guard.replace('_', ' ')}: {self.text}"
-
-
-Guard = Callable[[Evidence], Failure | None]
-"""Returns what is wrong, if anything is."""
-
-
-def repeats_exactly(evidence: Evidence) -> Failure | None:
-    """Refuse rollouts that end elsewhere without gradients, where the differences are taken."""
-    if evidence.are_same(evidence.plain_scores, evidence.first.scores):
-        return None
-    text = "a rollout without gradients ends elsewhere than one with them"
-    return Failure(Verdict.DOES_NOT_REPEAT, text)
-
-
-def gradients_agree(evidence: Evidence) -> Failure | None:
-    """Refuse gradients that depend on more than the inputs, such as on the pass before."""
-    passes = zip(evidence.first.gradients, evidence.second.gradients, strict=True)
-    if all(evidence.are_same(one, other) for one, other in passes):
-        return None
-    closely = "" if evidence.problem.noise else " bit for bit"
-    text = f"two backward passes from the same start do not agree{closely}"
-    return Failure(Verdict.DOES_NOT_REPEAT, text)
-
-
-def nothing_comes_from_later(evidence: Evidence) -> Failure | None:
-    """Refuse a gradient that reaches what was commanded when all was over."""
-    late = evidence.beyond.late_gradient
-    if late is None or not torch.count_nonzero(late):
-        return None
-    return Failure(Verdict.WRONG, "an action after the last scored state has a gradient")
-
-
-GUARDS: tuple[Guard, ...] = (repeats_exactly, gradients_agree, nothing_comes_from_later)
-"""Those that need rollouts of their own; the rest is in every row's verdict and shares."""
 
 
 @dataclass(frozen=True)
@@ -272,19 +182,18 @@ class CertificateRow:
         """Return the row with another row's gradients in place of the differences."""
         values = [check.analytic_gradient for check in reference.checks]
         typical = math.sqrt(statistics.fmean(value**2 for value in values))
-        checks = []
-        for check, value in zip(self.checks, values, strict=True):
-            larger = max(abs(check.analytic_gradient), abs(value), FLOOR_RATIO * typical)
-            error = abs(check.analytic_gradient - value) / larger
-            checks.append(
-                replace(
-                    check,
-                    numeric_gradient=value,
-                    relative_error=error,
-                    uncertainty=0.0,
-                    is_kink=False,
-                )
+        checks = (
+            replace(
+                check,
+                numeric_gradient=value,
+                relative_error=relative_difference(
+                    check.analytic_gradient, value, FLOOR_RATIO * typical
+                ),
+                uncertainty=0.0,
+                is_kink=False,
             )
+            for check, value in zip(self.checks, values, strict=True)
+        )
         return replace(self, checks=tuple(checks))
 
 
@@ -316,6 +225,11 @@ class Certificate:
         return tuple(row.against(exact) for row, exact in pairs)
 
     @property
+    def pairs(self) -> list[tuple[CertificateRow, CertificateRow]]:
+        """Return the rows as found, each with itself as it is judged."""
+        return list(zip(self.rows, self.judged, strict=True))
+
+    @property
     def decisive(self) -> list[CertificateRow]:
         """Return the judged rows that the certificate hangs on: all where none is decisive."""
         return [row for row in self.judged if row.is_decisive] or list(self.judged)
@@ -329,6 +243,16 @@ class Certificate:
     def is_reference_right(self) -> bool:
         """Return whether the reference is right: that both precisions agree would not do."""
         return all(row.verdict.is_good for row in self.exact if row.is_decisive)
+
+    @property
+    def checks(self) -> list[DirectionalCheck]:
+        """Return the directions of all rows."""
+        return [check for row in self.rows for check in row.checks]
+
+    @property
+    def summary(self) -> Summary:
+        """Return the figures of all rows together."""
+        return summarise(self.checks)
 
     @property
     def verdict(self) -> Verdict:
@@ -348,6 +272,11 @@ class Certificate:
         return all(own.verdict != Verdict.DOES_NOT_REPEAT for own in self.failures)
 
     @property
+    def told(self) -> str:
+        """Return what is wrong by the guards, or the error that was raised; empty for nothing."""
+        return "; ".join(failure.text for failure in self.failures)
+
+    @property
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a decisive row; None without any."""
         errors = [row.summary.worst_relative_error for row in self.decisive]
@@ -355,25 +284,21 @@ class Certificate:
 
     def table(self) -> Table[CertificateRow]:
         """Return the rows for people, and for files."""
+
+        def figure(heading: str, name: str) -> Column[CertificateRow]:
+            return Column(heading, lambda row: getattr(row.summary, name), key=name)
+
         return Table(
             "analytic against numeric directional derivatives",
             (
                 Column("regime", lambda row: row.regime, key="regime"),
                 Column("by", lambda row: row.parameter, key="parameter"),
                 Column("steps", lambda row: row.horizon, key="horizon"),
-                Column("directions", lambda row: len(row.checks), key="num_directions"),
-                Column("kinks", lambda row: row.summary.num_kinks, key="num_kinks"),
-                Column(
-                    "median error",
-                    lambda row: row.summary.median_relative_error,
-                    key="median_relative_error",
-                ),
-                Column(
-                    "worst error",
-                    lambda row: row.summary.worst_relative_error,
-                    key="worst_relative_error",
-                ),
-                Column("verdict", lambda row: row.verdict, key="verdict", mark=_mark),
+                figure("directions", "num_directions"),
+                figure("kinks", "num_kinks"),
+                figure("median error", "median_relative_error"),
+                figure("worst error", "worst_relative_error"),
+                outcome_column("verdict", lambda row: row.verdict, key="verdict"),
             ),
             self.judged,
         )
@@ -395,7 +320,7 @@ def certify(problem: Problem, *, reference: Certificate | None = None) -> Certif
     evidence = Evidence(problem, first)
     # Without a gradient there is nothing to be guarded.
     found = [(guard.__name__, guard(evidence)) for guard in problem.guards if first.arrived]
-    for row_guard in (in_regime, few_kinks):
+    for row_guard in ROW_GUARDS:
         found += [(row_guard.__name__, row_guard(problem, row)) for row in certificate.decisive]
     return replace(
         certificate,
@@ -411,23 +336,6 @@ def attempt(problem: Problem) -> Certificate:
     except (DiffcarError, RuntimeError) as error:
         refusal = Failure(Verdict.REFUSED, str(error).partition("\n")[0], "attempt")
         return Certificate(tuple(_rows_without(problem, Verdict.REFUSED)), failures=(refusal,))
-
-
-def in_regime(problem: Problem, row: CertificateRow) -> Failure | None:
-    """Refuse rollouts that were elsewhere most of the time."""
-    if row.regime_fraction >= problem.min_share:
-        return None
-    share = f"only {100 * row.regime_fraction:.0f} % of the steps were so"
-    return Failure(Verdict.VACUOUS, f"{row.title}: {share}")
-
-
-def few_kinks(problem: Problem, row: CertificateRow) -> Failure | None:
-    """Refuse more directions without a derivative than the problem allows."""
-    num_kinks, num_directions = row.summary.num_kinks, len(row.checks)
-    if num_kinks <= problem.max_kink_share * num_directions:
-        return None
-    share = f"{num_kinks} of {num_directions} directions are at kinks"
-    return Failure(Verdict.KINKS, f"{row.title}: {share}")
 
 
 def _rows(problem: Problem, first: Pass) -> Iterator[CertificateRow]:
@@ -470,10 +378,3 @@ def _rows_without(problem: Problem, defect: Verdict | None) -> Iterator[Certific
             is_decisive=case.is_decisive,
             defect=defect,
         )
-
-
-def _mark(row: CertificateRow) -> Mark:
-    """Return what a row's verdict says at a glance."""
-    if row.verdict.is_good:
-        return Mark.GOOD
-    return Mark.BAD if row.verdict.badness >= Verdict.WRONG.badness else Mark.DOUBTFUL

@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from diffcar.gradients.slopes import FLOOR_RATIO, DirectionalCheck, compare_slopes
+from diffcar.gradients.slopes import (
+    FLOOR_RATIO,
+    DirectionalCheck,
+    compare_slopes,
+    relative_difference,
+)
 
 __all__ = [
     "along_gradient",
@@ -15,7 +20,6 @@ __all__ = [
     "check_environments",
     "random_directions",
     "spot_check",
-    "taylor_rate",
 ]
 
 _SMALLEST_SCALE = 1e-12
@@ -50,12 +54,8 @@ def check_directions(
         parameters: Leaf tensors that `function` reads; restored afterwards.
         num_directions: Directions drawn over all parameters together; on top of them one each that
             changes a single parameter, if there are several.
-        step_sizes: Step sizes to sweep, descending, at least two.
-        seed: Of the directions.
+        step_sizes: Descending, at least two.
         gradients: Gradients to check in place of autograd's, one a parameter.
-
-    Returns:
-        A record for each direction.
     """
     if gradients is None:
         gradients = torch.autograd.grad(function(), list(parameters))
@@ -102,12 +102,9 @@ def check_environments(
         parameters: Leaf tensors whose first dimension is the environment; restored afterwards.
         directions: Change of each parameter for a step size of one; rows of zeros leave a parameter
             of an environment alone (see `random_directions`).
-        step_sizes: Step sizes to sweep, descending, at least two.
+        step_sizes: Descending, at least two.
         gradients: Gradients of the values' sum to check in place of autograd's.
         values: What the function gives at present, if that is known.
-
-    Returns:
-        A record for each environment.
     """
     if gradients is None:
         values = function()
@@ -168,53 +165,10 @@ def random_directions(like: Tensor, generator: torch.Generator, *, scale: float 
 
 
 def along_gradient(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Return each row's gradient at norm one, where its difference stands out most from rounding.
-
-    Args:
-        gradients: First dimension the row, one a parameter.
-    """
+    """Return gradients with rows of norm one: there a difference stands out most from rounding."""
     squares = torch.stack([_rows(gradient).square().sum(1) for gradient in gradients])
     norms = squares.sum(0).sqrt().clamp_min(_SMALLEST_SCALE)
     return [gradient / norms.reshape(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
-
-
-def taylor_rate(
-    function: Callable[[], Tensor],
-    parameters: Sequence[Tensor],
-    *,
-    step_size: float = 1e-2,
-    num_halvings: int = 4,
-    seed: int = 0,
-) -> float:
-    """Return the rate at which |f(x + h v) - f(x) - h g·v| falls as h is halved.
-
-    Two for a right gradient, one for a wrong one; meaningless where f is linear along v.
-
-    Args:
-        function: As in `check_directions`.
-        parameters: As in `check_directions`.
-        step_size: The first h.
-        num_halvings: How often it is halved.
-        seed: Of the direction.
-
-    Returns:
-        The slope of the remainder over the step size, both on logarithmic axes.
-    """
-    gradients = torch.autograd.grad(function(), list(parameters))
-    everything = list(range(len(parameters)))
-    direction = _unit_direction(parameters, everything, torch.Generator().manual_seed(seed))
-    slope = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
-    steps = [step_size / 2**halving for halving in range(num_halvings + 1)]
-    remainders = []
-    with _shiftable(parameters) as shift:
-        centre = float(function())
-        for step in steps:
-            shift(direction, step)
-            remainders.append(abs(float(function()) - centre - step * slope))
-    log_steps = torch.log(torch.tensor(steps, dtype=torch.float64))
-    log_remainders = torch.log(torch.tensor(remainders, dtype=torch.float64).clamp_min(1e-300))
-    x, y = log_steps - log_steps.mean(), log_remainders - log_remainders.mean()
-    return float((x * y).sum() / x.square().sum())
 
 
 def spot_check(
@@ -259,20 +213,14 @@ def spot_check(
                 shift(direction, signed_step)
                 values.append(float(function()))
             numeric = (values[0] - values[1]) / (2 * step)
-            larger = max(abs(analytic), abs(numeric), floor)
-            errors.append(abs(analytic - numeric) / larger if larger > 0 else math.nan)
+            errors.append(relative_difference(analytic, numeric, floor))
     return min(errors)
 
 
 def _slopes_of_rows(
     gradients: Sequence[Tensor], directions: Sequence[Tensor]
 ) -> tuple[list[float], list[float]]:
-    """Return gradient · direction of each row, and its typical size over random signs.
-
-    Args:
-        gradients: First dimension the row, one a parameter.
-        directions: Of the same shapes.
-    """
+    """Return gradient · direction of each row, and its typical size over random signs."""
     slope, squares = (torch.zeros(len(gradients[0]), dtype=torch.float64) for _ in range(2))
     for gradient, direction in zip(gradients, directions, strict=True):
         products = _rows(gradient).double().cpu() * _rows(direction).double().cpu()

@@ -15,6 +15,7 @@ __all__ = [
     "Summary",
     "Verdict",
     "compare_slopes",
+    "relative_difference",
     "summarise",
     "verdict",
     "worst_of",
@@ -138,6 +139,11 @@ class Summary:
     uncertainty: float
     """Largest relative change of a difference between neighbouring step sizes."""
 
+    @property
+    def share_of_kinks(self) -> str:
+        """Return how many directions there were and how many of them at kinks, in words."""
+        return f"{self.num_directions} / {self.num_kinks}"
+
 
 def summarise(checks: Sequence[DirectionalCheck]) -> Summary:
     """Return the figures of directions, kinks left out."""
@@ -192,6 +198,12 @@ def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:
     return num_flat > _MAX_VACUOUS_SHARE * len(smooth)
 
 
+def relative_difference(slope: float, other: float, floor: float) -> float:
+    """Return the difference over the larger slope or the floor; no number where all vanish."""
+    larger = max(abs(slope), abs(other), floor)
+    return abs(slope - other) / larger if larger > 0 else math.nan
+
+
 def compare_slopes(
     ahead: Sequence[float],
     behind: Sequence[float],
@@ -223,7 +235,6 @@ def compare_slopes(
     if not candidates or not math.isfinite(centre) or not math.isfinite(analytic):
         return DirectionalCheck(analytic, math.nan, math.nan, step_sizes[-1], math.inf, False)
     change, best, numeric = min(candidates)
-    larger = max(abs(analytic), abs(numeric), floor)
     uncertainty = change / max(abs(numeric), floor)
     # Slopes to the right less slopes to the left: of first order in the step where f is smooth.
     bends = [abs(a - 2 * centre + b) / h for a, b, h in zip(ahead, behind, step_sizes, strict=True)]
@@ -232,7 +243,7 @@ def compare_slopes(
     return DirectionalCheck(
         analytic_gradient=analytic,
         numeric_gradient=numeric,
-        relative_error=abs(analytic - numeric) / larger,
+        relative_error=relative_difference(analytic, numeric, floor),
         step_size=step_sizes[best],
         uncertainty=uncertainty,
         is_kink=is_bent or uncertainty > _PLATEAU_RATIO[dtype],

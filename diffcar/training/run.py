@@ -216,7 +216,9 @@ def _require(folder: RunFolder, how: Method, task: str) -> None:
     written_by = identity(folder.last)
     if written_by != (how.recorded_as, task):
         raise CheckpointError(
-            "this run is of the method {!r} for the task {!r}".format(*written_by),
+            "this run is of the method {!r} for the task {!r}, and goes on as that alone".format(
+                *written_by
+            ),
             hint=resume_hint(*written_by),
         )
 

@@ -56,9 +56,10 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
         if is_taken:
+            go_on = f", or go on with it: --resume {path}" if path.is_dir() else ""
             raise OutputError(
                 f"{str(path)!r} exists already and nothing in it will be overwritten",
-                hint=f"choose another --out, or go on with it: --resume {path}",
+                hint=f"choose another --out{go_on}",
             )
 
     @classmethod

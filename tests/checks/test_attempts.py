@@ -15,7 +15,7 @@ def test_every_attempt_says_what_it_is_about() -> None:
     assert len(kinds) == len(attempts) == 17
     assert kinds["gs.from_torch(tensor)"] == "write"
     assert kinds["rigid_solver.get_state().qpos"] == "read"
-    assert [attempt.with_repairs for attempt in attempts] == [False] * 2 + [True] * 15
+    assert [attempt.repairs for attempt in attempts[:2]] == [False] * 2
 
 
 @pytest.mark.genesis
@@ -25,14 +25,14 @@ def test_attempts_report_what_happens(differentiable_car: GenesisCar) -> None:
     results = {
         attempt.name: run_attempt(differentiable_car, attempt, tolerance=1e-6)
         for attempt in list_attempts(load_path(PathConfig(source="line")))
-        if attempt.with_repairs
+        if attempt.repairs is not False
     }
     outcomes = {name: result.outcome for name, result in results.items()}
     assert outcomes["requires_grad=True and get_qpos()"] == "no gradient"
     assert outcomes["error state in torch from get_qpos()"] == "no gradient"
     assert outcomes["rigid_solver.get_qvel()"] == "error"
-    assert "get_qvel" in (results["rigid_solver.get_qvel()"].error or "")
-    assert "from_torch" in (results["gs.from_torch(tensor)"].error or "")
+    assert "get_qvel" in results["rigid_solver.get_qvel()"].detail
+    assert "from_torch" in results["gs.from_torch(tensor)"].detail
     right = [name for name, outcome in outcomes.items() if outcome == "right"]
     assert {"control_dofs_force", "set_pos", "set_quat (by yaw)", "set_dofs_velocity"} <= set(right)
     assert "one hand-over, control_dofs_position, diffcar's adjoint" in right

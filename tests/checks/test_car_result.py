@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from diffcar.checks.car_result import CheckGradResult, as_json, labels_of
-from diffcar.checks.config import CertificateConfig, DirectionsConfig
-from diffcar.gradients.certificate import Certificate, CertificateRow, Failure
+from diffcar.checks.car_result import CheckGradResult, labels_of
+from diffcar.checks.config import CertificateConfig, CheckGradConfig, DirectionsConfig
+from diffcar.gradients.certificate import Certificate, CertificateRow
+from diffcar.gradients.guards import Failure
 from diffcar.gradients.slopes import DirectionalCheck, Verdict
 from diffcar.tasks.tracking.problem import PARAMETERS
 
@@ -16,16 +17,9 @@ ROW = CertificateRow("rolling", "actions", 10, (RIGHT,) * 4)
 
 
 def result_of(*rows: CertificateRow, **certificate: object) -> CheckGradResult:
-    return CheckGradResult(
-        model="car.xml",
-        wheel_shape="sphere",
-        precision=64,
-        actuation="torque",
-        with_repairs=True,
-        tolerance=1e-6,
-        horizons=sorted({row.horizon for row in rows}),
-        certificate=Certificate(rows, **certificate),
-    )
+    horizons = sorted({row.horizon for row in rows})
+    config = CheckGradConfig(model="car.xml", certificate=CertificateConfig(horizons=horizons))
+    return CheckGradResult(config, "sphere", 1e-6, certificate=Certificate(rows, **certificate))
 
 
 def test_right_rows_are_certified() -> None:
@@ -68,7 +62,7 @@ def test_missing_horizons_and_failures_refuse() -> None:
     broken.failures = ["100 steps: Genesis"]
     assert not broken.certified
     short = result_of(ROW)
-    short.horizons = [10, 100]
+    short.config.certificate.horizons.append(100)
     assert not short.certified
 
 
@@ -89,7 +83,7 @@ def test_a_gradient_that_is_right_up_to_a_horizon_may_be_trained_over() -> None:
 
 def test_json_tells_verdicts_in_words() -> None:
     """Of each kind at each horizon, and of each row."""
-    values = as_json(result_of(ROW))
+    values = result_of(ROW).as_json()
     assert values["certified"] is True
     assert values["horizons"][0]["verdicts"] == {"actions": "right"}
     assert values["certificate"][0]["verdict"] == "right"

@@ -8,36 +8,43 @@ from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.checks.capabilities import _body_contacts, _body_costs, _readings
-from diffcar.checks.soft_body import CheckSoftBodyResult, SoftBodyCheck, check_input
-from diffcar.gradients.slopes import Verdict
+from diffcar.checks.soft_body import CheckSoftBodyResult, SoftBodyCheck
+from diffcar.gradients.certificate import Certificate, CertificateRow, attempt
+from diffcar.gradients.slopes import DirectionalCheck
 from diffcar.sim.soft_body import GenesisSoftBody
-from diffcar.tasks.pushing.problem import READINGS
+from diffcar.tasks.pushing.problem import READINGS, input_problem
 
 
-def check_of(material: str, verdict: Verdict, *, is_repaired: bool = True) -> SoftBodyCheck:
-    return SoftBodyCheck("tool velocity", material, 5, is_repaired, 4, 0, 1e-9, 1e-8, verdict)
+def certificate_of(body: GenesisSoftBody, name: str, horizon: int, **how: object) -> Certificate:
+    return attempt(input_problem(body, name, horizon, **how))
+
+
+def check_of(material: str, error: float, *, is_repaired: bool = True) -> SoftBodyCheck:
+    direction = DirectionalCheck(2.0, 2.0, error, 1e-5, 1e-8, is_kink=False)
+    row = CertificateRow(material, "tool velocity", 5, (direction,) * 4, tolerance=1e-5)
+    return SoftBodyCheck(Certificate((row,)), is_repaired)
 
 
 def test_repaired_materials_that_are_trained_decide() -> None:
     """Neither Genesis as it comes nor its noisy material has a say; without a check none does."""
-    right = check_of("elastic", Verdict.RIGHT)
+    right = check_of("elastic", 1e-8)
     others = [
-        check_of("elastic", Verdict.WRONG, is_repaired=False),
-        check_of("corotated", Verdict.WRONG),
+        check_of("elastic", 0.1, is_repaired=False),
+        check_of("corotated", 0.1),
     ]
     assert CheckSoftBodyResult(1e-5, [right, *others]).certified
     assert not CheckSoftBodyResult(1e-5, others).certified
-    assert not CheckSoftBodyResult(1e-5, [right, check_of("muscle", Verdict.INEXACT)]).certified
+    assert not CheckSoftBodyResult(1e-5, [right, check_of("muscle", 2e-5)]).certified
 
 
 @pytest.mark.genesis
 @pytest.mark.parametrize("name", ["initial velocity", "muscle activation"])
 def test_inputs_of_the_body_are_right(soft_body: GenesisSoftBody, name: str) -> None:
     """A body falls on a plane, each particle's velocity given; fibres contract at every step."""
-    check = check_input(soft_body, name, 10, material="muscle")
+    check = certificate_of(soft_body, name, 10, material="muscle")
     assert check.verdict == "right", check
-    assert check.worst_relative_error <= 1e-5
-    assert check.num_kinks == 0
+    assert check.summary.worst_relative_error <= 1e-5
+    assert check.summary.num_kinks == 0
 
 
 class _Corrupted(torch.autograd.Function):
@@ -70,7 +77,7 @@ def test_a_corrupted_gradient_is_caught(
     monkeypatch.setattr(
         soft_body, "actuate", lambda activation: actuate(_Corrupted.apply(activation, corrupt))
     )
-    assert check_input(soft_body, "muscle activation", 3, material="muscle").verdict == verdict
+    assert certificate_of(soft_body, "muscle activation", 3, material="muscle").verdict == verdict
 
 
 @pytest.mark.genesis
@@ -80,8 +87,8 @@ def test_a_missing_gradient_is_told(
     """Activations that are cut off arrive as none."""
     actuate = soft_body.actuate
     monkeypatch.setattr(soft_body, "actuate", lambda activation: actuate(activation.detach()))
-    check = check_input(soft_body, "muscle activation", 3, material="muscle")
-    assert (check.verdict, check.num_directions) == ("no gradient", 0)
+    check = certificate_of(soft_body, "muscle activation", 3, material="muscle")
+    assert (check.verdict, check.summary.num_directions) == ("no gradient", 0)
 
 
 @pytest.mark.genesis
@@ -94,14 +101,17 @@ def test_a_refusal_is_reported_with_its_text(
         raise SimulationError("Genesis: not supported")
 
     monkeypatch.setattr(soft_body, "backward", refuse)
-    check = check_input(soft_body, "tool velocity", 1)
-    assert (check.verdict, check.detail) == ("refused", "Genesis: not supported")
+    check = certificate_of(soft_body, "tool velocity", 1)
+    assert (check.verdict, check.told) == (
+        "refused",
+        "Genesis: not supported",
+    )
 
 
 @pytest.mark.genesis
 def test_an_input_without_effect_is_vacuous(soft_body: GenesisSoftBody) -> None:
     """A tool far from the body moves nothing, which proves nothing."""
-    check = check_input(soft_body, "tool velocity", 1, tool_offset=(-0.5, 0.0, 0.0))
+    check = certificate_of(soft_body, "tool velocity", 1, tool_offset=(-0.5, 0.0, 0.0))
     assert check.verdict == "vacuous"
 
 

@@ -10,7 +10,9 @@ from typer.testing import CliRunner, Result
 
 from diffcar.checks.arm import FrankaTestResult
 from diffcar.checks.car_result import CheckGradResult
+from diffcar.checks.config import CheckGradConfig
 from diffcar.cli.app import app
+from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
 from diffcar.tasks.tracking.task import PathScore, TrackingTask
@@ -60,7 +62,7 @@ def test_simulate_shows_both_engines_and_says_what_it_wrote(
     assert (config.path.source, config.precision) == ("line", 64)
     assert work.given["csv_file"] == Path("t.csv")
     assert "note: know this" in done.stderr
-    assert "note: wrote t.csv" in done.stderr
+    assert "note: wrote t.csv\nnote: wrote r.json\n" in done.stderr
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines()]
     assert ["cross-track RMSE", "2", "1", "-50", "mm"] in rows
     assert ["steering rate RMS", "0.002", "-", "-", "rad/s"] in rows
@@ -81,8 +83,10 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(
     assert done.exit_code == code, done.stderr
     assert work.given["certify"] is False
     assert work.given["out"] == Path("r")
-    assert "stopped after update 2 of 100; go on with: diffcar train-e2e --resume r " in done.stderr
-    assert "--resume r --no-certify\n" in done.stderr
+    expected = (
+        "stopped after update 2 of 100; go on with: diffcar train-e2e --resume r --no-certify"
+    )
+    assert expected in done.stderr
     assert "update of this session" in done.stdout
 
 
@@ -103,15 +107,14 @@ def test_cloning_tells_of_rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     assert work.config.train.dagger_rounds == 1
     assert "incomplete rows that were left out: 3" in done.stderr
     assert "run folder: r" in done.stdout
+    assert "use it: diffcar simulate --controller r" in done.stderr
     assert "completion" not in done.stdout
-    assert "use it: diffcar simulate --controller r\n" in done.stderr
 
 
 def test_what_is_not_certified_is_a_negative_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 1, and the reason in words."""
-    car = CheckGradResult(
-        "car.xml", "sphere", 64, "torque", True, 1e-6, [1], failures=["a: x", "b: x"]
-    )
+    config = CheckGradConfig(model="car.xml")
+    car = CheckGradResult(config, "sphere", 1e-6, failures=["a: x", "b: x"])
     Replaced(monkeypatch, "diffcar.checks.car.run", car)
     done = diffcar("check-grad")
     assert done.exit_code == 1, done.stderr
@@ -119,7 +122,7 @@ def test_what_is_not_certified_is_a_negative_verdict(monkeypatch: pytest.MonkeyP
     assert "not certified: car.xml, sphere wheels, with diffcar's repairs: no gradient" in (
         done.stdout
     )
-    arm = FrankaTestResult(64, 0.02, 1e-5, 0.01)
+    arm = FrankaTestResult(FrankaTestConfig(), TrainingResult(Path("r")))
     Replaced(monkeypatch, "diffcar.checks.arm.run", arm)
     done = diffcar("franka-test")
     assert done.exit_code == 1, done.stderr

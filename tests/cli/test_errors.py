@@ -17,6 +17,11 @@ HELP["--version"] = ["--version"]
 USAGE_ERRORS = {
     "unknown command": ["fly"],
     "unknown option": ["simulate", "--wings"],
+    "a word for a number": ["train-e2e", "--set", "train.learning_rate=fast"],
+    "a value for a section": ["simulate", "--set", "path=eight"],
+    "a setting without a value": ["train-e2e", "--set", "train.horizon"],
+    "a recording over the path": ["record", "--path", "track.csv", "--out", "track.csv"],
+    "a method for a list of them": ["compare", "--set", "methods=e2e"],
     "no argument to an option": ["simulate", "--path"],
     "bad choice": ["train-e2e", "--precision", "16"],
     "unknown key": ["train-e2e", "--set", "train.horizn=3"],
@@ -104,7 +109,30 @@ def test_usage_error_is_explained_without_torch(case: str, outcomes: dict[str, O
     assert done.stdout == ""
 
 
+HINTS = {
+    "a word for a number": "train.learning_rate (default: 0.01): Adam's step size",
+    "a value for a section": "path is a section: set path.source, path.scale",
+    "a setting without a value": "such as --set train.horizon=24",
+    "a recording over the path": "give the result another name",
+    "output over the input": "give the result another name",
+    "two results in one file": "give one another name",
+    "a method for a list of them": "methods (default: [e2e, ppo, bc-pure-pursuit,",
+    "an unknown method": "'telepathy' is none of e2e, ppo,",
+}
+
+
+@pytest.mark.parametrize("case", HINTS)
+def test_usage_error_says_what_would_help(case: str, outcomes: dict[str, Outcome]) -> None:
+    """What is expected, with its default or the names there are."""
+    assert HINTS[case] in outcomes[case].stderr
+
+
 INPUT_ERRORS = {
+    "text as a checkpoint": (["--controller", "text.pt"], "'text.pt' is no checkpoint, or is"),
+    "a slip in one's own path": (
+        ["--path", "my_bend:hairpn"],
+        "did you mean my_bend:hairpin?",
+    ),
     "damaged checkpoint": (["--controller", "damaged.pt"], "damaged.pt"),
     "empty run folder": (["--controller", "empty"], "no checkpoint"),
     "pickled code": (["--controller", "evil.pt"], "evil.pt"),
@@ -120,11 +148,14 @@ def test_bad_input_is_explained(case: str, diffcar: Callable[..., Result], tmp_p
     (tmp_path / "track.csv").write_text("x,y\n0,0\n1,0\n2,0\n3,0\n")
     (tmp_path / "damaged.pt").write_bytes(b"PK\x03\x04 not much of an archive")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "text.pt").write_text("hello")
+    (tmp_path / "my_bend.py").write_text("def hairpin(seed): ...")
     torch.save({"format": 1, "config": Path("x")}, tmp_path / "evil.pt")
     (tmp_path / "box.xml").write_text(BOX)
     done = diffcar("simulate", *arguments)
     assert done.exit_code == 2, done.stderr
     assert "error:" in done.stderr
+    assert "hint:" in done.stderr
     assert expected in done.stderr
 
 

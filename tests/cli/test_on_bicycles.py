@@ -189,7 +189,7 @@ def test_reinforcement_learning_goes_on_and_its_run_is_no_other_method_s(
     assert all(float(row["action_std"]) > 0 for row in rows[1:])
     other = diffcar("train-bc", "--resume", "run")
     assert other.exit_code == 2, other.stderr
-    assert "trained by `diffcar train-ppo`" in other.stderr
+    assert "hint: diffcar train-ppo --resume" in other.stderr
 
 
 @pytest.mark.usefixtures("_unpainted")

@@ -12,6 +12,7 @@ from diffcar.base.errors import GradientError
 from diffcar.cli import options, train
 from diffcar.cli.app import app
 from diffcar.cli.options import Given, option, output, setting, with_options
+from diffcar.cli.settings import load_config
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
 
@@ -69,6 +70,15 @@ def test_no_command_is_without_a_list_of_its_options() -> None:
     assert set(typer.main.get_command(app).commands) == set(OPTIONS)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_help_of_set_has_an_example_that_the_command_takes(name: str) -> None:
+    """And that changes something."""
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    text = next(each.help for each in command.params if each.name == "overrides")
+    example = text.removeprefix("One setting, such as ").removesuffix(".")
+    assert load_config(name, overrides=[example]) != load_config(name)
+
+
 def run(command: typer.models.CommandFunctionType, *arguments: str) -> Result:
     own = typer.Typer()
     own.command()(command)
@@ -84,7 +94,7 @@ def test_options_stand_where_they_are_named_and_settings_are_set() -> None:
         **options.PATH,
         laps=option(int, "How often."),
         **options.engine(),
-        **options.FILES,
+        **options.files("dt=0.01"),
         **options.MESSAGES,
     )
     def drive(laps: int = 1, *, given: Given) -> None:
@@ -138,11 +148,12 @@ def test_results_go_where_they_were_asked_for(tmp_path: Path) -> None:
     file, curve = tmp_path / "r.json", tmp_path / "a.PNG"
     beside = run(drive, f"--json={file}", f"--curve={curve}")
     assert beside.stdout == "shown\n"
-    assert beside.stderr == f"note: know this\nnote: wrote {curve}\n"
+    assert beside.stderr == f"note: know this\nnote: wrote {curve}\nnote: wrote {file}\n"
     assert file.read_text() == '{\n  "x": null\n}\n'
     alone = run(drive, "--json=-")
     assert alone.stdout == '{\n  "x": null\n}\n'
     assert "shown" in alone.stderr
+    assert "wrote" not in alone.stderr
     assert run(drive, f"--path={file}", f"--json={file}").exit_code == 2
     assert run(drive, "--film=b.png").exit_code == 2
 

@@ -4,18 +4,18 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 
 import numpy as np
+import pandas as pd
 
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import (
+    CURVE_COLUMNS,
+    SCORE_COLUMNS,
+    TRACK_COLUMNS,
     Comparison,
-    CurvePoint,
-    DrivenTrack,
     Run,
-    Score,
-    curve_frame,
-    score_frame,
 )
 from diffcar.tasks.tracking.metrics import SuiteFigures
 
@@ -73,14 +73,20 @@ def make_comparison(
     for number, path in enumerate(paths):
         distance, x, y = reference(number)
         references[path] = (x.tolist(), y.tolist())
-        tracks += [
-            _drive(method, engine, path, distance, x, y, chance)
-            for method, engine in itertools.product(methods, engines)
-        ]
-    return Comparison(0.02, runs, score_frame(scores), curve_frame(points), tracks, references)
+        for method, engine in itertools.product(methods, engines):
+            driven = _drive(method, engine, path, distance, x, y, chance)
+            tracks += [(method, engine, path, *point) for point in driven]
+    return Comparison(
+        0.02,
+        runs,
+        pd.DataFrame(scores, columns=SCORE_COLUMNS),
+        pd.DataFrame(points, columns=CURVE_COLUMNS),
+        pd.DataFrame(tracks, columns=TRACK_COLUMNS),
+        references,
+    )
 
 
-def _training(method: str, seed: int, chance: random.Random) -> Iterator[CurvePoint]:
+def _training(method: str, seed: int, chance: random.Random) -> Iterator[tuple[object, ...]]:
     end, first_s, last_s, first_steps, last_steps = PROFILES[method]
     is_tuned = method in ("stanley", "pure-pursuit")
     num_points = 5 if is_tuned else 40
@@ -95,12 +101,12 @@ def _training(method: str, seed: int, chance: random.Random) -> Iterator[CurvePo
         seconds = first_s * (last_s / first_s) ** share * chance.uniform(0.98, 1.02)
         steps = round(first_steps * (last_steps / first_steps) ** share)
         lost = 0.5 if rmse > 0.3 else 0.0
-        yield CurvePoint(method, seed, index, seconds, steps, rmse, lost)
+        yield method, seed, index, seconds, steps, rmse, lost
 
 
 def _scores(
     method: str, seed: int, chance: random.Random, what: tuple[tuple[str, ...], ...]
-) -> Iterator[Score]:
+) -> Iterator[tuple[object, ...]]:
     skill = chance.uniform(0.9, 1.15)
     for engine, condition, path in itertools.product(*what):
         floor = 2e-3 * (CONDITIONS[condition] - 1)
@@ -113,7 +119,7 @@ def _scores(
             speed_rmse_mps=chance.uniform(0.02, 0.06),
             lost=0.5 if is_lost else 0.0,
         )
-        yield Score(method, seed, engine, condition, path, figures)
+        yield method, seed, engine, condition, path, *astuple(figures)
 
 
 def reference(number: int, num_points: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -141,7 +147,7 @@ def _drive(
     x: np.ndarray,
     y: np.ndarray,
     chance: random.Random,
-) -> DrivenTrack:
+) -> list[list[float]]:
     dx, dy = np.gradient(x), np.gradient(y)
     curvature = (dx * np.gradient(dy) - dy * np.gradient(dx)) / np.hypot(dx, dy) ** 3
     phase = chance.uniform(0, 6)
@@ -153,4 +159,4 @@ def _drive(
         last = int(np.argmax(np.abs(error) > 1.0)) + 1
     length = np.hypot(dx, dy)
     columns = (distance, x - error * dy / length, y + error * dx / length, error)
-    return DrivenTrack(method, engine, path, *(column[:last].tolist() for column in columns))
+    return np.stack(columns, axis=1)[:last].tolist()

@@ -104,7 +104,7 @@ def test_everybody_is_scored_everywhere(finished: Finished) -> None:
     assert tuned.nunique() == 4
     assert tuned.max() < 0.1
     tracks = finished.result.comparison.tracks
-    assert {(t.method, t.engine) for t in tracks} == {place[:2] for place in expected}
+    assert set(zip(tracks.method, tracks.engine, strict=True)) == {p[:2] for p in expected}
 
 
 def test_curves_go_from_the_first_update_to_the_final_score(finished: Finished) -> None:

@@ -3,18 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 import pytest
 
 from diffcar.comparison.findings import cost_ratio, findings, ranking, ratios
-from diffcar.comparison.results import (
-    Comparison,
-    CurvePoint,
-    Run,
-    Score,
-    curve_frame,
-    score_frame,
-)
-from diffcar.tasks.tracking.metrics import SuiteFigures
+from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, Comparison, Run
 
 Curve = Sequence[tuple[float, int, float]]
 
@@ -29,12 +22,17 @@ def of_errors(
     for method, errors in errors_mm.items():
         for seed, error in enumerate([errors] if isinstance(errors, int | float) else errors):
             runs.append(Run(method, seed, "", 10.0, 1000))
-            figures = SuiteFigures(1e-3 * error, 1e-3 * error, 0.0, 0.0)
-            scores.append(Score(method, seed, engine, "nominal", "sine", figures))
+            figures = (1e-3 * error, 1e-3 * error, 0.0, 0.0)
+            scores.append((method, seed, engine, "nominal", "sine", *figures))
     for (method, seed), curve in (curves or {}).items():
         for index, (seconds, steps, rmse_mm) in enumerate(curve):
-            points.append(CurvePoint(method, seed, index, seconds, steps, 1e-3 * rmse_mm, 0.0))
-    return Comparison(0.02, runs, score_frame(scores), curve_frame(points))
+            points.append((method, seed, index, seconds, steps, 1e-3 * rmse_mm, 0.0))
+    return Comparison(
+        0.02,
+        runs,
+        pd.DataFrame(scores, columns=SCORE_COLUMNS),
+        pd.DataFrame(points, columns=CURVE_COLUMNS),
+    )
 
 
 def test_the_gap_that_dagger_closes_is_a_share_of_that_between_clone_and_expert() -> None:

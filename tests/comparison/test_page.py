@@ -101,7 +101,7 @@ def test_a_report_loads_nothing_and_names_nothing_twice(report: str) -> None:
 
 def test_a_report_says_that_deviations_are_scaled(report: str) -> None:
     """No deviation is drawn larger than it is without a word."""
-    assert re.search(r"Deviations scaled up \d+ times", report)
+    assert re.search(r"deviations scaled up \d+ times", report)
     assert "to scale" in report
 
 

@@ -1,12 +1,14 @@
 """The Franka: exact gradients by torques and targets, and what it takes to notice a wrong one."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from diffcar.base.config import load_config
-from diffcar.checks.arm import FrankaTestResult, TorqueCertificate, certify_torques, probe_reads
-from diffcar.gradients.certificate import certify
+from diffcar.checks.arm import FrankaTestResult, probe_reads
+from diffcar.gradients.certificate import Certificate, certify
 from diffcar.gradients.hops import trace_hops
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
@@ -16,6 +18,7 @@ from diffcar.tasks.reaching.problem import reaching_problem, torque_problem
 from diffcar.tasks.reaching.rollout import draw_targets, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
 from diffcar.training.backprop import Backprop
+from diffcar.training.run import TrainingResult
 
 pytestmark = pytest.mark.genesis
 
@@ -48,16 +51,17 @@ def controller_of(arm: GenesisArm) -> ReachingMLP:
     return build_reaching_mlp(CONFIG.reach, arm, seed=3)
 
 
-def certificate_of(arm: GenesisArm, start: Tensor, **changes: float) -> TorqueCertificate:
-    return certify_torques(torque_problem(arm, start, SHORT, case="a case", seed=0, **changes))
+def certificate_of(arm: GenesisArm, start: Tensor, **changes: float) -> Certificate:
+    return certify(torque_problem(arm, start, SHORT, case="a case", seed=0, **changes))
 
 
 def test_torque_gradients_are_exact_in_free_space(arm: GenesisArm) -> None:
     """Every direction agrees with central differences to 1e-5, none at a kink, none in contact."""
     certificate = certificate_of(arm, arm.home)
     assert certificate.is_certified
-    assert certificate.worst_error <= 1e-5
-    assert (certificate.num_kinks, certificate.contact_fraction) == (0, 0.0)
+    assert certificate.worst_relative_error <= 1e-5
+    (row,) = certificate.rows
+    assert (row.summary.num_kinks, row.regime_fraction) == (0, 0.0)
 
 
 def test_torque_gradients_are_exact_while_the_hand_presses_on_the_ground(
@@ -66,14 +70,14 @@ def test_torque_gradients_are_exact_while_the_hand_presses_on_the_ground(
     """The same with the ground's forces in every environment and step."""
     certificate = certificate_of(grounded_arm, grounded_arm.tensor(ON_GROUND))
     assert certificate.is_certified
-    assert certificate.worst_error <= 1e-5
-    assert certificate.contact_fraction == 1.0
+    assert certificate.worst_relative_error <= 1e-5
+    assert certificate.rows[0].regime_fraction == 1.0
 
 
 def test_a_ground_case_without_contact_is_not_certified(grounded_arm: GenesisArm) -> None:
     """Exact gradients of an arm in the air prove nothing about contact."""
     certificate = certificate_of(grounded_arm, grounded_arm.home, min_contact_fraction=0.5)
-    assert certificate.worst_error <= 1e-5
+    assert certificate.worst_relative_error <= 1e-5
     assert not certificate.is_certified
 
 
@@ -89,7 +93,7 @@ def test_a_gradient_off_by_a_thousandth_is_caught(
     monkeypatch.setattr(arm, "apply_torques", apply_with_wrong_derivative)
     certificate = certificate_of(arm, arm.home)
     assert not certificate.is_certified
-    assert certificate.worst_error == pytest.approx(1e-3, rel=0.1)
+    assert certificate.worst_relative_error == pytest.approx(1e-3, rel=0.1)
 
 
 def test_gradients_by_network_weights_are_exact_through_position_servos(arm: GenesisArm) -> None:
@@ -163,9 +167,9 @@ def test_ten_updates_bring_the_hand_much_nearer(arm: GenesisArm) -> None:
 
 def test_a_hand_that_stays_away_is_a_negative_verdict() -> None:
     """The command's exit code hangs on the mean distance, and on the gradients."""
-    result = FrankaTestResult(precision=64, dt=0.02, tolerance=1e-5, max_mean_distance_m=0.01)
+    result = FrankaTestResult(CONFIG, TrainingResult(Path("run")))
     assert not result.is_reached
-    result.after = ReachMetrics(num_targets=4, mean_m=0.011, p95_m=0.02, max_m=0.03)
+    result.trained.after = ReachMetrics(num_targets=4, mean_m=0.011, p95_m=0.02, max_m=0.03)
     assert not result.is_reached
-    result.after = ReachMetrics(num_targets=4, mean_m=0.009, p95_m=0.02, max_m=0.03)
+    result.trained.after = ReachMetrics(num_targets=4, mean_m=0.009, p95_m=0.02, max_m=0.03)
     assert result.is_reached

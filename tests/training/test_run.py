@@ -106,7 +106,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_built(tmp_path: Pa
 def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     """Not silently gone on with."""
     trained("bc", out=tmp_path / "run", stop_after=1)
-    with pytest.raises(CheckpointError, match="the method 'bc' for the task") as caught:
+    with pytest.raises(CheckpointError, match="of the method 'bc'") as caught:
         trained("e2e", resume=tmp_path / "run")
     assert caught.value.hint == "diffcar train-bc --resume RUN"
     assert resume_hint("e2e", "reaching", "r") == "diffcar franka-test --resume r"

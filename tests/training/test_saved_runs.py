@@ -158,6 +158,6 @@ def test_what_pushes_does_not_drive_whatever_its_folder_is_called(
 
 def test_a_saved_push_is_sent_to_its_command(runs: Path) -> None:
     """Whoever resumes it as a car is told."""
-    with pytest.raises(CheckpointError, match="method 'e2e' for the task 'pushing'") as caught:
+    with pytest.raises(CheckpointError, match="for the task 'pushing'") as caught:
         train("e2e", resume=Path("push-0"))
     assert caught.value.hint == "diffcar train-e2e --entity mpm --resume RUN"

@@ -48,10 +48,10 @@ def draw_learning_curves(comparison: Comparison) -> "Figure":
         log_scale(ax, "xy")
         ax.set_xlabel(label)
     axes[0].set_ylabel("cross-track RMSE on the unseen suite [mm]")
-    # On its line, at the end where the curves have yet to come down.
-    where = {"xycoords": axes[0].get_yaxis_transform(), "textcoords": "offset points"}
+    # Beside its line, where nothing is drawn.
+    where = {"xycoords": axes[1].get_yaxis_transform(), "textcoords": "offset points"}
     name = f"{millimetres(comparison.threshold_m)} mm"
-    axes[0].annotate(name, (0, goal), xytext=(4, 3), color=FAINT, fontsize=9, **where)
+    axes[1].annotate(name, (1, goal), xytext=(4, 0), va="center", color=FAINT, fontsize=9, **where)
     _explain(figure, curves, styles, name)
     return figure
 
@@ -97,11 +97,15 @@ def _explain(
         **{"title": "median at the end", "title_fontsize": 9},
     )
     hollow = {"marker": "o", "markersize": 8, "markerfacecolor": PAPER, "markeredgewidth": 1.5}
-    lines: dict[str, dict[str, Any]] = {
-        "one training": {"linewidth": 0.7},
-        f"median over {curves.seed.nunique()} seeds": {"linewidth": 2.2},
-        f"{goal} first reached (median of the seeds)": {"linestyle": "none", **hollow},
-    }
+    lines: dict[str, dict[str, Any]] = {"one training": {"linewidth": 2.2}}
+    reached, num_seeds = f"{goal} first reached", curves.seed.nunique()
+    if num_seeds > 1:
+        lines = {
+            "one training": {"linewidth": 0.7},
+            f"median over {num_seeds} seeds": {"linewidth": 2.2},
+        }
+        reached += " (median of the seeds)"
+    lines[reached] = {"linestyle": "none", **hollow}
     if any(map(expert_of, curves.method)):
         lines["bc, dagger: without their expert's cost"] = {"linestyle": "none"}
     looks = {label: {"color": FAINT, **look} for label, look in lines.items()}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ __all__ = ["draw_track", "draw_tracks", "driven_paths"]
 _WINDOW = 1.0
 _WIDTH, _ERROR_HEIGHT = 11.0, 2.8
 _MAX_POINTS = 600
+_RESOLUTION_MM = 0.01
 _FACTORS = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
 # A deviation beyond this share of the path's extent would no longer look like the path.
 _LARGEST_SHARE = 0.08
@@ -46,7 +47,7 @@ class _Drive(NamedTuple):
 
 def driven_paths(comparison: Comparison) -> list[str]:
     """Return the names of the paths that drives are known of."""
-    return list(dict.fromkeys(track.path for track in comparison.tracks))
+    return list(comparison.tracks.path.unique())
 
 
 def draw_tracks(comparison: Comparison) -> "Figure":
@@ -54,13 +55,14 @@ def draw_tracks(comparison: Comparison) -> "Figure":
     paths = driven_paths(comparison)
     heights = [_ERROR_HEIGHT + 0.3 + _plan_height(comparison, path) for path in paths]
     figure = new_figure(_WIDTH, 0.4 + sum(heights))
+    length = comparison.tracks.groupby("path").distance.max()
     num_parts = max(1, len(paths))
     parts = figure.subfigures(num_parts, 1, squeeze=False, height_ratios=heights or None).ravel()
     for part, path in zip(parts, paths, strict=False):
-        name = plain(f"{path}, {_length(comparison, path):.0f} m")
+        name = plain(f"{path}, {length[path]:.0f} m")
         part.suptitle(name, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
         _draw_path(part, comparison, path)
-    driven = {track.method for track in comparison.tracks}
+    driven = set(comparison.tracks.method)
     styles = styles_of([method for method in comparison.methods if method in driven])
     looks = {plain(m): {"color": style.colour, "linewidth": 2.2} for m, style in styles.items()}
     add_key(figure, looks, loc="outside lower center", ncols=min(7, max(1, len(looks))))
@@ -82,17 +84,20 @@ def draw_track(comparison: Comparison, path: str) -> "Figure":
 def _draw_path(figure: "Figure | SubFigure", comparison: Comparison, path: str) -> None:
     """Draw one path."""
     drives = _drives(comparison, path)
+    road = np.array(comparison.references.get(path, ((), ())), dtype=float)
+    lines = [drive for drive in drives if drive.is_first]
+    factor = _factor(road, lines) if road.size else 1
+    # Where some are too far off for that, nothing is scaled up, and the plan has all the width.
+    scaled = "scaled" if factor > 1 else "plan"
     heights = [_plan_height(comparison, path), _ERROR_HEIGHT]
-    (to_scale, scaled), (size, signed) = figure.subplots(2, 2, height_ratios=heights)
-    for ax in (to_scale, scaled):
+    layout: list[Any] = [["plan", scaled], ["size", "signed"]]
+    axes = figure.subplot_mosaic(layout, height_ratios=heights)
+    for ax, each in {axes["plan"]: 1, axes[scaled]: factor}.items():
         ax.set_aspect("equal", adjustable="datalim")
         ax.axis("off")
-    road = np.array(comparison.references.get(path, ((), ())), dtype=float)
-    if road.size:
-        lines = [drive for drive in drives if drive.is_first]
-        factor = _factor(road, lines)
-        for ax, each in ((to_scale, 1.0), (scaled, factor)) if factor > 1 else ((to_scale, 1.0),):
+        if road.size:
             _draw_plan(ax, road, lines, each)
+    size, signed = axes["size"], axes["signed"]
     for drive in drives:
         _draw_errors(size, signed, drive)
     first = next((engine_name(drive.engine) for drive in drives if drive.is_first), "")
@@ -104,7 +109,7 @@ def _draw_path(figure: "Figure | SubFigure", comparison: Comparison, path: str) 
     focus = plain(_focus(comparison))
     for ax, title in (
         (size, f"cross-track error in {first}, RMS over {_WINDOW:g} m"),
-        (signed, f"{focus}, + left of the path: {engines}"),
+        (signed, f"cross-track error of {focus}, + to the left: {engines}"),
     ):
         calm(ax)
         ax.set_title(title, fontsize=10, loc="left", color=INK)
@@ -113,21 +118,26 @@ def _draw_path(figure: "Figure | SubFigure", comparison: Comparison, path: str) 
     signed.axhline(0, color=FAINT, linewidth=0.8)
     if size.lines:
         log_scale(size, "y")
+        low, high = size.get_ylim()
+        # Points are known to a hundredth of a millimetre: what is smaller shows their rounding.
+        size.set_ylim(max(low, min(_RESOLUTION_MM, high / 10)), high)
 
 
-def _draw_plan(ax: "Axes", road: np.ndarray, drives: Sequence[_Drive], factor: float) -> None:
+def _draw_plan(ax: "Axes", road: np.ndarray, drives: Sequence[_Drive], factor: int) -> None:
     """Draw a path from above, and the driven lines with their deviations scaled up."""
     extent = _extent(road)
     if factor == 1:
         band = _nice(0.04 * extent)
         left, right = (_beside(road, sign * band / 2) for sign in (1, -1))
         ax.fill(*np.hstack([left, np.fliplr(right)]), color=GRID, linewidth=0)
-        title = f"to scale, on a band of {number(band)} m; a cross ends a drive that was lost"
+        title = f"to scale, on a band of {number(band)} m"
+        crossed = "; a cross ends a drive that was lost"
     else:
         ax.plot(*road, color=GRID, linewidth=2.5)
         ax.plot(*road, color=FAINT, linewidth=0.8)
-        title = f"Deviations scaled up {factor:g} times, not the path; a cross: out of the drawing"
-    ax.set_title(title, fontsize=9.5, loc="left", color=INK)
+        title = f"deviations scaled up {factor} times, not the path"
+        crossed = "; a cross: out of the drawing"
+    has_cross = False
     ax.plot(*road[:, 0], "o", color=FAINT, markersize=5)
     for style, gid, *_, (_, x, y, error), end in drives:
         is_outside = ~(np.abs(factor * error) <= _LARGEST_SHARE * extent)
@@ -136,6 +146,8 @@ def _draw_plan(ax: "Axes", road: np.ndarray, drives: Sequence[_Drive], factor: f
         ax.plot(*_seen(line), color=style.colour, linewidth=1.6, zorder=style.order, gid=gid)
         if end or is_outside.any():
             ax.plot(*line[:, -1], "x", color=style.colour, markersize=7, mew=2.2, gid=gid)
+            has_cross = True
+    ax.set_title(title + crossed * has_cross, fontsize=9.5, loc="left", color=INK)
     length, low = _nice(0.2 * extent), road[1].min() - 1.3 * _LARGEST_SHARE * extent
     bar = (road[0].min(), road[0].min() + length)
     ax.plot(bar, [low, low], "|-", color=FAINT, linewidth=1)
@@ -176,30 +188,29 @@ def smoothed_size(distance: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 def _drives(comparison: Comparison, path: str) -> list[_Drive]:
     """Return the drives of one path that there is something to draw of."""
-    engines = [track.engine for track in comparison.tracks]
-    first = "genesis" if "genesis" in engines else next(iter(engines), "")
+    tracks = comparison.tracks
+    first = "genesis" if "genesis" in set(tracks.engine) else next(iter(tracks.engine), "")
     styles, focus, drives = styles_of(comparison.methods), _focus(comparison), []
-    for track in comparison.tracks:
-        if track.path != path or track.method not in styles or not track.distance:
-            continue
-        columns = np.array([track.distance, track.x, track.y, track.cross_track])
+    of_path = tracks[tracks.path == path]
+    for (method, engine), track in of_path.groupby(["method", "engine"], sort=False):
+        columns = track[["distance", "x", "y", "cross_track"]].to_numpy(float).T
         is_lost = np.abs(columns[3]) > LOST_CROSS_TRACK
-        end = "stopped" if columns[0, -1] < 0.95 * _length(comparison, path) else ""
+        end = "stopped" if columns[0, -1] < 0.95 * of_path.distance.max() else ""
         if is_lost.any():
             columns, end = columns[:, : np.argmax(is_lost) + 1], "lost"
-        gid = f"method-{comparison.methods.index(track.method)}"
-        look = (styles[track.method], gid, track.method == focus)
-        drives.append(_Drive(*look, track.engine, track.engine == first, columns, end))
+        gid = f"method-{comparison.methods.index(method)}"
+        look = (styles[method], gid, method == focus)
+        drives.append(_Drive(*look, engine, engine == first, columns, end))
     return drives
 
 
 def _focus(comparison: Comparison) -> str:
     """Return the method whose error is drawn with its sign."""
-    driven = [track.method for track in comparison.tracks]
+    driven = comparison.tracks.method.unique()
     return "e2e" if "e2e" in driven else next(iter(driven), "")
 
 
-def _factor(road: np.ndarray, drives: Sequence[_Drive]) -> float:
+def _factor(road: np.ndarray, drives: Sequence[_Drive]) -> int:
     """Return how much deviations are scaled up, so that the larger ones can be seen."""
     errors = [np.abs(drive.columns[3]) for drive in drives if not drive.end]
     typical = [np.percentile(error, 95) for error in errors if np.isfinite(error).all()]
@@ -217,12 +228,6 @@ def _plan_height(comparison: Comparison, path: str) -> float:
         return 0.1
     span_x, span_y = np.ptp(road, axis=1) + np.array([0.05, 0.2]) * _extent(road)
     return 0.3 + float(np.clip(_WIDTH / 2 * span_y / span_x, 0.8, 2.6))
-
-
-def _length(comparison: Comparison, path: str) -> float:
-    """Return how far the furthest drive of a path came [m]."""
-    of_path = (track.distance for track in comparison.tracks if track.path == path)
-    return max((distance[-1] for distance in of_path if distance), default=0.0)
 
 
 def _extent(road: np.ndarray) -> float:

@@ -20,6 +20,7 @@ STEERING_JOINTS = ("front_left_steering", "front_right_steering")
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
 _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
 SPIN_JOINTS = ("front_left_spin", "front_right_spin", "rear_left_spin", "rear_right_spin")
+_GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
 
     file = resource_path("assets/car.xml") if model is None else Path(model)
     if not file.is_file():
-        raise ModelError(f"the vehicle model {str(file)!r} does not exist")
+        raise ModelError(f"the vehicle model {str(file)!r} does not exist", _GIVE_MJCF)
     try:
         mj_model = mujoco.MjModel.from_xml_path(str(file))
     except (ValueError, RuntimeError, mujoco.FatalError) as error:
-        raise ModelError(f"{str(file)!r} is not a valid MJCF model: {error}") from None
+        told = f"{str(file)!r} is not a valid MJCF model: {str(error).strip()}"
+        raise ModelError(told, _GIVE_MJCF) from None
     return CarReader(file, mj_model).vehicle(lenient)
 
 

@@ -131,7 +131,8 @@ def plot_drive(
 ) -> None:
     """Draw the path that the first car drove over the reference, the errors and the speed along it.
 
-    The title is the path's name by default; other drives along the path are drawn beside it.
+    The title is the path's name by default, and says how far a drive came that did not arrive;
+    other drives along the path are drawn beside it.
     """
     path = driven.trajectory.path
     figure = new_figure(10, 8)
@@ -139,7 +140,8 @@ def plot_drive(
     plan, error, speed = (figure.add_subplot(grid[row]) for row in range(3))
     first = driven.trajectory
     distance = first.distance[:, 0].cpu().numpy()
-    last = int(np.searchsorted(distance, float(driven.goal_distance[0]))) + 1
+    goal = float(driven.goal_distance[0])
+    last = int(np.searchsorted(distance, goal)) + 1
     distance = distance[:last]
 
     def arrived(values: Tensor) -> np.ndarray:
@@ -153,7 +155,10 @@ def plot_drive(
         plan.plot(own[:, 0], own[:, 1], "--", color="tab:orange", linewidth=1, label=label)
     plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
     plan.set_aspect("equal", adjustable="datalim")
-    plan.set(xlabel="x [m]", ylabel="y [m]", title=title or path.name)
+    title = title or path.name
+    if not driven.has_arrived[-1, 0]:
+        title += f": the first {max(0.0, distance[-1]):.0f} m of {goal:.0f} m"
+    plan.set(xlabel="x [m]", ylabel="y [m]", title=title)
     plan.legend(loc="best")
     error.plot(distance, 1e3 * arrived(first.cross_track_error), color="tab:red", linewidth=1)
     error.axhline(0, color="0.6", linewidth=0.8)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from diffcar.base.errors import SimulationError
-from diffcar.checks.soft_body import check_input
+from diffcar.gradients.certificate import attempt
 from diffcar.sim.repairs import svd_adjoint, tool_inputs, tool_shape
 from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.tasks.pushing.problem import input_problem
 
 
 def as_genesis_comes(body: GenesisSoftBody, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,10 +25,11 @@ def test_velocities_of_every_step_have_the_right_gradient(
     soft_body: GenesisSoftBody, horizon: int
 ) -> None:
     """Repaired, they agree with central differences."""
-    check = check_input(soft_body, "tool velocity", horizon)
+    check = attempt(input_problem(soft_body, "tool velocity", horizon))
     assert check.verdict == "right", check
-    assert check.worst_relative_error <= 1e-5
-    assert check.num_kinks < check.num_directions
+    assert check.summary.worst_relative_error <= 1e-5
+    summary = check.summary
+    assert summary.num_kinks < summary.num_directions
 
 
 @pytest.mark.genesis
@@ -36,7 +38,7 @@ def test_other_inputs_of_every_step_have_the_right_gradient(
     soft_body: GenesisSoftBody, name: str
 ) -> None:
     """They share the fault and the repair."""
-    check = check_input(soft_body, name, 3)
+    check = attempt(input_problem(soft_body, name, 3))
     assert check.verdict == "right", check
 
 
@@ -49,9 +51,9 @@ def test_without_the_repair_every_input_is_caught(
 ) -> None:
     """The fault that the repair is for exists, and is not small."""
     as_genesis_comes(soft_body, monkeypatch)
-    check = check_input(soft_body, name, 3)
+    check = attempt(input_problem(soft_body, name, 3))
     assert check.verdict == "wrong"
-    assert check.worst_relative_error > 0.1
+    assert check.summary.worst_relative_error > 0.1
 
 
 @pytest.mark.genesis

@@ -1,14 +1,18 @@
 """Drives: from start to goal, ended when nothing more can come of them."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.zero import Zero
 from diffcar.sim.contract import CarState
-from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking import drive as tracking_drive
+from diffcar.tasks.tracking.drive import drive, plot_drive
 from tests.bicycle import Bicycle
 from tests.samples import VEHICLE, doubles, road
 
@@ -84,3 +88,16 @@ def test_a_state_that_is_no_number_ends_the_drive_or_is_its_car_s_affair() -> No
     )
     assert driven.trajectory.num_steps > 5
     assert torch.isfinite(driven.trajectory.speed[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("max_time", "title"), [(None, "lane"), (2.0, "lane: the first 4 m of 8 m")]
+)
+def test_a_picture_says_what_part_of_the_path_it_shows(
+    max_time: float | None, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its title, and nothing of a drive that arrived."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(tracking_drive, "save_png", lambda figure, file: drawn.append(figure))
+    plot_drive(drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=max_time), tmp_path, "lane")
+    assert drawn[0].axes[0].get_title() == title
