@@ -27,7 +27,9 @@ __all__ = [
     "Positive",
     "Section",
     "Seed",
+    "Tolerance",
     "commented_yaml",
+    "dotted_values",
     "dump_config",
     "load_config",
     "read_yaml",
@@ -38,6 +40,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Tolerance = Annotated[float, Field(gt=0, le=0.5)]
+"""A relative error; one of 1 would let a gradient pass that is zero, one of 2 a reversed one."""
 
 
 class Section(BaseModel):
@@ -82,6 +86,15 @@ def load_config(
         return schema.model_validate(values)
     except pydantic.ValidationError as error:
         raise _explain(error, schema) from None
+
+
+def dotted_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by their dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        found |= dotted_values(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return found
 
 
 class Settings(Protocol):

@@ -1,5 +1,6 @@
 """Writes results so that a crash never leaves half a file behind, and finds shipped files."""
 
+import errno
 import math
 import os
 import tempfile
@@ -96,10 +97,14 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
-        # torch reports a full disk as a RuntimeError.
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{str(file)!r} cannot be written: {reason}",
+            hint="free some space, then run the command again; training goes on with --resume RUN"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else None,
+        ) from None
 
 
 def plain_values(value: object) -> object:

@@ -90,6 +90,7 @@ class _Check:
         self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
         tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance
+        notes = [*notes, *self.bench.path.warnings]
         self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
 
     def attempt(self, stage: str, action: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Positive, Section
+from diffcar.base.config import Positive, Section, Tolerance
 from diffcar.controllers.config import ControllerConfig
 from diffcar.path.config import PathConfig
 from diffcar.tasks.tracking.config import DrivingConfig
@@ -40,7 +40,7 @@ class CertificateConfig(Section):
     step_sizes: Annotated[list[Positive], Field(min_length=2)] | None = None
     """Perturbations tried along each direction, descending; null takes some that suit the
     precision."""
-    tolerance: Positive | None = None
+    tolerance: Tolerance | None = None
     """Largest relative error of a rolling car that certifies; null takes 1e-6 in float64, 1e-4
     for wheels that are cylinders or capsules, and 1e-2 in float32."""
 

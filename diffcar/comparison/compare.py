@@ -22,7 +22,7 @@ from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
-from diffcar.training.run_folder import RunFolder, new_name
+from diffcar.training.run_folder import RunFolder, make_own_folder
 from diffcar.training.session import OnUpdate
 
 __all__ = ["CompareResult", "compare"]
@@ -74,7 +74,7 @@ def compare(
     began = time.perf_counter()
     if resume is not None and out is not None:
         raise ConfigError("a comparison that is resumed goes on in its own folder; drop `out`")
-    folder = Path(resume or out or new_name("compare"))
+    folder = Path(resume or out or make_own_folder("compare"))
     if config is None:
         file = None if resume is None else folder / _CONFIG_FILE
         config = load_config(CompareConfig, file=file)
@@ -109,7 +109,7 @@ def compare(
         curves=suite.curves(finished),
         tracks=tracks,
         references={
-            path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
+            path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
         },
     )
     result.wall_seconds = time.perf_counter() - began

@@ -178,5 +178,6 @@ def _points(driven: Drive, car: int) -> list[list[float]]:
     distance, error = trajectory.distance[:, car], trajectory.cross_track_error[:, car]
     is_driven = (distance <= driven.goal_distance[car]) & (error.abs() <= LOST_CROSS_TRACK)
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
-    points = torch.stack([distance, *trajectory.position[:, car, :2].T, error], dim=1)
-    return points[is_driven][::every].double().round(decimals=5).tolist()
+    place = trajectory.unshifted_position[:, car].to(distance.device)
+    points = torch.stack([distance.double(), *place.T, error.double()], dim=1)
+    return points[is_driven][::every].round(decimals=5).tolist()

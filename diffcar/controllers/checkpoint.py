@@ -1,16 +1,19 @@
 """What a checkpoint holds, how it is loaded safely, and the controller it stands for."""
 
+import itertools
 import math
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import torch
+from pydantic import Field
+from torch import Tensor
 
-from diffcar.base.config import Settings, dump_config
+from diffcar.base.config import NonNegative, Settings, dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import RUNS
 from diffcar.controllers.config import ControllerConfig
@@ -35,22 +38,32 @@ __all__ = [
 _NAMES = ("best.pt", "last.pt")
 
 _FORMAT = 2
-_KEYS = (
-    *("format", "method", "config", "network", "trainer"),
-    *("best_score", "train_seconds", "num_env_steps"),
-)
 PHYSICS = ("dt", "substeps", "actuation", "model")
 """What a controller must know of the physics; no engine setting that did not exist from the first
 is needed to drive."""
 # What torch raises for a file that is damaged or holds more than it should.
 _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
-    *(LookupError, AttributeError, TypeError),
+    *(LookupError, AttributeError, TypeError, MemoryError),
 )
 _GIVE_ONE = (
     "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing but "
     "tensors, numbers and text is loaded"
 )
+
+
+class _Content(pydantic.BaseModel):
+    """What a checkpoint holds, as far as that can be told without its method."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+    method: str
+    task: str = "tracking"
+    config: str
+    network: dict[str, Any]
+    trainer: dict[str, Any]
+    best_score: float
+    train_seconds: NonNegative
+    num_env_steps: Annotated[int, Field(ge=0)]
 
 
 def checkpoint_content(
@@ -98,6 +111,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             hint="train one with `diffcar train-e2e`, or name pure-pursuit, stanley or zero",
         )
     try:
+        _require_intact(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         # What torch says of other files is about torch.
@@ -110,9 +124,42 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
             hint=_GIVE_ONE,
         )
-    if missing := [key for key in _KEYS if key not in content]:
-        raise CheckpointError(f"{str(file)!r} lacks {', '.join(missing)}", hint=_GIVE_ONE)
+    try:
+        _Content.model_validate(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{str(file)!r} is not a complete checkpoint: {where}: {first['msg']}", _GIVE_ONE
+        ) from None
+    if not all(
+        torch.isfinite(own).all() for own in _tensors([content["network"], content["trainer"]])
+    ):
+        raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _GIVE_ONE)
     return content
+
+
+def _require_intact(file: Path) -> None:
+    """Refuse an archive whose content is not what was written; torch does not look at checksums.
+
+    Raises:
+        BadZipFile: If so.
+    """
+    with zipfile.ZipFile(file) as archive:
+        # torch never compresses, so what does may swell to any size.
+        if any(own.compress_type != zipfile.ZIP_STORED for own in archive.infolist()):
+            raise zipfile.BadZipFile("it is compressed, which no checkpoint is")
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged!r} does not fit")
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    """Yield the tensors at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for own in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(own)
 
 
 def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,9 +175,10 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
         if identity(content)[1] == "tracking":
             ControllerConfig.model_validate(values["controller"])
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
-    except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
-        told = f"the checkpoint's configuration is damaged: {error}"
-        raise CheckpointError(told, hint=_GIVE_ONE) from None
+    except (LookupError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f"the checkpoint's configuration is damaged: {str(error)[:200]}", _GIVE_ONE
+        ) from None
     return values
 
 
@@ -182,9 +230,16 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
     Raises:
         CheckpointError: If the weights are not of the configured sizes.
     """
+    weights = content["network"]
+    sizes = [PathObserver.size(config), *config.hidden_sizes, 2]
+    found = [tuple(own.shape) for own in _tensors(weights) if own.dim() == 2]
+    # Before a network is made of whatever size the settings tell.
+    if found != [(wide, narrow) for narrow, wide in itertools.pairwise(sizes)]:
+        raise CheckpointError(
+            f"the checkpoint's weights do not fit its settings: layers of {found}", _GIVE_ONE
+        )
     network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
     try:
-        weights = content["network"]
         # In the precision of the training, or loading would round to 32 bits.
         network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError, StopIteration) as error:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from diffcar.base.config import Count, NonNegative, Section
+from diffcar.base.config import NonNegative, Section
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry
@@ -30,10 +30,13 @@ CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
 compared."""
 
 
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
 class ControllerConfig(Section):
     """The network and what it observes."""
 
-    hidden_sizes: Annotated[list[Count], Field(min_length=1, max_length=8)] = Field(
+    hidden_sizes: Annotated[list[Width], Field(min_length=1, max_length=8)] = Field(
         default=[64, 64]
     )
     """Width of each hidden layer."""

@@ -26,17 +26,22 @@ __all__ = ["read_demonstrations", "write_demonstrations"]
 
 _DERIVABLE = ("lateral_velocity_mps", "yaw_rate_radps")
 _OPTIONAL = ("episode", "arc_length_m", *_DERIVABLE)
+_POSITION = ("x_m", "y_m")
+# What lies beyond was computed near another origin [m].
+_FAR = 1000.0
 # A car never steers so far; a file in degrees does.
 _MAX_PLAUSIBLE_STEERING = 1.6
 
 
 def write_demonstrations(table: DemonstrationTable, file: Path) -> None:
-    """Write a table as CSV; nine digits, which keep a number of 32 bits exactly.
+    """Write a table as CSV; nine digits, which keep a number of 32 bits exactly, more far away.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    row_format = ",".join("%d" if name == "episode" else "%.9g" for name in table)
+    is_far = any(bool((table[name].abs() > _FAR).any()) for name in _POSITION if name in table)
+    formats = {"episode": "%d", **dict.fromkeys(_POSITION, "%.15g" if is_far else "%.9g")}
+    row_format = ",".join(formats.get(name, "%.9g") for name in table)
     rows = torch.stack(list(table.values()), dim=-1).tolist()
     lines = [",".join(table), *(row_format % tuple(row) for row in rows), ""]
     write_atomically(file, lambda target: target.write_text("\n".join(lines), encoding="utf-8"))

@@ -168,6 +168,8 @@ def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -
     is_on_path = _is_on_path(path, columns["arc_length_m"], columns["cross_track_m"])
     is_kept = is_on_path.cummin(dim=1).values
     car, step = (torch.arange(n, dtype=torch.float64) for n in is_kept.shape)
+    place = torch.stack([columns["x_m"], columns["y_m"]], dim=-1)
+    columns["x_m"], columns["y_m"] = path.unshifted(place).unbind(-1)
     columns = {
         "episode": car[:, None].expand_as(is_kept),
         "t_s": (step * trajectory.dt).expand_as(is_kept),

@@ -133,7 +133,9 @@ def _derive_observation(
     table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
 ) -> Tensor:
     """Return what a network would have observed in the states of a table, shape (N, size)."""
-    state = _car_state(_stack(table, STATE).to(path.device, path.dtype))
+    values = _stack(table, STATE)
+    values[:, :2] -= values.new_tensor(path.origin)  # before 32 bits are too few
+    state = _car_state(values.to(path.device, path.dtype))
     known = table.get("arc_length_m")
     hint = _nearest_branch(path, state) if known is None else known.to(state.yaw)
     errors = compute_error_state(path, state, hint)

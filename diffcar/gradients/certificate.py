@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import DiffcarError
+from diffcar.base.errors import ConfigError, DiffcarError
 from diffcar.base.table import Column, Table
 from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.finite_differences import check_environments
@@ -24,6 +24,7 @@ from diffcar.gradients.slopes import (
     DirectionalCheck,
     Summary,
     Verdict,
+    is_flat,
     relative_difference,
     summarise,
     verdict,
@@ -45,6 +46,8 @@ MIN_SHARE = 0.5
 """Rollouts that were elsewhere than in their regime for longer prove nothing about it."""
 # What the gradient that another one is held against must be right to by differences.
 _REFERENCE_TOLERANCE = 1e-6
+# A gradient of zero is off by 1, a reversed one by 2.
+_MAX_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,14 @@ class Problem:
     """What to do where the gradient is wrong."""
     guards: Sequence[Guard] = GUARDS
     """What must hold for the comparison to prove anything."""
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance that a gradient of zero or a reversed one would pass."""
+        if not 0 < self.tolerance <= _MAX_TOLERANCE:
+            raise ConfigError(
+                f"a tolerance of {self.tolerance:g} proves nothing",
+                hint=f"choose one above 0 and at most {_MAX_TOLERANCE:g}",
+            )
 
     @property
     def leaves(self) -> list[Tensor]:
@@ -177,6 +188,11 @@ class CertificateRow:
         if self.defect is not None:
             return self.defect
         return verdict(self.checks, self.tolerance)
+
+    @property
+    def is_dead(self) -> bool:
+        """Return whether nothing depends on the parameter, along whatever direction."""
+        return bool(self.checks) and all(map(is_flat, self.checks))
 
     def against(self, reference: "CertificateRow") -> "CertificateRow":
         """Return the row with another row's gradients in place of the differences."""

@@ -192,8 +192,8 @@ def spot_check(
         number: Which check it is; also the seed.
 
     Returns:
-        The relative error, within a tensor at least over a part of the typical slope there; not a
-        number where everything vanishes.
+        The relative error, within a tensor at least over a part of the typical slope there;
+        infinite where a value is not finite, not a number where everything vanishes.
     """
     turn = number % (len(parameters) + 1)
     if turn == 0:
@@ -213,6 +213,8 @@ def spot_check(
                 shift(direction, signed_step)
                 values.append(float(function()))
             numeric = (values[0] - values[1]) / (2 * step)
+            if not math.isfinite(analytic + numeric):
+                return math.inf
             errors.append(relative_difference(analytic, numeric, floor))
     return min(errors)
 

@@ -15,6 +15,7 @@ __all__ = [
     "Summary",
     "Verdict",
     "compare_slopes",
+    "is_flat",
     "relative_difference",
     "summarise",
     "verdict",
@@ -35,9 +36,9 @@ _UNRESOLVED_MARGIN = 3.0
 _UNRESOLVED_LIMIT = 10.0
 # With more kinks than this there is nothing left to go by.
 _MAX_KINK_SHARE = 0.25
-# A pass where most slopes are below this would say nothing.
+# Slopes below this say nothing, and where so many do, neither does the whole.
 _SMALLEST_SLOPE = 1e-9
-_MAX_VACUOUS_SHARE = 0.25
+_VACUOUS_SHARE = 0.25
 # A gradient that is off by less than this, or by ten tolerances, is inexact, not wrong.
 _INEXACT = 1e-3
 
@@ -192,10 +193,15 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
     return Verdict.RIGHT if is_resolved else Verdict.RIGHT_TO_PLATEAU
 
 
+def is_flat(check: DirectionalCheck) -> bool:
+    """Return whether nothing changes along a direction, so that it says nothing."""
+    return abs(check.numeric_gradient) < _SMALLEST_SLOPE
+
+
 def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:
     """Return whether too many directions are flat, so that even a dead gradient would pass."""
-    num_flat = sum(abs(check.numeric_gradient) < _SMALLEST_SLOPE for check in smooth)
-    return num_flat > _MAX_VACUOUS_SHARE * len(smooth)
+    num_flat = sum(map(is_flat, smooth))
+    return num_flat >= _VACUOUS_SHARE * len(smooth)
 
 
 def relative_difference(slope: float, other: float, floor: float) -> float:

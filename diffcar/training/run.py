@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffcar.base.config import load_config
+from diffcar.base.config import dotted_values, load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.base.files import plain_values, write_atomically
 from diffcar.base.log import logger
@@ -15,7 +15,7 @@ from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
 from diffcar.tasks.config import BackpropConfig
-from diffcar.tasks.contract import TaskConfig
+from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method, resume_hint
@@ -27,7 +27,29 @@ from diffcar.training.short_certificate import (
     certify_before_training,
 )
 
-__all__ = ["TrainingResult", "make_trainer", "require_method", "stored_config", "train"]
+__all__ = [
+    "MAY_CHANGE",
+    "TrainingResult",
+    "make_trainer",
+    "require_method",
+    "stored_config",
+    "train",
+]
+
+
+MAY_CHANGE = frozenset(
+    {
+        *("backend", "compiled_fields"),
+        *("train.num_updates", "train.checkpoint_interval", "train.gradient_check_interval"),
+        *("train.learning_rate", "train.final_learning_rate_ratio", "train.decay_updates"),
+        *("train.max_gradient_norm", "train.max_skipped_updates", "train.patience"),
+        *("evaluation.interval", "evaluation.also_after", "evaluation.keep_snapshots"),
+        "evaluation.unseen_paths",
+    }
+)
+"""Settings that a resumed run may have otherwise than it began with: how long and how carefully it
+goes on. With others, cars would go on from poses on another road, and the best score so far would
+be that of another task."""
 
 
 @dataclass
@@ -114,32 +136,34 @@ def train(
     folder = _open(resume, how, task)
     if folder is None and out is not None:
         RunFolder.require_free(Path(out))
-    trainer = make_trainer(how, config or _default_config(how, task, folder), scenes=scenes)
+    begun_with = None if folder is None else _begun_with(how, task, folder)
+    config = config or begun_with or load_config(how.config[task])
+    assert config is not None
+    if begun_with is not None:
+        _require_same(begun_with, config)
+    trainer = make_trainer(how, config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     name = trainer.task.folder or how.command or how.name
     folder = folder or RunFolder.create(None if out is None else Path(out), name)
-    trainer.begin(folder)
-    session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
-    if not is_new:
-        session.restore()
-        if must_certify:  # with the weights that training goes on with
-            certificate = _certify(trainer)
-    folder.write_config(trainer.config)
-    if certificate is not None:
-        text = json.dumps(asdict(certificate), indent=2) + "\n"
-        write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
-    own = trainer.task
-    own.prepare()
-    outcome = session.train(stop_after)
-    hops: list[Hop] = []
-    if how.through_physics:  # with the last weights, not the best
-        try:
-            hops = trace_hops(own.network, own.trace, own.backward, output=own.output)
-        except SimulationError as error:  # the training is done all the same
-            logger.warning(f"the gradient could not be followed to the weights: {error}")
-    result = _conclude(session, outcome)
+    with folder.locked():
+        trainer.begin(folder)
+        session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
+        if is_new:
+            session.save()
+        else:
+            session.restore()
+            if must_certify:  # with the weights that training goes on with
+                certificate = _certify(trainer)
+        folder.write_config(trainer.config)
+        if certificate is not None:
+            text = json.dumps(asdict(certificate), indent=2) + "\n"
+            write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
+        trainer.task.prepare()
+        outcome = session.train(stop_after)
+        hops = _hops(trainer.task) if how.through_physics else []  # with the last weights
+        result = _conclude(session, outcome)
     result.certificate, result.hops = certificate, hops
     result.wall_seconds = time.perf_counter() - began
     return result
@@ -188,6 +212,15 @@ def _certify(trainer: Trainer) -> ShortCertificate:
     )
 
 
+def _hops(task: Task[Any, Any]) -> list[Hop]:
+    """Follow the gradient from the loss to the weights; the training is done if that fails."""
+    try:
+        return trace_hops(task.network, task.trace, task.backward, output=task.output)
+    except SimulationError as error:
+        logger.warning(f"the gradient could not be followed to the weights: {error}")
+        return []
+
+
 def _require_possible(how: Method, task: str) -> None:
     """Refuse what a method cannot do, before anything is built."""
     if how.expert is not None:
@@ -223,11 +256,26 @@ def _require(folder: RunFolder, how: Method, task: str) -> None:
         )
 
 
-def _default_config(how: Method, task: str, folder: RunFolder | None) -> TaskConfig:
-    """Return the settings of a run that is resumed, or the defaults of a new one."""
-    base = None if folder is None else config_values(folder.last)
-    config: TaskConfig = load_config(how.config[task], base=base)
+def _begun_with(how: Method, task: str, folder: RunFolder) -> TaskConfig:
+    """Return the settings of a run that is resumed."""
+    config: TaskConfig = load_config(how.config[task], base=config_values(folder.last))
     return config
+
+
+def _require_same(begun_with: TaskConfig, config: TaskConfig) -> None:
+    """Refuse to go on with other settings than those that may change."""
+    before, now = (dotted_values(own.model_dump(mode="json")) for own in (begun_with, config))
+    differing = [
+        f"{key} {before.get(key)} -> {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if key not in MAY_CHANGE and before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise ConfigError(
+            f"a run goes on with the settings that it began with; these differ: "
+            f"{', '.join(differing)}",
+            hint=f"train anew for those; with --resume may change: {', '.join(sorted(MAY_CHANGE))}",
+        )
 
 
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:

@@ -1,22 +1,29 @@
 """The folder that a training run leaves behind."""
 
+import contextlib
 import csv
 import datetime
-from collections.abc import Mapping, Sequence
+import io
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import log_scale, new_figure, save_png
-from diffcar.base.files import RUNS, write_atomically
+from diffcar.base.files import RUNS, make_folder, write_atomically
 from diffcar.base.table import Column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["RunFolder", "new_name", "plot_training"]
+__all__ = ["RunFolder", "make_own_folder", "plot_training"]
+
+_LOCK = ".lock"
 
 
 class RunFolder:
@@ -33,9 +40,32 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path | None, command: str) -> "RunFolder":
         """Make a new folder; without a name one below `runs/`, named by date and command."""
-        path = path or new_name(command)
+        if path is None:
+            return cls.make(make_own_folder(command))
         cls.require_free(path)
         return cls.make(path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing here; the lock of one that has died holds nobody up.
+
+        Raises:
+            OutputError: If another process writes here, or the folder cannot be written in.
+        """
+        lock = FileLock(self.path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"another process is writing in {str(self.path)!r}",
+                hint="wait until it ends, or choose another --out",
+            ) from None
+        except OSError as error:
+            raise OutputError(f"{str(self.path)!r} cannot be used: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @classmethod
     def make(cls, path: Path) -> "RunFolder":
@@ -52,7 +82,7 @@ class RunFolder:
     def require_free(path: Path) -> None:
         """Refuse a name that is taken by anything but an empty folder."""
         try:
-            is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+            is_taken = path.exists() and (not path.is_dir() or _has_content(path))
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
         if is_taken:
@@ -101,8 +131,10 @@ class RunFolder:
         """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""
         import torch
 
+        stream = io.BytesIO()  # torch's own writing tells of a full disk in words of its inside
+        torch.save(dict(content), stream)
         file = self.checkpoints / f"{name}.pt"
-        write_atomically(file, lambda target: torch.save(dict(content), target))
+        write_atomically(file, lambda target: target.write_bytes(stream.getbuffer()))
 
     def append_metrics(self, row: Mapping[str, object]) -> None:
         """Append a row to `metrics.csv`; the first one decides on the columns."""
@@ -140,14 +172,25 @@ class RunFolder:
         write_atomically(self.metrics_file, write)
 
 
-def new_name(command: str) -> Path:
-    """Return a name below `runs/` that is not taken, made of date and command."""
+def make_own_folder(command: str) -> Path:
+    """Make a folder below `runs/`, named by date and command, that no other process has made."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = RUNS / f"{stamp}-{command}"
-    path, number = base, 2
-    while path.exists():
-        path, number = Path(f"{base}-{number}"), number + 1
-    return path
+    make_folder(RUNS)
+    for number in itertools.count(1):
+        path = RUNS / (f"{stamp}-{command}" + (f"-{number}" if number > 1 else ""))
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OutputError(f"{str(path)!r} cannot be made: {error.strerror}") from None
+        return path
+    raise AssertionError("counting has no end")
+
+
+def _has_content(path: Path) -> bool:
+    """Return whether a folder has anything in it besides a lock."""
+    return any(own.name != _LOCK for own in path.iterdir())
 
 
 _OF_METHODS = {

@@ -65,7 +65,7 @@ class TrainingSession:
         self.train_seconds = trainer.seconds_before
         """Wall time of the updates of all sessions of this run, without evaluations [s]."""
         self._best_weights: dict[str, Any] | None = None
-        self._writer: Any = None
+        self._scalars: Any = None
         self._metrics: list[str] = []
 
     def restore(self) -> None:
@@ -76,10 +76,12 @@ class TrainingSession:
         """
         last = self.folder.last
         try:
+            if not (isinstance(done := last["trainer"]["num_updates_done"], int) and done >= 0):
+                raise ValueError(f"{done!r} updates done")
             self.trainer.load_state_dict({"network": last["network"], **last["trainer"]})
             self.best_score = float(last["best_score"])
             self.train_seconds = float(last["train_seconds"])
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             first_line = str(error).partition("\n")[0]
             raise CheckpointError(
                 f"the checkpoint does not fit the configuration: {first_line}",
@@ -91,15 +93,13 @@ class TrainingSession:
 
     def train(self, stop_after: int | None = None) -> SessionOutcome:
         """Run the updates that are left, or so many; a signal ends them after the one going on."""
-        from torch.utils.tensorboard import SummaryWriter
+        from diffcar.training.scalar_log import ScalarLog
 
         trainer = self.trainer
         began = time.perf_counter()
         last = None if stop_after is None else trainer.num_updates_done + stop_after
         # Updates that an earlier session logged after its last checkpoint are logged again.
-        self._writer = SummaryWriter(
-            str(self.folder.tensorboard), purge_step=trainer.num_updates_done + 1
-        )
+        self._scalars = ScalarLog(self.folder.tensorboard, first_step=trainer.num_updates_done + 1)
         outcome = SessionOutcome(before=self.task.evaluate())
         self._metrics = [own.name for own in fields(outcome.before)]
         if trainer.num_updates_done == 0:
@@ -115,12 +115,14 @@ class TrainingSession:
                     outcome.is_interrupted = True
                     break
                 resumed = time.perf_counter()
+            # Under the guard, and before anything that takes time: whoever is impatient, or stops a
+            # container, kills soon. After an exception the last periodic one is that to trust.
+            self.save()
         if outcome.updates and not self._is_due():
             # So that what is left behind is the best so far, not what an early evaluation found.
             self._keep_if_best(self.task.evaluate())
-        # Only here: after an exception the last periodic checkpoint is the one to trust.
-        self._save("last")
-        self._writer.close()
+            self.save()  # which has the best score
+        self._scalars.close()
         outcome.seconds = time.perf_counter() - began
         return outcome
 
@@ -142,7 +144,7 @@ class TrainingSession:
         if self._best_weights is None or score <= self.best_score:
             self.best_score = score
             self._best_weights = copy.deepcopy(self.task.network.state_dict())
-            self._save("best")
+            self.save("best")
 
     def _record(self, update: UpdateRecord | None, metrics: object | None) -> None:
         """Log an update and an evaluation, and save what they are worth."""
@@ -151,12 +153,12 @@ class TrainingSession:
             self.on_update(Evaluated(iteration, metrics))
             self._keep_if_best(metrics)
             if self.trainer.config.evaluation.keep_snapshots:
-                self._save(f"at-{iteration:06d}")
+                self.save(f"at-{iteration:06d}")
         self._log(iteration, update, metrics)
         if iteration % self.trainer.config.train.checkpoint_interval == 0:
-            self._save("last")
+            self.save()
 
-    def _save(self, name: str) -> None:
+    def save(self, name: str = "last") -> None:
         """Write a checkpoint of the present state."""
         content = checkpoint_content(
             self.method,
@@ -181,15 +183,21 @@ class TrainingSession:
             **{f"eval_{name}": getattr(metrics, name, "") for name in self._metrics},
         }
         self.folder.append_metrics(row)
+        scalars = {}
         for name, value in row.items():
             if isinstance(value, float) and math.isfinite(value):
                 section = "eval" if name.startswith("eval_") else "training"
-                self._writer.add_scalar(f"{section}/{name.removeprefix('eval_')}", value, iteration)
+                scalars[f"{section}/{name.removeprefix('eval_')}"] = value
+        self._scalars.add(iteration, scalars)
+
+
+# A terminal that was closed; there is none on Windows.
+_HANGUP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, so that an update is never cut in two.
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a flag, so that no update is cut in two.
 
     A second one interrupts at once.
     """
@@ -202,7 +210,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
     previous = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, *_HANGUP):
             # Only the main thread may do this; elsewhere signals keep their meaning.
             with contextlib.suppress(ValueError):
                 previous[number] = signal.signal(number, handle)

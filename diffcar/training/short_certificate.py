@@ -60,6 +60,9 @@ def certify_before_training(problem: Problem) -> ShortCertificate:
             f"{summary.worst_relative_error:.2g}",
             hint=problem.hint,
         )
+    for row in certificate.decisive:  # a kind that is dead must not hide among others
+        if row.is_dead:
+            raise GradientError(f"{row.title}: nothing changes with it", hint=problem.hint)
     failures = certificate.failures
     worst = max([of_all, *(own.verdict for own in failures)], key=lambda found: found.badness)
     if not worst.is_good:

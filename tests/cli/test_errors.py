@@ -75,6 +75,16 @@ USAGE_ERRORS = {
     "a run that is missing": ["compare", "--load", "e2e=nowhere"],
     "a comparison that is none": ["compare", "--resume", "."],
     "a quick one that goes on": ["compare", "--resume", ".", "--quick"],
+    "a loop that is open": ["simulate", "--path", "circle", "--open"],
+    "a loop that is closed anyway": ["compare", "--path", "circle", "--closed"],
+    "one's own path that is open": ["record", "--path", "mine:road", "--open"],
+    "columns of a path without a file": ["train-e2e", "--set", "path.columns=[x,y]"],
+    "a seed of a path that has none": ["train-e2e", "--path", "track.csv", "--set", "path.seed=3"],
+    "a push without figures": ["train-e2e", "--entity=mpm", "--set=evaluation.skip_distance=9"],
+    "a column of no such kind": ["simulate", "--set", "path.columns=[x,y,w]"],
+    "columns of no demonstrations": ["train-bc", "--column", "x_m=X"],
+    "no demonstrations to skip": ["train-bc", "--skip-incomplete"],
+    "an expert beside demonstrations": ["train-bc", "--data", "track.csv", "--expert", "stanley"],
     "clones without their expert": ["compare", "--set", "methods=[bc-e2e]"],
 }
 

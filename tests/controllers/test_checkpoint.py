@@ -1,12 +1,16 @@
 """Checkpoints: what is saved drives exactly as before, and nothing unsafe is loaded."""
 
+import math
 import os
 import time
 from pathlib import Path
+from random import Random
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
 
+from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import (
     checkpoint_content,
@@ -15,6 +19,7 @@ from diffcar.controllers.checkpoint import (
     newest_run,
     restore_tracking_mlp,
 )
+from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.run_folder import RunFolder
@@ -49,12 +54,18 @@ def test_best_checkpoint_is_preferred_to_the_last(tmp_path: Path) -> None:
     assert config_values(load_checkpoint(run.path))["seed"] == 2
 
 
+WIDE = TrainE2EConfig(controller=ControllerConfig(hidden_sizes=[4096] * 8))
 BAD = {
     "other format": {"format": 99},
     "damaged configuration": {"config": "{"},
     "configuration of another kind": {"config": "wings: 2"},
     "weights of another shape": {"network": {"network.0.weight": torch.zeros(2, 2)}},
     "no weights": {"network": None},
+    "weights that are not numbers": {"network": {"network.0.weight": torch.full((2, 2), math.nan)}},
+    "more weights than a network has": {"config": dump_config(WIDE)},
+    "a count that is none": {"num_env_steps": "many"},
+    "a date that is none": {"train_seconds": -1.0},
+    "deep nesting": {"config": "[" * 5000},
 }
 
 
@@ -94,3 +105,35 @@ def test_settings_of_one_s_own_are_saved_and_drive(tmp_path: Path) -> None:
     restored = restore_tracking_mlp(loaded, VEHICLE, dtype=torch.float32)
     observation = torch.randn(5, 15)
     assert torch.equal(restored.network(observation), driver.network(observation))
+
+
+def test_a_damaged_checkpoint_is_refused_or_whole(tmp_path: Path) -> None:
+    """Of a file with 1 to 50 bytes changed at random, whatever loads has the weights it had."""
+    file = tmp_path / "c.pt"
+    torch.save(content(), file)
+    whole, random = file.read_bytes(), Random(0)
+    num_refused = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(random.randint(1, 50)):
+            damaged[random.randrange(len(damaged))] = random.randrange(256)
+        file.write_bytes(damaged)
+        try:
+            loaded = load_checkpoint(file)
+        except CheckpointError as error:
+            num_refused += 1
+            assert error.hint
+            continue
+        for name, weight in content()["network"].items():
+            assert torch.equal(weight, loaded["network"][name]), name
+    assert num_refused > 150
+
+
+def test_a_checkpoint_that_swells_is_refused(tmp_path: Path) -> None:
+    """Torch does not compress, so nothing that does is unpacked."""
+    torch.save(content(), tmp_path / "c.pt")
+    with ZipFile(tmp_path / "c.pt") as plain, ZipFile(tmp_path / "z.pt", "w", ZIP_DEFLATED) as made:
+        for own in plain.namelist():
+            made.writestr(own, plain.read(own))
+    with pytest.raises(CheckpointError, match="is no checkpoint, or is damaged"):
+        load_checkpoint(tmp_path / "z.pt")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import SimulationError
+from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.gradients.certificate import (
     Case,
     Certificate,
@@ -302,3 +302,10 @@ def test_a_certificate_is_a_table_and_travels_between_processes() -> None:
     assert record["verdict"] == "right"
     assert (record["regime"], record["parameter"], record["horizon"]) == ("smooth", "values", 7)
     assert pickle.loads(pickle.dumps(certificate)) == certificate
+
+
+@pytest.mark.parametrize("tolerance", [2.0, 1.0, 0.0, math.nan])
+def test_a_tolerance_that_a_reversed_gradient_would_pass_is_refused(tolerance: float) -> None:
+    """A gradient of zero is off by one, a reversed one by two."""
+    with pytest.raises(ConfigError, match="proves nothing"):
+        problem_of(smooth, tolerance=tolerance)

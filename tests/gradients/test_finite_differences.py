@@ -1,5 +1,7 @@
 """The checker itself on closed forms: right gradients pass, wrong ones and kinks are caught."""
 
+import math
+
 import pytest
 import torch
 
@@ -122,3 +124,15 @@ def test_spot_checks_take_turns_and_find_a_bad_tensor(defect: str) -> None:
     assert (max(errors) > 0.2) == (defect != "right")
     assert errors[2] > 0.2 or defect == "right"
     assert errors[1] < 1e-2
+
+
+@pytest.mark.parametrize("where", ["value", "gradient"])
+def test_a_spot_check_that_meets_no_number_has_failed(where: str) -> None:
+    """It is no check that was left out."""
+    x = leaf(0.3, -1.2)
+    bad = torch.full_like(x, math.nan)
+    function = (lambda: (x * bad).sum()) if where == "value" else (lambda: x.sum())
+    gradient = bad if where == "gradient" else torch.ones_like(x)
+    assert [spot_check(function, [x], [gradient], number=number) for number in range(2)] == [
+        math.inf
+    ] * 2

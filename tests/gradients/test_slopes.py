@@ -60,3 +60,10 @@ def test_a_verdict_is_its_text_and_explains_itself() -> None:
     assert [own for own in Verdict if own.is_good] == ["right", "right to plateau"]
     assert all(own.explanation for own in Verdict)
     assert Verdict.RIGHT.badness < Verdict.WRONG.badness < Verdict.NOT_A_NUMBER.badness
+
+
+def test_a_quarter_of_flat_directions_proves_nothing() -> None:
+    """One of four says nothing; one of five leaves enough to go by."""
+    flat = replace(RIGHT, analytic_gradient=0.0, numeric_gradient=0.0, relative_error=0.0)
+    assert verdict([RIGHT] * 3 + [flat], 1e-6) is Verdict.VACUOUS
+    assert verdict([RIGHT] * 4 + [flat], 1e-6) is Verdict.RIGHT

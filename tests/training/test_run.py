@@ -2,19 +2,23 @@
 
 import csv
 import dataclasses
+import errno
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from diffcar.base.config import dotted_values
 from diffcar.base.errors import CheckpointError, ConfigError, GradientError, OutputError
 from diffcar.controllers.checkpoint import load_checkpoint
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.training.contract import UpdateRecord
 from diffcar.training.methods import METHODS, Method, resume_hint
-from diffcar.training.run import TrainingResult, require_method, train
+from diffcar.training.run import MAY_CHANGE, TrainingResult, require_method, train
 from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
 
@@ -200,3 +204,68 @@ def test_a_method_is_complete(name: str) -> None:
     assert how.expert in {None, "pure-pursuit", "stanley", *METHODS}
     assert how.label
     assert how.recorded_as
+
+
+@pytest.mark.usefixtures("_unpainted")
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("seed=7", "seed 0 -> 7"),
+        ("path.source=slalom", "path.source circle -> slalom"),
+        ("loss.heading=1.0", "loss.heading 0.005 -> 1.0"),
+        ("evaluation.num_envs=3", "evaluation.num_envs 2 -> 3"),
+        ("train.num_envs=5", "train.num_envs 4 -> 5"),
+        ("controller.hidden_sizes=[4]", "controller.hidden_sizes [8] -> [4]"),
+    ],
+)
+def test_a_run_goes_on_with_the_settings_it_began_with(
+    override: str, told: str, tmp_path: Path
+) -> None:
+    """Cars would go on from poses on another road, and the best score be that of another task."""
+    trained("e2e", out=tmp_path / "run", stop_after=1)
+    before = (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes()
+    with pytest.raises(ConfigError, match=re.escape(told)) as caught:
+        trained("e2e", override, resume=tmp_path / "run")
+    assert "train.num_updates" in (caught.value.hint or "")
+    assert (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes() == before
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_run_may_go_on_for_longer_and_more_carefully(tmp_path: Path) -> None:
+    """What is listed may change."""
+    trained("e2e", out=tmp_path / "run", stop_after=1)
+    changed = ("train.num_updates=5", "train.learning_rate=0.001", "evaluation.interval=1")
+    assert trained("e2e", *changed, resume=tmp_path / "run").num_updates == 5
+    schema = METHODS["e2e"].config["tracking"]
+    known = dotted_values(schema().model_dump())
+    assert {key for key in MAY_CHANGE if key not in known} == {"train.patience"}  # of clones
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_disk_that_is_full_ends_with_a_sentence_and_a_run_that_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard's log only ends; the checkpoint before stays whole."""
+    whole = trained("e2e", out=tmp_path / "whole")
+
+    def full(file: Path, content: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(event: object) -> None:
+        if isinstance(event, UpdateRecord) and event.iteration == 2:
+            monkeypatch.setattr(Path, "write_bytes", full)
+
+    config = config_of("e2e", "train.checkpoint_interval=1")
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        train(
+            "e2e",
+            config,
+            out=tmp_path / "run",
+            scenes=bicycle_scenes(config),
+            certify=False,
+            on_update=fill,
+        )
+    assert "--resume" in (caught.value.hint or "")
+    monkeypatch.undo()
+    resumed = trained("e2e", "train.checkpoint_interval=1", resume=tmp_path / "run")
+    assert [*whole.losses][1:] == resumed.losses

@@ -104,3 +104,21 @@ def test_cases_that_do_not_decide_are_recorded_only() -> None:
     assert record.verdict == "right"
     assert record.num_directions == NUM_ENVS - 1
     assert record.relative_errors[-1] == pytest.approx(0.5)
+
+
+def test_a_dead_kind_does_not_hide_among_others() -> None:
+    """Weights on which nothing depends are not trained, though other kinds are right."""
+    problem = problem_of()
+    leaf = problem.inputs["network weights"][0]
+    live = torch.zeros(NUM_ENVS, 1, dtype=torch.float64)
+    live[NUM_ENVS // 2 :] = 1.0  # the environments of the other kind
+    other = leaf.detach().clone().requires_grad_()
+    both = replace(
+        problem,
+        inputs={"network weights": [leaf], "actions": [other]},
+        cases=[Case("rolling", "network weights")] * 4 + [Case("rolling", "actions")] * 4,
+        score=lambda: ((0 * leaf + live * other).sin() + 1).sum(1),
+        directions=[problem.directions[0], problem.directions[0]],
+    )
+    with pytest.raises(GradientError, match="by network weights over 32 steps: nothing changes"):
+        certify_before_training(both)

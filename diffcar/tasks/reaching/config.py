@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Finite, Positive, Section
+from diffcar.base.config import Count, Finite, Positive, Section, Tolerance
 from diffcar.losses import ReachingLoss
 from diffcar.sim.config import ArmConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig
@@ -24,7 +24,7 @@ class TorqueGradientConfig(Section):
     """Control steps between the first torque and the scored state."""
     torque_spread: Positive = 1.0
     """Standard deviation of the random torques added to those that hold the arm still [N m]."""
-    tolerance: Positive = 1e-5
+    tolerance: Tolerance = 1e-5
     """Largest relative error of a directional derivative that certifies."""
     max_kink_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Share of directions that may lie at a kink, where there is no derivative to compare."""
