@@ -98,6 +98,7 @@ def run(
     expert = choose_controller(config.expert)
     config, notes = expert.in_its_physics(config)
     vehicle = load_vehicle(config.model)
+    notes += vehicle.assumptions
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
     num_cars = config.demonstrations.num_episodes
     scene = build_scene(config, num_envs=num_cars, differentiable=False, vehicle=vehicle)

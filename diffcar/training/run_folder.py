@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from diffcar.base.config import Settings, dump_config
+from diffcar.base.csv_reader import parse_number
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import log_scale, new_figure, save_png
 from diffcar.base.files import RUNS, make_folder, write_atomically
@@ -155,19 +156,23 @@ class RunFolder:
             return
         try:
             with self.metrics_file.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if int(row["iteration"]) <= last_iteration]
-                self._columns = list(reader.fieldnames or []) or None
-        except (KeyError, ValueError, TypeError, csv.Error) as error:
+                header, *rows = [row for row in csv.reader(file) if row] or [[]]
+            # A run that died while it wrote leaves its last row cut.
+            if rows and len(rows[-1]) < len(header):
+                rows.pop()
+            if wrong := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
+                raise ValueError(f"row {wrong[0]} has not the {len(header)} fields of the header")
+            place = header.index("iteration") if header else 0
+            rows = [row for row in rows if int(row[place]) <= last_iteration]
+            self._columns = header or None
+        except (OSError, ValueError, csv.Error) as error:
             raise CheckpointError(
                 f"{str(self.metrics_file)!r} is damaged: {error}", hint="delete it to go on"
             ) from None
 
         def write(file: Path) -> None:
             with file.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, self._columns or [])
-                writer.writeheader()
-                writer.writerows(rows)
+                csv.writer(stream).writerows([header, *rows] if header else [])
 
         write_atomically(self.metrics_file, write)
 
@@ -241,6 +246,7 @@ def _curve(
     axes: "Axes", rows: Sequence[dict[str, str]], name: str, factor: float = 1.0, **style: object
 ) -> None:
     """Plot a column over the iteration, where it has values."""
-    own = {int(row["iteration"]): factor * float(row[name]) for row in rows if row.get(name)}
+    numbers = {int(row["iteration"]): parse_number(row.get(name) or "") for row in rows}
+    own = {iteration: factor * value for iteration, value in numbers.items() if value is not None}
     if own:
         axes.plot(list(own), list(own.values()), **style)  # type: ignore[arg-type]

@@ -204,6 +204,9 @@ def test_recording_is_written_once_and_reads_back(diffcar: Run, tmp_path: Path) 
     again = diffcar(*arguments)
     assert again.exit_code == 2
     assert "--out" in again.stderr
+    both = diffcar("record", "--out", "new.csv", "--json", "./new.csv")
+    assert (both.exit_code, "named for two results" in both.stderr) == (2, True)
+    assert not (tmp_path / "new.csv").exists()
 
 
 @pytest.mark.usefixtures("_unpainted")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from diffcar.base.errors import OutputError
+from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.tasks.contract import Task
 from diffcar.tasks.reaching.task import ReachingTask
 from diffcar.tasks.tracking.task import TrackingTask
@@ -62,3 +62,43 @@ def test_metrics_are_rewound_to_the_checkpoint(tmp_path: Path) -> None:
     again.append_metrics({"iteration": 3, "loss": 9.0})
     lines = run.metrics_file.read_text().split()
     assert lines == ["iteration,loss", "0,0.0", "1,0.5", "2,1.0", "3,9.0"]
+
+
+ROWS = "iteration,loss,eval\n0,,0.1\n1,0.5,\n2,0.25,\n"
+
+
+@pytest.mark.parametrize("cut", ["3", "3,0.1", "", "\n"])
+def test_a_row_that_was_cut_is_written_again(cut: str, tmp_path: Path) -> None:
+    """A run that was killed in the middle of a row goes on behind the whole ones."""
+    run = RunFolder.create(tmp_path / "run", "x")
+    run.metrics_file.write_text(ROWS + cut)
+    run.rewind_metrics(2)
+    run.append_metrics({"iteration": 3, "loss": 9.0})
+    assert run.metrics_file.read_text().splitlines() == [*ROWS.splitlines(), "3,9.0,"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (ROWS.replace("1,0.5,", "1,0.5,,7"), "row 3 has not the 3 fields"),
+        (ROWS.replace("1,0.5,", "1,0.5"), "row 3 has not the 3 fields"),
+        (ROWS + "3,0.1,,7\n", "row 5 has not the 3 fields"),
+        (ROWS.replace("iteration", "it"), "'iteration' is not in list"),
+        (ROWS.replace("1,0.5", "one,0.5"), "invalid literal"),
+    ],
+)
+def test_damaged_metrics_are_named_and_left_alone(content: str, told: str, tmp_path: Path) -> None:
+    """A row cut in the middle of the file, or longer than its header."""
+    run = RunFolder.create(tmp_path / "run", "x")
+    run.metrics_file.write_text(content)
+    with pytest.raises(CheckpointError, match=told) as caught:
+        run.rewind_metrics(2)
+    assert caught.value.hint == "delete it to go on"
+    assert run.metrics_file.read_text() == content
+
+
+def test_curves_leave_out_what_is_no_number(tmp_path: Path) -> None:
+    """Rather than lose a finished training to a field that somebody has edited."""
+    (tmp_path / "metrics.csv").write_text("iteration,loss\n1,much\n2,0.5\n")
+    plot_training(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -122,6 +122,7 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = load_vehicle(config.model)
+    notes += vehicle.assumptions
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
     skip_distance = skipped_distance(path, config.skip_distance)
     scenes: list[CarScene] = [
