@@ -2,8 +2,10 @@
 
 import csv
 import difflib
+import errno
 import hashlib
 import math
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,10 +114,8 @@ class Sheet:
         free = [name for index, name in enumerate(self.header) if index not in taken and name]
         spellings = {name.lower(): name for name in free}
         near = {n: difflib.get_close_matches(n, spellings, n=1, cutoff=0.5) for n in names}
-        flags = " ".join(
-            f"--column {name}={spellings[like[0]] if like else 'NAME'}"
-            for name, like in near.items()
-        )
+        said = (f"{n}={spellings[like[0]] if like else 'NAME'}" for n, like in near.items())
+        flags = " ".join(f"--column {shlex.quote(each)}" for each in said)
         shown = ", ".join(free[:_NUM_NAMES_SHOWN]) + (", ..." if free[_NUM_NAMES_SHOWN:] else "")
         return DemonstrationError(
             f"{str(self.file)!r} has no column {', '.join(map(repr, names))}",
@@ -193,6 +193,8 @@ def read_lines(
         hint: To a file that cannot be read.
     """
     try:
+        if file.is_char_device():  # which may have no end
+            raise OSError(errno.EINVAL, "it is a device")
         text = file.read_text(encoding="utf-8-sig")
     except OSError as problem:
         reason = problem.strerror or problem

@@ -8,6 +8,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from diffcar.base.log import logger
 from diffcar.training.contract import UpdateRecord
@@ -36,7 +37,7 @@ class Display(logging.Handler):
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            *(TextColumn(column) for column in columns),
+            *(TextColumn(column, markup=False) for column in columns),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -66,7 +67,7 @@ class Display(logging.Handler):
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._progress.console.print(Text(text), soft_wrap=True)
 
 
 class TrainingDisplay(Display):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, note
+from diffcar.cli.console import note
 from diffcar.cli.options import Entity, Given, option, setting, with_options
+from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS, resume_hint
 

@@ -1,7 +1,9 @@
 """Starts Genesis once in a process, quietly, and remembers how."""
 
 import contextlib
+import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -28,6 +30,9 @@ def initialise(config: EngineConfig) -> ModuleType:
         backend = "gpu" if torch.cuda.is_available() else "cpu"
     if backend == "gpu" and not torch.cuda.is_available():
         raise ConfigError("--backend gpu: torch finds no GPU", hint="use --backend cpu")
+    # Genesis keeps its kernels below it, and aborts the process where there is none.
+    home = os.path.expanduser("~")
+    os.environ.setdefault("HOME", home if os.path.isabs(home) else tempfile.gettempdir())
     hook = sys.excepthook
     import genesis as gs
 

@@ -5,6 +5,7 @@ import csv
 import datetime
 import io
 import itertools
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +17,16 @@ from diffcar.base.config import Settings, dump_config
 from diffcar.base.csv_reader import parse_number
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import log_scale, new_figure, save_png
-from diffcar.base.files import RUNS, make_folder, write_atomically
+from diffcar.base.files import RUNS, is_there, make_folder, write_atomically
 from diffcar.base.table import Column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["RunFolder", "make_own_folder", "plot_training"]
+__all__ = ["LOCK_FILE", "RunFolder", "make_own_folder", "plot_training"]
 
-_LOCK = ".lock"
+LOCK_FILE = ".lock"
+"""What a process holds while it writes in a folder."""
 
 
 class RunFolder:
@@ -53,7 +55,7 @@ class RunFolder:
         Raises:
             OutputError: If another process writes here, or the folder cannot be written in.
         """
-        lock = FileLock(self.path / _LOCK)
+        lock = FileLock(self.path / LOCK_FILE)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -87,7 +89,9 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
         if is_taken:
-            go_on = f", or go on with it: --resume {path}" if path.is_dir() else ""
+            go_on = (
+                f", or go on with it: --resume {shlex.quote(str(path))}" if path.is_dir() else ""
+            )
             raise OutputError(
                 f"{str(path)!r} exists already and nothing in it will be overwritten",
                 hint=f"choose another --out{go_on}",
@@ -97,7 +101,7 @@ class RunFolder:
     def open(cls, path: Path) -> "RunFolder":
         """Open an existing run, which has a last checkpoint."""
         run = cls(path)
-        if not (run.checkpoints / "last.pt").is_file():
+        if not is_there(str(run.checkpoints / "last.pt"), Path.is_file):
             raise CheckpointError(
                 f"{str(path)!r} is not a run folder that can be resumed: it has no "
                 "checkpoints/last.pt",
@@ -195,7 +199,7 @@ def make_own_folder(command: str) -> Path:
 
 def _has_content(path: Path) -> bool:
     """Return whether a folder has anything in it besides a lock."""
-    return any(own.name != _LOCK for own in path.iterdir())
+    return any(own.name != LOCK_FILE for own in path.iterdir())
 
 
 _OF_METHODS = {

@@ -100,5 +100,5 @@ def test_damaged_metrics_are_named_and_left_alone(content: str, told: str, tmp_p
 def test_curves_leave_out_what_is_no_number(tmp_path: Path) -> None:
     """Rather than lose a finished training to a field that somebody has edited."""
     (tmp_path / "metrics.csv").write_text("iteration,loss\n1,much\n2,0.5\n")
-    plot_training(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    plot_training(tmp_path / "metrics.csv", tmp_path / "curves.png", None)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
+from diffcar.base.files import is_there
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import explain_errors, open_model, shape_name
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
@@ -46,10 +47,10 @@ def adopt_model(
         ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
             something that is not made up for; the error names the user's file.
     """
-    if not file.is_file():
-        told = "is not a file" if file.exists() else "does not exist"
+    if not is_there(str(file), Path.is_file):
+        told = "is not a file" if is_there(str(file)) else "does not exist"
         raise ModelError(f"the vehicle model {str(file)!r} {told}")
-    adopted = folder / f"{file.stem}-adopted.xml"
+    adopted = folder / "adopted.xml"
     with explain_errors(file, "cannot be read as a car"):
         spec = open_model(file)
         notes = [*_free_the_base(spec), *_clear_the_world(spec)]

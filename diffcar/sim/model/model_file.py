@@ -20,7 +20,10 @@ _MAX_ELEMENTS, _MAX_CELLS, _MAX_BYTES = 10_000, 4096**2, 50_000_000
 _COPIES = ("replicate", "composite", "flexcomp")
 _CELLS = {"texture": ("width", "height"), "hfield": ("nrow", "ncol")}
 
-__all__ = ["explain_errors", "open_model", "quiet_mujoco", "shape_name"]
+GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
+"""What to do about a file that is no model of a car."""
+
+__all__ = ["GIVE_MJCF", "explain_errors", "open_model", "quiet_mujoco", "shape_name"]
 
 
 def shape_name(kind: int) -> str:
@@ -92,7 +95,7 @@ def explain_errors(file: Path, claim: str) -> Iterator[None]:
         for text in dict.fromkeys(str(warning.message) for warning in told):
             logger.warning(f"{file.name}: {text}")
     except ET.ParseError as error:
-        raise ModelError(f"{str(file)!r} {claim}: XML error: {error}") from None
+        raise ModelError(f"{str(file)!r} {claim}: XML error: {error}", GIVE_MJCF) from None
     except (ValueError, RuntimeError, mujoco.FatalError) as error:
         raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
 
@@ -111,11 +114,11 @@ def quiet_mujoco() -> Iterator[None]:
         mujoco.set_mju_user_warning(handler)
 
 
-def _hint(file: Path, told: str) -> str | None:
-    """Say what helps against an error of MuJoCo's parser, if that is known."""
+def _hint(file: Path, told: str) -> str:
+    """Say what helps against an error of MuJoCo's parser."""
     if "could not find decoder" in told:
         return "name the file .xml (MJCF) or .urdf"
     # MuJoCo may strip the path from the name of a file that it does not find.
     if "opening file" in told and b"package://" in file.read_bytes():
         return "replace package:// by paths relative to the model"
-    return None
+    return GIVE_MJCF

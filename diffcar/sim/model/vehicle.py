@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import resource_path
+from diffcar.base.files import is_there, resource_path
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import explain_errors, open_model
+from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.rules import collision_faults, world_faults
 
@@ -22,7 +22,6 @@ _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
 _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
-_GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
         ModelError: If the file cannot be read or lacks a part of the car.
     """
     file = resource_path("assets/car.xml") if model is None else Path(model)
-    if not file.is_file():
-        raise ModelError(f"the vehicle model {str(file)!r} does not exist", _GIVE_MJCF)
+    if not is_there(str(file), Path.is_file):
+        raise ModelError(f"the vehicle model {str(file)!r} does not exist", GIVE_MJCF)
     with explain_errors(file, "is not a valid MJCF model"):
         spec = open_model(file)
         compiled = spec.compile()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import ConfigError, PathError
-from diffcar.base.figure import new_figure, save_png
+from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.reference import ReferencePath
@@ -188,7 +188,7 @@ def plot_drive(
         plan.plot(own[:, 0], own[:, 1], "--", color="tab:orange", linewidth=1, label=label)
     plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
     plan.set_aspect("equal", adjustable="datalim")
-    title = title or path.name
+    title = plain(title or path.name)
     if not driven.has_arrived[-1, 0]:
         title += f": the first {max(0.0, distance[-1]):.0f} m of {goal:.0f} m"
     plan.set(xlabel="x [m]", ylabel="y [m]", title=title)
