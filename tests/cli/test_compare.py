@@ -49,7 +49,7 @@ def test_every_figure_is_whole_in_a_narrow_terminal(width: int) -> None:
         for table in about:
             columns = [own for own in table.columns if not own.is_extra and table.is_number(own)]
             console = Console(file=io.StringIO(), width=width)
-            show_table(table, console)
+            show([table], console)
             text = console.file.getvalue()  # type: ignore[attr-defined]
             for column in columns:
                 assert all(column.text(row) in text for row in table.rows), column.heading
