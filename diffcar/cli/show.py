@@ -12,7 +12,7 @@ from rich.text import Text
 
 from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table
 
-__all__ = ["show", "show_table"]
+__all__ = ["show"]
 
 _STYLES: dict[Mark | None, str] = {
     None: "",
@@ -31,7 +31,7 @@ def show(items: Iterable[Shown], console: Console) -> None:
     for item in items:
         match item:
             case Table():
-                show_table(item, console)
+                _show_table(item, console)
             case Curve():
                 _show_curve(item, console)
             case Line():
@@ -42,7 +42,7 @@ def show(items: Iterable[Shown], console: Console) -> None:
                 console.print(Text(item))
 
 
-def show_table(table: Table[Any], console: Console) -> None:
+def _show_table(table: Table[Any], console: Console) -> None:
     """Print a table: units in the headings, numbers to the right, what must be known below.
 
     Colours say nothing that the words do not say, too. In a narrow terminal numbers and words stay

@@ -1,4 +1,4 @@
-"""Records what an expert does in the states that it, or a learner, gets into."""
+"""Records what an expert does in the states that it, or a student, gets into."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ def record_demonstrations(
         scene: Plain cars; each drives one episode.
         expert: Whose actions are recorded.
         controller_config: What the network that is to learn observes.
-        driver: Who drives; None for the expert. A learner that drives while the expert's actions
+        driver: Who drives; None for the expert. A student that drives while the expert's actions
             are recorded is what DAgger asks for.
         on_step: Called after each step with the fraction of the time that is over.
 

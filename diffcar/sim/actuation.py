@@ -8,7 +8,7 @@ from torch import Tensor
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["JointTargets", "joint_targets", "servo_torques"]
+__all__ = ["joint_targets", "servo_torques"]
 
 
 @dataclass(frozen=True)

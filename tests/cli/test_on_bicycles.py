@@ -266,7 +266,7 @@ def test_a_comparison_is_told_and_written(
     diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tables, sentences and files, with a run that was there already."""
-    monkeypatch.setattr(suite, "_DRIVERS_AT_ONCE", 4)
+    monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
     monkeypatch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
     alone = "--set=evaluation.unseen_paths=[]"
     good(diffcar("train-e2e", "--no-certify", *SMALL, *E2E, alone, "--out", "run"))

@@ -51,11 +51,11 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def _few_cars() -> Iterator[None]:
-    """Bicycles for everybody, sixteen drivers at a time."""
+    """Bicycles for everybody, sixteen controllers at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffcar.comparison.compare.Scenes", bicycle_scenes)
         patch.setattr(suite, "build_scene", bicycles)
-        patch.setattr(suite, "_DRIVERS_AT_ONCE", 16)
+        patch.setattr(suite, "_CONTROLLERS_AT_ONCE", 16)
         patch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
         yield
 

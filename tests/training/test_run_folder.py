@@ -1,10 +1,15 @@
 """Run folders: nothing is overwritten, and a resumed run continues its rows."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from diffcar.base.errors import CheckpointError, OutputError
+from diffcar.tasks.contract import Task
+from diffcar.tasks.reaching.task import ReachingTask
+from diffcar.tasks.tracking.task import TrackingTask
 from diffcar.training.run_folder import RunFolder, plot_training
 
 
@@ -17,6 +22,34 @@ def test_existing_folder_is_not_written_into(tmp_path: Path) -> None:
         RunFolder.create(tmp_path / "used", "x")
     (tmp_path / "empty").mkdir()
     RunFolder.create(tmp_path / "empty", "x")
+
+
+@pytest.mark.parametrize("task", [ReachingTask, TrackingTask])
+def test_the_metric_of_the_task_is_drawn_at_whole_updates(
+    task: type[Task[Any, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its own name, in millimetres; legends stand beside the axes."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr("diffcar.training.run_folder.save_png", lambda own, _: drawn.append(own))
+    metric = task.metric
+    assert metric is not None
+    run = RunFolder.create(tmp_path / "run", "x")
+    for update in range(4):
+        loss = 1 / (update + 1)
+        run.append_metrics(
+            {"iteration": update, "loss": loss, "loss_own": loss, f"eval_{metric.key}": 0.1 * loss}
+        )
+    plot_training(run.metrics_file, tmp_path / "a.png", metric)
+    (figure,) = drawn
+    figure.canvas.draw()
+    loss_axes, metric_axes = figure.axes
+    assert metric_axes.get_ylabel() == f"{metric.heading} in\nplain physics [mm]"
+    assert metric_axes.lines[0].get_ydata()[0] == pytest.approx(100.0)
+    assert all(tick == round(tick) for tick in metric_axes.get_xticks())
+    legend = loss_axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["total", "own"]
+    assert legend.get_window_extent().x0 >= loss_axes.get_window_extent().x1
 
 
 def test_metrics_are_rewound_to_the_checkpoint(tmp_path: Path) -> None:

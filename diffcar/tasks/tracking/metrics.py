@@ -210,7 +210,7 @@ def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def suite_figures(driven: "Drive") -> list[SuiteFigures]:
-    """Return the figures of each driver of a finished drive, which has `CARS_EACH` of the cars."""
+    """Return the figures of each controller of a drive, which has `CARS_EACH` of the cars."""
     cars = car_figures(driven)
 
     def together(values: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class ExpertRecorder:
         if is_new:
             config, driver = self.config.demonstrations, None
             if number:
-                # The learner's own mistakes are the disturbance.
+                # The student's own mistakes are the disturbance.
                 config = config.model_copy(update={"noisy_fraction": 0.0})
                 driver = self.task.driver
             who = "the network driving" if number else "driving"
