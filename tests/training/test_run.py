@@ -238,7 +238,10 @@ def test_a_run_may_go_on_for_longer_and_more_carefully(tmp_path: Path) -> None:
     assert trained("e2e", *changed, resume=tmp_path / "run").num_updates == 5
     schema = METHODS["e2e"].config["tracking"]
     known = dotted_values(schema().model_dump())
-    assert {key for key in MAY_CHANGE if key not in known} == {"data", "train.patience"}  # of clones
+    assert {key for key in MAY_CHANGE if key not in known} == {
+        "data",
+        "train.patience",
+    }  # of clones
 
 
 @pytest.mark.usefixtures("_unpainted")
