@@ -1,8 +1,17 @@
 """Entry point of `diffcar` and `python -m diffcar`."""
 
-from diffcar.cli.app import main
+from diffcar.cli.streams import prepare
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    prepare()
+    from diffcar.cli.app import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

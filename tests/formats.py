@@ -47,17 +47,17 @@ _ERRORS = """
     cross_track_rmse_m cross_track_mean_m cross_track_p95_m cross_track_max_m heading_rmse_rad
     speed_rmse_mps steering_rate_rms_radps
 """
-_TRACKING = f"{_ERRORS} completion"
-_EVALUATION = f"{_TRACKING} got_going"
+_TRACKING = f"{_ERRORS} completion got_going"
+_PATH = "path path_length_m path_is_loop path_columns path_origin_m"
 _OBSERVED = " ".join(f"obs_{name}" for name in PathObserver.names(ControllerConfig()))
-_EVALUATED = " ".join(f"eval_{name}" for name in _named(_EVALUATION))
+_EVALUATED = " ".join(f"eval_{name}" for name in _named(_TRACKING))
 _DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds"
-_SIMULATED = _named("controller path path_length_m start skip_distance_m engine notes", _DRIVEN)
+_SIMULATED = _named("controller start skip_distance_m engine notes", _PATH, _DRIVEN)
 _TRAINED = {
     *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
     *_named("train_seconds wall_seconds certificate hops"),
-    *_at("before", _EVALUATION),
-    *_at("after", _EVALUATION),
+    *_at("before", _TRACKING),
+    *_at("after", _TRACKING),
 }
 _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
 _CURVE = "method seed iteration train_seconds num_env_steps cross_track_rmse_m"
@@ -93,10 +93,10 @@ JSON: dict[str, set[str]] = {
         *_at("difference_percent", _TRACKING),
     },
     "record": {
-        *_named("file expert path path_length_m num_rows num_episodes num_noisy_episodes"),
+        *_named("file expert num_rows num_episodes num_noisy_episodes", _PATH),
         *_named("num_lost_episodes episode_seconds recorded_seconds noisy_row_share notes"),
-        *_named("skip_distance_m wall_seconds", _ERRORS),
-        *(f"noisy_{name}" for name in _named(_ERRORS)),
+        *_named("skip_distance_m wall_seconds got_going", _ERRORS),
+        *(f"noisy_{name}" for name in _named("got_going", _ERRORS)),
     },
     "train-e2e --entity mpm": {
         *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),

@@ -1,6 +1,8 @@
 """What many tests share: the shipped car, paths by name, states and seeds."""
 
 import functools
+import math
+from pathlib import Path
 
 import torch
 
@@ -20,6 +22,18 @@ VEHICLE = load_vehicle()
 def road(source: str, **settings: object) -> ReferencePath:
     """Return a path in float64."""
     return load_path(PathConfig(source=source, **settings))
+
+
+def write_loop(file: Path, *, east: float = 0.0, north: float = 0.0, scale: float = 1.0) -> Path:
+    """Write a loop about 19 m long around a place, its coordinates multiplied, and return it."""
+    rows = []
+    for number in range(120):
+        angle = 2 * math.pi * number / 120
+        radius = 3 + 0.6 * math.sin(3 * angle)
+        x, y = east + radius * math.cos(angle), north + radius * math.sin(angle)
+        rows.append(f"{scale * x:.9f},{scale * y:.9f}")
+    file.write_text("\n".join(["x_m,y_m", *rows, ""]))
+    return file
 
 
 def seeded(seed: int = 0) -> torch.Generator:

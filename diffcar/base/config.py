@@ -9,16 +9,17 @@ import inspect
 import re
 import shlex
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
+from yaml.composer import ComposerError
 
-from diffcar.base.errors import ConfigError
+from diffcar.base.errors import ConfigError, shortened
 
 __all__ = [
     "Count",
@@ -106,7 +107,7 @@ class Settings(Protocol):
 
 def dump_config(config: Settings) -> str:
     """Return the configuration as YAML that `load_config` reads back to an equal one."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False)
 
 
 _WIDTH = 100
@@ -190,23 +191,86 @@ def _first_paragraph(schema: type[BaseModel]) -> str:
     return " ".join(inspect.cleandoc(schema.__doc__ or "").split("\n\n")[0].split())
 
 
+_TAG = "tag:yaml.org,2002:"
+# What a value without quotes means in the core schema of YAML 1.2. YAML 1.1, which PyYAML reads,
+# takes 010 for eight, 1:30 for ninety, 1_000 for a thousand, and no for false.
+_CORE = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    "merge": (r"<<", ["<"]),
+}
+_MAX_VALUES = 100_000
+_MAX_BYTES = 1_000_000
+
+
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which reads `1e-3` as a number as everybody outside YAML 1.1 does."""
+    """The safe loader with the values of YAML 1.2; it refuses tags and keys that come twice."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        """Refuse a tag, which could only turn a value into something that it does not look like."""
+        event = self.peek_event()
+        if tag := getattr(event, "tag", None):
+            raise ComposerError(None, None, f"{tag!r}: tags have no place here", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Refuse a key that is given twice, of which one would be lost."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    told = f"the key {shortened(key.value)!r} is given twice"
+                    raise ComposerError(None, None, told, key.start_mark)
+                seen.add(key.value)
+        return node
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> str:
+        """Refuse a character that no name can hold."""
+        text = super().construct_scalar(node)
+        if "\0" in text:
+            raise ComposerError(None, None, "a text holds a NUL", node.start_mark)
+        return text
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Return a whole number, which no leading zero makes octal."""
+        text = self.construct_scalar(node)
+        return int(text, 0 if text[:2] in ("0o", "0x") else 10)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+_Loader.add_constructor(f"{_TAG}int", _Loader.construct_yaml_int)
+for _kind, (_pattern, _first) in _CORE.items():
+    _meant = f"{_TAG}{_kind}", re.compile(rf"^(?:{_pattern})$")
+    _Loader.add_implicit_resolver(*_meant, _first)
+    # So that a text which looks like a number to YAML 1.1 or 1.2 is written in quotes.
+    _Dumper.add_implicit_resolver(*_meant, _first)
 
 
 def _parse_yaml(text: str | bytes, what: str) -> Any:  # noqa: ANN401
     """Parse YAML without running anything that it may contain."""
     try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return _unshared(yaml.load(text, _Loader), iter(range(_MAX_VALUES)))
+    except RecursionError:
+        raise ConfigError(f"{what} is not usable: its values are nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{what} is not valid YAML: {error}") from None
+
+
+def _unshared(value: Any, room: Iterator[int]) -> Any:  # noqa: ANN401
+    """Return values of which aliases have copies, as many as there is room for."""
+    if next(room, None) is None:
+        raise ValueError(f"with its aliases it holds more than {_MAX_VALUES:,} values")
+    if isinstance(value, dict):
+        return {key: _unshared(inner, room) for key, inner in value.items()}
+    return [_unshared(inner, room) for inner in value] if isinstance(value, list) else value
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -216,12 +280,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read, or holds something else.
     """
     try:
-        content = _parse_yaml(file.read_bytes(), repr(str(file)))
-    except OSError as error:
-        reason = error.strerror or error
+        with file.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"the configuration file {str(file)!r} cannot be read: {reason}"
         ) from None
+    if len(text) > _MAX_BYTES:
+        raise ConfigError(f"{str(file)!r} is larger than any file of settings")
+    content = _parse_yaml(text, repr(str(file)))
     if not isinstance(content, dict | None):
         raise ConfigError(
             f"{str(file)!r} holds a {type(content).__name__} where keys and values are expected",
@@ -237,9 +305,9 @@ def _parse_override(text: str, schema: type[BaseModel]) -> tuple[str, Any]:
         settings = _settings(schema)
         near = difflib.get_close_matches(key, settings, n=1, cutoff=0.0)[0]
         example = shlex.quote(f"{near}={_default(settings[near])}")
-        told = f"--set {text!r} is not of the form key=value"
+        told = f"--set {shortened(text)!r} is not of the form key=value"
         raise ConfigError(told, hint=f"such as --set {example}")
-    return key.strip(), _parse_yaml(value, f"--set {text!r}: the value")
+    return key.strip(), _parse_yaml(value, f"--set {shortened(text)!r}: the value")
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:
@@ -262,12 +330,15 @@ def _assign(values: dict[str, Any], dotted_key: str, value: object) -> None:
     values[name] = value
 
 
+_MAX_PROBLEMS = 20
+
+
 def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> ConfigError:
     """Turn all validation problems into one message with suggestions."""
     settings = _settings(schema)
     lines, hints = [], []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+    for problem in error.errors(include_url=False)[:_MAX_PROBLEMS]:
+        key = shortened(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {key!r}")
             near = difflib.get_close_matches(key, settings, n=1, cutoff=0.5) or [
@@ -277,12 +348,17 @@ def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> Config
             hints.append(f"did you mean {near[0]!r}?" if near else known)
         else:
             value = problem["input"]
-            shown = key if isinstance(value, Mapping | BaseModel) else f"{key} = {value!r}"
+            is_section = isinstance(value, Mapping | BaseModel)
+            shown = key if is_section else f"{key} = {shortened(repr(value))}"
             given = f"{shown}: " if key else ""
             lines.append(f"{given}{problem['msg'].removeprefix('Value error, ')}")
+            if problem["type"].startswith("bool_"):
+                hints.append("write true or false")
             # What a schema refuses in its own words says what it expects.
-            if problem["type"] != "value_error":
+            elif problem["type"] != "value_error":
                 hints.append(_expected(problem["loc"], settings))
+    if (more := error.error_count() - len(lines)) > 0:
+        lines.append(f"and {more:,} more")
     return ConfigError("; ".join(lines), hint="; ".join(filter(None, dict.fromkeys(hints))) or None)
 
 

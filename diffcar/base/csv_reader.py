@@ -2,14 +2,17 @@
 
 import csv
 import difflib
+import errno
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffcar.base.errors import DemonstrationError, DiffcarError
 
-__all__ = ["Sheet", "parse_number", "read_lines", "read_sheet", "split_factor"]
+__all__ = ["Place", "Sheet", "parse_number", "read_lines", "read_sheet", "split_factor"]
 
 _SEPARATORS = (";", "\t", ",")
 _NUM_NAMES_SHOWN = 24
@@ -27,6 +30,8 @@ class Sheet:
     header: list[str]
     rows: list[tuple[int, list[str]]]
     """Each row's number, as a text editor counts lines, and its fields."""
+    digest: str
+    """SHA-256 of its lines that are not blank."""
 
     def find(self, name: str, columns: Mapping[str, str]) -> Place | None:
         """Return where a quantity stands, or None if it does not.
@@ -50,40 +55,47 @@ class Sheet:
         return None
 
     def numbers(
-        self, columns: Mapping[str, Place], *, skip_incomplete: bool
-    ) -> tuple[dict[str, list[float]], int]:
-        """Return the numbers of some columns, and how many rows were left out.
+        self, columns: Mapping[str, Place], *, skip_incomplete: bool, gaps: Collection[str] = ()
+    ) -> tuple[dict[str, list[float]], list[int]]:
+        """Return the numbers of some columns, and of which rows they are.
 
         Args:
             columns: Where each is found.
             skip_incomplete: Whether to leave out rows that lack a number.
+            gaps: Columns whose missing numbers are NaN and leave a row complete.
 
         Raises:
             DemonstrationError: At the first row that lacks a number; where such are left out, if
                 no row remains.
         """
         complete: list[list[float]] = []
+        rows: list[int] = []
         problems: list[DemonstrationError] = []
-        places = columns.values()
         for row, fields in self.rows:
             try:
-                complete.append([factor * self._number(row, fields, at) for at, factor in places])
+                own = [self._number(row, fields, to, name in gaps) for name, to in columns.items()]
             except DemonstrationError as problem:
                 if not skip_incomplete:
                     raise
                 problems.append(problem)
+            else:
+                complete.append(own)
+                rows.append(row)
         if not complete:
             raise DemonstrationError(f"no row is complete; the first is not: {problems[0]}")
-        values = {name: [row[index] for row in complete] for index, name in enumerate(columns)}
-        return values, len(problems)
+        return {name: [row[at] for row in complete] for at, name in enumerate(columns)}, rows
 
-    def _number(self, row: int, fields: Sequence[str], index: int) -> float:
-        """Return a field's finite number, or say what it is instead."""
+    def _number(self, row: int, fields: Sequence[str], place: Place, may_lack: bool) -> float:
+        """Return a field's finite number times its factor, or say what it is instead."""
+        index, factor = place
         text = fields[index] if index < len(fields) else ""
         value = parse_number(text)
-        if value is not None and math.isfinite(value):
-            return value
-        found = f"{text!r} is not a finite number" if text else "empty"
+        if value is not None and math.isfinite(value * factor):
+            return value * factor
+        if may_lack:
+            return math.nan
+        times = f" times {factor:g}" if value is not None and math.isfinite(value) else ""
+        found = f"{text!r}{times} is not a finite number" if text else "empty"
         remedy = "mend it or drop such rows with --skip-incomplete"
         if "," in text:
             remedy = f"numbers need a decimal point; {remedy}"
@@ -102,10 +114,8 @@ class Sheet:
         free = [name for index, name in enumerate(self.header) if index not in taken and name]
         spellings = {name.lower(): name for name in free}
         near = {n: difflib.get_close_matches(n, spellings, n=1, cutoff=0.5) for n in names}
-        flags = " ".join(
-            f"--column {name}={spellings[like[0]] if like else 'NAME'}"
-            for name, like in near.items()
-        )
+        said = (f"{n}={spellings[like[0]] if like else 'NAME'}" for n, like in near.items())
+        flags = " ".join(f"--column {shlex.quote(each)}" for each in said)
         shown = ", ".join(free[:_NUM_NAMES_SHOWN]) + (", ..." if free[_NUM_NAMES_SHOWN:] else "")
         return DemonstrationError(
             f"{str(self.file)!r} has no column {', '.join(map(repr, names))}",
@@ -141,6 +151,7 @@ def read_sheet(file: Path) -> Sheet:
     """
     hint = "`diffcar record` writes a file of demonstrations"
     lines = read_lines(file, "the demonstrations", error=DemonstrationError, hint=hint)
+    digest = hashlib.sha256("\n".join(line for _, line in lines).encode()).hexdigest()
     lines = [(row, line) for row, line in lines if not line.lstrip().startswith("#")]
     if not lines:
         raise DemonstrationError(f"{str(file)!r} is empty", hint="`diffcar record` writes one")
@@ -168,7 +179,7 @@ def read_sheet(file: Path) -> Sheet:
                 f"{str(file)!r} row {row} has {len(fields)} fields, the header {len(header)}",
                 hint="is there a decimal comma, or a separator in a text without quotes?",
             )
-    return Sheet(file, header, rows)
+    return Sheet(file, header, rows, digest)
 
 
 def read_lines(
@@ -182,6 +193,8 @@ def read_lines(
         hint: To a file that cannot be read.
     """
     try:
+        if file.is_char_device():  # which may have no end
+            raise OSError(errno.EINVAL, "it is a device")
         text = file.read_text(encoding="utf-8-sig")
     except OSError as problem:
         reason = problem.strerror or problem

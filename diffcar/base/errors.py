@@ -10,6 +10,7 @@ __all__ = [
     "OutputError",
     "PathError",
     "SimulationError",
+    "shortened",
 ]
 
 
@@ -52,3 +53,11 @@ class SimulationError(DiffcarError):
 
 class GradientError(DiffcarError):
     """A gradient is not finite, or does not agree with finite differences."""
+
+
+def shortened(text: str, limit: int = 200) -> str:
+    """Return a text without its middle if it has more characters than `limit`."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} [{len(text) - 2 * half:,} characters left out] {text[-half:]}"

@@ -1,14 +1,16 @@
 """Writes results so that a crash never leaves half a file behind, and finds shipped files."""
 
+import contextlib
 import errno
 import math
 import os
+import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from diffcar.base.errors import ConfigError, OutputError
+from diffcar.base.errors import ConfigError, OutputError, shortened
 
 __all__ = [
     "RUNS",
@@ -33,37 +35,82 @@ def is_there(name: str, predicate: Callable[[Path], bool] = Path.exists) -> bool
         return False
 
 
-def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
-    """Refuse output files before minutes are spent on their content.
+def check_outputs(
+    outputs: Sequence[Path], *, folder: Path | None = None, inputs: Sequence[Path] = ()
+) -> None:
+    """Refuse outputs before minutes are spent on their content; makes and changes nothing.
 
     Args:
         outputs: Files of results.
+        folder: Where the same command writes files of its own, which may have to be made.
         inputs: What the same command reads: files, and folders with everything in them.
 
     Raises:
-        OutputError: If a folder is missing or not writable, a name is taken by something that is
-            no ordinary file, two outputs are one file, or one would overwrite an input.
+        OutputError: If a folder is missing or not writable, a name is too long or taken by
+            something that is no ordinary file, two outputs are one file, or one would overwrite an
+            input.
     """
+    read = [other.resolve() for other in inputs if is_there(str(other))]
+    for index, file in enumerate(outputs):
+        with _told(file):
+            _require_ordinary(file)
+            _require_writable(file.parent)
+            own = file.resolve()
+        if own in [other.resolve() for other in outputs[:index]]:
+            raise OutputError(f"{str(file)!r} is named for two results", "give one another name")
+        if any(own.is_relative_to(other) for other in read):
+            told = f"{str(file)!r} is read by this command and would be overwritten"
+            raise OutputError(told, "give the result another name")
+        if folder is not None and own.is_relative_to(folder.resolve()):
+            told = f"{str(file)!r} lies in the folder {str(folder)!r}, which this command makes"
+            raise OutputError(told, "write it beside that folder")
+    if folder is not None:
+        with _told(folder):
+            if len(folder.parts) > _MOST_PARTS:
+                raise OSError(errno.ENAMETOOLONG, "it lies too deep")
+            _require_ordinary(folder / ("x" * _LONGEST_BELOW))
+            _require_writable(next(filter(os.path.lexists, (folder, *folder.parents))))
+
+
+# Of what is written below a folder that a command makes.
+_LONGEST_BELOW = 80
+_MOST_PARTS = 200
+
+
+@contextlib.contextmanager
+def _told(output: Path) -> Iterator[None]:
+    """Say of an output that the file system refuses it."""
     try:
-        for index, file in enumerate(outputs):
-            if file.exists() and (file.is_symlink() or not file.is_file()):
-                raise OutputError(f"{str(file)!r} is not an ordinary file")
-            if not file.parent.is_dir():
-                raise OutputError(
-                    f"the folder {str(file.parent)!r} does not exist", "create it first"
-                )
-            if not os.access(file.parent, os.W_OK):
-                raise OutputError(f"the folder {str(file.parent)!r} is not writable")
-            if any(file.resolve() == other.resolve() for other in outputs[:index]):
-                raise OutputError(
-                    f"{str(file)!r} is named for two results", hint="give one another name"
-                )
-            for other in inputs:
-                if other.exists() and file.resolve().is_relative_to(other.resolve()):
-                    told = f"{str(file)!r} is read by this command and would be overwritten"
-                    raise OutputError(told, hint="give the result another name")
+        str(output).encode()  # as libraries do, which would complain at the end
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        # Links that form a loop are a RuntimeError, characters that no name can have a ValueError.
+        reason = getattr(error, "strerror", None) or error
+        told = f"{shortened(repr(str(output)))} cannot be written: {reason}"
+        raise OutputError(told, "name another one") from None
+
+
+def _require_ordinary(file: Path) -> None:
+    """Refuse a name that is taken by a folder, a link or a device, or by a file for reading."""
+    try:
+        kind = file.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(kind):
+        raise OutputError(f"{str(file)!r} is not an ordinary file")
+    if not os.access(file, os.W_OK):
+        raise OutputError(f"{str(file)!r} exists already and is write-protected")
+
+
+def _require_writable(folder: Path) -> None:
+    """Refuse a folder in which no file can be made, by making one without a name."""
+    if not folder.is_dir():
+        told = "is no folder" if os.path.lexists(folder) else "does not exist"
+        raise OutputError(f"the folder {str(folder)!r} {told}", "create it first")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise OutputError(f"an output cannot be written: {error}") from None
+        raise OutputError(f"the folder {str(folder)!r} is not writable: {error.strerror}") from None
 
 
 def make_folder(path: Path) -> None:
@@ -85,7 +132,8 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         OutputError: If the file system refuses.
     """
     try:
-        descriptor, name = tempfile.mkstemp(file.suffix, f".{file.stem}-", file.parent)
+        # Not named after the file, whose name may be as long as one can be.
+        descriptor, name = tempfile.mkstemp(file.suffix[:_LONGEST_SUFFIX], ".diffcar-", file.parent)
         os.close(descriptor)
         temporary = Path(name)
         try:
@@ -105,6 +153,9 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             if error.errno in (errno.ENOSPC, errno.EDQUOT)
             else None,
         ) from None
+
+
+_LONGEST_SUFFIX = 16
 
 
 def plain_values(value: object) -> object:

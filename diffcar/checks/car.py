@@ -90,7 +90,9 @@ class _Check:
         self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
         tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance
+        notes = [*notes, *self.bench.path.warnings]
         self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
+        self.result.vehicle = vehicle if config.model else None
 
     def attempt(self, stage: str, action: Callable[[], None]) -> None:
         """Do a part of the check; if it fails the others still count."""
@@ -152,13 +154,14 @@ def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Ve
         return load_vehicle(), []
     if not (joints.steering or joints.wheels):
         try:
-            return load_vehicle(config.model, lenient=True), []
+            vehicle = load_vehicle(config.model, lenient=True)
+            return vehicle, list(vehicle.assumptions)
         except ModelError:
             pass  # Not as diffcar writes a car; it may still be one, and adopting it says why not.
     adopted = adopt_model(
         Path(config.model), folder, steering_joints=joints.steering, wheel_joints=joints.wheels
     )
-    return adopted.vehicle, list(adopted.notes)
+    return adopted.vehicle, [*adopted.notes, *adopted.vehicle.assumptions]
 
 
 def _problem(bench: CarBench, horizon: int) -> Problem:

@@ -8,11 +8,13 @@ from diffcar.base.table import Column, Line, Mark, Shown, Table, number
 from diffcar.checks.attempts import Tried, attempts_table
 from diffcar.checks.bench import Label
 from diffcar.checks.config import CertificateConfig, CheckGradConfig
+from diffcar.checks.vehicle import car_as_json, car_table
 from diffcar.checks.wheels import WheelResult, wheels_as_json, wheels_table
 from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.certificate import MIN_SHARE, Certificate, CertificateRow
 from diffcar.gradients.hops import Hop, hops_table
 from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.problem import PARAMETERS
 
 __all__ = ["CheckGradResult", "car_report", "labels_of"]
@@ -30,6 +32,8 @@ class CheckGradResult:
     """What the car's wheels collide as."""
     tolerance: float
     """Largest relative error of a rolling car that certifies."""
+    vehicle: Vehicle | None = None
+    """The car as it was read, where it is not the shipped one."""
     hops: list[Hop] = field(default_factory=list)
     """Where the gradient went."""
     attempts: list[Tried] = field(default_factory=list)
@@ -130,6 +134,7 @@ class CheckGradResult:
             "precision": self.config.precision,
             "actuation": self.config.actuation,
             "with_repairs": self.config.repairs,
+            "vehicle": self.vehicle and car_as_json(self.vehicle),
             "horizons": [
                 {
                     "horizon": horizon,
@@ -186,8 +191,9 @@ def labels_of(config: CertificateConfig) -> list[Label]:
 
 
 def car_report(result: CheckGradResult) -> list[Shown]:
-    """Return the gradient's way, the attempts, the certificate, the wheels and the verdict."""
-    shown: list[Shown] = [hops_table(result.hops)] if result.hops else []
+    """Return car, the gradient's way, attempts, certificate, wheels and verdict."""
+    shown: list[Shown] = [car_table(result.model, result.vehicle)] if result.vehicle else []
+    shown += [hops_table(result.hops)] if result.hops else []
     shown.append(attempts_table(result.attempts))
     if result.certificate.rows:
         told = ", ".join(f"{number(apart)} m after {at}" for at, apart in result.parity.items())

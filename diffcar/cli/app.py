@@ -1,5 +1,8 @@
 """The table of contents of the command line."""
 
+import logging
+import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -8,9 +11,11 @@ import diffcar
 from diffcar.cli import train
 from diffcar.cli.check_grad import check_grad
 from diffcar.cli.compare import compare
+from diffcar.cli.console import note
 from diffcar.cli.franka_test import franka_test
 from diffcar.cli.record import record
 from diffcar.cli.simulate import simulate
+from diffcar.cli.streams import lost_output
 
 __all__ = ["app", "main"]
 
@@ -51,4 +56,12 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    if not sys.warnoptions:  # what libraries say to whoever programs with them
+        warnings.simplefilter("ignore")
+        if logging.lastResort is not None:
+            logging.lastResort.setLevel(logging.ERROR)
+    try:
+        app()
+    finally:
+        if reason := lost_output():
+            note(f"not all that was written to stdout arrived there: {reason}")

@@ -8,12 +8,13 @@ import typer
 
 from diffcar.base.config import dump_config, read_yaml
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import resource_path
+from diffcar.base.files import is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.base.table import Line
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, note
+from diffcar.cli.console import note
 from diffcar.cli.options import Given, option, with_options
+from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.comparison.config import CompareConfig
 from diffcar.training.methods import METHODS
 
@@ -62,10 +63,10 @@ def compare(
         result = run(
             config, out=given.out, resume=given.resume, loaded=runs, on_update=display.show
         )
-    for line in result.notes:
-        note(line)
     if result.is_interrupted:
-        note(f"stopped; go on with: diffcar compare --resume {result.folder}")
+        folder = shlex.quote(str(result.folder))
+        for line in (*result.notes, f"stopped; go on with: diffcar compare --resume {folder}"):
+            note(line)
         raise typer.Exit(EXIT_INTERRUPTED)
     page = write_results(
         result.comparison,
@@ -76,7 +77,8 @@ def compare(
     shown = [table for about in tables(result.comparison).values() for table in about]
     sentences = [f"- {sentence}" for sentence in findings(result.comparison)]
     ended = Line(f"{result.wall_seconds:.0f} s in all; open {page}")
-    given.report([*shown, "", *sentences, ended], as_json(result.comparison))
+    content = as_json(result.comparison)
+    given.report([*shown, "", *sentences, ended], content, notes=result.notes)
 
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
@@ -86,7 +88,7 @@ def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, obj
         base = read_yaml(resource_path("configs/compare_quick.yaml"))
     if resume is not None:
         file = resume / "compare.yaml"
-        if not file.is_file():
+        if not is_there(str(file), Path.is_file):
             raise CheckpointError(
                 f"{str(resume)!r} is not the folder of a comparison: it has no {file.name}",
                 hint="give the folder that an earlier `diffcar compare` printed",

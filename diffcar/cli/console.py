@@ -1,22 +1,22 @@
 """Where text goes: results to stdout, everything else to stderr; errors to exit codes."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from diffcar.base.errors import DiffcarError, GradientError
+from diffcar.base.errors import DiffcarError, GradientError, shortened
+from diffcar.cli.streams import EXIT_INTERRUPTED
 
-__all__ = ["EXIT_INTERRUPTED", "EXIT_NEGATIVE", "errors", "messages", "note", "results"]
+__all__ = ["EXIT_NEGATIVE", "errors", "messages", "note", "results"]
 
 EXIT_NEGATIVE = 1
 _EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 _PIPED_WIDTH = 100
+_MOST_CHARACTERS = 5000
 
 
 def results() -> Console:
@@ -36,7 +36,7 @@ def note(text: str) -> None:
 
 def _say(style: str, kind: str, text: str) -> None:
     """Print text on stderr behind what kind of text it is."""
-    line = f"[{style}]{kind}:[/{style}] {escape(text)}"
+    line = Text.assemble((f"{kind}:", style), " ", shortened(text, _MOST_CHARACTERS))
     messages().print(line, highlight=False, soft_wrap=True)
 
 
@@ -57,7 +57,3 @@ def errors(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         messages().print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None

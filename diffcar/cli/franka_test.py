@@ -3,8 +3,9 @@
 import typer
 
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, EXIT_NEGATIVE
+from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Given, output, with_options
+from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.cli.train import note_resume, settings_of
 
 __all__ = ["franka_test"]

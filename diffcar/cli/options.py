@@ -3,7 +3,6 @@
 import functools
 import inspect
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from diffcar.base.config import Section, load_config
-from diffcar.base.files import check_outputs, finite_json, write_atomically
+from diffcar.base.files import RUNS, check_outputs, finite_json, write_atomically
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
+from diffcar.cli.streams import require_stdout, write_result
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.path.config import PATHS, check_path_source
 
@@ -232,24 +232,36 @@ class Given:
                 raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
         model = getattr(config, "model", None)
         read = (*_paths(config), model, self._values.get("config_file"), self.resume, *inputs)
+        folder = None
+        if "out" in self._options and "out" not in self.files:
+            folder = self.resume or self.out or RUNS / "new"  # by whatever name
         check_outputs(
             [file for file in (self._json_file, *self.files.values()) if file],
+            folder=folder,
             inputs=[Path(file) for file in read if file],
         )
+        if self._is_json_shown:
+            require_stdout()
 
     def report(self, shown: Iterable[Shown], content: object, *, notes: Iterable[str] = ()) -> None:
-        """Show notes and a result, and write its content as JSON where that was asked for."""
-        for text in notes:
-            note(text)
-        show(shown, self.console)
+        """Write a result's content as JSON where that was asked for, and show notes and result.
+
+        What can be shown is shown even if the file system refuses the rest.
+        """
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
-        if self._json_file is not None:
-            write_atomically(self._json_file, lambda file: file.write_text(text))
-        for file in filter(None, (*self.files.values(), self._json_file)):
-            note(f"wrote {file}")
-        if self._is_json_shown:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        written = list(filter(None, self.files.values()))
+        try:
+            if self._json_file is not None:
+                write_atomically(self._json_file, lambda file: file.write_text(text))
+                written.append(self._json_file)
+            elif self._is_json_shown:
+                write_result(text)
+        finally:
+            for each in notes:
+                note(each)
+            show(shown, self.console)
+            for file in written:
+                note(f"wrote {file}")
 
 
 def _paths(config: Section) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from diffcar.base.log import logger
 from diffcar.training.contract import UpdateRecord
@@ -36,7 +37,7 @@ class Display(logging.Handler):
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            *(TextColumn(column) for column in columns),
+            *(TextColumn(column, markup=False) for column in columns),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -66,7 +67,7 @@ class Display(logging.Handler):
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._progress.console.print(Text(text), soft_wrap=True)
 
 
 class TrainingDisplay(Display):
@@ -76,14 +77,14 @@ class TrainingDisplay(Display):
         columns = "{task.completed}/{task.total}", "{task.fields[status]}"
         super().__init__(*columns, title="training", total=num_updates)
         self._num_updates = num_updates
-        self._judged = ""
+        self._evaluated = ""
         self._began: float | None = None
         self._first = 0
 
     def show(self, event: UpdateRecord | Evaluated) -> None:
         """Show an evaluation, or an update: in the bar, or some of them as lines."""
         if isinstance(event, Evaluated):
-            self._judged = f"  {event.metrics} (update {event.iteration})"
+            self._evaluated = f"  {event.metrics} (update {event.iteration})"
             self.say(f"update {event.iteration:4d}  plain physics: {event.metrics}")
             return
         now = time.perf_counter()
@@ -93,7 +94,7 @@ class TrainingDisplay(Display):
             self._progress.reset(self._task, completed=event.iteration)
         terms = " ".join(f"{name} {value:.2g}" for name, value in event.terms.items())
         own = (f"  {key} {getattr(event, name):.2g}" for key, name in event.highlights.items())
-        status = f"loss {event.loss:.3g}{''.join(own)}{self._judged}"
+        status = f"loss {event.loss:.3g}{''.join(own)}{self._evaluated}"
         self._progress.update(self._task, completed=event.iteration, status=f"{status}\n{terms}")
         self._show_what_is_odd(event)
         if self._is_live or event.is_skipped or event.iteration % _PLAIN_LINE_INTERVAL:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from diffcar.cli import options
-from diffcar.cli.console import EXIT_INTERRUPTED, note
+from diffcar.cli.console import note
 from diffcar.cli.options import Entity, Given, option, setting, with_options
+from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.controllers.config import check_controller
 from diffcar.training.methods import METHODS, resume_hint
 
@@ -65,13 +66,25 @@ def train_e2e(
     **_CAR,
     **_rest("train.num_updates=200"),
 )
-def train_bc(column: list[str] | None = None, *, given: Given) -> None:
+def train_bc(
+    column: list[str] | None = None,
+    skip_incomplete: bool | None = None,
+    expert: str | None = None,
+    *,
+    given: Given,
+) -> None:
     """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
 
     Without arguments: records pure pursuit on a random road and clones it.
     """
     columns = dict(map(_split, column)) if column else None
     config = settings_of("bc", given, {"columns": columns})
+    if not config.data and (column or skip_incomplete):
+        raise typer.BadParameter("--column and --skip-incomplete are about --data: name its files")
+    if config.data and expert and not config.train.dagger_rounds:
+        raise typer.BadParameter(
+            "--expert has no effect beside --data: drop one, or ask for --dagger-rounds"
+        )
     if not config.data or config.train.dagger_rounds:
         check_controller(config.expert)
     _train("bc", given, config)

@@ -1,6 +1,7 @@
 """`diffcar compare`: is training through the physics worth it?"""
 
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
-from diffcar.training.run_folder import RunFolder, make_own_folder
+from diffcar.training.run_folder import LOCK_FILE, RunFolder, make_own_folder
 from diffcar.training.session import OnUpdate
 
 __all__ = ["CompareResult", "compare"]
@@ -74,32 +75,40 @@ def compare(
     began = time.perf_counter()
     if resume is not None and out is not None:
         raise ConfigError("a comparison that is resumed goes on in its own folder; drop `out`")
-    folder = Path(resume or out or make_own_folder("compare"))
+    home = Path(resume or out or "")
     if config is None:
-        file = None if resume is None else folder / _CONFIG_FILE
+        file = None if resume is None else home / _CONFIG_FILE
         config = load_config(CompareConfig, file=file)
     scenes = Scenes(config)
     paths = _suite_paths(config, scenes.vehicle)
-    earlier = {} if resume is None else _loaded_earlier(folder)
+    earlier = {} if resume is None else _loaded_earlier(home)
     taken = earlier | {method: Path(run) for method, run in (loaded or {}).items()}
     _check_what_is_needed_later(config, taken)
-    runs = Runs(config, folder, scenes, taken, on_update)
-    runs.require_same_settings()
-    if resume is None:
-        RunFolder.require_free(folder)
-        make_folder(folder)
-    _remember(folder, taken)
-    text = dump_config(config)
-    write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
-    logger.info(f"comparing in {folder}; if interrupted: diffcar compare --resume {folder}")
+    if out is not None:
+        RunFolder.require_free(home)
+    was_there = resume is not None or (out is not None and home.exists())
+    folder = home if resume or out else make_own_folder("compare")
+    make_folder(folder)
     result = CompareResult(folder, Comparison(config.threshold))
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
     result.notes += _trained_on(config)
-    try:
-        finished = list(runs)
-    except TrainingStopped:
-        result.is_interrupted = True
-        return result
+    with RunFolder(folder).locked():
+        runs = Runs(config, folder, scenes, taken, on_update)
+        runs.require_same_settings()
+        _remember(folder, taken)
+        text = dump_config(config)
+        write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
+        again = f"diffcar compare --resume {shlex.quote(str(folder))}"
+        logger.info(f"comparing in {folder}; if interrupted: {again}")
+        try:
+            finished = list(runs)
+        except TrainingStopped:
+            result.is_interrupted = True
+            return result
+        except Exception:  # whatever it is, it goes on up
+            if resume is None:
+                _take_back(folder, was_there=was_there)
+            raise
     suite = Suite(config, paths, scenes.vehicle)
     scores, tracks = suite.scores(finished)
     result.comparison = Comparison(
@@ -109,7 +118,7 @@ def compare(
         curves=suite.curves(finished),
         tracks=tracks,
         references={
-            path.name: (path.samples[:, 0].tolist(), path.samples[:, 1].tolist()) for path in paths
+            path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
         },
     )
     result.wall_seconds = time.perf_counter() - began
@@ -137,6 +146,16 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
         runs = {method: str(run.resolve()) for method, run in loaded.items()}
         text = json.dumps(runs, indent=2) + "\n"
         write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
+
+
+def _take_back(folder: Path, *, was_there: bool) -> None:
+    """Remove the files of a comparison in which nothing was trained yet, and its new folder."""
+    own = {folder / name for name in (_CONFIG_FILE, _LOADED_FILE, LOCK_FILE)}
+    if set(folder.iterdir()) <= own:
+        for file in own:
+            file.unlink(missing_ok=True)
+        if not was_there:
+            folder.rmdir()
 
 
 def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:

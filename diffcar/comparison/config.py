@@ -9,7 +9,7 @@ from diffcar.base.config import Positive, Section, Seed
 from diffcar.base.registry import is_own
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
-from diffcar.demonstrations.config import DemonstrationConfig
+from diffcar.demonstrations.config import DemonstrationConfig, require_few_rows
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
 from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
@@ -101,6 +101,8 @@ class CompareConfig(DrivingConfig):
                     f"{name!r} is none of {', '.join(_COMPARED)}, nor package.module:METHOD"
                 )
         return values
+
+    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
 
     @pydantic.model_validator(mode="after")
     def _has_its_experts(self) -> "CompareConfig":

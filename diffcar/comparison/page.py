@@ -109,7 +109,9 @@ def write_page(comparison: Comparison, file: Path, **texts: str) -> None:
         named_colours={"ink": INK, "faint": FAINT, "grid": GRID},
         dark_colours=DARK_COLOURS,
     )
-    write_atomically(file, lambda target: target.write_text(page, encoding="utf-8"))
+    # Names of files need not be UTF-8.
+    how = {"encoding": "utf-8", "errors": "backslashreplace"}
+    write_atomically(file, lambda target: target.write_text(page, **how))
 
 
 def _svg(figure: "Figure", name: str, description: str) -> Markup:

@@ -16,7 +16,7 @@ from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
-from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble
+from diffcar.controllers.batch import ControllerBatch, TrackingEnsemble
 from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
 from diffcar.controllers.choose import ControllerChoice, choose_controller
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
@@ -36,7 +36,14 @@ from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate, TrainingSession
 from diffcar.training.tuning import Generation, tune
 
-__all__ = ["Driver", "FinishedRun", "Runs", "Snapshot", "TrainingStopped", "team_of"]
+__all__ = [
+    "FinishedRun",
+    "RunController",
+    "Runs",
+    "Snapshot",
+    "TrainingStopped",
+    "batch_controllers",
+]
 
 _NUM_EVALUATION_CARS = 16
 _NEVER = 1_000_000
@@ -50,11 +57,11 @@ class TrainingStopped(Exception):  # noqa: N818 - it is no error
 
 
 @dataclass(frozen=True)
-class Driver:
+class RunController:
     """What drives for a run: a network, or a classical controller with parameters of its own."""
 
     kind: str
-    """What drivers must have in common to be computed together."""
+    """What controllers must have in common to be computed together."""
     network: MLPController | None = None
     """The weights of a network."""
     config: ControllerConfig | None = None
@@ -73,7 +80,7 @@ class Snapshot:
     """Wall time so far [s]."""
     num_env_steps: int
     """Control steps so far."""
-    driver: Driver
+    controller: RunController
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class FinishedRun:
     """A run, what drives for it, and what did on the way."""
 
     run: Run
-    driver: Driver
+    controller: RunController
     snapshots: list[Snapshot]
 
 
@@ -167,12 +174,12 @@ class Runs:
         run = Run(method, seed, str(home), last["train_seconds"], last["num_env_steps"])
         return FinishedRun(run, self._network(load_checkpoint(home)), snapshots)
 
-    def _network(self, checkpoint: Mapping[str, Any]) -> Driver:
+    def _network(self, checkpoint: Mapping[str, Any]) -> RunController:
         """Return the network of a checkpoint, in the number format of the scenes."""
         config = ControllerConfig.model_validate(config_values(checkpoint)["controller"])
         scene = self.scenes.cars(_NUM_EVALUATION_CARS, purpose="evaluation")
         network = restore_network(checkpoint, config).to(dtype=scene.dtype, device=scene.device)
-        return Driver(config.model_dump_json(), network, config)
+        return RunController(config.model_dump_json(), network, config)
 
     def _tuned(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Search a classical controller's parameters, or read those that were found earlier."""
@@ -185,14 +192,16 @@ class Runs:
             text = json.dumps(content, indent=2) + "\n"
             write_atomically(file, lambda target: target.write_text(text))
         snapshots = [
-            Snapshot(g.number, g.seconds, g.num_env_steps, Driver(method, parameters=g.parameters))
+            Snapshot(
+                g.number, g.seconds, g.num_env_steps, RunController(method, parameters=g.parameters)
+            )
             for g in _generations(file)
         ]
         last = snapshots[-1]
-        parameters = last.driver.parameters.items()
+        parameters = last.controller.parameters.items()
         source = ", ".join(f"{name} {value:.4g}" for name, value in parameters)
         run = Run(method, seed, source, last.train_seconds, last.num_env_steps)
-        return FinishedRun(run, last.driver, snapshots)
+        return FinishedRun(run, last.controller, snapshots)
 
     def _tuning_settings(self, seed: int) -> dict[str, object]:
         """Return what a search depends on."""
@@ -245,29 +254,31 @@ class Runs:
         return self.folder / f"{method}-{seed}"
 
 
-def team_of(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> ControllerTeam:
-    """Let drivers share the cars of a scene; neighbours of a kind are computed together.
+def batch_controllers(
+    controllers: Sequence[RunController], scene: CarScene, cars_each: int
+) -> ControllerBatch:
+    """Let controllers share the cars of a scene; neighbours of a kind are computed together.
 
     Args:
-        drivers: What drives, one after the other.
+        controllers: What drives, one after the other.
         scene: Whose cars they drive.
-        cars_each: Cars of each driver.
+        cars_each: Cars of each controller.
     """
     members = []
-    for _, group in groupby(drivers, key=lambda driver: driver.kind):
+    for _, group in groupby(controllers, key=lambda controller: controller.kind):
         alike = list(group)
         members.append((_together(alike, scene, cars_each), len(alike) * cars_each))
-    return ControllerTeam(members)
+    return ControllerBatch(members)
 
 
-def _together(drivers: Sequence[Driver], scene: CarScene, cars_each: int) -> Controller:
-    """Return one controller for drivers of a kind."""
-    first = drivers[0]
-    networks = [driver.network for driver in drivers if driver.network is not None]
+def _together(controllers: Sequence[RunController], scene: CarScene, cars_each: int) -> Controller:
+    """Return one controller for controllers of a kind."""
+    first = controllers[0]
+    networks = [controller.network for controller in controllers if controller.network is not None]
     if first.config is not None:
         return TrackingEnsemble(networks, PathObserver(first.config), scene.vehicle)
     own = {
-        name: torch.tensor([driver.parameters[name] for driver in drivers])
+        name: torch.tensor([controller.parameters[name] for controller in controllers])
         .repeat_interleave(cars_each)
         .to(dtype=scene.dtype, device=scene.device)
         for name in first.parameters

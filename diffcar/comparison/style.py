@@ -6,11 +6,11 @@ from typing import Any
 
 from diffcar.base.figure import FAINT, GRID, INK, PAPER
 from diffcar.controllers.classical import CLASSICAL, Classical
+from diffcar.sim.config import ENGINES
 from diffcar.training.methods import METHODS, Method
 
 __all__ = ["DARK_COLOURS", "MethodStyle", "engine_name", "styles_of"]
 
-_ENGINE_NAMES = {"genesis": "Genesis", "mujoco": "MuJoCo"}
 _MARKER_SIZES = {"D": 6.5, "v": 8.0, "^": 8.0, "P": 9.0, "X": 9.0}
 _OTHER_COLOURS = ("#882255", "#6a3d9a", "#5c4033", "#117733")
 DARK_COLOURS = {
@@ -63,4 +63,4 @@ def styles_of(methods: Sequence[str]) -> dict[str, MethodStyle]:
 
 def engine_name(engine: str) -> str:
     """Return how an engine writes itself."""
-    return _ENGINE_NAMES.get(engine, engine)
+    return ENGINES[engine].label

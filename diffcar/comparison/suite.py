@@ -11,7 +11,7 @@ from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
-from diffcar.comparison.runs import Driver, FinishedRun, team_of
+from diffcar.comparison.runs import FinishedRun, RunController, batch_controllers
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene
@@ -29,13 +29,13 @@ from diffcar.tasks.tracking.metrics import (
 
 __all__ = ["Suite", "drive_suite"]
 
-# Drivers on the road at once: enough to share the cost of a step, few enough to build quickly.
-_DRIVERS_AT_ONCE = 32
+# Controllers on the road at once: enough to share the cost of a step, few enough to build quickly.
+_CONTROLLERS_AT_ONCE = 32
 _DRAWN_POINTS = 400
 
 
 class _Driven(NamedTuple):
-    """How a driver drove a path."""
+    """How a controller drove a path."""
 
     figures: SuiteFigures
     points: list[list[float]]
@@ -44,30 +44,30 @@ class _Driven(NamedTuple):
 
 def drive_suite(
     scene: CarScene,
-    drivers: Sequence[Driver],
+    controllers: Sequence[RunController],
     path: ReferencePath,
     disturbance: DisturbanceConfig,
     *,
     seed: int,
 ) -> tuple[list[SuiteFigures], Drive]:
-    """Let all drivers drive a path, each from rest and from a flying start.
+    """Let all controllers drive a path, each from rest and from a flying start.
 
     Args:
-        scene: Plain cars, `CARS_EACH` for each driver.
-        drivers: What drives.
+        scene: Plain cars, `CARS_EACH` for each controller.
+        controllers: What drives.
         path: What they follow, in the scene's number format.
-        disturbance: What they meet; every driver meets the same.
+        disturbance: What they meet; every controller meets the same.
         seed: Of the disturbance.
 
     Returns:
-        The figures of each driver, and the drive of all cars, driver by driver.
+        The figures of each controller, and the drive of all cars, controller by controller.
     """
-    team = team_of(drivers, scene, CARS_EACH)
+    batch = batch_controllers(controllers, scene, CARS_EACH)
     plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     driven = drive(
         DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH),
-        NoisyController(team, disturbance, sensors, cars_alike=CARS_EACH),
+        NoisyController(batch, disturbance, sensors, cars_alike=CARS_EACH),
         path,
         is_standing=is_standing,
         must_stay_finite=False,
@@ -88,7 +88,7 @@ class Suite:
         self, config: CompareConfig, paths: Sequence[ReferencePath], vehicle: Vehicle
     ) -> None:
         self._config = config
-        num_envs = CARS_EACH * _DRIVERS_AT_ONCE
+        num_envs = CARS_EACH * _CONTROLLERS_AT_ONCE
         genesis = build_scene(config, num_envs=num_envs, vehicle=vehicle, with_varied_mass=True)
         self._scenes: dict[str, CarScene] = {"genesis": genesis}
         for engine in config.suite.engines:
@@ -101,13 +101,13 @@ class Suite:
     def scores(self, runs: Sequence[FinishedRun]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return everybody's final scores, and the undisturbed drives of the first seed."""
         scores, tracks = [], []
-        drivers = [own.driver for own in runs]
+        controllers = [own.controller for own in runs]
         conditions = {"nominal": DisturbanceConfig(), **self._config.suite.conditions}
         for engine in self._config.suite.engines:
             for condition, disturbance in conditions.items():
                 logger.info(f"driving the suite: {engine}, {condition}")
                 for path in self._paths:
-                    drives = self._drive(drivers, engine, path, disturbance)
+                    drives = self._drive(controllers, engine, path, disturbance)
                     for run, driven in zip((own.run for own in runs), drives, strict=True):
                         place = {"engine": engine, "condition": condition, "path": path.name}
                         scores.append({**vars(run), **place, **asdict(driven.figures)})
@@ -123,9 +123,9 @@ class Suite:
         """Return how good every run was at each snapshot of its training."""
         logger.info("driving the suite with the snapshots of all trainings")
         points = [(own.run, snapshot) for own in runs for snapshot in own.snapshots]
-        drivers = [snapshot.driver for _, snapshot in points]
+        controllers = [snapshot.controller for _, snapshot in points]
         calm = DisturbanceConfig()
-        by_path = [self._drive(drivers, "genesis", path, calm) for path in self._paths]
+        by_path = [self._drive(controllers, "genesis", path, calm) for path in self._paths]
         rows = []
         for (run, snapshot), own in zip(points, zip(*by_path, strict=True), strict=True):
             figures = [asdict(driven.figures) for driven in own]
@@ -135,40 +135,40 @@ class Suite:
 
     def _drive(
         self,
-        drivers: Sequence[Driver],
+        controllers: Sequence[RunController],
         engine: str,
         path: ReferencePath,
         disturbance: DisturbanceConfig,
     ) -> list[_Driven]:
         """Drive as many at once as there is room for; who breaks the physics fails alone."""
-        if not drivers:
+        if not controllers:
             return []
-        first = _DRIVERS_AT_ONCE
-        if len(drivers) <= _DRIVERS_AT_ONCE:
+        first = _CONTROLLERS_AT_ONCE
+        if len(controllers) <= _CONTROLLERS_AT_ONCE:
             try:
-                return self._drive_together(drivers, engine, path, disturbance)
+                return self._drive_together(controllers, engine, path, disturbance)
             except SimulationError:
                 # Genesis stops all cars when the state of one is no longer finite, and does not
                 # say whose it is.
-                if len(drivers) == 1:
+                if len(controllers) == 1:
                     return [_Driven(FAILED, [])]
-                first = len(drivers) // 2
-        parts = (drivers[:first], drivers[first:])
+                first = len(controllers) // 2
+        parts = (controllers[:first], controllers[first:])
         return [own for some in parts for own in self._drive(some, engine, path, disturbance)]
 
     def _drive_together(
         self,
-        drivers: Sequence[Driver],
+        controllers: Sequence[RunController],
         engine: str,
         path: ReferencePath,
         disturbance: DisturbanceConfig,
     ) -> list[_Driven]:
         """Drive at once."""
-        # The scene has its number of cars: the last driver takes those that are left over.
-        filled = [*drivers, *[drivers[-1]] * (_DRIVERS_AT_ONCE - len(drivers))]
+        # The scene has its number of cars: the last controller takes those that are left over.
+        filled = [*controllers, *[controllers[-1]] * (_CONTROLLERS_AT_ONCE - len(controllers))]
         scene, seed = self._scenes[engine], self._config.seed
         figures, driven = drive_suite(scene, filled, path, disturbance, seed=seed)
-        own = figures[: len(drivers)]
+        own = figures[: len(controllers)]
         return [_Driven(each, _points(driven, i * CARS_EACH)) for i, each in enumerate(own)]
 
 
@@ -178,5 +178,6 @@ def _points(driven: Drive, car: int) -> list[list[float]]:
     distance, error = trajectory.distance[:, car], trajectory.cross_track_error[:, car]
     is_driven = (distance <= driven.goal_distance[car]) & (error.abs() <= LOST_CROSS_TRACK)
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
-    points = torch.stack([distance, *trajectory.position[:, car, :2].T, error], dim=1)
-    return points[is_driven][::every].double().round(decimals=5).tolist()
+    place = trajectory.unshifted_position[:, car].to(distance.device)
+    points = torch.stack([distance.double(), *place.T, error.double()], dim=1)
+    return points[is_driven][::every].round(decimals=5).tolist()

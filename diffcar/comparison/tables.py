@@ -192,6 +192,6 @@ def write_csv(frame: pd.DataFrame, file: Path) -> None:
     Raises:
         OutputError: If the file system refuses.
     """
-    how = {"index": False, "na_rep": "nan", "lineterminator": "\r\n"}
+    how = {"index": False, "na_rep": "nan", "lineterminator": "\r\n", "errors": "backslashreplace"}
     shown = frame.rename(columns={"lost": "lost_share"})
     write_atomically(file, lambda target: shown.to_csv(target, **how))

@@ -13,7 +13,7 @@ from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["ControllerTeam", "TrackingEnsemble"]
+__all__ = ["ControllerBatch", "TrackingEnsemble"]
 
 
 class TrackingEnsemble(TrackingMLP):
@@ -35,10 +35,10 @@ class TrackingEnsemble(TrackingMLP):
         return output.reshape(num_networks, 2, -1, 2).transpose(0, 1).reshape(-1, 2)
 
 
-class ControllerTeam:
+class ControllerBatch:
     """Controllers that share a batch, one after the other, each with a number of cars."""
 
-    name = "team"
+    name = "batch"
 
     def __init__(self, members: Sequence[tuple[Controller, int]]) -> None:
         self._members = members

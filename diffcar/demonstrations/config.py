@@ -1,14 +1,19 @@
 """The schema of `diffcar record`."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Protocol, TypeVar
 
+import pydantic
 from pydantic import Field
 
 from diffcar.base.config import NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
 
-__all__ = ["DemonstrationConfig", "RecordConfig"]
+__all__ = ["DemonstrationConfig", "RecordConfig", "require_few_rows"]
+
+# What some 5 GB hold.
+_MAX_ROWS = 10_000_000
 
 
 class DemonstrationConfig(Section):
@@ -34,6 +39,33 @@ class DemonstrationConfig(Section):
     """Time in which a disturbance is forgotten to 1/e [s]."""
 
 
+class _Recording(Protocol):
+    """Settings with which something is recorded."""
+
+    dt: float
+    demonstrations: DemonstrationConfig
+
+
+RecordingT = TypeVar("RecordingT", bound=_Recording)
+
+
+def require_few_rows(config: RecordingT) -> RecordingT:
+    """Refuse more rows than memory may hold, as a validator of a schema.
+
+    Raises:
+        ValueError: If there are too many.
+    """
+    own = config.demonstrations
+    num_rows = own.num_episodes * math.ceil(own.duration / config.dt)
+    if num_rows > _MAX_ROWS:
+        raise ValueError(
+            f"demonstrations.num_episodes {own.num_episodes} of demonstrations.duration "
+            f"{own.duration:g} s at dt {config.dt:g} s are {num_rows} rows; "
+            f"up to {_MAX_ROWS} can be recorded"
+        )
+    return config
+
+
 class RecordConfig(DrivingConfig):
     """`diffcar record`."""
 
@@ -43,3 +75,5 @@ class RecordConfig(DrivingConfig):
     controller: ControllerConfig = ControllerConfig()
     """Of the network that is to learn from the recording: what it observes is recorded."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()
+
+    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import torch
 
-from diffcar.base.csv_reader import Sheet, read_sheet, split_factor
+from diffcar.base.csv_reader import Place, Sheet, read_sheet, split_factor
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.files import write_atomically
 from diffcar.controllers.config import ControllerConfig
+from diffcar.demonstrations.log import Log
+from diffcar.demonstrations.plausibility import check_plausible
 from diffcar.demonstrations.table import (
     ACTION_COLUMNS,
     STATE,
     Demonstrations,
     DemonstrationTable,
+    nearest_branch,
     observation_columns,
     to_demonstrations,
 )
@@ -25,21 +28,33 @@ from diffcar.sim.model.vehicle import Vehicle
 __all__ = ["read_demonstrations", "write_demonstrations"]
 
 _DERIVABLE = ("lateral_velocity_mps", "yaw_rate_radps")
-_OPTIONAL = ("episode", "arc_length_m", *_DERIVABLE)
-# A car never steers so far; a file in degrees does.
-_MAX_PLAUSIBLE_STEERING = 1.6
+# As text a row takes ten times the memory that it does as numbers.
+_ROWS_AT_ONCE = 65_536
+_OPTIONAL = ("episode", "arc_length_m", "t_s", *_DERIVABLE)
+_POSITION = ("x_m", "y_m")
+# What lies beyond was computed near another origin [m].
+_FAR = 1000.0
 
 
 def write_demonstrations(table: DemonstrationTable, file: Path) -> None:
-    """Write a table as CSV; nine digits, which keep a number of 32 bits exactly.
+    """Write a table as CSV; nine digits, which keep a number of 32 bits exactly, more far away.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    row_format = ",".join("%d" if name == "episode" else "%.9g" for name in table)
-    rows = torch.stack(list(table.values()), dim=-1).tolist()
-    lines = [",".join(table), *(row_format % tuple(row) for row in rows), ""]
-    write_atomically(file, lambda target: target.write_text("\n".join(lines), encoding="utf-8"))
+    is_far = any(bool((table[name].abs() > _FAR).any()) for name in _POSITION if name in table)
+    formats = {"episode": "%d", **dict.fromkeys(_POSITION, "%.15g" if is_far else "%.9g")}
+    row_format = ",".join(formats.get(name, "%.9g") for name in table)
+    columns = [column.split(_ROWS_AT_ONCE) for column in table.values()]
+
+    def write(target: Path) -> None:
+        with target.open("w", encoding="utf-8") as stream:
+            stream.write(",".join(table) + "\n")
+            for some in zip(*columns, strict=True):
+                rows = torch.stack(some, dim=-1).tolist()
+                stream.writelines(row_format % tuple(row) + "\n" for row in rows)
+
+    write_atomically(file, write)
 
 
 def read_demonstrations(
@@ -75,17 +90,24 @@ def read_demonstrations(
     _check_names(columns, sheets, controller_config)
     parts = []
     for sheet in sheets:
-        table, num_skipped = _read_table(sheet, controller_config, columns, skip_incomplete)
-        notes = _fill_in(table, vehicle) if "x_m" in table else []
+        table, sources, rows = _read_table(sheet, controller_config, columns, skip_incomplete)
+        notes = []
+        if is_derived := "x_m" in table:
+            notes = _fill_in(table, vehicle)
+        if is_derived and path is not None:
+            table.setdefault("arc_length_m", nearest_branch(table, path))
+        called = {name: (sheet.header[at], factor) for name, (at, factor) in sources.items()}
+        log = Log(table, rows, called, vehicle, path if is_derived else None)
         try:
-            _check_angles(table)
+            notes += check_plausible(log)
             part = to_demonstrations(
                 table, controller_config=controller_config, vehicle=vehicle, path=path
             )
         except DemonstrationError as error:
             raise DemonstrationError(f"{str(sheet.file)!r}: {error.message}", error.hint) from None
         notes = [f"{str(sheet.file)!r}: {note}" for note in notes]
-        parts.append(replace(part, num_skipped=num_skipped, notes=tuple(notes)))
+        part = replace(part, num_skipped=len(sheet.rows) - len(rows), notes=tuple(notes))
+        parts.append(replace(part, files=((str(sheet.file), sheet.digest),)))
     return Demonstrations.concatenate(parts)
 
 
@@ -94,7 +116,7 @@ def _check_names(
 ) -> None:
     """Refuse a map of columns from names that nobody needs or to names that no file has."""
     observed = observation_columns(config)
-    known = ["episode", "arc_length_m", *STATE, *ACTION_COLUMNS, *observed]
+    known = ["episode", "arc_length_m", "t_s", *STATE, *ACTION_COLUMNS, *observed]
     present = sorted({name for sheet in sheets for name in sheet.header})
     for name, given in columns.items():
         for wanted, names, where in (
@@ -111,8 +133,8 @@ def _check_names(
 
 def _read_table(
     sheet: Sheet, config: ControllerConfig, columns: Mapping[str, str], skip_incomplete: bool
-) -> tuple[DemonstrationTable, int]:
-    """Return the columns that are needed of a file, and the number of rows left out."""
+) -> tuple[DemonstrationTable, dict[str, Place], list[int]]:
+    """Return the columns that are needed of a file, where they stand, and the rows' numbers."""
     observed = observation_columns(config)
     is_observed = all(sheet.find(name, columns) for name in observed)
     needed = (*(("speed_mps", *observed) if is_observed else STATE), *ACTION_COLUMNS)
@@ -120,9 +142,9 @@ def _read_table(
     found = {name: place for name, place in places.items() if place is not None}
     if missing := [name for name in needed if name not in (*found, *_OPTIONAL)]:
         raise sheet.missing(missing, used=found)
-    numbers, num_skipped = sheet.numbers(found, skip_incomplete=skip_incomplete)
+    numbers, rows = sheet.numbers(found, skip_incomplete=skip_incomplete, gaps=("t_s",))
     table = {name: torch.tensor(column, dtype=torch.float64) for name, column in numbers.items()}
-    return table, num_skipped
+    return table, found, rows
 
 
 def _fill_in(table: DemonstrationTable, vehicle: Vehicle) -> list[str]:
@@ -134,14 +156,3 @@ def _fill_in(table: DemonstrationTable, vehicle: Vehicle) -> list[str]:
     if "lateral_velocity_mps" in lacking:
         table["lateral_velocity_mps"] = -vehicle.rear_axle_x * table["yaw_rate_radps"]
     return [f"no column {name!r}, taken as if no wheel slipped" for name in lacking]
-
-
-def _check_angles(table: DemonstrationTable) -> None:
-    """Refuse steering angles that can only be degrees."""
-    for name in ("steering_command_rad", "steering_angle_rad"):
-        largest = float(table[name].abs().max()) if name in table else 0.0
-        if largest > _MAX_PLAUSIBLE_STEERING:
-            raise DemonstrationError(
-                f"{name} reaches {largest:.4g} rad, more than a right angle",
-                hint=f"if it is in degrees: --column {name}=NAME*0.0174533",
-            )

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.metrics import (
+    GOT_GOING,
     METRICS,
     METRICS_OF_A_TIME,
     SKIP_DISTANCE,
@@ -41,9 +42,8 @@ class RecordResult:
     file: str
     """Where the demonstrations are."""
     expert: str
-    path: str
-    """Name of the reference path."""
-    path_length_m: float
+    path: ReferencePath
+    """What it was driven along."""
     num_rows: int
     """Pairs of state and action."""
     num_episodes: int
@@ -71,7 +71,8 @@ class RecordResult:
 
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
-        values = asdict(self)
+        values = {**vars(self), **self.path.as_json()}
+        values |= {"path": self.path.name, "path_length_m": self.path.length}
         del values["metrics"], values["noisy_metrics"]
         own, noisy = Table("", METRICS_OF_A_TIME, [self.metrics, self.noisy_metrics]).records()
         return {**values, **own, **{f"noisy_{name}": value for name, value in noisy.items()}}
@@ -97,6 +98,7 @@ def run(
     expert = choose_controller(config.expert)
     config, notes = expert.in_its_physics(config)
     vehicle = load_vehicle(config.model)
+    notes += vehicle.assumptions
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
     num_cars = config.demonstrations.num_episodes
     scene = build_scene(config, num_envs=num_cars, differentiable=False, vehicle=vehicle)
@@ -114,7 +116,8 @@ def run(
     )
     wall_seconds = time.perf_counter() - began
     write_demonstrations(recording.table, out)
-    skip_distance = min(SKIP_DISTANCE, config.demonstrations.duration * config.path.top_speed / 4)
+    drivable = config.demonstrations.duration * config.path.top_speed
+    skip_distance = min(SKIP_DISTANCE, drivable / 4, path.length / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
     notes += path.warnings
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK:
@@ -126,8 +129,7 @@ def run(
     return RecordResult(
         file=str(out),
         expert=config.expert,
-        path=path.name,
-        path_length_m=path.length,
+        path=path,
         num_rows=len(episode),
         num_episodes=num_cars,
         num_noisy_episodes=num_noisy,
@@ -170,9 +172,11 @@ def recording_report(result: RecordResult) -> list[Shown]:
         Column("episodes", lambda half: half.num_episodes),
         Column("rows", lambda half: half.num_rows),
         *(column.within(lambda half: half.metrics) for column in METRICS if column.key in _KEYS),
+        GOT_GOING.within(lambda half: half.metrics),
     ]
     table = across(
-        f"{result.expert} on {result.path} ({result.path_length_m:.1f} m), "
+        f"{result.expert} on {result.path.name} ({result.path.length:.1f} m, "
+        f"{result.path.kind}), "
         f"errors after the first {result.skip_distance_m:g} m",
         "recorded",
         columns,

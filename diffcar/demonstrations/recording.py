@@ -1,4 +1,4 @@
-"""Records what an expert does in the states that it, or a learner, gets into."""
+"""Records what an expert does in the states that it, or a student, gets into."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ def record_demonstrations(
         scene: Plain cars; each drives one episode.
         expert: Whose actions are recorded.
         controller_config: What the network that is to learn observes.
-        driver: Who drives; None for the expert. A learner that drives while the expert's actions
+        driver: Who drives; None for the expert. A student that drives while the expert's actions
             are recorded is what DAgger asks for.
         on_step: Called after each step with the fraction of the time that is over.
 
@@ -161,20 +161,23 @@ def _is_on_path(path: ReferencePath, arc_length: Tensor, cross_track: Tensor) ->
 
 def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -> Recording:
     """Join the steps to a table, each episode up to where its car leaves the path."""
-    columns = {
-        name: torch.stack([row[name] for row in recorder.rows], dim=1).to("cpu", torch.float64)
-        for name in recorder.rows[0]
-    }  # (B, T)
-    is_on_path = _is_on_path(path, columns["arc_length_m"], columns["cross_track_m"])
+
+    def stacked(name: str) -> Tensor:  # (B, T)
+        return torch.stack([row[name] for row in recorder.rows], dim=1).to("cpu", torch.float64)
+
+    is_on_path = _is_on_path(path, stacked("arc_length_m"), stacked("cross_track_m"))
     is_kept = is_on_path.cummin(dim=1).values
     car, step = (torch.arange(n, dtype=torch.float64) for n in is_kept.shape)
-    columns = {
-        "episode": car[:, None].expand_as(is_kept),
-        "t_s": (step * trajectory.dt).expand_as(is_kept),
-        **columns,
+    table = {
+        "episode": car[:, None].expand_as(is_kept)[is_kept],
+        "t_s": (step * trajectory.dt).expand_as(is_kept)[is_kept],
     }
+    # One at a time, and not all of them twice.
+    table |= {name: stacked(name)[is_kept] for name in recorder.rows[0]}
+    place = path.unshifted(torch.stack([table["x_m"], table["y_m"]], dim=-1))
+    table |= {"x_m": place[:, 0], "y_m": place[:, 1]}
     return Recording(
-        table={name: column[is_kept] for name, column in columns.items()},
+        table=table,
         trajectory=trajectory,
         is_noisy=recorder.noise.is_noisy.to(trajectory.speed.device),
         is_lost=(trajectory.cross_track_error.abs() > LOST_CROSS_TRACK).any(0),

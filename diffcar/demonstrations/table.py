@@ -8,19 +8,20 @@ from torch import Tensor
 
 from diffcar.base.errors import DemonstrationError
 from diffcar.controllers.config import ControllerConfig
-from diffcar.controllers.errors import compute_error_state
+from diffcar.controllers.errors import ErrorState, compute_error_state
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import output_for
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
 __all__ = [
     "ACTION_COLUMNS",
     "STATE",
     "DemonstrationTable",
     "Demonstrations",
+    "locate",
+    "nearest_branch",
     "observation_columns",
     "to_demonstrations",
 ]
@@ -45,8 +46,6 @@ ACTION_COLUMNS = ("steering_command_rad", "speed_command_mps")
 # How many metres off the path weigh as much as a heading that is one radian off.
 _METRES_PER_RADIAN = 0.5
 _ROWS_AT_ONCE = 1024
-# Drifting cars stay below; headings in other units do not.
-_MAX_PLAUSIBLE_TURN = 0.6
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ class Demonstrations:
     """Incomplete rows that were left out."""
     notes: tuple[str, ...] = ()
     """What was assumed in reading them."""
+    files: tuple[tuple[str, str], ...] = ()
+    """What they were read from: name and digest of each file."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -81,6 +82,7 @@ class Demonstrations:
             episode=torch.cat(episodes),
             num_skipped=sum(part.num_skipped for part in parts),
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            files=tuple(file for part in parts for file in part.files),
         )
 
 
@@ -105,8 +107,7 @@ def to_demonstrations(
         path: What was driven, to derive observations that the table does not hold.
 
     Raises:
-        DemonstrationError: If observations are lacking and there is no path to derive them from, or
-            one that cannot be what was driven.
+        DemonstrationError: If observations are lacking and there is no path to derive them from.
     """
     names = observation_columns(controller_config)
     if not (missing := [name for name in names if name not in table]):
@@ -133,23 +134,23 @@ def _derive_observation(
     table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
 ) -> Tensor:
     """Return what a network would have observed in the states of a table, shape (N, size)."""
-    state = _car_state(_stack(table, STATE).to(path.device, path.dtype))
-    known = table.get("arc_length_m")
-    hint = _nearest_branch(path, state) if known is None else known.to(state.yaw)
-    errors = compute_error_state(path, state, hint)
-    offset = float(errors.cross_track_error.abs().median())
-    if offset > LOST_CROSS_TRACK:
-        raise DemonstrationError(
-            f"half of the cars are more than {offset:.3g} m off the path {path.name!r}",
-            hint="name the path that was driven with --path; compare its --path-scale and units",
-        )
-    turn = float(errors.heading_error.abs().median())
-    if turn > _MAX_PLAUSIBLE_TURN:
-        raise DemonstrationError(
-            f"half of the cars point more than {turn:.2g} rad away from the path {path.name!r}",
-            hint="if yaw_rad is in degrees: --column yaw_rad=NAME*0.0174533",
-        )
+    state, errors = locate(table, path)
     return PathObserver(config).observe(state, errors).to("cpu", torch.float64)
+
+
+def locate(table: DemonstrationTable, path: ReferencePath) -> tuple[CarState, ErrorState]:
+    """Return the cars of a table, and where they are relative to the path."""
+    state = _states(table, path)
+    known = table.get("arc_length_m")
+    hint = nearest_branch(table, path) if known is None else known
+    return state, compute_error_state(path, state, hint.to(state.yaw))
+
+
+def _states(table: DemonstrationTable, path: ReferencePath) -> CarState:
+    """Return the cars of a table as the path has its numbers."""
+    values = _stack(table, STATE)
+    values[:, :2] -= values.new_tensor(path.origin)  # before 32 bits are too few
+    return _car_state(values.to(path.device, path.dtype))
 
 
 def _car_state(values: Tensor) -> CarState:
@@ -168,16 +169,17 @@ def _car_state(values: Tensor) -> CarState:
     )
 
 
-def _nearest_branch(path: ReferencePath, state: CarState) -> Tensor:
-    """Return the arc length [m] where the path is nearest and points where the car does, (B,).
+def nearest_branch(table: DemonstrationTable, path: ReferencePath) -> Tensor:
+    """Return the arc length [m] where the path is nearest and points where the car does, (N,).
 
     The heading tells the branches of a path that crosses itself apart, in rows of any order.
     """
+    state = _states(table, path)
     points = torch.as_tensor(path.samples).to(state.yaw)
     road, cars = _pose(points[:, :2], points[:, 2]), _pose(state.position, state.yaw)
     # Some at a time: each is compared with every point of the path.
     nearest = [torch.cdist(some, road).argmin(-1) for some in cars.split(_ROWS_AT_ONCE)]
-    return torch.as_tensor(path.grid).to(state.yaw)[torch.cat(nearest)]
+    return torch.as_tensor(path.grid)[torch.cat(nearest).cpu()]
 
 
 def _pose(position: Tensor, heading: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ __all__ = [
     "check_directions",
     "check_environments",
     "random_directions",
-    "slopes_of_rows",
     "spot_check",
 ]
 
@@ -122,7 +121,7 @@ def check_environments(
         centre = values_at(0.0) if values is None else values.tolist()
         ahead = [values_at(step) for step in step_sizes]
         behind = [values_at(-step) for step in step_sizes]
-    slopes, typical = slopes_of_rows(gradients, directions)
+    slopes, typical = _slopes_of_rows(gradients, directions)
     finest = [(a - b) / (2 * step_sizes[-1]) for a, b in zip(ahead[-1], behind[-1], strict=True)]
     return [
         compare_slopes(
@@ -220,7 +219,7 @@ def spot_check(
     return min(errors)
 
 
-def slopes_of_rows(
+def _slopes_of_rows(
     gradients: Sequence[Tensor], directions: Sequence[Tensor]
 ) -> tuple[list[float], list[float]]:
     """Return gradient · direction of each row, and its typical size over random signs."""

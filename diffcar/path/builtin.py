@@ -32,7 +32,9 @@ class Points:
     closed: bool
     """Whether the last point joins the first."""
     speed: np.ndarray | None = None
-    """Speeds that came with the points [m/s], shape (N,)."""
+    """Speeds that came with the points [m/s], shape (N,), positive."""
+    columns: tuple[str, ...] = ()
+    """What the columns of a file were read as, one by one; nothing where there is no file."""
 
     def around(self, values: np.ndarray, num_more: int = 1) -> np.ndarray:
         """Return values at the points, of a loop with the first ones again at the end."""

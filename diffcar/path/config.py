@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import pydantic
 
 from diffcar.base.config import Positive, Section, Seed
-from diffcar.base.errors import PathError
+from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.files import is_there
-from diffcar.base.registry import Registry
+from diffcar.base.registry import Registry, is_own
 
 if TYPE_CHECKING:
     from diffcar.path.builtin import Points
@@ -42,6 +44,9 @@ class PathConfig(Section):
     """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car."""
     closed: bool | None = None
     """Whether a file's path is a loop; null decides by the gap between its ends."""
+    columns: list[Literal["x", "y", "speed", "ignore"]] | None = None
+    """What the columns of a file are, in order, whatever its header says; null goes by the header,
+    or by the numbers where they leave no doubt."""
     seed: Seed | None = None
     """Seed of the built-in path `random`; null takes the run's."""
     top_speed: Positive = 3.0
@@ -50,6 +55,26 @@ class PathConfig(Section):
     """Limit on speed² times curvature along the path [m/s²]."""
     longitudinal_acceleration: Positive = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_effective(self) -> "PathConfig":
+        """Refuse what would change nothing; a `ConfigError` keeps its hint on the way out."""
+        is_file = self.source not in PATHS and is_there(self.source, Path.is_file)
+        is_made = self.source in PATHS or (not is_file and is_own(self.source))
+        is_fixed = is_file or (self.source in PATHS and self.source != "random")
+        for name, is_idle in {"closed": is_made, "columns": is_made, "seed": is_fixed}.items():
+            if is_idle and getattr(self, name) is not None:
+                flag = "--closed and --open" if name == "closed" else f"path.{name}"
+                raise ConfigError(
+                    f"path.{name} has no effect on the path {self.source!r}", f"leave out {flag}"
+                )
+        return self
+
+    def elsewhere(self, source: str, scale: float) -> "PathConfig":
+        """Return the limits of this path for another one."""
+        seed = self.seed if source == "random" or is_own(source) else None
+        own = {"source": source, "scale": scale, "closed": None, "columns": None, "seed": seed}
+        return self.model_copy(update=own)
 
 
 def check_path_source(source: str) -> None:

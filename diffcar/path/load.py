@@ -20,6 +20,14 @@ __all__ = ["load_path"]
 
 _GRID_STEP = 0.02
 _FINE_SAMPLES_PER_POINT = 16
+# Segments that are searched for crossings at once.
+_BLOCK = 64
+# Further from the origin numbers of 32 bits lie more than 0.06 mm apart [m].
+_FAR = 1000.0
+# Where they lie half a millimetre apart [m].
+_TOO_FAR = 4096.0
+# The Earth is smaller [m].
+_NOWHERE = 1e8
 
 
 def load_path(
@@ -30,6 +38,9 @@ def load_path(
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
     """Build a reference path with its speed profile, in float64 on the CPU.
+
+    One that lies far from the origin, as in UTM coordinates, is shifted to it (see
+    `ReferencePath.origin`).
 
     Args:
         source: A built-in name, a file, `package.module:function`, or all settings at once.
@@ -45,6 +56,7 @@ def load_path(
     config = load_config(PathConfig, base=base, flags=settings)
     points = _read_source(config, seed if config.seed is None else config.seed)
     points, warnings = _check_points(points, config.source)
+    points, origin = _shifted(points, warnings)
     arc_length, pose, file_speed = _resample(points)
     curvature = pose[:, 3]
     limit = np.full_like(arc_length, config.top_speed)
@@ -60,15 +72,27 @@ def load_path(
     name = config.source
     if name not in PATHS:
         name = Path(name.partition(":")[2] or name).stem
-    samples, told = np.column_stack([pose, speed]), tuple(warnings)
-    return ReferencePath(arc_length, samples, closed=points.closed, name=name, warnings=told)
+    if points.columns:
+        kind = "a loop" if points.closed else "open"
+        guessed = " by the gap between its ends" if config.closed is None else " as asked"
+        warnings.append(f"columns read: {', '.join(points.columns)}; taken for {kind}{guessed}")
+    return ReferencePath(
+        arc_length,
+        np.column_stack([pose, speed]),
+        closed=points.closed,
+        name=name,
+        warnings=tuple(warnings),
+        origin=origin,
+        columns=points.columns,
+    )
 
 
 def _read_source(config: PathConfig, seed: int) -> Points:
     """Return the points of a built-in path or a file."""
     check_path_source(config.source)
     if config.source not in PATHS and is_there(config.source, Path.is_file):
-        return read_points(Path(config.source), scale=config.scale, closed=config.closed)
+        file, columns = Path(config.source), config.columns
+        return read_points(file, scale=config.scale, closed=config.closed, columns=columns)
     points = PATHS[config.source](seed)
     return replace(points, xy=points.xy * config.scale)
 
@@ -76,6 +100,16 @@ def _read_source(config: PathConfig, seed: int) -> Points:
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
     """Drop repeated points, refuse reversals, and note self-crossings."""
     warnings = []
+    if not np.abs(points.xy).max() < _NOWHERE:
+        raise PathError(
+            f"{source!r} has a coordinate of {np.abs(points.xy).max():.3g} m, which is nowhere",
+            hint="its coordinates must be in metres; --path-scale converts them",
+        )
+    if points.speed is not None and not (points.speed > 0).all():
+        raise PathError(
+            f"{source!r} has the speed {points.speed.min():.3g} m/s; speeds must be positive",
+            hint="return none, and path.top_speed and the accelerations decide",
+        )
     steps = np.linalg.norm(np.diff(points.around(points.xy), axis=0), axis=1)
     total = float(steps.sum())
     if not 0.5 <= total < 1e5:
@@ -84,13 +118,18 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
             hint="scale it with --path-scale",
         )
     keep = np.append(True, steps[: len(points.xy) - 1] > 1e-6 * total)
+    if points.closed:  # nor may the start be repeated at the end, however often
+        away = np.linalg.norm(points.xy - points.xy[0], axis=1) > 1e-6 * total
+        keep[np.flatnonzero(away)[-1] + 1 :] = False
     if not keep.all():
         at = np.cumsum(steps)[np.flatnonzero(~keep) - 1]
         warnings.append(f"{(~keep).sum()} repeated points dropped, the first at {at[0]:.2f} m")
         speed = None if points.speed is None else points.speed[keep]
         points = replace(points, xy=points.xy[keep], speed=speed)
     if len(points.xy) < 4:
-        raise PathError(f"{source!r} has {len(points.xy)} distinct points; a path needs 4")
+        raise PathError(
+            f"{source!r} has {len(points.xy)} distinct points; a path needs 4", hint="give it more"
+        )
     _refuse_reversals(points, source)
     if source not in PATHS and (crossing := _first_crossing(points)):
         warnings.append(
@@ -114,22 +153,54 @@ def _refuse_reversals(points: Points, source: str) -> None:
 
 
 def _first_crossing(points: Points) -> tuple[float, float] | None:
-    """Return the two arc lengths [m] at which the polygon first crosses itself."""
+    """Return the two arc lengths [m] at which the polygon first crosses itself.
+
+    Segments are compared block by block, and only where the boxes around two blocks overlap.
+    """
     loop = points.around(points.xy)
     starts, steps = loop[:-1], np.diff(loop, axis=0)
     arc_length = np.append(0.0, np.cumsum(np.linalg.norm(steps, axis=1)))
-    for i in range(len(steps) - 2):
-        # Segment i against all later ones that do not touch it.
-        last = len(steps) - (1 if points.closed and i == 0 else 0)
-        other = slice(i + 2, last)
-        gap = starts[other] - starts[i]
-        cross = _cross(steps[i], steps[other])
+    first = np.arange(0, len(steps), _BLOCK)
+    margin = 1e-9 * float(np.abs(loop).max())
+    ends = np.minimum(starts, loop[1:]), np.maximum(starts, loop[1:])
+    low = np.minimum.reduceat(ends[0], first) - margin
+    high = np.maximum.reduceat(ends[1], first) + margin
+    for block, begin in enumerate(first):
+        own = np.arange(len(steps))[begin : begin + _BLOCK, None]
+        is_near = ((low[block:] <= high[block]) & (high[block:] >= low[block])).all(1)
+        other = (first[block:][is_near][:, None] + np.arange(_BLOCK)).ravel()
+        other = other[other < len(steps)]
+        gap = starts[other] - starts[own]
+        cross = _cross(steps[own], steps[other])
         with np.errstate(divide="ignore", invalid="ignore"):
-            u, w = _cross(gap, steps[other]) / cross, _cross(gap, steps[i]) / cross
-        hits = np.flatnonzero((u >= 0) & (u < 1) & (w >= 0) & (w < 1))
+            u, w = _cross(gap, steps[other]) / cross, _cross(gap, steps[own]) / cross
+        # Later ones alone, and none that touches: of a loop the last one touches the first.
+        is_apart = (other > own + 1) & (other - own < len(steps) - points.closed)
+        hits = np.argwhere((u >= 0) & (u < 1) & (w >= 0) & (w < 1) & is_apart)
         if hits.size:
-            return float(arc_length[i]), float(arc_length[i + 2 + hits[0]])
+            row, column = hits[0]
+            return float(arc_length[begin + row]), float(arc_length[other[column]])
     return None
+
+
+def _shifted(points: Points, warnings: list[str]) -> tuple[Points, tuple[float, float]]:
+    """Return points near the origin, and where that was; note what the user should know."""
+    corners = points.xy.min(0), points.xy.max(0)
+    middle = np.round((corners[0] + corners[1]) / 2)
+    if np.hypot(*middle) > _FAR:
+        points = replace(points, xy=points.xy - middle)
+        warnings.append(
+            f"the path is driven with ({middle[0]:.0f}, {middle[1]:.0f}) m as the origin, near "
+            "which numbers are finer; results are in its own coordinates"
+        )
+    else:
+        middle = np.zeros(2)
+    if (reach := np.abs(points.xy).max()) > _TOO_FAR:
+        warnings.append(
+            f"numbers of 32 bits are {1e3 * np.spacing(np.float32(reach)):.2g} mm apart at the "
+            f"ends of the path, {reach:.0f} m from its middle; --precision 64 is finer"
+        )
+    return points, (float(middle[0]), float(middle[1]))
 
 
 def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:

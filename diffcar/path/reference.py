@@ -39,6 +39,8 @@ class ReferencePath:
             grid, shape (N, 5). A closed path repeats its first point, with the heading advanced.
         closed: Whether the end joins the start.
         warnings: What the user should know about the path.
+        origin: Where the origin lies in the coordinates that the path came in [m].
+        columns: What those of its file were read as, one by one.
     """
 
     def __init__(
@@ -49,10 +51,14 @@ class ReferencePath:
         closed: bool,
         name: str = "path",
         warnings: tuple[str, ...] = (),
+        origin: tuple[float, float] = (0.0, 0.0),
+        columns: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.closed = closed
         self.warnings = warnings
+        self.origin = origin
+        self.columns = columns
         self.length = float(arc_length[-1])
         self.grid = arc_length
         self.samples = samples
@@ -75,6 +81,28 @@ class ReferencePath:
         other = copy.copy(self)
         other.name = name
         return other
+
+    def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
+        """Return positions [m], shape (..., 2), in the coordinates that the path came in.
+
+        In float64 on the CPU: there numbers of 32 bits may be too coarse.
+        """
+        local = torch.as_tensor(position).detach().to("cpu", torch.float64)
+        return local + torch.tensor(self.origin, dtype=torch.float64)
+
+    @property
+    def kind(self) -> str:
+        """What it was taken for, in words."""
+        kind = "a loop" if self.closed else "open"
+        return f"{kind}, read as {', '.join(self.columns)}" if self.columns else kind
+
+    def as_json(self) -> dict[str, object]:
+        """Return what it was taken for, as values for a JSON file."""
+        return {
+            "path_is_loop": self.closed,
+            "path_columns": list(self.columns),
+            "path_origin_m": list(self.origin),
+        }
 
     @property
     def dtype(self) -> torch.dtype:

@@ -37,20 +37,33 @@ def speed_profile(
     speed = np.minimum(limit, np.sqrt(config.lateral_acceleration / np.maximum(bend, 1e-9)))
     step = float(arc_length[1] - arc_length[0])
 
-    def reach(index: int, neighbour: int) -> None:
-        """Lower the speed at `index` to what can be reached from its neighbour."""
-        used = min(speed[neighbour] ** 2 * bend[neighbour] / config.lateral_acceleration, 1.0)
-        available = config.longitudinal_acceleration * np.sqrt(1.0 - used**2)
-        speed[index] = min(speed[index], np.sqrt(speed[neighbour] ** 2 + 2 * available * step))
-
     # A second round lets the limits of a loop's end act across its start.
     for _ in range(2 if closed else 1):
-        for index in range(len(speed) - 2, -1, -1):
-            reach(index, index + 1)
+        speed = _reached(speed[::-1], bend[::-1], step, config)[::-1]
         if closed:
             speed[-1] = speed[0]
-        for index in range(1, len(speed)):
-            reach(index, index - 1)
+        speed = _reached(speed, bend, step, config)
         if closed:
             speed[0] = speed[-1] = min(speed[0], speed[-1])
+    return speed
+
+
+def _reached(limit: np.ndarray, bend: np.ndarray, step: float, config: PathConfig) -> np.ndarray:
+    """Lower each speed to what can be reached from the one before it, which is lowered first.
+
+    All at once, then again where the one before has changed: as often as a stretch has points on
+    which a car does nothing but speed up.
+    """
+    speed = limit.copy()
+    later = np.arange(1, len(speed))
+    while later.size:
+        # Not `**`: of arrays it rounds otherwise than of the numbers that runs were made with.
+        before = np.float_power(speed[later - 1], 2)
+        used = np.minimum(before * bend[later - 1] / config.lateral_acceleration, 1.0)
+        available = config.longitudinal_acceleration * np.sqrt(1.0 - np.float_power(used, 2))
+        lowered = np.minimum(limit[later], np.sqrt(before + 2 * available * step))
+        has_changed = lowered != speed[later]
+        speed[later] = lowered
+        later = later[has_changed] + 1
+        later = later[later < len(speed)]
     return speed

@@ -8,7 +8,7 @@ from torch import Tensor
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["JointTargets", "joint_targets", "servo_torques"]
+__all__ = ["joint_targets", "servo_torques"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
     """Split a bicycle's steering angle and speed over a car's wheels.
 
     Each front wheel is turned, and each rear wheel driven, so that all roll about one centre of
-    turn on the rear axle. The steering angle is limited to what both joints can reach. `action` is
-    steering angle [rad] and speed [m/s], shape (B, 2).
+    turn on the rear axle. The steering angle is limited to what both joints can reach, the speed
+    of each wheel to what its motor can be commanded. `action` is steering angle [rad] and speed
+    [m/s], shape (B, 2).
 
     Source:
         R. Rajamani, "Vehicle Dynamics and Control", 2nd ed., 2012, section 2.2
@@ -37,7 +38,8 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
     half_track = curvature * vehicle.track / 2
     inner_outer = torch.stack([1 - half_track, 1 + half_track], dim=-1)
     angles = torch.atan2((curvature * vehicle.wheelbase)[:, None], inner_outer)
-    return JointTargets(angles, wheel_speeds=action[:, 1:2] * inner_outer / vehicle.wheel_radius)
+    speeds = action[:, 1:2] * inner_outer / vehicle.wheel_radius
+    return JointTargets(angles, speeds.clamp(-vehicle.max_wheel_speed, vehicle.max_wheel_speed))
 
 
 def servo_torques(targets: JointTargets, state: CarState, vehicle: Vehicle) -> Tensor:

@@ -9,11 +9,11 @@ from diffcar.sim.config import ArmConfig
 from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.video import FixedCamera
 
-__all__ = ["HOME", "ON_GROUND", "ArmState", "GenesisArm"]
+__all__ = ["ON_GROUND", "ArmState", "GenesisArm"]
 
 NUM_ARM_JOINTS = 7
 
-HOME = (0.0, -0.3, 0.0, -2.2, 0.0, 2.0, 0.785)
+_HOME = (0.0, -0.3, 0.0, -2.2, 0.0, 2.0, 0.785)
 """Joint angles with the hand in front of the arm, half a metre high, pointing down [rad]."""
 
 ON_GROUND = (0.0, 0.535, 0.0, -2.342, 0.0, 2.878, 0.785)
@@ -67,7 +67,7 @@ class GenesisArm(GenesisScene[ArmState]):
             model = gs.morphs.MJCF(file="xml/franka_emika_panda/panda.xml")  # Genesis's own
             self.entity = entity = scene.add_entity(model)
             self.camera = FixedCamera(scene) if with_camera else None
-        self.home = self.tensor(HOME)
+        self.home = self.tensor(_HOME)
         self._joints = list(range(NUM_ARM_JOINTS))
         self._fingers = list(range(NUM_ARM_JOINTS, entity.n_dofs))
         self._hand = int(entity.get_link("hand").idx)

@@ -1,6 +1,9 @@
 """Starts Genesis once in a process, quietly, and remembers how."""
 
 import contextlib
+import os
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -27,20 +30,28 @@ def initialise(config: EngineConfig) -> ModuleType:
         backend = "gpu" if torch.cuda.is_available() else "cpu"
     if backend == "gpu" and not torch.cuda.is_available():
         raise ConfigError("--backend gpu: torch finds no GPU", hint="use --backend cpu")
+    # Genesis keeps its kernels below it, and aborts the process where there is none.
+    home = os.path.expanduser("~")
+    os.environ.setdefault("HOME", home if os.path.isabs(home) else tempfile.gettempdir())
+    hook = sys.excepthook
     import genesis as gs
 
+    # Genesis's own prints tracebacks to stdout, which belongs to results.
+    sys.excepthook = hook
     settings = (backend, config.precision, config.compiled_fields)
     if _started_with is None:
         # Says of Genesis's own kernels what its users can do nothing about.
         warnings.filterwarnings("ignore", message="cannot create weak reference to")
         # The matrices of a policy are small: more threads would only contend with the simulator.
         torch.set_num_threads(1)
-        gs.init(
-            backend=gs.cpu if backend == "cpu" else gs.gpu,
-            precision=str(config.precision),
-            logging_level="info" if config.verbose else "error",
-            performance_mode=config.compiled_fields,
-        )
+        # Its log goes where stdout is now.
+        with contextlib.redirect_stdout(sys.stderr):
+            gs.init(
+                backend=gs.cpu if backend == "cpu" else gs.gpu,
+                precision=str(config.precision),
+                logging_level="info" if config.verbose else "error",
+                performance_mode=config.compiled_fields,
+            )
         _started_with = settings
     elif _started_with != settings:
         raise ConfigError(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.config import EngineConfig
+from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class GenesisScene(ABC, Generic[StateT]):
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
         exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
         rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
-        with translated_errors():
+        with translated_errors(), quiet_mujoco():
             self.scene: Scene = gs.Scene(
                 show_viewer=False,
                 sim_options=gs.options.SimOptions(

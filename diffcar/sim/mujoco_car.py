@@ -44,9 +44,10 @@ class MuJoCoCar(RollingCar):
         self.dtype = torch.float64 if config.precision == 64 else torch.float32
         self.device = torch.device("cpu")
         self._substeps = config.substeps
-        self._model = _compile_on_plane(
-            vehicle, config.dt / config.substeps, with_servos=config.actuation == "pd"
-        )
+        with quiet_mujoco():
+            self._model = _compile_on_plane(
+                vehicle, config.dt / config.substeps, with_servos=config.actuation == "pd"
+            )
         self._models = [self._model] * num_envs
         self._cars = [mujoco.MjData(self._model) for _ in range(num_envs)]
         self._varied: dict[str, list[float]] = {}
@@ -170,7 +171,8 @@ class MuJoCoCar(RollingCar):
                     for field in _VARIATIONS[name]:
                         getattr(model, field)[:] *= ratios[index]
                 # Recomputes what derives from the masses, among it the stiffness of contacts.
-                mujoco.mj_setConst(model, car)
+                with quiet_mujoco():
+                    mujoco.mj_setConst(model, car)
             self._models[index] = model
         self._varied = varied
 
@@ -213,8 +215,11 @@ def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -
     model.geom_contype[:] = 0
     road = model.geom(_ROAD).id
     model.geom_contype[road], model.geom_conaffinity[road] = 1, 0
+    # How a model wants to be solved is not what it is: a step is solved alike for all.
+    fresh = mujoco.MjOption()
+    for name in ("solver", "iterations", "tolerance", "impratio", "noslip_iterations", "gravity"):
+        setattr(model.opt, name, getattr(fresh, name))
     model.opt.timestep = timestep
-    model.opt.gravity = (0, 0, -9.81)
     model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     # The nearest there is; Genesis lets contacts feel the implicit damping of joints and servos,
     # too. So the engines agree to a percent under `torque`, and to some percent under `pd`.

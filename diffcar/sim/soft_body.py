@@ -45,8 +45,6 @@ class SoftBodyState:
     """Gradient C of the velocity around each particle [1/s], shape (B, N, 3, 3)."""
     tool_position: Tensor
     """Centre of the tool [m], shape (B, 3)."""
-    tool_quaternion: Tensor
-    """Orientation of the tool (w, x, y, z), shape (B, 4)."""
 
     @property
     def centroid(self) -> Tensor:
@@ -159,7 +157,7 @@ class GenesisSoftBody(GenesisScene[SoftBodyState]):
     def _read(self) -> SoftBodyState:
         """Read the state from the entities, or what the first step will begin from."""
         body, tool = self.body.get_state(), self.tool.get_state()
-        state = SoftBodyState(body.pos, body.vel, body.F, body.C, tool.pos, tool.quat)
+        state = SoftBodyState(body.pos, body.vel, body.F, body.C, tool.pos)
         if self._start is None:
             return state
         return replace(

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,8 @@ class _Camera:
         Raises:
             OutputError: If the file cannot be written.
         """
-        partial = file.with_name(f".{file.stem}-partial{file.suffix}")
+        # Not named after the file, whose name may be as long as one can be.
+        partial = file.with_name(f".diffcar-{os.getpid()}-partial.mp4")
         try:
             self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
             yield

@@ -1,5 +1,6 @@
 """The training methods: what each is, how it is set up, and how it looks."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -130,5 +131,6 @@ def resume_hint(method: str, task: str, run: object = "RUN") -> str:
         run: The run folder.
     """
     if method in METHODS and task in TASKS:
-        return f"diffcar {TASKS[task].command or METHODS[method].command} --resume {run}"
+        own = shlex.quote(str(run))
+        return f"diffcar {TASKS[task].command or METHODS[method].command} --resume {own}"
     return f"diffcar.train(..., resume={run})"

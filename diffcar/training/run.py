@@ -44,7 +44,7 @@ MAY_CHANGE = frozenset(
         *("train.learning_rate", "train.final_learning_rate_ratio", "train.decay_updates"),
         *("train.max_gradient_norm", "train.max_skipped_updates", "train.patience"),
         *("evaluation.interval", "evaluation.also_after", "evaluation.keep_snapshots"),
-        "evaluation.unseen_paths",
+        *("evaluation.unseen_paths", "data"),
     }
 )
 """Settings that a resumed run may have otherwise than it began with: how long and how carefully it

@@ -5,6 +5,7 @@ import csv
 import datetime
 import io
 import itertools
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from diffcar.base.config import Settings, dump_config
+from diffcar.base.csv_reader import parse_number
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import log_scale, new_figure, save_png
-from diffcar.base.files import RUNS, make_folder, write_atomically
+from diffcar.base.files import RUNS, is_there, make_folder, write_atomically
 from diffcar.base.table import Column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["RunFolder", "make_own_folder", "plot_training"]
+__all__ = ["LOCK_FILE", "RunFolder", "make_own_folder", "plot_training"]
 
-_LOCK = ".lock"
+LOCK_FILE = ".lock"
+"""What a process holds while it writes in a folder."""
 
 
 class RunFolder:
@@ -52,7 +55,7 @@ class RunFolder:
         Raises:
             OutputError: If another process writes here, or the folder cannot be written in.
         """
-        lock = FileLock(self.path / _LOCK)
+        lock = FileLock(self.path / LOCK_FILE)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -86,7 +89,9 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
         if is_taken:
-            go_on = f", or go on with it: --resume {path}" if path.is_dir() else ""
+            go_on = (
+                f", or go on with it: --resume {shlex.quote(str(path))}" if path.is_dir() else ""
+            )
             raise OutputError(
                 f"{str(path)!r} exists already and nothing in it will be overwritten",
                 hint=f"choose another --out{go_on}",
@@ -96,7 +101,7 @@ class RunFolder:
     def open(cls, path: Path) -> "RunFolder":
         """Open an existing run, which has a last checkpoint."""
         run = cls(path)
-        if not (run.checkpoints / "last.pt").is_file():
+        if not is_there(str(run.checkpoints / "last.pt"), Path.is_file):
             raise CheckpointError(
                 f"{str(path)!r} is not a run folder that can be resumed: it has no "
                 "checkpoints/last.pt",
@@ -155,19 +160,23 @@ class RunFolder:
             return
         try:
             with self.metrics_file.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if int(row["iteration"]) <= last_iteration]
-                self._columns = list(reader.fieldnames or []) or None
-        except (KeyError, ValueError, TypeError, csv.Error) as error:
+                header, *rows = [row for row in csv.reader(file) if row] or [[]]
+            # A run that died while it wrote leaves its last row cut.
+            if rows and len(rows[-1]) < len(header):
+                rows.pop()
+            if wrong := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
+                raise ValueError(f"row {wrong[0]} has not the {len(header)} fields of the header")
+            place = header.index("iteration") if header else 0
+            rows = [row for row in rows if int(row[place]) <= last_iteration]
+            self._columns = header or None
+        except (OSError, ValueError, csv.Error) as error:
             raise CheckpointError(
                 f"{str(self.metrics_file)!r} is damaged: {error}", hint="delete it to go on"
             ) from None
 
         def write(file: Path) -> None:
             with file.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, self._columns or [])
-                writer.writeheader()
-                writer.writerows(rows)
+                csv.writer(stream).writerows([header, *rows] if header else [])
 
         write_atomically(self.metrics_file, write)
 
@@ -190,7 +199,7 @@ def make_own_folder(command: str) -> Path:
 
 def _has_content(path: Path) -> bool:
     """Return whether a folder has anything in it besides a lock."""
-    return any(own.name != _LOCK for own in path.iterdir())
+    return any(own.name != LOCK_FILE for own in path.iterdir())
 
 
 _OF_METHODS = {
@@ -241,6 +250,7 @@ def _curve(
     axes: "Axes", rows: Sequence[dict[str, str]], name: str, factor: float = 1.0, **style: object
 ) -> None:
     """Plot a column over the iteration, where it has values."""
-    own = {int(row["iteration"]): factor * float(row[name]) for row in rows if row.get(name)}
+    numbers = {int(row["iteration"]): parse_number(row.get(name) or "") for row in rows}
+    own = {iteration: factor * value for iteration, value in numbers.items() if value is not None}
     if own:
         axes.plot(list(own), list(own.values()), **style)  # type: ignore[arg-type]

@@ -1,11 +1,12 @@
 """Configuration: sources, precedence, and errors that say what to do."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 import yaml
 
-from diffcar.base.config import dump_config, load_config
+from diffcar.base.config import dump_config, load_config, read_yaml
 from diffcar.base.errors import ConfigError
 from diffcar.base.files import resource_path
 from diffcar.checks.config import CheckGradConfig
@@ -78,7 +79,7 @@ BAD = {
     "seed.x=1": ("seed", ""),
     "train.horizon=true": ("train.horizon = True", ""),
     "train.horizon='12'": ("train.horizon = '12'", ""),
-    "seed=2024-13-45": ("not valid YAML", ""),
+    "seed=2024-13-45": ("seed = '2024-13-45'", ""),
     "novalue": ("not of the form", "--set"),
     "train=[": ("not valid YAML", ""),
 }
@@ -128,6 +129,102 @@ def test_bad_settings_of_the_arm_are_explained(override: str) -> None:
     """An empty box, a point of two coordinates, a loss that asks for nothing, too few bits."""
     with pytest.raises(ConfigError, match=BAD_FRANKA[override]):
         load_config(FrankaTestConfig, overrides=[override])
+
+
+def read(text: str, tmp_path: Path) -> dict[str, object]:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    return read_yaml(file)
+
+
+MEANT = {
+    "010": 10,
+    "1:30": "1:30",
+    "1_000": "1_000",
+    "on": "on",
+    "No": "No",
+    "2024-01-01": "2024-01-01",
+    "0o10": 8,
+    "0x1F": 31,
+    "-1e3": -1000.0,
+    ".5": 0.5,
+    "True": True,
+    "~": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("text", MEANT)
+def test_a_value_is_what_it_looks_like(text: str, tmp_path: Path) -> None:
+    """As the core schema of YAML 1.2 reads it, in files and in overrides."""
+    value = read(f"a: {text}\n", tmp_path)["a"]
+    assert (type(value), value) == (type(MEANT[text]), MEANT[text])
+
+
+@pytest.mark.parametrize("name", ["010", "1e-3", "0o10", "1_000", "yes", "<<", "~", "2024-01-01"])
+def test_a_text_that_looks_like_something_else_stays_a_text(name: str, tmp_path: Path) -> None:
+    """A track of such a name is found again when its run goes on, by every reader."""
+    text = dump_config(SimulateConfig(controller=name))
+    assert read(text, tmp_path)["controller"] == name
+    assert yaml.safe_load(text)["controller"] == name
+
+
+REFUSED = {
+    "seed: 1\ndt: 0.01\nseed: 2\n": ("'seed' is given twice", 3),
+    "train: {horizon: 1, horizon: 2}\n": ("'horizon' is given twice", 1),
+    "seed: 1\ndt: !!bool foo\n": ("tags have no place", 2),
+    'seed: !!int ""\n': ("tags have no place", 1),
+    "seed: !!python/name:os.system ''\n": ("tags have no place", 1),
+    "!mine {seed: 1}\n": ("tags have no place", 1),
+    'a: 1\nb: 2\nmodel: "a\\0b"\n': ("a text holds a NUL", 3),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_would_be_lost_or_turned_into_something_else_is_refused(
+    text: str, tmp_path: Path
+) -> None:
+    """Keys given twice, tags, and characters that no name can hold, each with its line."""
+    told, line = REFUSED[text]
+    with pytest.raises(ConfigError, match=told) as caught:
+        read(text, tmp_path)
+    assert f"line {line}," in caught.value.message
+
+
+def test_aliases_are_copies_and_merged_keys_are_no_second_ones(tmp_path: Path) -> None:
+    """An override of one does not change the other."""
+    file = tmp_path / "c.yaml"
+    file.write_text("evaluation:\n  <<: {interval: 3}\n  interval: 5\n")
+    assert load_config(TrainE2EConfig, file=file).evaluation.interval == 5
+    shared = read("a: &x {b: 1, c: [0]}\nd: *x\ne: {<<: *x, b: 2}\n", tmp_path)
+    assert shared == {"a": {"b": 1, "c": [0]}, "d": {"b": 1, "c": [0]}, "e": {"b": 2, "c": [0]}}
+    assert shared["a"] is not shared["d"]
+
+
+ENDLESS = {
+    "aliases": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+        for before, name in itertools.pairwise("abcdefghi")
+    ),
+    "an alias in itself": "a: &a [*a]\n",
+    "brackets": "a: " + 5000 * "[",
+    "digits": "seed: " + 5000 * "9",
+    "problems": "train: {" + ", ".join(f"key{i}: 1" for i in range(5000)) + "}",
+    "a value": f"dt: {500_000 * 'x'}",
+    "a key": f"? {1000 * 'x'}\n: 1",
+    "a file": f"# {2_000_000 * 'x'}\nsede: 1",
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_what_has_no_end_is_refused_in_few_words(case: str, tmp_path: Path) -> None:
+    """What is echoed is cut."""
+    file = tmp_path / "c.yaml"
+    file.write_text(ENDLESS[case])
+    with pytest.raises(ConfigError) as caught:
+        load_config(TrainE2EConfig, file=file)
+    assert len(caught.value.message) < 2000
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "\x00"])

@@ -1,14 +1,17 @@
 """What `check-grad` concludes from the rows of its certificate."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from diffcar.checks.car_result import CheckGradResult, labels_of
+from diffcar.base.files import finite_json
+from diffcar.checks.car_result import CheckGradResult, car_report, labels_of
 from diffcar.checks.config import CertificateConfig, CheckGradConfig, DirectionsConfig
 from diffcar.gradients.certificate import Certificate, CertificateRow
 from diffcar.gradients.guards import Failure
 from diffcar.gradients.slopes import DirectionalCheck, Verdict
+from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.problem import PARAMETERS
 
 RIGHT = DirectionalCheck(2.0, 2.0, 1e-9, 1e-5, 1e-8, is_kink=False)
@@ -88,6 +91,23 @@ def test_json_tells_verdicts_in_words() -> None:
     assert values["horizons"][0]["verdicts"] == {"actions": "right"}
     assert values["certificate"][0]["verdict"] == "right"
     assert len(values["certificate"][0]["directions"]) == 4
+
+
+def test_what_was_read_of_a_car_is_told() -> None:
+    """Mass, inertia and centre of mass, in JSON and in the table; a limit there is not is none."""
+    vehicle = replace(load_vehicle(), max_wheel_speed=math.inf)
+    result = result_of(ROW)
+    result.vehicle = vehicle
+    told = finite_json(result.as_json())["vehicle"]
+    assert told["mass_kg"] == pytest.approx(3.74)
+    assert told["inertia_kgm2"] == pytest.approx(vehicle.inertia)
+    assert told["centre_of_mass_m"] == pytest.approx(vehicle.centre_of_mass)
+    assert told["max_wheel_speed_radps"] is None
+    table = car_report(result)[0]
+    shown = {row.heading: row.text(vehicle) for row in table.rows}
+    assert shown["mass"] == "3.74"
+    assert shown["inertia about x, y, z"] == "0.016, 0.0358, 0.047"
+    assert result_of(ROW).as_json()["vehicle"] is None
 
 
 def test_labels_repeat_every_kind_of_parameter() -> None:

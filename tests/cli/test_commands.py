@@ -17,8 +17,9 @@ from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
 from diffcar.tasks.tracking.task import PathScore, TrackingTask
 from diffcar.training.run import TrainingResult
+from tests.samples import road
 
-METRICS = TrackingMetrics(0.001, 0.002, 0.003, 0.004, 0.05, 0.06, math.nan, 1.0)
+METRICS = TrackingMetrics(0.001, 0.002, 0.003, 0.004, 0.05, 0.06, math.nan, 1.0, 1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +50,9 @@ def test_simulate_shows_both_engines_and_says_what_it_wrote(
 ) -> None:
     """Flags reach the settings; notes go to stderr; the difference stands before the unit."""
     figures = EngineFigures(METRICS, 500, 10.0, 3.0)
-    genesis = EngineFigures(TrackingMetrics(*[0.002] * 8), 500, 10.0, 4.0)
+    genesis = EngineFigures(TrackingMetrics(*[0.002] * 9), 500, 10.0, 4.0)
     result = SimulateResult(
-        "zero", "line", 10.0, "flying", 2.0, "mujoco", figures, genesis, ("know this",)
+        "zero", road("line"), "flying", 2.0, "mujoco", figures, genesis, ("know this",)
     )
     work = Replaced(monkeypatch, "diffcar.tasks.tracking.simulate.run", result)
     arguments = ("--controller=zero", "--path=line", "--start=flying", "--engine=mujoco")

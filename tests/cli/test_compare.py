@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from diffcar.cli.show import show_table
+from diffcar.cli.show import show
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.tables import tables
 from tests.comparison.synthetic import make_comparison
@@ -15,7 +15,7 @@ def shown(comparison: Comparison, width: int) -> str:
     console = Console(file=io.StringIO(), width=width)
     for about in tables(comparison).values():
         for table in about:
-            show_table(table, console)
+            show([table], console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -40,3 +40,16 @@ def test_missing_parts_are_left_out() -> None:
     assert "by condition" not in text
     assert "over e2e" not in text
     assert shown(Comparison(0.02), 80) == ""
+
+
+@pytest.mark.parametrize("width", [30, 40, 60])
+def test_every_figure_is_whole_in_a_narrow_terminal(width: int) -> None:
+    """Those of the wide tables, save for columns that are extra."""
+    for about in tables(make_comparison()).values():
+        for table in about:
+            columns = [own for own in table.columns if not own.is_extra and table.is_number(own)]
+            console = Console(file=io.StringIO(), width=width)
+            show([table], console)
+            text = console.file.getvalue()  # type: ignore[attr-defined]
+            for column in columns:
+                assert all(column.text(row) in text for row in table.rows), column.heading

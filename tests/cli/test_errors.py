@@ -75,6 +75,32 @@ USAGE_ERRORS = {
     "a run that is missing": ["compare", "--load", "e2e=nowhere"],
     "a comparison that is none": ["compare", "--resume", "."],
     "a quick one that goes on": ["compare", "--resume", ".", "--quick"],
+    "a loop that is open": ["simulate", "--path", "circle", "--open"],
+    "a loop that is closed anyway": ["compare", "--path", "circle", "--closed"],
+    "one's own path that is open": ["record", "--path", "mine:road", "--open"],
+    "columns of a path without a file": ["train-e2e", "--set", "path.columns=[x,y]"],
+    "a seed of a path that has none": ["train-e2e", "--path", "track.csv", "--set", "path.seed=3"],
+    "a push without figures": ["train-e2e", "--entity=mpm", "--set=evaluation.skip_distance=9"],
+    "a column of no such kind": ["simulate", "--set", "path.columns=[x,y,w]"],
+    "columns of no demonstrations": ["train-bc", "--column", "x_m=X"],
+    "no demonstrations to skip": ["train-bc", "--skip-incomplete"],
+    "an expert beside demonstrations": ["train-bc", "--data", "track.csv", "--expert", "stanley"],
+    "a run below a device": ["train-e2e", "--out", "/dev/null/run"],
+    "a run in a loop of links": ["compare", "--out", "loop/run"],
+    "a name of 256 bytes": ["franka-test", "--out", "x" * 256],
+    "a run to go on with of 256 bytes": ["compare", "--resume", "x" * 256],
+    "a training to go on with of 256 bytes": ["train-bc", "--resume", "x" * 256],
+    "a run to load of 256 bytes": ["compare", "--load", "e2e=" + "x" * 256],
+    "JSON in place of the run": ["train-e2e", "--out", "r", "--json", "r"],
+    "JSON in a loop of links": ["simulate", "--json", "loop"],
+    "a picture behind a broken link": ["simulate", "--plot", "dangling.png"],
+    "a key given twice": ["compare", "--suite", "twice.yaml"],
+    "settings without end": ["simulate", "--config", "/dev/zero"],
+    "a tag": ["train-e2e", "--set", "path.closed=!!bool foo"],
+    "no number after a tag": ["train-e2e", "--set", 'seed=!!int ""'],
+    "a NUL in a name": ["simulate", "--set", 'model="a\\0b"'],
+    "square brackets": ["simulate", "--path", "[/b]", "--controller", "[red]"],
+    "minutes for a number": ["train-e2e", "--set", "seed=1:30"],
     "clones without their expert": ["compare", "--set", "methods=[bc-e2e]"],
 }
 
@@ -86,6 +112,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     for name, arguments in {**HELP, **USAGE_ERRORS}.items():
         folder = tmp_path_factory.mktemp("light")
         (folder / "track.csv").write_text("x,y\n0,0\n1,0\n2,0\n3,0\n")
+        (folder / "loop").symlink_to("loop")
+        (folder / "dangling.png").symlink_to("nowhere")
+        (folder / "twice.yaml").write_text("paths: [{source: sine, source: line}]\n")
         (folder / "suite.yaml").write_text("paths: [{source: sine}]\nwind: 3\n")
         cases[name] = (arguments, folder)
     return run_light(cases)
@@ -107,6 +136,7 @@ def test_usage_error_is_explained_without_torch(case: str, outcomes: dict[str, O
     assert "rror" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+    assert len(done.stderr) < 6000
 
 
 HINTS = {

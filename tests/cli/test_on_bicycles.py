@@ -16,12 +16,13 @@ from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations
+from diffcar.path.load import load_path
 from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.drive import drive
 from tests import formats
 from tests.bicycle import Bicycle
 from tests.demonstrations.recorded import THEIRS, write_foreign_log
-from tests.samples import VEHICLE, road
+from tests.samples import VEHICLE, road, write_loop
 
 pytestmark = [
     pytest.mark.usefixtures("_on_bicycles"),
@@ -114,6 +115,71 @@ def test_zero_controller_goes_nowhere_and_nothing_is_invented(diffcar: Run) -> N
     assert figures["difference_percent"]["cross_track_rmse_m"] is None
 
 
+def columns_of(file: Path, *names: str) -> torch.Tensor:
+    rows = list(csv.DictReader(file.open()))
+    numbers = [[float(row[name]) for name in names] for row in rows]
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def test_a_track_in_utm_coordinates_is_driven_as_the_local_one(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """To 0.05 mm in 32 bits, written in the file's coordinates; the JSON says what was read."""
+    figures = []
+    for name, east, north in (("near", 0.0, 0.0), ("far", 600000.4, 5300000.7)):
+        write_loop(tmp_path / f"{name}.csv", east=east, north=north)
+        arguments = ["--path", f"{name}.csv", "--csv", f"{name}-t.csv", "--plot", f"{name}.png"]
+        done = diffcar("simulate", "--controller", "stanley", *arguments, "--json", "-")
+        figures.append(result_of(done))
+        assert "a loop, read as x, y" in done.stderr
+    near, far = figures
+    assert far["cross_track_rmse_m"] == pytest.approx(near["cross_track_rmse_m"], abs=1e-5)
+    assert (near["path_origin_m"], far["path_origin_m"]) == ([0, 0], [600000, 5300000])
+    assert (far["path_is_loop"], far["path_columns"]) == (True, ["x", "y"])
+    assert "taken for a loop by the gap" in far["notes"][-1]
+    assert any("(600000, 5300000) m as the origin" in note for note in far["notes"])
+    here, there = (columns_of(tmp_path / f"{name}-t.csv", "x_m", "y_m") for name in ("near", "far"))
+    moved = there - torch.tensor([600000.4, 5300000.7], dtype=torch.float64)
+    assert float((moved - here).abs().max()) < 5e-5
+
+
+def test_what_is_recorded_far_from_the_origin_is_there_and_can_be_learnt_from(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """The columns are in the file's coordinates, and observations are derived from them."""
+    write_loop(tmp_path / "far.csv", east=600000.4, north=5300000.7)
+    arguments = ["--path", "far.csv", "--episodes", "4", "--duration", "0.5"]
+    figures = result_of(diffcar("record", *arguments, "--json", "-"))
+    assert figures["path_origin_m"] == [600000, 5300000]
+    file, config = tmp_path / figures["file"], ControllerConfig()
+    off = columns_of(file, "x_m", "y_m") - torch.tensor([600000.4, 5300000.7], dtype=torch.float64)
+    assert 2.0 < float(off.norm(dim=-1).min()) < float(off.norm(dim=-1).max()) < 4.0
+    recorded = read_demonstrations([file], controller_config=config, vehicle=VEHICLE)
+    other = ControllerConfig(curvature_preview=config.curvature_preview[:2])
+    path = load_path(str(tmp_path / "far.csv")).to(torch.float32)
+    derived = read_demonstrations([file], controller_config=other, vehicle=VEHICLE, path=path)
+    size = len(PathObserver.names(other)) - len(other.speed_preview)
+    difference = derived.observation[:, :size] - recorded.observation[:, :size]
+    assert float(difference.abs().max()) < 1e-3
+
+
+def test_a_drive_without_figures_is_refused_or_says_so(diffcar: Run, tmp_path: Path) -> None:
+    """A short path is measured from its quarter; no path is left out as a whole."""
+    (tmp_path / "short.csv").write_text("x,y\n" + "".join(f"{x / 10},0\n" for x in range(16)))
+    arguments = ["simulate", "--controller", "stanley", "--path", "short.csv", "--json", "-"]
+    figures = result_of(diffcar(*arguments, "--set", "start_cross_track=0.02"))
+    assert figures["skip_distance_m"] == pytest.approx(1.5 / 4)
+    assert 0 < figures["cross_track_rmse_m"] < 0.02
+    assert (figures["completion"], figures["got_going"]) == (1.0, 1.0)
+    for skipped in ("1.5", "1000"):
+        refused = diffcar(*arguments, "--set", f"skip_distance={skipped}")
+        assert refused.exit_code == 2
+        assert "leaves nothing of 'short'" in refused.stderr
+        assert "hint:" in refused.stderr
+    still = diffcar("simulate", "--controller", "zero", "--set", "max_time=0.1")
+    assert "no errors: the car did not come past the first 2 m" in good(still).stderr
+
+
 def test_recording_is_written_once_and_reads_back(diffcar: Run, tmp_path: Path) -> None:
     """A row a step of every car, with what the network observes; never over an earlier one."""
     arguments = ["record", "--episodes", "4", "--duration", "0.5", "--json", "-"]
@@ -138,6 +204,9 @@ def test_recording_is_written_once_and_reads_back(diffcar: Run, tmp_path: Path) 
     again = diffcar(*arguments)
     assert again.exit_code == 2
     assert "--out" in again.stderr
+    both = diffcar("record", "--out", "new.csv", "--json", "./new.csv")
+    assert (both.exit_code, "named for two results" in both.stderr) == (2, True)
+    assert not (tmp_path / "new.csv").exists()
 
 
 @pytest.mark.usefixtures("_unpainted")
@@ -197,7 +266,7 @@ def test_a_comparison_is_told_and_written(
     diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tables, sentences and files, with a run that was there already."""
-    monkeypatch.setattr(suite, "_DRIVERS_AT_ONCE", 4)
+    monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
     monkeypatch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
     alone = "--set=evaluation.unseen_paths=[]"
     good(diffcar("train-e2e", "--no-certify", *SMALL, *E2E, alone, "--out", "run"))

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from diffcar.base.errors import GradientError
+from diffcar.base.errors import ConfigError, GradientError
 from diffcar.cli import options, train
 from diffcar.cli.app import app
 from diffcar.cli.options import Given, option, output, setting, with_options
@@ -167,3 +167,36 @@ def test_a_method_with_a_new_command_gets_it(monkeypatch: pytest.MonkeyPatch) ->
     assert list(inspect.signature(command).parameters) == list(
         inspect.signature(train.commands()["train-ppo"]).parameters
     )
+
+
+def test_a_result_is_written_before_it_is_shown_and_shown_if_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of the two goes wrong, the other is done."""
+
+    @with_options(**options.JSON, **options.MESSAGES)
+    def drive(given: Given) -> None:
+        """Drive."""
+        given.report(["shown"], {"x": 1})
+
+    missing = run(drive, f"--json={tmp_path / 'nowhere' / 'r.json'}")
+    assert (missing.exit_code, missing.stdout) == (2, "shown\n")
+    assert "cannot be written" in missing.stderr
+    monkeypatch.setattr(options, "show", None)
+    file = tmp_path / "r.json"
+    assert run(drive, f"--json={file}").exception is not None
+    assert file.read_text() == '{\n  "x": 1\n}\n'
+
+
+def test_what_is_echoed_is_cut() -> None:
+    """A message of megabytes is none."""
+
+    @with_options(**options.MESSAGES)
+    def drive(given: Given) -> None:
+        """Drive."""
+        raise ConfigError("x" * 5_000_000, hint="[/b] :smile:")
+
+    told = run(drive).stderr
+    assert len(told) < 6000
+    assert "4,995,000 characters left out" in told
+    assert told.endswith("hint: [/b] :smile:\n")

@@ -1,11 +1,14 @@
 """What is shown of records, in a terminal without colours."""
 
+import codecs
 import io
 from dataclasses import dataclass
 
+import pytest
 from rich.console import Console
 
 from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, across
+from diffcar.cli import streams
 from diffcar.cli.show import show
 
 
@@ -93,6 +96,44 @@ def test_a_curve_needs_two_points() -> None:
     """Those that are not finite and positive are none."""
     assert "update of this session" in shown(Curve("loss", [1.0, 0.1, 0.01]))
     assert shown(Curve("loss", [1.0, float("nan"), -1.0])) == ""
+
+
+WIDE: list[Column[Lap]] = [
+    Column("the driver of the lap", lambda lap: f"{lap.driver} drives on and on"),
+    *(Column("offset from the path", lambda lap: lap.offset_m / 7, "m") for _ in range(4)),
+    Column("mean", lambda lap: lap.offset_m, "mm", words=lambda lap: "0.123 ± 0.0456"),
+    Column("verdict", lambda lap: "1.25 mm is near"),
+]
+
+
+@pytest.mark.parametrize("width", [1, 7, 20, 40, 60, 80, 120])
+def test_no_digit_is_cut_at_any_width(width: int) -> None:
+    """Columns without room follow in a table of their own; lines are as wide as the terminal."""
+    text = shown(Table("laps", WIDE, LAPS[:2]), width=width)
+    counts = {"1.71e-04": 4, "0.214": 4, "0.123 ± 0.0456": 2, "1.25": 2}
+    assert {whole: text.count(whole) for whole in counts} == counts
+    assert max(map(len, text.splitlines())) <= max(width, 24)
+
+
+def test_a_terminal_without_utf_8_gets_ascii() -> None:
+    """Frames, curves and signs are spelled, names that it lacks escaped; nothing is lost."""
+    raw = io.BytesIO()
+    codecs.register_error("diffcar", streams.spelled)
+    file = io.TextIOWrapper(raw, encoding="ascii", errors="diffcar")
+    curve = Curve("loss", [1.0, 0.1, 0.01])
+    show([Table("laps", WIDE, LAPS[:1]), curve, "Müller · [b]"], Console(file=file, width=100))
+    file.flush()
+    text = raw.getvalue().decode("ascii")
+    assert "| 0.123 +- 0.0456 |" in text
+    assert "x" in text.split("loss")[1].split("update of")[0]
+    assert "M\\xfcller - [b]" in text
+
+
+def test_names_are_no_markup() -> None:
+    """Neither tags nor emoji, in titles, cells and sentences."""
+    name = "[/b] [red]x :smile: \\"
+    text = shown(Table(name, COLUMNS[:1], [Lap(name, 1.0, 1.0)], note=name), name, Line(name))
+    assert text.count(name) == 5
 
 
 def test_numbers_stay_whole_where_room_is_tight() -> None:

@@ -1,5 +1,6 @@
 """`diffcar compare`: everybody is trained, driven and written down, and nothing twice."""
 
+import functools
 import json
 import math
 import signal
@@ -11,11 +12,12 @@ import pandas as pd
 import pytest
 
 from diffcar.base.config import dump_config, load_config
-from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.comparison import runs, suite
 from diffcar.comparison.compare import CompareResult, compare
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.page import write_results
+from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated
 from tests.bicycle import bicycle_scenes, bicycles
@@ -49,11 +51,11 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def _few_cars() -> Iterator[None]:
-    """Bicycles for everybody, sixteen drivers at a time."""
+    """Bicycles for everybody, sixteen controllers at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffcar.comparison.compare.Scenes", bicycle_scenes)
         patch.setattr(suite, "build_scene", bicycles)
-        patch.setattr(suite, "_DRIVERS_AT_ONCE", 16)
+        patch.setattr(suite, "_CONTROLLERS_AT_ONCE", 16)
         patch.setattr(runs, "_NUM_EVALUATION_CARS", 4)
         yield
 
@@ -212,3 +214,19 @@ def test_settings_that_make_no_comparison_are_refused(case: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(CompareConfig, overrides=overrides)
     assert told in caught.value.message
+
+
+def test_a_scene_that_cannot_be_built_leaves_no_folder_in_the_way(tmp_path: Path) -> None:
+    """The same `--out` can be given again; what was there before stays."""
+
+    def refuse(*args: object, **options: object) -> None:
+        raise SimulationError("no room for so many cars")
+
+    (tmp_path / "there").mkdir()
+    for out in (tmp_path / "c", tmp_path / "c", tmp_path / "there"):
+        with pytest.MonkeyPatch.context() as patch:
+            scenes = functools.partial(Scenes, build=refuse)
+            patch.setattr("diffcar.comparison.compare.Scenes", scenes)
+            with pytest.raises(SimulationError, match="no room"):
+                compare(CompareConfig(methods=["stanley"], seeds=[0]), out=out)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

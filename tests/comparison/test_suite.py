@@ -11,7 +11,7 @@ from diffcar.base.errors import SimulationError
 from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
-from diffcar.comparison.runs import Driver, FinishedRun, team_of
+from diffcar.comparison.runs import FinishedRun, RunController, batch_controllers
 from diffcar.comparison.suite import drive_suite
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
@@ -28,13 +28,13 @@ PATH = road("obstacle-avoidance")
 
 @pytest.fixture(scope="module")
 def cars() -> Bicycle:
-    """Cars for three drivers."""
+    """Cars for three controllers."""
     return Bicycle(3 * CARS_EACH, dt=0.04)
 
 
-def tuned(kind: str, **parameters: float) -> Driver:
+def tuned(kind: str, **parameters: float) -> RunController:
     """Return a classical controller, with parameters of its own."""
-    return Driver(kind, parameters=parameters)
+    return RunController(kind, parameters=parameters)
 
 
 PURE_PURSUIT = tuned("pure-pursuit", lookahead_time=0.12)
@@ -101,11 +101,11 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     """Networks of one architecture are an ensemble, tuned ones share a controller of vectors."""
     small, large = ControllerConfig(hidden_sizes=[4]), ControllerConfig(hidden_sizes=[6])
 
-    def network(config: ControllerConfig) -> Driver:
+    def network(config: ControllerConfig) -> RunController:
         sizes = (PathObserver.size(config), 2, config.hidden_sizes)
-        return Driver(config.model_dump_json(), MLPController(*sizes).double(), config)
+        return RunController(config.model_dump_json(), MLPController(*sizes).double(), config)
 
-    drivers = [
+    controllers = [
         network(small),
         network(small),
         network(large),
@@ -114,7 +114,7 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
         tuned("pure-pursuit", lookahead_time=0.2),
         network(small),
     ]
-    members = team_of(drivers, Bicycle(2), 2)._members
+    members = batch_controllers(controllers, Bicycle(2), 2)._members
     assert [count for _, count in members] == [4, 2, 4, 2, 2]
     kinds = ["ensemble", "ensemble", "stanley", "pure-pursuit", "ensemble"]
     assert [controller.name for controller, _ in members] == kinds
@@ -137,13 +137,13 @@ def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         suite, "build_scene", lambda *args, num_envs, **how: Fragile(num_envs, dt=0.04)
     )
-    monkeypatch.setattr(suite, "_DRIVERS_AT_ONCE", 4)
+    monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
     only = ["seeds=[0]", "suite.engines=[genesis]", "suite.conditions={}"]
     config = load_config(CompareConfig, overrides=only)
-    drivers = [PURE_PURSUIT, STANLEY, PURE_PURSUIT]
+    controllers = [PURE_PURSUIT, STANLEY, PURE_PURSUIT]
     runs = [
-        FinishedRun(Run(method, 0, "", 0.0, 0), driver, [])
-        for method, driver in zip("abc", drivers, strict=True)
+        FinishedRun(Run(method, 0, "", 0.0, 0), controller, [])
+        for method, controller in zip("abc", controllers, strict=True)
     ]
     made = suite.Suite(config, [PATH], VEHICLE)
     alone, _ = made.scores(runs[:1])

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from diffcar.controllers.batch import ControllerTeam, TrackingEnsemble
+from diffcar.controllers.batch import ControllerBatch, TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
 from diffcar.controllers.pure_pursuit import PurePursuit
@@ -77,7 +77,7 @@ def test_a_team_gives_each_member_its_own_cars(figure_eight: ReferencePath) -> N
     ]
     state, errors = situations(figure_eight, 6)
     with torch.no_grad():
-        actions = ControllerTeam(members)(state, errors)
+        actions = ControllerBatch(members)(state, errors)
         alone = [controller(state, errors) for controller, _ in members]
     assert actions.shape == (6, 2)
     for car, member in enumerate([0, 1, 1, 1, 2, 2]):

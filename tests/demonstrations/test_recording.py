@@ -7,15 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffcar.base.config import Section, load_config
+from diffcar.base.errors import ConfigError
+from diffcar.comparison.config import CompareConfig
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.controllers.zero import Zero
-from diffcar.demonstrations.config import DemonstrationConfig
+from diffcar.demonstrations.config import DemonstrationConfig, RecordConfig
 from diffcar.demonstrations.table import ACTION_COLUMNS, to_demonstrations
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
+from diffcar.training.bc.config import TrainBCConfig
 from tests.demonstrations.recorded import CONFIG, QUIET, record
 from tests.samples import VEHICLE, road
 
@@ -117,3 +121,12 @@ def test_output_is_what_the_network_would_have_to_say(figure_eight: ReferencePat
     driven = network.command(learnt.output, SimpleNamespace(speed=recording.table["speed_mps"]))
     for index, name in enumerate(ACTION_COLUMNS):
         assert torch.allclose(driven[:, index], recording.table[name], atol=1e-9)
+
+
+@pytest.mark.parametrize("schema", [RecordConfig, TrainBCConfig, CompareConfig])
+def test_more_rows_than_memory_holds_are_refused(schema: type[Section]) -> None:
+    """Before anything is built, with the settings that make them so many."""
+    told = "num_episodes 65536 .*duration 8 s at dt 0.02 s are 26214400 rows; up to 10000000"
+    with pytest.raises(ConfigError, match=told):
+        load_config(schema, overrides=["demonstrations.num_episodes=65536"])
+    load_config(schema, overrides=["demonstrations.num_episodes=20000"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcar.base.errors import PathError
+from diffcar.base.errors import ConfigError, PathError
 from diffcar.path.config import PathConfig
 from diffcar.path.formats import FORMATS
 from diffcar.path.load import load_path
@@ -40,6 +40,15 @@ KINDS = {
     "plain without header": rows(CIRCLE),
     "tabs": "x\ty\n" + rows(CIRCLE, separator="\t"),
     "spaces": rows(CIRCLE, separator=" "),
+    "nameless pose with speed": rows(CIRCLE, ANGLES + np.pi / 2, 2 * ONES),
+    "nameless pose, wrapped, from the y axis": rows(CIRCLE, np.angle(np.exp(1j * ANGLES))),
+    "nameless pose with a height, in degrees": rows(
+        CIRCLE, np.rad2deg(ANGLES + np.pi / 2) % 360, 0 * ONES
+    ),
+    "nameless points in space": rows(CIRCLE, 412 + ONES),
+    "nameless F1TENTH raceline": rows(
+        3 * ANGLES, CIRCLE, ANGLES, ONES / 3, 2 * ONES, 0 * ONES, separator="; "
+    ),
 }
 
 
@@ -50,8 +59,123 @@ def test_file_of_kind_becomes_a_circle(kind: str, tmp_path: Path) -> None:
     assert path.closed
     assert path.length == pytest.approx(6 * math.pi, rel=1e-4)
     assert np.allclose(path.samples[:, 3], 1 / 3, atol=2e-3)
-    has_speed = "x_m; y_m" in KINDS[kind] or "x,y,v" in KINDS[kind]
+    has_speed = any(word in kind for word in ("F1TENTH", "with speed", "plain with header"))
+    assert ("speed" in path.columns) == has_speed
     assert path.samples[:, 4].max() == pytest.approx(2.0 if has_speed else 3.0, abs=1e-3)
+
+
+AMBIGUOUS = {
+    "widths": rows(CIRCLE, 1.1 * ONES, 1.2 * ONES),
+    "heights": rows(CIRCLE, 0.5 + 0.2 * np.sin(ANGLES)),
+    "speeds": rows(CIRCLE, 2 + np.sin(ANGLES)),
+    "a height or a speed beside a heading": rows(CIRCLE, 2 * ONES, ANGLES + np.pi / 2),
+    "a heading of a straight road, or a speed": rows(*np.mgrid[0:8:0.2, 1:2].reshape(2, -1), ONES),
+    "a speed that is nearly a heading": rows(
+        np.r_[np.arange(39.0), 38], np.r_[np.zeros(39), 1], 3.14 * ONES
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", AMBIGUOUS)
+def test_what_may_be_a_speed_or_something_else_is_refused_until_it_is_told(
+    kind: str, tmp_path: Path
+) -> None:
+    """A column that could be a width or a height never becomes a speed by itself."""
+    file = write(tmp_path, AMBIGUOUS[kind])
+    with pytest.raises(PathError, match="may be a speed as well") as caught:
+        load(file)
+    assert "path.columns" in (caught.value.hint or "")
+    num_columns = AMBIGUOUS[kind].partition("\n")[0].count(",") + 1
+    for third in ("speed", "ignore"):
+        columns = ["x", "y", third, "ignore"][:num_columns]
+        path = load(file, columns=columns, top_speed=9.0, lateral_acceleration=99.0)
+        assert path.columns == tuple(columns)
+        fastest = np.loadtxt(file, delimiter=",")[:, 2].max() if third == "speed" else 9.0
+        assert path.samples[:, 4].max() == pytest.approx(fastest, rel=0.02)
+
+
+def test_columns_that_are_told_go_before_the_header_and_must_fit(tmp_path: Path) -> None:
+    """Names that nobody knows can be left as they are; a wrong number of columns cannot."""
+    file = write(tmp_path, "east,north,z\n" + rows(CIRCLE, ONES))
+    with pytest.raises(PathError, match="unknown columns"):
+        load(file)
+    told = load(file, columns=["x", "y", "ignore"])
+    assert told.length == pytest.approx(6 * math.pi, rel=1e-4)
+    assert load(file, columns=["y", "x", "ignore"]).samples[0, :2] == pytest.approx([0, 3])
+    for columns, problem in ((["x", "y"], "names 2 columns"), (["x", "y", "y"], "column for y")):
+        with pytest.raises(PathError, match=problem):
+            load(file, columns=columns)
+
+
+@pytest.mark.parametrize(("source", "line"), [("x,y,v\n", 7), ("", 6)])
+@pytest.mark.parametrize("speed", [0.0, -1.0])
+def test_a_speed_that_is_not_positive_is_an_error_with_its_line(
+    source: str, line: int, speed: float, tmp_path: Path
+) -> None:
+    """It is not driven at a crawl."""
+    speeds = np.where(np.arange(40) == 5, speed, 2.0)
+    columns = (CIRCLE, speeds) if source else (CIRCLE, ANGLES + np.pi / 2, speeds)
+    with pytest.raises(PathError, match=f"line {line}: the speed"):
+        load(write(tmp_path, source + rows(*columns)))
+
+
+def test_what_was_read_is_told(tmp_path: Path) -> None:
+    """The columns, and whether it is a loop and by what; a file's path alone has columns."""
+    file = write(tmp_path, KINDS["TUM track"])
+    assert load(file).warnings[-1] == (
+        "columns read: x, y, ignore, ignore; taken for a loop by the gap between its ends"
+    )
+    path = load(file, closed=False)
+    assert path.warnings[-1].endswith("taken for open as asked")
+    assert path.kind == "open, read as x, y, ignore, ignore"
+    assert load_path("circle").as_json() == {
+        "path_is_loop": True,
+        "path_columns": [],
+        "path_origin_m": [0.0, 0.0],
+    }
+
+
+@pytest.mark.parametrize("setting", [{"closed": False}, {"columns": ["x", "y"]}, {"seed": 3}])
+def test_a_setting_that_a_path_has_no_use_for_is_refused(setting: dict[str, object]) -> None:
+    """A circle is a loop of no columns whatever is said."""
+    with pytest.raises(ConfigError, match="has no effect on the path 'circle'") as caught:
+        PathConfig(source="circle", **setting)
+    assert "leave out" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("closed", [None, True])
+def test_a_loop_that_repeats_its_start_more_than_once_is_a_loop(
+    closed: bool | None, tmp_path: Path
+) -> None:
+    """However often, and whether or not the points are the same to the last digit."""
+    for shift in (0.0, 1e-4):
+        loop = np.vstack([CIRCLE, CIRCLE[:1], CIRCLE[:1] + shift, CIRCLE[:1]])
+        path = load(write(tmp_path, rows(loop)), closed=closed)
+        assert path.closed
+        assert path.length == pytest.approx(6 * math.pi, rel=1e-4)
+        assert np.abs(path.samples[:, 3]).max() < 0.34
+
+
+def test_a_path_far_from_the_origin_is_shifted_and_says_so(tmp_path: Path) -> None:
+    """In float64, by whole metres, scaled or not; what lies near stays where it is."""
+    here = load(write(tmp_path, rows(CIRCLE)))
+    assert here.origin == (0.0, 0.0)
+    for scale in (1.0, 0.1):
+        far = load(write(tmp_path, rows(CIRCLE / scale + [600000.4, 5300000])), scale=scale)
+        assert far.origin == (round(600000.4 * scale), 5300000 * scale)
+        assert np.abs(far.samples[:, :2]).max() < 3.5
+        assert far.warnings[0].startswith(f"the path is driven with ({far.origin[0]:.0f}, ")
+        assert np.allclose(far.samples[:, 2:], here.samples[:, 2:], atol=1e-4)
+        expected = here.samples[:, :2] + [600000.4 * scale, 5300000 * scale]
+        assert np.abs(far.unshifted(far.samples[:, :2]).numpy() - expected).max() < 1e-5
+
+
+def test_a_path_that_reaches_too_far_for_32_bits_says_so(tmp_path: Path) -> None:
+    """Half a millimetre is a car's error; a coordinate beyond the Earth is a mistake."""
+    road = np.stack([np.linspace(0, 9_000, 400), np.zeros(400)], 1)
+    assert "0.49 mm apart" in load(write(tmp_path, rows(road))).warnings[1]
+    with pytest.raises(PathError, match="nowhere"):
+        load(write(tmp_path, rows(road + 1e9)))
 
 
 def test_scale_shrinks_the_track(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, PathConfig
-from diffcar.path.load import load_path
+from diffcar.path.load import _first_crossing, load_path
+from diffcar.path.speed import speed_profile
 from tests.samples import doubles, road
 
 DOUBLE = torch.float64
@@ -155,3 +157,57 @@ def test_a_car_that_is_nowhere_is_nowhere_on_the_path(closed: bool) -> None:
     assert torch.isnan(found[0])
     assert float(found[1]) == pytest.approx(2.0)
     assert torch.isnan(path.sample(found).position[0]).all()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_the_first_crossing_is_the_one_found_by_looking_at_every_pair(closed: bool) -> None:
+    """In roads of a few blocks of segments, some of which cross themselves."""
+    found = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        heading = np.cumsum(random.normal(0.02, 0.25, 200))
+        points = Points(np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), 0), closed)
+        loop = points.around(points.xy)
+        steps = np.diff(loop, axis=0)
+        count = len(steps)
+        # Of each pair, where along both segments their lines meet: neighbours touch, and do not.
+        i, j = np.triu_indices(count, 2)
+        along = np.linalg.solve(
+            np.stack([steps[i], -steps[j]], -1), (loop[j] - loop[i])[..., None]
+        )[..., 0]
+        is_apart = ~((i == 0) & (j == count - 1)) | (not closed)
+        hits = np.flatnonzero(((along >= 0) & (along < 1)).all(-1) & is_apart)
+        arc_length = np.append(0, np.cumsum(np.linalg.norm(steps, axis=1)))
+        first = hits[:1]
+        expected = (arc_length[i[first[0]]], arc_length[j[first[0]]]) if first.size else None
+        assert _first_crossing(points) == expected
+        found.append(expected is not None)
+    assert any(found)
+    assert not all(found)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_the_speed_profile_is_that_of_one_point_after_the_other(closed: bool) -> None:
+    """To the last digit, as weights of earlier runs need."""
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        config = PathConfig(longitudinal_acceleration=random.uniform(0.5, 20))
+        bend, limit = np.abs(random.normal(size=200)), random.uniform(0.1, 6.0, 200)
+        bend[-1], limit[-1] = bend[0], limit[0]
+        grid = np.linspace(0, 4.0, 200)
+        speed = np.minimum(limit, np.sqrt(config.lateral_acceleration / np.maximum(bend, 1e-9)))
+        backward, forward = (
+            [(i, i + 1) for i in range(198, -1, -1)],
+            [(i, i - 1) for i in range(1, 200)],
+        )
+        for _ in range(2 if closed else 1):
+            for order in (backward, forward):
+                for index, neighbour in order:
+                    used = speed[neighbour] ** 2 * bend[neighbour] / config.lateral_acceleration
+                    free = np.sqrt(1.0 - min(used, 1.0) ** 2) * config.longitudinal_acceleration
+                    reached = np.sqrt(speed[neighbour] ** 2 + 2 * free * float(grid[1]))
+                    speed[index] = min(speed[index], reached)
+                if closed:
+                    speed[0] = speed[-1] = min(speed[0], speed[-1])
+        found = speed_profile(grid, bend, limit, config, closed=closed)
+        assert np.abs(found - speed).max() < 1e-12

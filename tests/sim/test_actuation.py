@@ -41,6 +41,14 @@ def test_targets_mirror_and_stay_within_the_joints() -> None:
     assert float(extreme.steering_angles.abs().max()) == pytest.approx(VEHICLE.max_joint_angle)
 
 
+def test_no_wheel_is_asked_for_more_than_its_motor_can_be_commanded() -> None:
+    """The shipped motors' ctrlrange is 160 rad/s, 8.1 m/s, in either engine and actuation."""
+    action = torch.tensor([[0.0, 9.0], [0.0, -9.0], [0.0, 8.0]], dtype=torch.float64)
+    fast, back, slower = joint_targets(action, VEHICLE).wheel_speeds.tolist()
+    assert (fast, back) == ([160.0, 160.0], [-160.0, -160.0])
+    assert slower == pytest.approx([8.0 / VEHICLE.wheel_radius] * 2)
+
+
 def test_servos_are_proportional_up_to_their_limit() -> None:
     """2 N m/rad at 0.1 rad gives 0.2 N m; a speed far away gives the motor's 0.55 N m."""
     state = dataclasses.replace(

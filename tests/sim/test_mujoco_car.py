@@ -3,12 +3,14 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.base.files import resource_path
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
@@ -176,6 +178,41 @@ def test_a_variation_that_there_is_not_is_refused(
     finally:
         car.variations = {}
     assert "mass_ratio, friction_ratio" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("actuation", ["torque", "pd"])
+def test_a_base_turned_in_its_reference_pose_drives_the_same(
+    actuation: str, tmp_path: Path, rolling_start: Starts
+) -> None:
+    """The model's pose is where it is drawn, and says nothing of the car."""
+    plain = '<body name="chassis" pos="0 0 0.0508">'
+    turned = '<body name="chassis" pos="0.1 0.2 0.0508" euler="0 0 0.7">'
+    file = tmp_path / "turned.xml"
+    file.write_text(resource_path("assets/car.xml").read_text().replace(plain, turned))
+    ends = []
+    for model in (None, str(file)):
+        car = build_car(actuation=actuation, model=model)
+        car.reset(rolling_start(speed=1.5))
+        ends.append(hold(car, [0.2, 2.0], 50))
+    assert torch.allclose(ends[0].qpos, ends[1].qpos, rtol=0, atol=1e-6)
+    assert torch.allclose(ends[0].dofs_velocity, ends[1].dofs_velocity, rtol=0, atol=1e-5)
+
+
+def test_how_a_model_wants_to_be_solved_does_not_matter(
+    tmp_path: Path, rolling_start: Starts
+) -> None:
+    """Solver and iterations are no part of a car; every model is stepped alike."""
+    option = '<option timestep="0.02"'
+    file = tmp_path / "coarse.xml"
+    text = resource_path("assets/car.xml").read_text()
+    own = f'{option} solver="PGS" iterations="1" impratio="9"'
+    file.write_text(text.replace(option, own))
+    ends = []
+    for model in (None, str(file)):
+        car = build_car(model=model)
+        car.reset(rolling_start(speed=1.5))
+        ends.append(hold(car, [0.2, 2.0], 20).qpos)
+    assert torch.equal(*ends)
 
 
 def test_command_that_is_no_number_is_refused(car: MuJoCoCar, rolling_start: Starts) -> None:

@@ -17,7 +17,7 @@ from diffcar.controllers.checkpoint import load_checkpoint
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.contract import UpdateRecord
-from diffcar.training.methods import METHODS, Method
+from diffcar.training.methods import METHODS, Method, resume_hint
 from diffcar.training.run import MAY_CHANGE, TrainingResult, require_method, train
 from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
@@ -113,6 +113,9 @@ def test_a_run_of_another_method_is_sent_to_its_command(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="of the method 'bc'") as caught:
         trained("e2e", resume=tmp_path / "run")
     assert caught.value.hint == "diffcar train-bc --resume RUN"
+    assert resume_hint("e2e", "reaching", "r") == "diffcar franka-test --resume r"
+    for own in (("e2e", "package.tasks:Own"), ("own", "tracking")):  # no command trains so
+        assert resume_hint(*own) == "diffcar.train(..., resume=RUN)"
 
 
 @pytest.mark.usefixtures("_unpainted")
@@ -235,7 +238,10 @@ def test_a_run_may_go_on_for_longer_and_more_carefully(tmp_path: Path) -> None:
     assert trained("e2e", *changed, resume=tmp_path / "run").num_updates == 5
     schema = METHODS["e2e"].config["tracking"]
     known = dotted_values(schema().model_dump())
-    assert {key for key in MAY_CHANGE if key not in known} == {"train.patience"}  # of clones
+    assert {key for key in MAY_CHANGE if key not in known} == {
+        "data",
+        "train.patience",
+    }  # of clones
 
 
 @pytest.mark.usefixtures("_unpainted")

@@ -87,6 +87,15 @@ def test_a_single_direction_that_is_a_little_off_is_not_refused(
     assert "the comparison of gradients with finite differences says: inexact" in caplog.text
 
 
+def test_a_guard_that_does_not_hold_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """A right gradient of rollouts that were elsewhere most of the time proves nothing."""
+    elsewhere = replace(problem_of(), shares=lambda: torch.full((NUM_ENVS,), 0.25))
+    assert certify_before_training(elsewhere).verdict == "vacuous"
+    assert "says: vacuous; in regime: rolling, by network weights over 32 steps: only 25 %" in (
+        caplog.text
+    )
+
+
 def test_cases_that_do_not_decide_are_recorded_only() -> None:
     """As directions within a tensor of a soft body's controller, known less well."""
     problem = problem_of(2.0)

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.sim.model.model_file import explain_errors, open_model, reference_pose, shape_name
+from diffcar.base.files import is_there
+from diffcar.sim.model.layout import Layout
+from diffcar.sim.model.model_file import explain_errors, open_model, shape_name
+from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.servos import ensure_servos
-from diffcar.sim.model.vehicle import SPIN_JOINTS, STEERING_JOINTS, CarReader, Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 
 if TYPE_CHECKING:
     import mujoco
@@ -16,7 +19,6 @@ __all__ = ["AdoptedModel", "adopt_model"]
 
 _STEERING_WORDS = ("steer", "knuckle", "ackermann")
 _WHEEL_WORDS = ("wheel", "spin", "roll", "tire", "tyre")
-_ALIGNED = 0.9
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ def adopt_model(
         ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
             something that is not made up for; the error names the user's file.
     """
-    if not file.is_file():
-        told = "is not a file" if file.exists() else "does not exist"
+    if not is_there(str(file), Path.is_file):
+        told = "is not a file" if is_there(str(file)) else "does not exist"
         raise ModelError(f"the vehicle model {str(file)!r} {told}")
-    adopted = folder / f"{file.stem}-adopted.xml"
+    adopted = folder / "adopted.xml"
     with explain_errors(file, "cannot be read as a car"):
         spec = open_model(file)
         notes = [*_free_the_base(spec), *_clear_the_world(spec)]
@@ -57,9 +59,10 @@ def adopt_model(
         wheels = _find(file, model, "wheel", wheel_joints, _WHEEL_WORDS, 4, without=steering)
         if not (steering_joints and wheel_joints):
             notes.append(f"steering joints {', '.join(steering)}; wheel joints {', '.join(wheels)}")
-        steering, wheels = _in_order(model, steering), _in_order(model, wheels)
-        _point_axes(spec, model, steering, 2)
-        _point_axes(spec, model, wheels, 1)
+        layout = Layout(model, int(model.body_rootid[model.joint(steering[0]).bodyid[0]]))
+        steering, wheels = _in_order(layout, steering), _in_order(layout, wheels)
+        _point_axes(spec, layout, steering, 2)
+        _point_axes(spec, layout, wheels, 1)
         notes += ensure_servos(CarReader(file, model), spec, steering, wheels[2:])
         for old, new in zip((*steering, *wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True):
             _rename(spec, old, new)
@@ -134,25 +137,22 @@ def _find(
     return found
 
 
-def _in_order(model: "mujoco.MjModel", names: tuple[str, ...]) -> tuple[str, ...]:
+def _in_order(layout: Layout, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return joints front to rear and left to right, by where they are."""
-    pose = reference_pose(model)
-    places = {name: pose.xanchor[model.joint(name).id] for name in names}
+    places = {name: layout.anchor(name) for name in names}
     by_x = sorted(names, key=lambda name: -places[name][0])
     pairs = [by_x[index : index + 2] for index in range(0, len(by_x), 2)]
     return tuple(name for pair in pairs for name in sorted(pair, key=lambda name: -places[name][1]))
 
 
 def _point_axes(
-    spec: "mujoco.MjSpec", model: "mujoco.MjModel", names: tuple[str, ...], direction: int
+    spec: "mujoco.MjSpec", layout: Layout, names: tuple[str, ...], direction: int
 ) -> None:
     """Turn joint axes so that they point along y (wheels) or z (steering), not against it."""
-    pose = reference_pose(model)
     for name in names:
-        along = float(pose.xaxis[model.joint(name).id][direction])
-        if abs(along) < _ALIGNED:
+        if not layout.is_along(name, direction):
             raise ValueError(f"the axis of the joint {name!r} is not along {'xyz'[direction]}")
-        if along < 0:
+        if layout.axis(name)[direction] < 0:
             joint = spec.joint(name)
             low, high = joint.range
             joint.axis, joint.range = -joint.axis, [-high, -low]

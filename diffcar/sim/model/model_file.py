@@ -1,25 +1,29 @@
 """Opening somebody's MJCF or URDF for rewriting, with errors that name the file."""
 
+import re
+import warnings
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
+from diffcar.base.log import logger
 
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["explain_errors", "open_model", "quiet_mujoco", "reference_pose", "shape_name"]
+# A car has some hundred elements; a picture or a height field of a side of 4096 takes 50 MB.
+_MAX_ELEMENTS, _MAX_CELLS, _MAX_BYTES = 10_000, 4096**2, 50_000_000
+_COPIES = ("replicate", "composite", "flexcomp")
+_CELLS = {"texture": ("width", "height"), "hfield": ("nrow", "ncol")}
 
+GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
+"""What to do about a file that is no model of a car."""
 
-def reference_pose(model: "mujoco.MjModel") -> "mujoco.MjData":
-    """Return a compiled model as it is written."""
-    import mujoco
-
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    return data
+__all__ = ["GIVE_MJCF", "explain_errors", "open_model", "quiet_mujoco", "shape_name"]
 
 
 def shape_name(kind: int) -> str:
@@ -33,23 +37,65 @@ def open_model(file: Path) -> "mujoco.MjSpec":
     """Parse MJCF or URDF with absolute folders of meshes, so that a copy may lie elsewhere."""
     import mujoco
 
+    _refuse_floods(file)
     spec = mujoco.MjSpec.from_file(str(file))
     for name in ("meshdir", "texturedir"):
         setattr(spec, name, str((file.parent / getattr(spec, name)).resolve()))
     return spec
 
 
+def _refuse_floods(file: Path) -> None:
+    """Raise, before MuJoCo takes the memory, if a model with what it includes is far too large."""
+    count, read, waiting = 0, set(), [(file, 1)]
+    while waiting:
+        part, factor = waiting.pop()
+        copies = [factor]
+        if part in read or not part.is_file():
+            continue  # which MuJoCo has its own words for
+        read.add(part)
+        if part.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"{part.name} has more than {_MAX_BYTES // 1_000_000} MB")
+        for event, element in ET.iterparse(part, ("start", "end")):
+            if event == "end":
+                if element.tag in _COPIES:
+                    copies.pop()
+                element.clear()
+                continue
+            count += copies[-1]
+            if element.tag in _COPIES:
+                copies.append(copies[-1] * prod(_numbers(element, "count")))
+            elif element.tag == "include":
+                waiting.append((file.parent / element.get("file", ""), copies[-1]))
+            cells = prod(n for name in _CELLS.get(element.tag, ()) for n in _numbers(element, name))
+            if max(count, copies[-1]) > _MAX_ELEMENTS or cells > _MAX_CELLS:
+                raise ValueError(
+                    f"<{element.tag}> makes it too large: at most {_MAX_ELEMENTS} elements, copies "
+                    f"counted, and {_MAX_CELLS} cells of a texture or height field"
+                )
+
+
+def _numbers(element: ET.Element, name: str) -> list[int]:
+    """Return the whole numbers in an attribute, those below one as one."""
+    return [max(1, int(digits[:9])) for digits in re.findall(r"\d+", element.get(name, ""))]
+
+
 @contextmanager
 def explain_errors(file: Path, claim: str) -> Iterator[None]:
     """Turn what MuJoCo raises inside into an error about the user's file.
 
-    It makes a claim such as "cannot be read as a car", and adds MuJoCo's own words.
+    It makes a claim such as "cannot be read as a car", and adds MuJoCo's own words. What MuJoCo
+    warns of is logged, once.
     """
     import mujoco
 
     try:
-        with quiet_mujoco():
+        with quiet_mujoco(), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             yield
+        for text in dict.fromkeys(str(warning.message) for warning in told):
+            logger.warning(f"{file.name}: {text}")
+    except ET.ParseError as error:
+        raise ModelError(f"{str(file)!r} {claim}: XML error: {error}", GIVE_MJCF) from None
     except (ValueError, RuntimeError, mujoco.FatalError) as error:
         raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
 
@@ -68,11 +114,11 @@ def quiet_mujoco() -> Iterator[None]:
         mujoco.set_mju_user_warning(handler)
 
 
-def _hint(file: Path, told: str) -> str | None:
-    """Say what helps against an error of MuJoCo's parser, if that is known."""
+def _hint(file: Path, told: str) -> str:
+    """Say what helps against an error of MuJoCo's parser."""
     if "could not find decoder" in told:
         return "name the file .xml (MJCF) or .urdf"
     # MuJoCo may strip the path from the name of a file that it does not find.
     if "opening file" in told and b"package://" in file.read_bytes():
         return "replace package:// by paths relative to the model"
-    return None
+    return GIVE_MJCF

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.sim.model.vehicle import CarReader
+from diffcar.sim.model.reader import CarReader
 
 if TYPE_CHECKING:
     import mujoco
@@ -26,58 +26,78 @@ def ensure_servos(
 
     That is one position servo on each steering and one velocity servo on each driven joint, with
     a limited force. Otherwise all actuators of these joints are replaced in `spec`, of which
-    the model was compiled, and what was assumed is returned in words. A steering joint without
-    a range, or a wheel that does not collide, is an error.
+    the model was compiled. Actuators of anything else are left out. What was done and assumed is
+    returned in words. A steering joint without a range, or a wheel that does not collide, is an
+    error.
     """
     import mujoco
 
     feedbacks = dict.fromkeys(steering, 1) | dict.fromkeys(driven, 2)
-    lacking = [name for name, feedback in feedbacks.items() if not _has_servo(car, name, feedback)]
-    if not lacking:
-        return []
     on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-    servos = [actuator for actuator in spec.actuators if actuator.trntype in on_joints]
-    replaced = [actuator for actuator in servos if actuator.target in feedbacks]
+    replaced: list[mujoco.MjsActuator] = []
+    others: list[mujoco.MjsActuator] = []
+    for actuator in spec.actuators:
+        is_own = actuator.trntype in on_joints and actuator.target in feedbacks
+        (replaced if is_own else others).append(actuator)
+    notes = [f"the actuator {each.name!r} is left out: nobody would command it" for each in others]
+    for actuator in others:
+        spec.delete(actuator)
+    lacking = {
+        name: reason
+        for name, feedback in feedbacks.items()
+        if (reason := _unfit(car, name, feedback)) is not None
+    }
+    if not lacking:
+        return notes
     for actuator in replaced:
         spec.delete(actuator)
-    stiffness, damping = _add_steering(car, spec, steering)
+    stiffness, damping, cuts = _add_steering(car, spec, steering)
     gain, torque = _add_motors(car, spec, driven)
     instead = f" instead of {len(replaced)} given" if replaced else ""
+    reasons = "; ".join(filter(None, lacking.values()))
     return [
-        f"no servos with a limited force on {', '.join(lacking)}: assumed{instead} {stiffness:.3g} "
+        *notes,
+        *cuts,
+        f"no servos with a limited force on {', '.join(lacking)}"
+        f"{f' ({reasons})' if reasons else ''}: assumed{instead} {stiffness:.3g} "
         f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
-        f"{torque:.3g} N m for the rear wheels"
+        f"{torque:.3g} N m for the rear wheels",
     ]
 
 
-def _has_servo(car: CarReader, joint: str, feedback: int) -> bool:
-    """Return whether a joint has exactly one servo with feedback of position or speed."""
+def _unfit(car: CarReader, joint: str, feedback: int) -> str | None:
+    """Return why a joint's actuator is no servo of the car, empty if it has none; None if it is."""
     try:
         car.servo(joint, feedback=feedback)
-    except ModelError:
-        return False
-    return True
+    except ModelError as error:
+        told = error.message.removeprefix(repr(str(car.file))).removeprefix(": ").strip()
+        return "" if told.startswith("has no") else told
+    return None
 
 
 def _add_steering(
     car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
-) -> tuple[float, float]:
-    """Add position servos with damping in the joints; return both gains."""
-    model = car.model
+) -> tuple[float, float, list[str]]:
+    """Add position servos with damping in the joints; return both gains and cut ranges in words."""
+    model, cuts = car.model, []
     inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in names)
     stiffness, damping = inertia * _STEERING_FREQUENCY**2, 2 * inertia * _STEERING_FREQUENCY
     for name in names:
         joint = spec.joint(name)
-        if not joint.range[1] > joint.range[0]:
+        low, high = map(float, joint.range)
+        if not low < 0 < high:
             raise car.error(
-                f": the steering joint {name!r} has no range",
+                f": the steering joint {name!r} has no range about zero",
                 "limit it to the angle that the wheel reaches to either side",
             )
-        limit = min(abs(value) for value in joint.range)
+        limit = min(-low, high)
+        if -low != high:
+            told = f"{low:g} to {high:g} rad of the steering joint {name!r}"
+            cuts.append(f"the range {told} is taken for {limit:g} rad to either side")
         joint.range = [-limit, limit]
         _damp(joint, damping)
         _add_servo(spec, name, 1, stiffness, _STEERING_TORQUE_PER_GAIN * stiffness)
-    return stiffness, damping
+    return stiffness, damping, cuts
 
 
 def _add_motors(

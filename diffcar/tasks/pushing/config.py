@@ -2,9 +2,11 @@
 
 from typing import Annotated, ClassVar
 
+import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, NonNegative, Positive, Section
+from diffcar.base.errors import ConfigError
 from diffcar.losses import PushingLoss
 from diffcar.path.config import PathConfig
 from diffcar.sim.config import SoftBodyConfig
@@ -81,6 +83,16 @@ class TrainPushConfig(SoftBodyConfig):
     loss: PushingLoss = PushingLoss()
     train: PushTrainConfig = PushTrainConfig()
     evaluation: PushEvaluationConfig = PushEvaluationConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _has_figures(self) -> "TrainPushConfig":
+        if self.evaluation.skip_distance >= self.reach:
+            raise ConfigError(
+                f"evaluation.skip_distance {self.evaluation.skip_distance:g} leaves nothing of a "
+                f"push, which comes {self.reach:.3g} m",
+                hint="lower it, or raise train.horizon",
+            )
+        return self
 
     @property
     def reach(self) -> float:

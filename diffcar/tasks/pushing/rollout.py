@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffcar.base.figure import new_figure, save_png
+from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.base.geometry import rotate_into_body
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyState
@@ -166,7 +166,8 @@ def plot_push(before: PushTrajectory, after: PushTrajectory, file: Path) -> None
             x, y = track[:, body].double().cpu().numpy().T
             axes.plot(x, y, **style)
         axes.set_aspect("equal", adjustable="box")
-        axes.set_title(f"{start.path.name} from {float(start.arc_length[body]):.2f} m", fontsize=9)
+        title = f"{plain(start.path.name)} from {float(start.arc_length[body]):.2f} m"
+        axes.set_title(title, fontsize=9)
         axes.grid(alpha=0.3)
     for axes in drawn[-1]:
         axes.set_xlabel("x [m]")

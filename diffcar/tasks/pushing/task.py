@@ -258,15 +258,16 @@ class PushingTask(Task[PushStart, PushTrajectory]):
         """Load the training path and those that training never sees, at its scale."""
         config = self.config
         first = config.path.source
+        if first in config.evaluation.unseen_paths:
+            logger.warning(f"{first} is trained on, and left out of the unseen paths")
         paths = []
         for source in dict.fromkeys([first, *config.evaluation.unseen_paths]):
             scale = config.path.scale
             # A user's file and the built-in paths need not be drawn at the same scale.
             if (source in PATHS) != (first in PATHS):
                 scale = _BUILTIN_SCALE if source in PATHS else 1.0
-            closed = config.path.closed if source == first else None
-            settings = {"source": source, "scale": scale, "closed": closed}
-            path = load_path(config.path.model_copy(update=settings), seed=config.seed)
+            settings = config.path if source == first else config.path.elsewhere(source, scale)
+            path = load_path(settings, seed=config.seed)
             for warning in path.warnings:
                 logger.warning(f"{path.name}: {warning}")
             self._require_room(path)

@@ -95,8 +95,9 @@ class SimulateConfig(DrivingConfig):
     """Initial lateral offset, + left of the path [m]."""
     start_heading: Finite = 0.0
     """Initial heading offset [rad]."""
-    skip_distance: NonNegative = 2.0
-    """Metrics count from this far along the path [m]."""
+    skip_distance: NonNegative | None = None
+    """Metrics count from this far along the path [m]; null takes 2 m, or a quarter of a short
+    path."""
     max_time: Positive | None = None
     """Simulated time at the most [s]; null allows half as long again as needed."""
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.figure import new_figure, save_png
+from diffcar.base.errors import ConfigError, PathError
+from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.reference import ReferencePath
@@ -23,7 +24,7 @@ from diffcar.tasks.tracking.metrics import (
 )
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["Drive", "drive", "plot_drive"]
+__all__ = ["Drive", "drive", "plot_drive", "skipped_distance"]
 
 _TYPICAL_ACCELERATION = 2.0
 
@@ -42,12 +43,19 @@ class Drive:
     def metrics(self, *, skip_distance: float | None = None) -> TrackingMetrics:
         """Return the figures of all cars together.
 
-        Their errors count after a distance [m]; None takes 2 m, or a quarter of a short path.
+        Their errors count after a distance [m] (see `skipped_distance`), and of a car that loses
+        the path up to there: how long others are on the road after that says nothing of it.
         """
-        driven, goal = self.trajectory, self.goal_distance
-        if skip_distance is None:
-            skip_distance = min(SKIP_DISTANCE, driven.path.length / 4)
-        return tracking_metrics(driven, goal_distance=goal, skip_distance=skip_distance)
+        driven = self.trajectory
+        error = driven.cross_track_error.detach().abs()
+        is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
+        was_lost = torch.cat([torch.zeros_like(is_lost[:1]), is_lost[:-1]]).cummax(0).values
+        return tracking_metrics(
+            driven,
+            goal_distance=self.goal_distance,
+            skip_distance=skipped_distance(driven.path, skip_distance),
+            is_driving=~was_lost,
+        )
 
     def figures(self) -> CarFigures:
         """Return the figures of each car."""
@@ -88,6 +96,7 @@ def drive(
             affair, which has lost the path then.
 
     Raises:
+        PathError: If a car starts at the end of an open path or beyond.
         SimulationError: If the state of a car is no longer finite and must be.
     """
     if is_standing is None:
@@ -98,6 +107,12 @@ def drive(
     goal = torch.full_like(arc_length, path.length)
     if not path.closed:
         goal = goal - arc_length
+        if not bool((goal > 0).all()):
+            raise PathError(
+                f"a car starts at {float(arc_length.max()):.4g} m of {path.name!r}, which ends at "
+                f"{path.length:.4g} m",
+                hint="start fewer cars, or closer together, or take a longer path",
+            )
     speed = path.sample(arc_length).speed
     speed = torch.where(is_standing, torch.zeros_like(speed), speed)
     start = starts_on_path(path, arc_length, cross_track=cross_track, heading=heading, speed=speed)
@@ -117,6 +132,23 @@ def drive(
         trajectory = rollout(scene, controller, path, start, num_steps, on_step=is_over)
     has_arrived = (trajectory.arc_length >= goal_arc_length).cummax(0).values
     return Drive(trajectory, goal, has_arrived)
+
+
+def skipped_distance(path: ReferencePath, asked: float | None = None) -> float:
+    """Return from how far on errors count [m]; None asks for 2 m, or a quarter of a short path.
+
+    Raises:
+        ConfigError: If nothing of the path would be left.
+    """
+    if asked is None:
+        return min(SKIP_DISTANCE, path.length / 4)
+    if asked >= path.length:
+        raise ConfigError(
+            f"skip_distance {asked:g} leaves nothing of {path.name!r}, which is "
+            f"{path.length:.4g} m long",
+            hint=f"--set skip_distance={path.length / 4:.2g}, or leave it out",
+        )
+    return asked
 
 
 def _time_limit(path: ReferencePath) -> float:
@@ -147,15 +179,16 @@ def plot_drive(
     def arrived(values: Tensor) -> np.ndarray:
         return values[:last, 0].cpu().numpy()
 
-    xy = arrived(first.position)
-    plan.plot(path.samples[:, 0], path.samples[:, 1], color="0.65", linewidth=3, label="reference")
+    xy = first.unshifted_position[:last, 0].numpy()
+    reference = path.unshifted(path.samples[:, :2]).numpy()
+    plan.plot(reference[:, 0], reference[:, 1], color="0.65", linewidth=3, label="reference")
     plan.plot(xy[:, 0], xy[:, 1], color="tab:blue", linewidth=1.2, label="driven")
     for label, other in (beside or {}).items():
-        own = other.trajectory.position[:, 0].cpu().numpy()
+        own = other.trajectory.unshifted_position[:, 0].numpy()
         plan.plot(own[:, 0], own[:, 1], "--", color="tab:orange", linewidth=1, label=label)
     plan.plot(*xy[0], "o", color="tab:green", markersize=6, label="start")
     plan.set_aspect("equal", adjustable="datalim")
-    title = title or path.name
+    title = plain(title or path.name)
     if not driven.has_arrived[-1, 0]:
         title += f": the first {max(0.0, distance[-1]):.0f} m of {goal:.0f} m"
     plan.set(xlabel="x [m]", ylabel="y [m]", title=title)

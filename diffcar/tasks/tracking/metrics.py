@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CARS_EACH",
     "FAILED",
+    "GOT_GOING",
     "LOST_CROSS_TRACK",
     "METRICS",
     "METRICS_OF_A_TIME",
@@ -59,14 +60,13 @@ class TrackingMetrics:
     """Root mean square of the rate of the commanded steering angle [rad/s]."""
     completion: float
     """How much of the way was driven, 0 to 1, mean over the cars."""
+    got_going: float
+    """How many of the cars came past the first metres, 0 to 1; the others have no errors."""
 
 
 @dataclass(frozen=True)
 class EvaluationMetrics(TrackingMetrics):
     """How well cars track the training path for a fixed time."""
-
-    got_going: float
-    """How many of the cars came past the first metres, 0 to 1."""
 
     def __str__(self) -> str:
         """Return the figures that matter, in a line."""
@@ -88,12 +88,20 @@ METRICS: list[Column[TrackingMetrics]] = [
     )
 ]
 """How well a path was tracked."""
-METRICS_OF_A_TIME = METRICS[:-1]
-"""The same of cars that drive for a fixed time, not to a goal: how far they came says nothing."""
+GOT_GOING: Column[TrackingMetrics] = Column(
+    "got going", attrgetter("got_going"), "%", 100.0, "got_going"
+)
+"""Where there are several cars: of how many the errors are."""
+METRICS_OF_A_TIME = [*METRICS[:-1], GOT_GOING]
+"""Of cars that drive for a fixed time, not to a goal: how far they came says nothing."""
 
 
 def tracking_metrics(
-    trajectory: Trajectory, *, goal_distance: float | Tensor, skip_distance: float = 0.0
+    trajectory: Trajectory,
+    *,
+    goal_distance: float | Tensor,
+    skip_distance: float = 0.0,
+    is_driving: Tensor | None = None,
 ) -> TrackingMetrics:
     """Return the metrics over all cars of a trajectory; NaN where none came past `skip_distance`.
 
@@ -101,8 +109,12 @@ def tracking_metrics(
         goal_distance: How far the cars should come along the path [m], a number or shape (B,);
             what lies beyond is not counted.
         skip_distance: How far each car drives before its errors count [m].
+        is_driving: Which entries count at all, shape (T, B); None for all.
     """
     distance = trajectory.distance.detach()
+    is_whole = torch.isfinite(distance).all(0)
+    if is_driving is not None:
+        distance = torch.where(is_driving, distance, -torch.inf)
     counted = (distance >= skip_distance) & (distance <= goal_distance)
     reached = distance.amax(0).clamp_min(0.0)
     goal = torch.as_tensor(goal_distance, dtype=reached.dtype, device=reached.device)
@@ -115,6 +127,7 @@ def tracking_metrics(
         speed_rmse_mps=rms(trajectory.speed_error.detach()[counted]),
         steering_rate_rms_radps=rms(steering_rate[counted[1:]]),
         completion=float((reached / goal).clamp_max(1.0).mean()),
+        got_going=float((counted.any(0) & is_whole).to(reached.dtype).mean()),
     )
 
 
@@ -197,7 +210,7 @@ def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def suite_figures(driven: "Drive") -> list[SuiteFigures]:
-    """Return the figures of each driver of a finished drive, which has `CARS_EACH` of the cars."""
+    """Return the figures of each controller of a drive, which has `CARS_EACH` of the cars."""
     cars = car_figures(driven)
 
     def together(values: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Trajectory:
     """The record of a rollout: T steps of B cars, each entry taken after the step's end."""
 
     position: Tensor
-    """World x, y [m], shape (T, B, 2)."""
+    """World x, y [m], shape (T, B, 2), from the origin of the path (see `unshifted_position`)."""
     yaw: Tensor
     """Heading [rad], shape (T, B)."""
     speed: Tensor
@@ -114,6 +114,11 @@ class Trajectory:
             timed_start=start_arc_length if timed_start is None else timed_start,
             output_before=output_before,
         )
+
+    @property
+    def unshifted_position(self) -> Tensor:
+        """Return positions in the coordinates that the path came in [m], float64 on the CPU."""
+        return self.path.unshifted(self.position)
 
     @property
     def num_steps(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from diffcar.base.log import logger
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
@@ -19,6 +20,8 @@ class Scenes:
         self.config = config
         self.vehicle: Vehicle = load_vehicle(config.model)
         """The car, before any variation."""
+        for assumption in self.vehicle.assumptions:
+            logger.warning(assumption)
         self._build = build
         self._built: dict[tuple[int, bool, str], GenesisCar] = {}
 

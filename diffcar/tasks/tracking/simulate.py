@@ -22,7 +22,7 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.config import SimulateConfig
-from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
 from diffcar.tasks.tracking.rollout import Trajectory
 
@@ -56,10 +56,8 @@ class SimulateResult:
 
     controller: str
     """What drove."""
-    path: str
-    """Name of the reference path."""
-    path_length_m: float
-    """Its length [m]."""
+    path: ReferencePath
+    """What it was driven along."""
     start: str
     """`standing` or `flying`."""
     skip_distance_m: float
@@ -85,7 +83,8 @@ class SimulateResult:
 
     def as_json(self) -> dict[str, object]:
         """Return the drive's values, flat, and below keys of their own what they compare with."""
-        values = {**vars(self), **self.figures.as_json()}
+        values = {**vars(self), **self.figures.as_json(), **self.path.as_json()}
+        values |= {"path": self.path.name, "path_length_m": self.path.length}
         del values["figures"], values["genesis_figures"]
         if self.genesis_figures is not None:
             values["genesis"] = self.genesis_figures.as_json()
@@ -123,7 +122,9 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = load_vehicle(config.model)
+    notes += vehicle.assumptions
     path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
+    skip_distance = skipped_distance(path, config.skip_distance)
     scenes: list[CarScene] = [
         build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
     ]
@@ -140,7 +141,7 @@ def run(
         driven = _drive(config, scene, controller, path, video_file, after_step)
         drives.append(driven)
         wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
-        metrics = driven.metrics(skip_distance=config.skip_distance)
+        metrics = driven.metrics(skip_distance=skip_distance)
         sim_seconds = round(num_steps * scene.dt, 9)
         figures.append(EngineFigures(metrics, num_steps, sim_seconds, wall_seconds))
     name = getattr(controller, "name", choice.spec)  # one's own needs none
@@ -153,12 +154,13 @@ def run(
         notes.append("what is written and drawn is the drive in MuJoCo")
     if (completion := figures[-1].metrics.completion) < 1:
         notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
+    if not figures[-1].metrics.got_going:
+        notes.append(f"no errors: the car did not come past the first {skip_distance:g} m")
     return SimulateResult(
         controller=name,
-        path=path.name,
-        path_length_m=path.length,
+        path=path,
         start=config.start,
-        skip_distance_m=config.skip_distance,
+        skip_distance_m=skip_distance,
         engine=config.engine,
         figures=figures[-1],
         genesis_figures=figures[0] if len(figures) > 1 else None,
@@ -203,10 +205,11 @@ def _drive(
 
 def _write_trajectory(driven: Trajectory, file: Path) -> None:
     """Write the first car's trajectory as CSV, one row a step, units in the column names."""
+    x, y = driven.unshifted_position[:, 0].unbind(-1)
     columns = {
         "t_s": torch.arange(1, driven.num_steps + 1, dtype=torch.float64) * driven.dt,
-        "x_m": driven.position[:, 0, 0],
-        "y_m": driven.position[:, 0, 1],
+        "x_m": x,
+        "y_m": y,
         "yaw_rad": driven.yaw[:, 0],
         "speed_mps": driven.speed[:, 0],
         "cross_track_m": driven.cross_track_error[:, 0],
@@ -220,12 +223,15 @@ def _write_trajectory(driven: Trajectory, file: Path) -> None:
         "speed_command_mps": driven.action[:, 0, 1],
     }
     rows = torch.stack([column.to("cpu", torch.float64) for column in columns.values()], dim=1)
+    # Nine digits hold what was computed, but not far from the origin.
+    is_far = any(driven.path.origin)
+    formats = [".15g" if is_far and name in ("x_m", "y_m") else ".9g" for name in columns]
 
     def write(target: Path) -> None:
         with target.open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(columns)
-            writer.writerows([f"{value:.9g}" for value in row] for row in rows.tolist())
+            writer.writerows(map(format, row, formats) for row in rows.tolist())
 
     write_atomically(file, write)
 
@@ -242,7 +248,8 @@ def simulation_report(result: SimulateResult) -> list[Shown]:
     if result.genesis_figures is not None:
         drives = {"Genesis": result.genesis_figures, "MuJoCo": result.figures}
     table = across(
-        f"{result.controller} on {result.path} ({result.path_length_m:.1f} m), "
+        f"{result.controller} on {result.path.name} ({result.path.length:.1f} m, "
+        f"{result.path.kind}), "
         f"{result.start} start, errors after the first {result.skip_distance_m:g} m",
         "metric",
         figures,

@@ -16,7 +16,7 @@ from diffcar.controllers.errors import compute_error_state, starts_on_path
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
-from diffcar.path.config import PATHS
+from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import Placement, Start
@@ -24,6 +24,7 @@ from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
 from diffcar.tasks.tracking.drive import drive, plot_drive
 from diffcar.tasks.tracking.metrics import (
+    GOT_GOING,
     METRICS,
     METRICS_OF_A_TIME,
     SKIP_DISTANCE,
@@ -68,6 +69,7 @@ _SCORES: list[Column[PathScore]] = [
     Column("max", lambda score: score.metrics.cross_track_max_m, "mm", 1e3),
     Column("speed RMSE", lambda score: score.metrics.speed_rmse_mps, "m/s"),
     Column("driven", lambda score: score.metrics.completion, "%", 100.0),
+    GOT_GOING.within(lambda score: score.metrics),
 ]
 
 
@@ -89,18 +91,19 @@ class TrackingTask(Task[Start, Trajectory]):
         self.loss = config.loss
         self.scenes = scenes or Scenes(config)
         self.vehicle = self.scenes.vehicle
-        self.path = self._load()
+        self.path = self._load(config.path)
         """What training follows."""
         self.unseen = [
-            self._load(
-                source=source, closed=None, scale=1 if source in PATHS else config.path.scale
-            )
+            self._load(config.path.elsewhere(source, 1 if source in PATHS else config.path.scale))
             for source in config.evaluation.unseen_paths
             if source != config.path.source
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
         self._through_physics = through_physics
-        self.warnings = self.path.warnings
+        told = [f"{path.name}: {warning}" for path in self.unseen for warning in path.warnings]
+        if config.path.source in config.evaluation.unseen_paths:
+            told.append(f"{config.path.source} is trained on, and left out of the unseen paths")
+        self.warnings = (*self.path.warnings, *told)
         for warning in self.warnings:
             logger.warning(warning)
 
@@ -170,6 +173,9 @@ class TrackingTask(Task[Start, Trajectory]):
         if not path.closed:
             reach = max(path.length - duration * top_speed, path.length / 4)
         arc_length = index / plain.num_envs * reach
+        # Of a short path a car may come to the end.
+        is_short = not path.closed and reach == path.length / 4
+        goal_distance = path.length - arc_length if is_short else path.length
         speed = path.sample(arc_length).speed
         start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
         num_steps = max(1, round(duration / plain.dt))
@@ -177,10 +183,9 @@ class TrackingTask(Task[Start, Trajectory]):
             trajectory = rollout(plain, self.driver, path, start, num_steps)
         skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
-            trajectory, goal_distance=path.length, skip_distance=skip_distance
+            trajectory, goal_distance=goal_distance, skip_distance=skip_distance
         )
-        got_going = (trajectory.distance.amax(0) >= skip_distance).to(plain.dtype)
-        return EvaluationMetrics(**vars(metrics), got_going=float(got_going.mean()))
+        return EvaluationMetrics(**vars(metrics))
 
     def score(self, metrics: EvaluationMetrics) -> float:
         """Return what the best weights are chosen by: tracking and speed as the loss weighs them.
@@ -220,9 +225,11 @@ class TrackingTask(Task[Start, Trajectory]):
         logger.info("driving paths that training has not seen")
         plain, scores = self.plain, []
         is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
-        # Starts a little apart, so that the figures are not those of one trajectory.
-        arc_length = 0.1 * torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
+        index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
         for number, path in enumerate((self.path, *self.unseen)):
+            # Starts a little apart, so that the figures are not those of one trajectory.
+            room = math.inf if path.closed else path.length / 4
+            arc_length = min(0.1, room / plain.num_envs) * index
             driven = drive(
                 plain,
                 self.driver,
@@ -250,7 +257,10 @@ class TrackingTask(Task[Start, Trajectory]):
             both = {"before": before, "after": after}
             shown.append(across(title, "metric", METRICS_OF_A_TIME, both))
         if scores := findings.get("scores"):
-            title = f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m"
+            title = (
+                f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m or a "
+                "quarter of a short path"
+            )
             shown.append(Table(title, _SCORES, scores))
         return shown
 
@@ -271,10 +281,7 @@ class TrackingTask(Task[Start, Trajectory]):
             self.path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
         )
 
-    def _load(self, **own: object) -> ReferencePath:
-        """Load the training path, or another one by settings of its own, as the car can follow."""
-        settings, max_curvature = (
-            self.config.path.model_copy(update=own),
-            self.vehicle.max_curvature,
-        )
+    def _load(self, settings: PathConfig) -> ReferencePath:
+        """Load a path for the car."""
+        max_curvature = self.vehicle.max_curvature
         return load_path(settings, seed=self.config.seed, max_curvature=max_curvature)

@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, Positive
-from diffcar.demonstrations.config import DemonstrationConfig
+from diffcar.demonstrations.config import DemonstrationConfig, require_few_rows
 from diffcar.tasks.config import UpdatesConfig
 from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig
 
@@ -56,6 +56,8 @@ class TrainBCConfig(TrainingConfig):
     """How the expert is recorded, and the network in DAgger rounds."""
     train: CloneConfig = CloneConfig()
     evaluation: CloneEvaluationConfig = CloneEvaluationConfig()
+
+    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
 
     @pydantic.model_validator(mode="after")
     def _every_round_has_a_pass(self) -> "TrainBCConfig":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from diffcar.base.errors import DemonstrationError
 from diffcar.base.log import logger
 from diffcar.controllers.choose import ControllerChoice
 from diffcar.demonstrations.files import read_demonstrations, write_demonstrations
@@ -21,10 +22,7 @@ _ROUND_SEED = 7_919
 
 @dataclass
 class ExpertRecorder:
-    """Records an expert round by round, and reads what it recorded.
-
-    Files that are there already are read, not recorded again: so a run resumes on its own data.
-    """
+    """Records an expert round by round, and reads what it recorded."""
 
     task: TrackingTask
     """What is driven; its network drives in DAgger rounds."""
@@ -33,13 +31,26 @@ class ExpertRecorder:
     scene: CarScene
     """Plain cars, one an episode."""
 
-    def demonstrations(self, folder: RunFolder, number: int) -> Demonstrations:
-        """Return those of a round: 0 is the expert's own, or the number of a DAgger round."""
+    def demonstrations(self, folder: RunFolder, number: int, *, is_new: bool) -> Demonstrations:
+        """Return those of a round: 0 is the expert's own, or the number of a DAgger round.
+
+        Args:
+            is_new: Whether they are recorded, over what an attempt without a checkpoint may have
+                left; otherwise the run has learnt from them, and goes on with the same.
+
+        Raises:
+            DemonstrationError: If what the run has learnt from is no longer there.
+        """
         file = folder.path / f"demonstrations-{number}.csv"
-        if not file.is_file():
+        if not is_new and not file.is_file():
+            raise DemonstrationError(
+                f"{str(file)!r} is missing, which this run has learnt from",
+                hint="put it back, or begin a new run",
+            )
+        if is_new:
             config, driver = self.config.demonstrations, None
             if number:
-                # The learner's own mistakes are the disturbance.
+                # The student's own mistakes are the disturbance.
                 config = config.model_copy(update={"noisy_fraction": 0.0})
                 driver = self.task.driver
             who = "the network driving" if number else "driving"

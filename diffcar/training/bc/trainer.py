@@ -1,6 +1,7 @@
 """Behaviour cloning: supervised learning of what an expert does, with DAgger rounds if wanted."""
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -92,9 +93,11 @@ class BCTrainer(Trainer):
             DemonstrationError: If there is too little to learn from.
         """
         self._folder = folder
+        is_new = not (folder.checkpoints / "last.pt").is_file()
         began = time.perf_counter()
-        self.demonstrations = self._record(0) if self._given is None else self._given
-        if self._given is None:  # Recording is part of what a clone costs.
+        given = self._given
+        self.demonstrations = self._record(0, is_new=is_new) if given is None else given
+        if given is None:  # Recording is part of what a clone costs.
             self.seconds_before = time.perf_counter() - began
         self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
         # Those of the first round, so that the weights keep their meaning in the others.
@@ -157,13 +160,20 @@ class BCTrainer(Trainer):
             "best_weights": self._best_weights,
             "optimizer": self._adam.state_dict(),
             "scaling": dict(vars(self._scaling)),
+            "files": [list(file) for file in self.demonstrations.files],
             **{name: getattr(self, name) for name in _COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state saved earlier, on the same first demonstrations."""
+        """Go on from a state saved earlier, on the same demonstrations.
+
+        Raises:
+            DemonstrationError: If the files are not what they were.
+        """
         for number in range(1, state["round"] + 1):
-            self._add(self._record(number))
+            self._add(self._record(number, is_new=False))
+        if "files" in state:  # not of diffcar 0.1.0
+            _require_same_files(state["files"], self.demonstrations.files)
         self.task.network.load_state_dict(state["network"])
         self._student.network.load_state_dict(state["student"])
         self._best_weights = state["best_weights"]
@@ -183,10 +193,10 @@ class BCTrainer(Trainer):
             "notes": self.notes,
         }
 
-    def _record(self, number: int) -> Demonstrations:
+    def _record(self, number: int, *, is_new: bool) -> Demonstrations:
         """Return the recorded demonstrations of a round."""
         assert self._recorder is not None, "a round without an expert"
-        return self._recorder.demonstrations(self._folder, number)
+        return self._recorder.demonstrations(self._folder, number, is_new=is_new)
 
     def _passes_per_round(self) -> int:
         """Return how many passes a round has at the most."""
@@ -200,7 +210,7 @@ class BCTrainer(Trainer):
 
     def _begin_round(self, number: int) -> None:
         """Let the network drive and the expert comment, and learn from that as well."""
-        self._add(self._record(number))
+        self._add(self._record(number, is_new=True))
         self.round = number
         self.passes_in_round = self.passes_without_gain = 0
         self.best_validation_loss = math.inf  # other episodes, another measure
@@ -273,6 +283,18 @@ def make_trainer(
         cars = task.scenes.cars(config.demonstrations.num_episodes)
         recorder = ExpertRecorder(task, config, expert, cars)
     return BCTrainer(task, recorder, given, notes)
+
+
+def _require_same_files(before: Sequence[Sequence[str]], now: Sequence[tuple[str, str]]) -> None:
+    """Refuse to go on with other demonstrations than a run has learnt from, by their digests."""
+    for (name, digest), (own_name, own_digest) in itertools.zip_longest(
+        before, now, fillvalue=("nothing", "")
+    ):
+        if digest != own_digest:
+            raise DemonstrationError(
+                f"this run has learnt from {name!r}, and {own_name!r} is something else now",
+                hint="go on with the files as they were, in their order, or begin a new run",
+            )
 
 
 # What of a trainer a checkpoint holds besides weights, by name.

@@ -209,6 +209,56 @@ def test_unfit_actuators_are_replaced(
     assert vehicle.max_drive_torque == pytest.approx(0.5 * mass * 9.81 / 4 * radius, rel=1e-5)
 
 
+def test_a_servo_that_says_more_is_replaced_and_told(tmp_path: Path) -> None:
+    """With what it says, and what else would never be commanded is left out."""
+    changes = (
+        (_MOTOR, f'{_MOTOR} gear="3"'),
+        ("</actuator>", '<motor name="winch" joint="front_left_spin"/></actuator>'),
+    )
+    _, notes = adopt_shipped(tmp_path, *changes)
+    assert "the actuator on 'rear_left_spin' has gear (3)" in notes
+    assert "instead of 4 given" in notes
+    assert "'winch' is left out" in notes
+
+
+def test_a_range_that_is_cut_is_told(tmp_path: Path) -> None:
+    """A joint that reaches further to one side is taken for what it reaches to the other."""
+    text = urdf().replace('lower="-0.42" upper="0.42"', 'lower="-0.05" upper="0.4"')
+    adopted = adopt_model(write(tmp_path, text), tmp_path)
+    assert adopted.vehicle.max_joint_angle == pytest.approx(0.05)
+    notes = " ".join(adopted.notes)
+    assert "-0.05 to 0.4 rad of the steering joint 'left_steering_hinge_joint'" in notes
+    assert "taken for 0.05 rad to either side" in notes
+    with pytest.raises(ModelError, match="no range about zero"):
+        adopt_model(write(tmp_path, text.replace('"-0.05"', '"0.1"')), tmp_path)
+
+
+def test_a_turned_base_is_adopted_as_the_same_car(tmp_path: Path) -> None:
+    """Joints are ordered and axes pointed as the base sees them."""
+    base, old_joint = '<body name="chassis" pos="0 0 0.0508">', '"front_left_spin" class="wheel"'
+    changes = (
+        (base, base.replace(">", ' euler="0 0 2.5">')),
+        (old_joint, old_joint + ' axis="0 -1 0"'),
+        ("_spin", "_wheel"),
+    )
+    vehicle, _ = adopt_shipped(tmp_path, *changes)
+    assert vehicle.wheelbase == pytest.approx(0.3302)
+    assert vehicle.track == pytest.approx(0.24)
+    assert vehicle.centre_of_mass == pytest.approx(load_vehicle().centre_of_mass, abs=1e-6)
+
+
+def test_an_assumed_mass_and_an_effort_are_read_of_a_urdf(tmp_path: Path) -> None:
+    """What has no inertia weighs as water does; a joint's effort is a limit."""
+    inertial = _LINK.format(name="left_hinge", mass=0.1, collision="")
+    hull = '<link name="left_hinge"><collision><origin xyz="0 0 0.1"/><geometry>'
+    hull += '<box size="0.1 0.1 0.01"/></geometry></collision></link>'
+    text = urdf().replace(inertial, hull).replace('effort="10"', 'effort="0.1"')
+    vehicle = adopt_model(write(tmp_path, text), tmp_path).vehicle
+    assert vehicle.max_drive_torque == pytest.approx(0.1)
+    (told,) = vehicle.assumptions
+    assert "'left_hinge' has no mass of its own" in told
+
+
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     """Not a traceback of the parser."""
     with pytest.raises(ModelError, match="does not exist"):
@@ -227,7 +277,7 @@ def car_on(wheel: str, folder: Path) -> Vehicle:
     """Return the shipped car on larger wheels, with a mesh of the name that diffcar would take."""
     angles = 2 * np.pi * np.arange(48) / 48
     rings = [
-        0.06 * np.array([np.cos(angles), np.sin(angles), side + 0 * angles]) for side in (0, 1)
+        0.06 * np.array([np.cos(angles), np.sin(angles), side + 0 * angles]) for side in (-0.5, 0.5)
     ]
     corners = " ".join(f"{value:.6f}" for ring in rings for value in ring.T.flatten())
     mesh = f'<asset><mesh name="wheel_prism" vertex="{corners}"/></asset><worldbody>'
@@ -261,8 +311,10 @@ def test_the_car_gets_other_wheels(shape: str, wheel: str, tmp_path: Path) -> No
 
 
 def test_a_model_that_cannot_get_other_wheels_is_an_error(tmp_path: Path) -> None:
-    """Named, with a hint; MuJoCo loads a model of any suffix and parses but two."""
-    vehicle = load_vehicle(write(tmp_path, SHIPPED, "car.txt"))
+    """Named, with a hint; it can neither be read as one."""
+    vehicle = replace(load_vehicle(), file=write(tmp_path, SHIPPED, "car.txt"))
     with pytest.raises(ModelError, match=r"car.txt' cannot get wheels of shape box") as caught:
         with_wheels(vehicle, "box", tmp_path)
     assert "name the file .xml" in (caught.value.hint or "")
+    with pytest.raises(ModelError, match="not a valid MJCF"):
+        load_vehicle(vehicle.file)

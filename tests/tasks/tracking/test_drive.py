@@ -7,14 +7,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from diffcar.base.errors import SimulationError
+from diffcar.base.errors import ConfigError, PathError, SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
+from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.zero import Zero
+from diffcar.path.load import load_path
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking import drive as tracking_drive
 from diffcar.tasks.tracking.drive import drive, plot_drive
 from tests.bicycle import Bicycle
-from tests.samples import VEHICLE, doubles, road
+from tests.samples import VEHICLE, doubles, road, write_loop
 
 STANDING = torch.tensor([True, False])
 LANE = road("obstacle-avoidance")
@@ -101,3 +103,68 @@ def test_a_picture_says_what_part_of_the_path_it_shows(
     monkeypatch.setattr(tracking_drive, "save_png", lambda figure, file: drawn.append(figure))
     plot_drive(drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=max_time), tmp_path, "lane")
     assert drawn[0].axes[0].get_title() == title
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_a_drive_far_from_the_origin_is_the_one_near_it(scale: float, tmp_path: Path) -> None:
+    """In 32 bits, on a track in UTM coordinates: to 0.05 mm, in the file's coordinates."""
+    east, north = 600000.4, 5300000.7
+    near = load_path(str(write_loop(tmp_path / "near.csv")))
+    file = write_loop(tmp_path / "far.csv", east=east, north=north, scale=1 / scale)
+    far = load_path(str(file), scale=scale)
+    drives = [
+        drive(Bicycle(2, dtype=torch.float32), Stanley(VEHICLE), path) for path in (near, far)
+    ]
+    local, shifted = (driven.trajectory for driven in drives)
+    assert shifted.num_steps == local.num_steps > 200
+    moved = shifted.unshifted_position - local.unshifted_position
+    assert float((moved - doubles(east, north)).abs().max()) < 5e-5
+    rmse = [driven.metrics().cross_track_rmse_m for driven in drives]
+    assert rmse[1] == pytest.approx(rmse[0], abs=1e-5)
+    assert drives[1].metrics().completion == pytest.approx(1.0)
+
+
+def test_a_car_cannot_start_where_an_open_path_ends() -> None:
+    """Its way would be none, or less than none."""
+    for start in (LANE.length, LANE.length + 1.0):
+        with pytest.raises(PathError, match="a car starts at"):
+            drive(Bicycle(2), Zero(VEHICLE), LANE, arc_length=doubles(0.0, start))
+    driven = drive(
+        Bicycle(2), Zero(VEHICLE), road("circle"), arc_length=doubles(0.0, 99.0), max_time=0.02
+    )
+    assert driven.trajectory.num_steps == 1
+
+
+class TurnsOff:
+    """Follows the path, but lets the last car go straight on in the first bend."""
+
+    name = "turns off"
+
+    def __call__(self, state: CarState, errors: object) -> Tensor:
+        action = PurePursuit(VEHICLE)(state, errors)
+        action[-1, 0] = 0.0
+        return action
+
+
+def test_how_long_others_drive_on_changes_nothing_in_the_figures_of_a_lost_car() -> None:
+    """Its errors count until it has lost the path; where it comes back or goes does not."""
+    circle = road("circle")
+    together = drive(Bicycle(2), TurnsOff(), circle, is_standing=STANDING)
+    alone = drive(Bicycle(1), TurnsOff(), circle, is_standing=STANDING[1:])
+    assert together.trajectory.num_steps > 1.5 * alone.trajectory.num_steps
+    lost = together.select(torch.tensor([1])).metrics(skip_distance=0.0)
+    assert lost == alone.metrics(skip_distance=0.0)
+    assert 1.0 < lost.cross_track_max_m < 1.1
+    assert lost.completion < 0.5
+
+
+def test_short_paths_have_figures_and_what_leaves_nothing_to_measure_is_refused() -> None:
+    """A quarter of a path of a metre and a half is left out, not all of it."""
+    short = road("line", scale=0.075)
+    driven = drive(Bicycle(2), PurePursuit(VEHICLE), short, cross_track=0.05)
+    metrics = driven.metrics()
+    assert 0 < metrics.cross_track_rmse_m < 0.05
+    assert (metrics.completion, metrics.got_going) == (1.0, 1.0)
+    for asked in (short.length, 1000.0):
+        with pytest.raises(ConfigError, match="leaves nothing of 'line'"):
+            driven.metrics(skip_distance=asked)

@@ -90,3 +90,20 @@ def test_what_a_car_does_beyond_its_goal_does_not_count() -> None:
     near, far = figures_of(torch.tensor([0.1, 0.1])), figures_of(torch.tensor([0.7, 1.4]))
     assert near == far
     assert near == pytest.approx([math.sqrt(0.09 / 3), 0.2, 0.5, 0.0])
+
+
+def test_a_car_that_never_gets_going_is_told_of() -> None:
+    """It has no errors, and the figures say of how many cars they are."""
+    one = trajectory_of([0.1, 0.1, 0.1])
+    both = dataclasses.replace(
+        one,
+        **{
+            name: getattr(one, name).repeat(1, 2, *[1] * (getattr(one, name).ndim - 2))
+            for name in ("cross_track_error", "heading_error", "speed_error", "action")
+        },
+        arc_length=torch.tensor([[1.0, 0.1], [2.0, 0.2], [3.0, 0.3]], dtype=torch.float64),
+        start_arc_length=torch.zeros(2, dtype=torch.float64),
+    )
+    metrics = tracking_metrics(both, goal_distance=3.0, skip_distance=1.5)
+    assert metrics.got_going == 0.5
+    assert metrics.completion == pytest.approx((1.0 + 0.1) / 2)

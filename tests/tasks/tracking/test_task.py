@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
 
+from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.gradients.certificate import certify
 from diffcar.gradients.hops import trace_hops
 from diffcar.tasks.tracking.task import TrackingTask
@@ -46,3 +49,37 @@ def test_draws_depend_on_seed_and_update_alone() -> None:
     other.draw(3, None)
     assert torch.equal(one.draw(7, None).arc_length, other.draw(7, None).arc_length)
     assert not torch.equal(one.draw(7, None).arc_length, one.draw(8, None).arc_length)
+
+
+def test_evaluation_cars_have_their_way_before_them_however_many_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred and fifty on a path shorter than their usual distances: each has figures."""
+    monkeypatch.setattr("diffcar.tasks.tracking.task.plot_drive", lambda *args: None)
+    monkeypatch.setattr("diffcar.tasks.tracking.task._DRAWN_TIME", 0.1)
+    task = task_of("evaluation.num_envs=150", "evaluation.unseen_paths=[obstacle-avoidance]")
+    task.driver = PurePursuit(task.vehicle)
+    for score in task.finish(tmp_path)["scores"]:
+        assert score.metrics.got_going == 1.0
+        assert score.metrics.completion == pytest.approx(1.0)
+        assert 0 < score.metrics.cross_track_rmse_m < 0.05
+
+
+def test_an_evaluation_on_a_short_path_ends_at_its_end() -> None:
+    """What cars do beyond it does not count, nor how long they are there."""
+    short = "path.source=line", "path.scale=0.1", "evaluation.num_envs=4"
+    metrics = []
+    for duration in (3, 6):
+        task = task_of(*short, f"evaluation.duration={duration}")
+        task.driver = PurePursuit(task.vehicle)
+        metrics.append(task.evaluate())
+    assert metrics[0] == metrics[1]
+    assert (metrics[0].completion, metrics[0].got_going) == (1.0, 1.0)
+
+
+def test_what_is_told_of_paths_is_told_once_of_each() -> None:
+    """The training path is no unseen one; what others were read as is said with their names."""
+    config = config_of("e2e", "evaluation.unseen_paths=[circle, slalom]")
+    task = TrackingTask(config, scenes=bicycle_scenes(config))
+    assert task.warnings == ("circle is trained on, and left out of the unseen paths",)
+    assert [path.name for path in task.unseen] == ["slalom"]

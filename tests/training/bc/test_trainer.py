@@ -50,7 +50,8 @@ class Recorder:
     demonstrate: Callable[[int], Demonstrations] = lambda number: demonstrate(2, seed=number)
     rounds: list[int] = field(default_factory=list)
 
-    def demonstrations(self, folder: object, number: int) -> Demonstrations:
+    def demonstrations(self, folder: object, number: int, *, is_new: bool) -> Demonstrations:
+        del is_new
         self.rounds.append(number)
         return self.demonstrate(number)
 
