@@ -261,7 +261,15 @@ def _parse_yaml(text: str | bytes, what: str) -> Any:  # noqa: ANN401
     except RecursionError:
         raise ConfigError(f"{what} is not usable: its values are nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{what} is not valid YAML: {error}") from None
+        raise ConfigError(f"{what} is not valid YAML: {_in_a_line(error)}") from None
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what a parser complains of, without the text around it."""
+    if not (isinstance(error, yaml.MarkedYAMLError) and error.problem_mark):
+        return str(error).partition("\n")[0]
+    mark = error.problem_mark
+    return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _unshared(value: Any, room: Iterator[int]) -> Any:  # noqa: ANN401

@@ -92,6 +92,15 @@ ODD = [
 ]
 
 
+SUITE = """paths:
+  - source: circle
+  - source: slalom
+conditions:
+  push:
+    push_force: 5.0
+"""
+
+
 class BegunError(Exception):
     """An input was accepted: its work would begin."""
 
@@ -246,8 +255,9 @@ def track_case(random: Random) -> Case:
 
 
 def data_case(random: Random) -> Case:
-    header = "episode,time_s,x_m,y_m,yaw_rad,speed_mps,steering_rad,speed_command_mps"
-    rows = [f"0,{0.02 * i:.2f},{0.04 * i:.3f},0.0,0.0,2.0,0.0,2.0" for i in range(30)]
+    header = "episode,t_s,x_m,y_m,yaw_rad,speed_mps,"
+    header += "steering_angle_rad,steering_command_rad,speed_command_mps"
+    rows = [f"0,{0.02 * i:.2f},{0.04 * i:.3f},0.0,0.0,2.0,0.0,0.0,2.0" for i in range(30)]
     text = encoded(damaged("\n".join([header, *rows]) + "\n", random), random)
     return Case(["train-bc", "--path", "line", "--data", "d.csv"], {"d.csv": text})
 
@@ -276,9 +286,7 @@ def model_case(random: Random) -> Case:
 
 
 def suite_case(random: Random) -> Case:
-    text = damaged(
-        "paths: [circle, slalom]\nconditions:\n  calm: {}\n  push:\n    push_force: 5\n", random
-    )
+    text = damaged(SUITE, random)
     return Case(["compare", "--suite", "s.yaml"], {"s.yaml": encoded(text, random)})
 
 
