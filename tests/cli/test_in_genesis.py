@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGKILL
 
 import pytest
 import torch
@@ -61,10 +61,18 @@ SMALL = [
 
 
 @pytest.mark.usefixtures("_four_cars")
-def test_training_resumes_bit_for_bit(diffcar: Run, tmp_path: Path) -> None:
-    """Four updates at once equal two, stopped, and two more; gradients are certified before."""
+def test_a_killed_training_resumes_bit_for_bit(diffcar: Run, tmp_path: Path) -> None:
+    """Four updates at once equal those of two processes, the first of them killed in the middle."""
     whole = good(diffcar("train-e2e", *SMALL, "--out", "whole", "--json", "whole.json"))
-    good(diffcar("train-e2e", *SMALL, "--no-certify", "--out", "parts", "--stop-after", "2"))
+    arguments = [*SMALL, "--set=train.checkpoint_interval=1", "--no-certify", "--out", "parts"]
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "diffcar", "train-e2e", *arguments], env=environment()
+    )
+    metrics = tmp_path / "parts" / "metrics.csv"
+    while killed.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") > 2):
+        time.sleep(0.002)
+    killed.kill()
+    assert killed.wait() == -SIGKILL
     good(diffcar("train-e2e", "--no-certify", "--resume", "parts"))
     ends = [
         torch.load(tmp_path / run / "checkpoints" / "last.pt", weights_only=True)

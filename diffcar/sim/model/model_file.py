@@ -96,7 +96,7 @@ def explain_errors(file: Path, claim: str) -> Iterator[None]:
             logger.warning(f"{file.name}: {text}")
     except ET.ParseError as error:
         raise ModelError(f"{str(file)!r} {claim}: XML error: {error}", GIVE_MJCF) from None
-    except (ValueError, RuntimeError, mujoco.FatalError) as error:
+    except (OSError, ValueError, RuntimeError, mujoco.FatalError) as error:
         raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
 
 
