@@ -111,6 +111,7 @@ JSON: dict[str, set[str]] = {
     "check-grad": {
         *_named("entity certified worst_relative_error tolerance certified_horizons model"),
         *_named("wheel_shape precision actuation with_repairs float64 wheels failures notes hint"),
+        "vehicle",
         *_at("horizons", f"horizon cosine uncertainty {_CHECKED}"),
         *_at("horizons.verdicts", "actions"),
         *("horizons.verdicts.initial state", "horizons.verdicts.network weights"),

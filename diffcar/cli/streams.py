@@ -64,7 +64,8 @@ def prepare() -> None:
             io.BufferedWriter(raw),
             encoding="utf-8" if old is None else old.encoding,
             errors="diffcar",
-            line_buffering=old is not None and old.line_buffering,
+            line_buffering=name == "stderr" or (old is not None and old.line_buffering),
+            write_through=old is not None and old.write_through,
         )
         # Genesis takes a stdout that is not the process's own for a graphical shell, and says so.
         setattr(sys, name, stream)

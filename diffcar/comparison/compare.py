@@ -93,14 +93,14 @@ def compare(
     result.notes = [f"{path.name}: {warning}" for path in paths for warning in path.warnings]
     result.notes += _trained_on(config)
     with RunFolder(folder).locked():
-        runs = Runs(config, folder, scenes, taken, on_update)
-        runs.require_same_settings()
-        _remember(folder, taken)
-        text = dump_config(config)
-        write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
-        again = f"diffcar compare --resume {shlex.quote(str(folder))}"
-        logger.info(f"comparing in {folder}; if interrupted: {again}")
         try:
+            runs = Runs(config, folder, scenes, taken, on_update)
+            runs.require_same_settings()
+            _remember(folder, taken)
+            text = dump_config(config)
+            write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
+            again = f"diffcar compare --resume {shlex.quote(str(folder))}"
+            logger.info(f"comparing in {folder}; if interrupted: {again}")
             finished = list(runs)
         except TrainingStopped:
             result.is_interrupted = True
@@ -109,19 +109,19 @@ def compare(
             if resume is None:
                 _take_back(folder, was_there=was_there)
             raise
-    suite = Suite(config, paths, scenes.vehicle)
-    scores, tracks = suite.scores(finished)
-    result.comparison = Comparison(
-        threshold_m=config.threshold,
-        runs=[own.run for own in finished],
-        scores=scores,
-        curves=suite.curves(finished),
-        tracks=tracks,
-        references={
-            path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
-        },
-    )
-    result.wall_seconds = time.perf_counter() - began
+        suite = Suite(config, paths, scenes.vehicle)
+        scores, tracks = suite.scores(finished)
+        result.comparison = Comparison(
+            threshold_m=config.threshold,
+            runs=[own.run for own in finished],
+            scores=scores,
+            curves=suite.curves(finished),
+            tracks=tracks,
+            references={
+                path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
+            },
+        )
+        result.wall_seconds = time.perf_counter() - began
     return result
 
 

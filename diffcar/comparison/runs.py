@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffcar.base.config import read_yaml
+from diffcar.base.config import Section, load_config
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
@@ -136,10 +136,12 @@ class Runs:
                 home = self._home(method, seed)
                 if not is_method(method) and (home / _TUNING_FILE).is_file():
                     stored = _read_tuning(home / _TUNING_FILE)["settings"]
-                    _require_same(home, stored, self._tuning_settings(seed))
+                    tuned = load_config(CompareConfig, base=self._tuning_settings(seed))
+                    _require_same(home, load_config(CompareConfig, base=stored), tuned)
                 elif is_method(method) and (home / "checkpoints" / "last.pt").is_file():
-                    wanted = self._settings(METHODS[method], seed).model_dump(mode="json")
-                    _require_same(home, read_yaml(home / "config.yaml"), wanted)
+                    wanted = self._settings(METHODS[method], seed)
+                    begun_with = load_config(type(wanted), file=home / "config.yaml")
+                    _require_same(home, begun_with, wanted)
 
     def _trained(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Train a network, from where an earlier session left it."""
@@ -149,17 +151,20 @@ class Runs:
         is_new = not (home / "checkpoints" / "last.pt").is_file()
         # An earlier session may have been ended between making the folder and its first checkpoint.
         folder = RunFolder.make(home) if is_new else RunFolder.open(home)
-        trainer.begin(folder)
-        session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=self.on_update)
-        if is_new:
-            folder.write_config(trainer.config)
-        else:
-            session.restore()
-        if not trainer.is_finished:
-            logger.info(f"training {method}, seed {seed}")
-            outcome = session.train()
-            if outcome.is_interrupted or not trainer.is_finished:
-                raise TrainingStopped
+        with folder.locked():
+            trainer.begin(folder)
+            session = TrainingSession(
+                folder, trainer, method=how.recorded_as, on_update=self.on_update
+            )
+            if is_new:
+                folder.write_config(trainer.config)
+            else:
+                session.restore()
+            if not trainer.is_finished:
+                logger.info(f"training {method}, seed {seed}")
+                outcome = session.train()
+                if outcome.is_interrupted or not trainer.is_finished:
+                    raise TrainingStopped
         return self._finished(home, method, seed)
 
     def _finished(self, home: Path, method: str, seed: int) -> FinishedRun:
@@ -317,15 +322,15 @@ def _read_tuning(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def _require_same(run: Path, stored: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+def _require_same(run: Path, begun_with: Section, wanted: Section) -> None:
     """Refuse a run that was begun with settings that are no longer those of the comparison.
 
     Raises:
         ConfigError: With the keys that differ.
     """
-    differing = sorted(
-        key for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)
-    )
+    # As settings, not as they were written: what is new by now has its default.
+    before, now = begun_with.model_dump(mode="json"), wanted.model_dump(mode="json")
+    differing = sorted(key for key in now if before[key] != now[key])
     if differing:
         raise ConfigError(
             f"{str(run)!r} was begun with other settings of: {', '.join(differing)}",

@@ -269,6 +269,8 @@ class _Comparison(NamedTuple):
     units: Mapping[float, str]
     is_close: bool = False
     """Whether any other factor of two is wrong as well."""
+    alike: float = _ALIKE
+    """How alike the two must be for a factor to be told."""
 
 
 _COMPARISONS = (
@@ -291,6 +293,7 @@ _COMMANDED_SPEED = _Comparison(
     partial(_columns, name="speed_command_mps", other="speed_mps"),
     0.2,
     {_KMH: "in km/h", _MPH: "in mph"},
+    alike=0.98,  # a car that speeds up towards a fixed command is off by a factor, too
 )
 
 
@@ -306,9 +309,15 @@ def _agree(comparison: _Comparison, log: Log) -> _Problem | None:
     units = {
         factor: unit
         for factor, unit in comparison.units.items()
-        if (likeness < -_OPPOSITE if factor < 0 else _is_multiple(multiple * factor, likeness))
+        if (
+            likeness < -_OPPOSITE
+            if factor < 0
+            else likeness > comparison.alike and _is_multiple(multiple * factor, likeness)
+        )
     }
-    if not units and not (comparison.is_close and not 0.5 < multiple < 2):
+    is_none = multiple < 0.1  # such as nothing but zeros, which is like nothing
+    is_off = comparison.is_close and (likeness > _GOOD or is_none) and not 0.5 < multiple < 2
+    if not units and not is_off:
         return None
     row = int(should.abs().argmax())
     name = comparison.name

@@ -179,13 +179,13 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
     smooth = [check for check in checks if not check.is_kink]
     if len(checks) - len(smooth) > _MAX_KINK_SHARE * len(checks):
         return Verdict.KINKS
-    if _is_vacuous(smooth):
-        return Verdict.VACUOUS
     odd = [check for check in smooth if not check.agrees(tolerance)]
     if any(check.is_refuted for check in odd):
         near = max(_INEXACT, 10 * tolerance)
         is_near = all(check.relative_error <= near for check in odd)
         return Verdict.INEXACT if is_near else Verdict.WRONG
+    if _is_vacuous(smooth):
+        return Verdict.VACUOUS
     median = statistics.median(check.relative_error for check in smooth)
     if odd or median > tolerance:
         return Verdict.UNRESOLVED
@@ -195,7 +195,7 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
 
 def is_flat(check: DirectionalCheck) -> bool:
     """Return whether nothing changes along a direction, so that it says nothing."""
-    return abs(check.numeric_gradient) < _SMALLEST_SLOPE
+    return max(abs(check.analytic_gradient), abs(check.numeric_gradient)) < _SMALLEST_SLOPE
 
 
 def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:

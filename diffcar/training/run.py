@@ -153,6 +153,7 @@ def train(
         if is_new:
             session.save()
         else:
+            _require_same(_begun_with(how, task, folder), config)
             session.restore()
             if must_certify:  # with the weights that training goes on with
                 certificate = _certify(trainer)

@@ -65,6 +65,7 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise OutputError(f"{str(self.path)!r} cannot be used: {error.strerror}") from None
+        self.__dict__.pop("last", None)  # another process may have gone on with it meanwhile
         try:
             yield
         finally:
@@ -89,9 +90,8 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
         if is_taken:
-            go_on = (
-                f", or go on with it: --resume {shlex.quote(str(path))}" if path.is_dir() else ""
-            )
+            is_run = is_there(str(path / "checkpoints" / "last.pt"), Path.is_file)
+            go_on = f", or go on with it: --resume {shlex.quote(str(path))}" if is_run else ""
             raise OutputError(
                 f"{str(path)!r} exists already and nothing in it will be overwritten",
                 hint=f"choose another --out{go_on}",

@@ -87,9 +87,11 @@ class TrainingSession:
                 f"the checkpoint does not fit the configuration: {first_line}",
                 hint="resume with the controller's sizes as they were",
             ) from None
-        best = self.folder.load("best")
-        self._best_weights = None if best is None else best["network"]
-        self.folder.rewind_metrics(self.trainer.num_updates_done)
+        # It may be newer than the last checkpoint, if the process was killed in between.
+        if (best := self.folder.load("best")) is not None:
+            self._best_weights, self.best_score = best["network"], float(best["best_score"])
+        # What was evaluated before the first update is evaluated again.
+        self.folder.rewind_metrics(self.trainer.num_updates_done or -1)
 
     def train(self, stop_after: int | None = None) -> SessionOutcome:
         """Run the updates that are left, or so many; a signal ends them after the one going on."""
@@ -211,6 +213,8 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     previous = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM, *_HANGUP):
+            if signal.getsignal(number) in (signal.SIG_IGN, None):
+                continue  # as under nohup, or behind a shell's &
             # Only the main thread may do this; elsewhere signals keep their meaning.
             with contextlib.suppress(ValueError):
                 previous[number] = signal.signal(number, handle)

@@ -64,7 +64,9 @@ def certify_before_training(problem: Problem) -> ShortCertificate:
         if row.is_dead:
             raise GradientError(f"{row.title}: nothing changes with it", hint=problem.hint)
     failures = certificate.failures
-    worst = max([of_all, *(own.verdict for own in failures)], key=lambda found: found.badness)
+    verdicts = [of_all, *(own.verdict for own in failures)]
+    verdicts += [row.verdict for row in certificate.decisive if row.verdict is Verdict.VACUOUS]
+    worst = max(verdicts, key=lambda own: own.badness)
     if not worst.is_good:
         found = "; ".join(map(str, (worst, *failures)))
         logger.warning(f"the comparison of gradients with finite differences says: {found}")

@@ -212,7 +212,7 @@ def test_a_push_is_reported_and_leaves_a_folder_to_go_on_with(diffcar: Run, tmp_
         assert [row["iteration"] for row in csv.DictReader(file)] == list("0123")
     refused = diffcar("simulate", "--controller", "r")
     assert refused.exit_code == 2
-    assert "pushes a soft body" in refused.stderr
+    assert "trained for the task 'pushing'" in refused.stderr
 
 
 def test_interrupt_saves_and_says_how_to_go_on(tmp_path: Path) -> None:

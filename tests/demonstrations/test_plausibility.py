@@ -284,3 +284,15 @@ def test_rows_a_little_off_the_path_are_noted(tmp_path: Path) -> None:
     table["y_m"][[40, 50]] += 2.0
     (note,) = read(table, tmp_path / "log.csv", road("line")).notes
     assert "2 rows, the first of them row 42, are more than 1 m off the path" in note
+
+
+def test_a_command_that_the_car_speeds_up_to_is_no_other_unit(tmp_path: Path) -> None:
+    """On the way there it is a multiple of the speed, which is no multiple of anything."""
+    table = log_of("circle", 0.005)
+    share = table["speed_mps"] / table["speed_mps"].max()
+    start = (share > 0.25) & (share < 0.7)
+    assert int(start.sum()) > 30
+    table = {name: column[start] for name, column in table.items()}
+    ramp = table["speed_mps"]
+    table["speed_command_mps"] = torch.full_like(ramp, 2.24 * float(ramp.square().mean().sqrt()))
+    assert len(read(table, tmp_path / "log.csv", road("circle"))) == len(ramp)

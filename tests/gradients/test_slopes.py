@@ -29,7 +29,8 @@ RIGHT = DirectionalCheck(
         ({"analytic_gradient": float("nan")}, "not a number"),
         ({"analytic_gradient": float("nan"), "is_kink": True}, "not a number"),
         ({"is_kink": True}, "kinks"),
-        ({"numeric_gradient": 1e-12}, "vacuous"),
+        ({"analytic_gradient": 0.0, "numeric_gradient": 1e-12}, "vacuous"),
+        ({"numeric_gradient": 1e-12, "relative_error": 1.0}, "wrong"),
     ],
 )
 def test_verdict_says_what_the_figures_mean(changes: dict[str, float], expected: str) -> None:

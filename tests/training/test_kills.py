@@ -117,8 +117,9 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
         pytest.fail("both had it")
     os.kill(holder, signal.SIGKILL)
     os.waitpid(holder, 0)
+    folder.__dict__["last"] = "what it was before the other process went on with it"
     with folder.locked():
-        pass
+        assert "last" not in folder.__dict__
 
 
 def test_run_folders_of_the_same_second_are_not_shared(

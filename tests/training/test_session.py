@@ -153,6 +153,43 @@ def test_an_interrupt_ends_a_session_after_its_update(
     assert resumed.train_seconds > made.train_seconds
 
 
+def test_signals_that_are_ignored_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SIGHUP is under nohup, whose runs go on when the terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with deferred_interrupt() as is_interrupted:
+            signal.raise_signal(signal.SIGHUP)
+            assert not is_interrupted()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_was_best_before_a_kill_stays_the_best(
+    session: Callable[..., TrainingSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the last checkpoint is older than it; and the first row is not written twice."""
+    made = session("train.checkpoint_interval=100", "evaluation.interval=1")
+    made.save()
+
+    def die(event: object) -> None:
+        if isinstance(event, UpdateRecord) and event.iteration == 3:
+            raise RuntimeError("killed")
+
+    scores = iter([4.0, 3.0, 1.0])
+    monkeypatch.setattr(made.task, "score", lambda metrics: next(scores))
+    made.on_update = die
+    with pytest.raises(RuntimeError, match="killed"):
+        made.train()
+    resumed = session("train.checkpoint_interval=100", "evaluation.interval=1")
+    resumed.restore()
+    assert resumed.trainer.num_updates_done == 0
+    monkeypatch.setattr(resumed.task, "score", lambda metrics: 2.0)
+    resumed.train()
+    assert load_checkpoint(resumed.folder.path)["best_score"] == 1.0
+    assert [row["iteration"] for row in rows(resumed)] == list("01234")
+
+
 def test_a_second_interrupt_is_not_deferred() -> None:
     """Whoever insists does not wait; afterwards signals mean what they meant."""
     before = signal.getsignal(signal.SIGINT)

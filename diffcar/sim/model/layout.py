@@ -107,13 +107,31 @@ class Layout:
         faults = []
         for geom in geoms:
             rotation = self._turn.T @ self._pose.geom_xmat[geom].reshape(3, 3)
-            half = abs(rotation[2]) @ self._model.geom_aabb[geom][3:]
-            lowest = float(self.centre(geom)[2] - half) - ground
+            lowest = float(self.centre(geom)[2]) - self._reach(geom, -rotation[2]) - ground
             if lowest < 0:
                 name = self._model.geom(geom).name or f"a {shape_name(self._model.geom_type[geom])}"
                 told = f"the geometry {name!r} reaches {-1000 * lowest:.3g} mm below the wheels"
                 faults.append((told, 'raise it, or let it only show: contype="0" conaffinity="0"'))
         return faults
+
+    def _reach(self, geom: int, direction: np.ndarray) -> float:
+        """Return how far a geometry extends from its centre along a direction of its own [m]."""
+        size, along = self._model.geom_size[geom], abs(float(direction[2]))
+        match shape_name(self._model.geom_type[geom]):
+            case "sphere":
+                return float(size[0])
+            case "ellipsoid":
+                return float(np.linalg.norm(direction * size))
+            case "capsule":
+                return float(size[0] + along * size[1])
+            case "cylinder":
+                return float(size[0] * np.sqrt(max(0.0, 1 - along**2)) + along * size[1])
+            case "mesh":
+                mesh = self._model.mesh(int(self._model.geom_dataid[geom]))
+                first, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
+                return float((self._model.mesh_vert[first : first + count] @ direction).max())
+            case _:
+                return float(abs(direction) @ self._model.geom_aabb[geom][3:])
 
     def _place(self, position: np.ndarray) -> np.ndarray:
         """Return a position of the world as the base sees it."""

@@ -92,8 +92,9 @@ def _add_steering(
             )
         limit = min(-low, high)
         if -low != high:
-            told = f"{low:g} to {high:g} rad of the steering joint {name!r}"
-            cuts.append(f"the range {told} is taken for {limit:g} rad to either side")
+            unit = "deg" if spec.compiler.degree else "rad"
+            told = f"{low:g} to {high:g} {unit} of the steering joint {name!r}"
+            cuts.append(f"the range {told} is taken for {limit:g} {unit} to either side")
         joint.range = [-limit, limit]
         _damp(joint, damping)
         _add_servo(spec, name, 1, stiffness, _STEERING_TORQUE_PER_GAIN * stiffness)
