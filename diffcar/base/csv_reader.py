@@ -196,11 +196,11 @@ def read_lines(
         if file.is_char_device():  # which may have no end
             raise OSError(errno.EINVAL, "it is a device")
         text = file.read_text(encoding="utf-8-sig")
-    except OSError as problem:
-        reason = problem.strerror or problem
-        raise error(f"{what} {str(file)!r} cannot be read: {reason}", hint) from None
     except UnicodeDecodeError:
         text = "\0"
+    except (OSError, ValueError) as problem:  # a NUL in a name is a ValueError
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"{what} {str(file)!r} cannot be read: {reason}", hint) from None
     if "\0" in text:
         raise error(f"{str(file)!r} is not a text file", "export it as CSV in UTF-8")
     return [(row, line) for row, line in enumerate(text.split("\n"), 1) if line.strip()]

@@ -99,6 +99,7 @@ USAGE_ERRORS = {
     "a tag": ["train-e2e", "--set", "path.closed=!!bool foo"],
     "no number after a tag": ["train-e2e", "--set", 'seed=!!int ""'],
     "a NUL in a name": ["simulate", "--set", 'model="a\\0b"'],
+    "a NUL in the name of data": ["train-bc", "--set", 'data=["a\\0b"]'],
     "square brackets": ["simulate", "--path", "[/b]", "--controller", "[red]"],
     "minutes for a number": ["train-e2e", "--set", "seed=1:30"],
     "clones without their expert": ["compare", "--set", "methods=[bc-e2e]"],
