@@ -20,6 +20,7 @@ from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.sim.repairs import REPAIRS
 from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.sim.startup import save_kernels
 
 if TYPE_CHECKING:
     import genesis
@@ -86,6 +87,7 @@ def build_scene(
         repair(scene)
         if isinstance(scene, GenesisCar):
             verify_actuation_gradient(scene)
+            save_kernels()
     return scene
 
 

@@ -12,6 +12,7 @@ from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.config import EngineConfig
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
+from diffcar.sim.startup import save_kernels, without_collections
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -46,7 +47,7 @@ class GenesisScene(ABC, Generic[StateT]):
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
         exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
         rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
-        with translated_errors(), quiet_mujoco():
+        with translated_errors(), quiet_mujoco(), without_collections():
             self.scene: Scene = gs.Scene(
                 show_viewer=False,
                 sim_options=gs.options.SimOptions(
@@ -57,6 +58,7 @@ class GenesisScene(ABC, Generic[StateT]):
             )
             yield self.scene
             self.scene.build(n_envs=num_envs)
+        save_kernels()
         for entity in self.scene.sim.rigid_solver.entities if differentiable else ():
             if entity.n_dofs:
                 # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.

@@ -296,8 +296,7 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         task=trainer.task,
     )
     if trainer.is_finished:
-        session.take_best_weights()
-        result.after = trainer.task.evaluate()
+        result.after = session.take_best_weights()
         result.findings |= trainer.task.finish(folder.plots)
     plot_training(folder.metrics_file, folder.plots / "training.png", trainer.task.metric)
     return result

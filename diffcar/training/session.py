@@ -65,6 +65,7 @@ class TrainingSession:
         self.train_seconds = trainer.seconds_before
         """Wall time of the updates of all sessions of this run, without evaluations [s]."""
         self._best_weights: dict[str, Any] | None = None
+        self._best_metrics: Any = None
         self._scalars: Any = None
         self._metrics: list[str] = []
 
@@ -128,10 +129,12 @@ class TrainingSession:
         outcome.seconds = time.perf_counter() - began
         return outcome
 
-    def take_best_weights(self) -> None:
-        """Give the network the best weights of the run."""
+    def take_best_weights(self) -> Any:  # noqa: ANN401
+        """Give the network the best weights of the run; return their metrics."""
         if self._best_weights is not None:
             self.task.network.load_state_dict(self._best_weights)
+        # Those of an earlier session are known by their score alone.
+        return self.task.evaluate() if self._best_metrics is None else self._best_metrics
 
     def _is_due(self) -> bool:
         """Tell whether the present weights are among those that are evaluated."""
@@ -144,7 +147,7 @@ class TrainingSession:
         score = score if math.isfinite(score) else math.inf
         # While none has a score, the latest stand for the run, not the untrained ones.
         if self._best_weights is None or score <= self.best_score:
-            self.best_score = score
+            self.best_score, self._best_metrics = score, metrics
             self._best_weights = copy.deepcopy(self.task.network.state_dict())
             self.save("best")
 

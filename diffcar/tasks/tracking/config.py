@@ -63,7 +63,7 @@ class StartConfig(Section):
 
 
 class EvaluationConfig(ScheduleConfig):
-    """How training is evaluated, always in a plain scene."""
+    """How training is evaluated, always in plain physics."""
 
     interval: Count = 20
     """Updates between evaluations."""
@@ -71,6 +71,10 @@ class EvaluationConfig(ScheduleConfig):
     """Cars spread along the training path in an evaluation."""
     duration: Positive = 4.0
     """Simulated time of an evaluation [s]."""
+    plain_scene: bool = False
+    """Whether training through the physics is evaluated in a scene of its own without gradients,
+    which takes as long again to build, and drives alike; so it is, too, with more cars than it
+    trains."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
 

@@ -1,12 +1,15 @@
-"""Tells whether the installed Genesis still is what a repair was written for."""
+"""Tells whether the installed Genesis still is what a repair or a lever was written for."""
 
+import functools
 import hashlib
 import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["is_as_known"]
+from diffcar.base.log import logger
+
+__all__ = ["is_as_known", "is_lever_as_known"]
 
 
 def fingerprint(function: Callable[..., Any] | None) -> str:
@@ -22,11 +25,7 @@ def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str)
 
     A repair of something that has changed would be a guess, so it must step aside.
     """
-    try:
-        found = fingerprint(function)
-    except (OSError, TypeError):
-        found = "no source"
-    if found == known:
+    if _has(function, known):
         return True
     warnings.warn(
         f"this Genesis differs from 1.4.5 where diffcar repairs {repair}, so the repair "
@@ -35,3 +34,27 @@ def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str)
         stacklevel=3,
     )
     return False
+
+
+def is_lever_as_known(function: Callable[..., Any] | None, known: str, *, lever: str) -> bool:
+    """Return whether a function is what a lever knows that makes it quicker, or note it once."""
+    if _has(function, known):
+        return True
+    note_slower(lever)
+    return False
+
+
+@functools.cache
+def note_slower(lever: str) -> None:
+    """Say once that Genesis is left as it is."""
+    logger.warning(
+        f"this Genesis differs from 1.4.5 where diffcar {lever}, so that is as slow as Genesis is"
+    )
+
+
+def _has(function: Callable[..., Any] | None, known: str) -> bool:
+    """Return whether a function has a fingerprint."""
+    try:
+        return fingerprint(function) == known
+    except (OSError, TypeError):
+        return False
