@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import hashlib
 import math
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from diffcar.base.errors import ConfigError, OutputError, shortened
 __all__ = [
     "RUNS",
     "check_outputs",
+    "digests",
     "finite_json",
     "is_there",
     "make_folder",
@@ -156,6 +158,15 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 
 _LONGEST_SUFFIX = 16
+
+
+def digests(files: Iterable[Path]) -> tuple[tuple[str, str], ...]:
+    """Return name and SHA-256 of each file, of its lines that are not blank."""
+    found = []
+    for file in files:
+        lines = (line for line in file.read_bytes().splitlines() if line.strip())
+        found.append((str(file), hashlib.sha256(b"\n".join(lines)).hexdigest()))
+    return tuple(found)
 
 
 def plain_values(value: object) -> object:

@@ -56,12 +56,17 @@ class PathConfig(Section):
     longitudinal_acceleration: Positive = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
 
+    @property
+    def file(self) -> Path | None:
+        """The file that it is read from, if it is one."""
+        is_file = self.source not in PATHS and is_there(self.source, Path.is_file)
+        return Path(self.source) if is_file else None
+
     @pydantic.model_validator(mode="after")
     def _is_effective(self) -> "PathConfig":
         """Refuse what would change nothing; a `ConfigError` keeps its hint on the way out."""
-        is_file = self.source not in PATHS and is_there(self.source, Path.is_file)
-        is_made = self.source in PATHS or (not is_file and is_own(self.source))
-        is_fixed = is_file or (self.source in PATHS and self.source != "random")
+        is_made = self.source in PATHS or (self.file is None and is_own(self.source))
+        is_fixed = self.file is not None or (self.source in PATHS and self.source != "random")
         for name, is_idle in {"closed": is_made, "columns": is_made, "seed": is_fixed}.items():
             if is_idle and getattr(self, name) is not None:
                 flag = "--closed and --open" if name == "closed" else f"path.{name}"

@@ -9,7 +9,6 @@ from scipy.interpolate import CubicSpline
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import PathError
-from diffcar.base.files import is_there
 from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, PathConfig, check_path_source
 from diffcar.path.formats import read_points
@@ -90,8 +89,8 @@ def load_path(
 def _read_source(config: PathConfig, seed: int) -> Points:
     """Return the points of a built-in path or a file."""
     check_path_source(config.source)
-    if config.source not in PATHS and is_there(config.source, Path.is_file):
-        file, columns = Path(config.source), config.columns
+    if (file := config.file) is not None:
+        columns = config.columns
         return read_points(file, scale=config.scale, closed=config.closed, columns=columns)
     points = PATHS[config.source](seed)
     return replace(points, xy=points.xy * config.scale)

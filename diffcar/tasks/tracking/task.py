@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffcar.base.files import digests
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
 from diffcar.controllers.errors import compute_error_state, starts_on_path
@@ -99,6 +100,8 @@ class TrackingTask(Task[Start, Trajectory]):
             if source != config.path.source
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
+        path_file = config.path.file
+        self.inputs = digests([path_file] if path_file else []) + self.vehicle.files
         self._through_physics = through_physics
         told = [f"{path.name}: {warning}" for path in self.unseen for warning in path.warnings]
         if config.path.source in config.evaluation.unseen_paths:
