@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffcar.base.config import dotted_values, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.base.files import plain_values, write_atomically
 from diffcar.base.log import logger
@@ -19,6 +19,7 @@ from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method, resume_hint
+from diffcar.training.resuming import MAY_CHANGE, require_same_settings
 from diffcar.training.run_folder import RunFolder, plot_training
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
 from diffcar.training.short_certificate import (
@@ -28,28 +29,12 @@ from diffcar.training.short_certificate import (
 )
 
 __all__ = [
-    "MAY_CHANGE",
     "TrainingResult",
     "make_trainer",
     "require_method",
     "stored_config",
     "train",
 ]
-
-
-MAY_CHANGE = frozenset(
-    {
-        *("backend", "compiled_fields"),
-        *("train.num_updates", "train.checkpoint_interval", "train.gradient_check_interval"),
-        *("train.learning_rate", "train.final_learning_rate_ratio", "train.decay_updates"),
-        *("train.max_gradient_norm", "train.max_skipped_updates", "train.patience"),
-        *("evaluation.interval", "evaluation.also_after", "evaluation.keep_snapshots"),
-        *("evaluation.unseen_paths", "data"),
-    }
-)
-"""Settings that a resumed run may have otherwise than it began with: how long and how carefully it
-goes on. With others, cars would go on from poses on another road, and the best score so far would
-be that of another task."""
 
 
 @dataclass
@@ -139,8 +124,8 @@ def train(
     begun_with = None if folder is None else _begun_with(how, task, folder)
     config = config or begun_with or load_config(how.config[task])
     assert config is not None
-    if begun_with is not None:
-        _require_same(begun_with, config)
+    if folder is not None and begun_with is not None:
+        require_same_settings(folder.path, begun_with, config, MAY_CHANGE)
     trainer = make_trainer(how, config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
@@ -153,7 +138,8 @@ def train(
         if is_new:
             session.save()
         else:
-            _require_same(_begun_with(how, task, folder), config)
+            again = _begun_with(how, task, folder)
+            require_same_settings(folder.path, again, config, MAY_CHANGE)
             session.restore()
             if must_certify:  # with the weights that training goes on with
                 certificate = _certify(trainer)
@@ -261,22 +247,6 @@ def _begun_with(how: Method, task: str, folder: RunFolder) -> TaskConfig:
     """Return the settings of a run that is resumed."""
     config: TaskConfig = load_config(how.config[task], base=config_values(folder.last))
     return config
-
-
-def _require_same(begun_with: TaskConfig, config: TaskConfig) -> None:
-    """Refuse to go on with other settings than those that may change."""
-    before, now = (dotted_values(own.model_dump(mode="json")) for own in (begun_with, config))
-    differing = [
-        f"{key} {before.get(key)} -> {now.get(key)}"
-        for key in sorted(before.keys() | now.keys())
-        if key not in MAY_CHANGE and before.get(key) != now.get(key)
-    ]
-    if differing:
-        raise ConfigError(
-            f"a run goes on with the settings that it began with; these differ: "
-            f"{', '.join(differing)}",
-            hint=f"train anew for those; with --resume may change: {', '.join(sorted(MAY_CHANGE))}",
-        )
 
 
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:

@@ -27,7 +27,8 @@ from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.methods import METHODS, Method, resume_hint
-from diffcar.training.run import MAY_CHANGE, TrainingResult, require_method, train
+from diffcar.training.resuming import MAY_CHANGE
+from diffcar.training.run import TrainingResult, require_method, train
 from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
 

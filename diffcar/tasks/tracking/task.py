@@ -100,8 +100,7 @@ class TrackingTask(Task[Start, Trajectory]):
             if source != config.path.source
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
-        path_file = config.path.file
-        self.inputs = digests([path_file] if path_file else []) + self.vehicle.files
+        self.inputs = digests(filter(None, [config.path.file])) + self.vehicle.files
         self._through_physics = through_physics
         told = [f"{path.name}: {warning}" for path in self.unseen for warning in path.warnings]
         if config.path.source in config.evaluation.unseen_paths:
