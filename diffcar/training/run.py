@@ -12,7 +12,7 @@ from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.base.files import plain_values, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
-from diffcar.controllers.checkpoint import config_values, identity
+from diffcar.controllers.checkpoint import PHYSICS, config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
@@ -125,7 +125,9 @@ def train(
     config = config or begun_with or load_config(how.config[task])
     assert config is not None
     if folder is not None and begun_with is not None:
-        require_same_settings(folder.path, begun_with, config, MAY_CHANGE)
+        # What the user has not set, a clone takes from its expert.
+        open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())
+        require_same_settings(folder.path, begun_with, config, MAY_CHANGE | open_yet)
     trainer = make_trainer(how, config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
@@ -133,13 +135,14 @@ def train(
     name = trainer.task.folder or how.command or how.name
     folder = folder or RunFolder.create(None if out is None else Path(out), name)
     with folder.locked():
+        if not is_new:  # another process may have gone on with it meanwhile
+            again = _begun_with(how, task, folder)
+            require_same_settings(folder.path, again, trainer.config, MAY_CHANGE)
         trainer.begin(folder)
         session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
         if is_new:
             session.save()
         else:
-            again = _begun_with(how, task, folder)
-            require_same_settings(folder.path, again, config, MAY_CHANGE)
             session.restore()
             if must_certify:  # with the weights that training goes on with
                 certificate = _certify(trainer)

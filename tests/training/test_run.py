@@ -354,3 +354,22 @@ def test_a_run_of_an_earlier_diffcar_goes_on_without_digests(tmp_path: Path) -> 
         file.write("5,0")
     assert trained("e2e", own, resume=tmp_path / "run").num_updates == 4
     assert last_of(tmp_path / "run")["inputs"]
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_clone_goes_on_in_the_physics_of_its_expert(tmp_path: Path) -> None:
+    """By the call that it was begun with, which says nothing of it; what it says is refused."""
+    trained("e2e", out=tmp_path / "expert", stop_after=1)
+    config = config_of("bc", f"expert={tmp_path / 'expert'}")
+    silent = config.model_validate(config.model_dump(exclude={"dt"}))
+    assert (silent.dt, config.dt) == (0.02, 0.05)
+
+    def clone(config: Any, **where: Path) -> TrainingResult:
+        return train("bc", config, scenes=bicycle_scenes(config_of("bc")), stop_after=2, **where)
+
+    begun = clone(silent, out=tmp_path / "clone")
+    assert begun.task.config.dt == 0.05
+    assert clone(silent, resume=tmp_path / "clone").num_updates == 4
+    assert clone(config, resume=tmp_path / "clone").num_updates == 4
+    with pytest.raises(ConfigError, match=r"settings: dt 0.05 -> 0.02"):
+        clone(silent.model_copy(update={"dt": 0.02}), resume=tmp_path / "clone")
