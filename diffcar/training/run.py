@@ -20,7 +20,7 @@ from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method, resume_hint
 from diffcar.training.resuming import MAY_CHANGE, require_same_settings
-from diffcar.training.run_folder import RunFolder, plot_training
+from diffcar.training.run_folder import RunFolder, plot_training, take_back
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
 from diffcar.training.short_certificate import (
     SHORT_HORIZON,
@@ -35,6 +35,10 @@ __all__ = [
     "stored_config",
     "train",
 ]
+
+
+# What lies in a run folder before its first checkpoint.
+_MADE_AT_FIRST = ("checkpoints", "plots", "tensorboard", "demonstrations-*.csv")
 
 
 @dataclass
@@ -133,16 +137,22 @@ def train(
     certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     name = trainer.task.folder or how.command or how.name
+    was_there = out is not None and Path(out).exists()
     folder = folder or RunFolder.create(None if out is None else Path(out), name)
     with folder.locked():
         if not is_new:  # another process may have gone on with it meanwhile
             again = _begun_with(how, task, folder)
             require_same_settings(folder.path, again, trainer.config, MAY_CHANGE)
-        trainer.begin(folder)
-        session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
-        if is_new:
-            session.save()
-        else:
+        try:
+            trainer.begin(folder)
+            session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
+            if is_new:
+                session.save()
+        except BaseException:  # whatever it is, it goes on up
+            if is_new:
+                take_back(folder.path, _MADE_AT_FIRST, was_there=was_there)
+            raise
+        if not is_new:
             session.restore()
             if must_certify:  # with the weights that training goes on with
                 certificate = _certify(trainer)

@@ -17,6 +17,7 @@ from diffcar.base.config import dotted_values
 from diffcar.base.errors import (
     CheckpointError,
     ConfigError,
+    DemonstrationError,
     GradientError,
     OutputError,
     PathError,
@@ -29,6 +30,7 @@ from diffcar.training.contract import UpdateRecord
 from diffcar.training.methods import METHODS, Method, resume_hint
 from diffcar.training.resuming import MAY_CHANGE
 from diffcar.training.run import TrainingResult, require_method, train
+from diffcar.training.run_folder import RunFolder
 from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
 
@@ -373,3 +375,25 @@ def test_a_clone_goes_on_in_the_physics_of_its_expert(tmp_path: Path) -> None:
     assert clone(config, resume=tmp_path / "clone").num_updates == 4
     with pytest.raises(ConfigError, match=r"settings: dt 0.05 -> 0.02"):
         clone(silent.model_copy(update={"dt": 0.02}), resume=tmp_path / "clone")
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same `--out` can be given again, and no empty run lies about; other files stay."""
+    monkeypatch.chdir(tmp_path)
+    few = ("demonstrations.num_episodes=1", "demonstrations.duration=0.05")
+    (tmp_path / "there").mkdir()
+    for out in ("run", "run", "there", None):
+        with pytest.raises(DemonstrationError, match="too few to learn from"):
+            trained("bc", *few, out=out)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "runs", tmp_path / "there"]
+
+    def interrupt(trainer: object, folder: RunFolder) -> None:
+        (folder.path / "notes.txt").write_text("precious")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("diffcar.training.bc.trainer.BCTrainer.begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trained("bc", out="noted")
+    assert (tmp_path / "noted" / "notes.txt").is_file()
