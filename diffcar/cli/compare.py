@@ -6,11 +6,12 @@ from pathlib import Path
 
 import typer
 
-from diffcar.base.config import dump_config, read_yaml
+from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.base.table import Line
+from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli import options
 from diffcar.cli.console import note
 from diffcar.cli.options import Given, option, with_options
