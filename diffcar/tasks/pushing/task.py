@@ -267,7 +267,7 @@ class PushingTask(Task[PushStart, PushTrajectory]):
             if (source in PATHS) != (first in PATHS):
                 scale = _BUILTIN_SCALE if source in PATHS else 1.0
             settings = config.path if source == first else config.path.elsewhere(source, scale)
-            path = load_path(settings, seed=config.seed)
+            path = load_path(settings, seed=config.seed, nameless=config.path.columns)
             for warning in path.warnings:
                 logger.warning(f"{path.name}: {warning}")
             self._require_room(path)

@@ -283,5 +283,9 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""
-        max_curvature = self.vehicle.max_curvature
-        return load_path(settings, seed=self.config.seed, max_curvature=max_curvature)
+        return load_path(
+            settings,
+            seed=self.config.seed,
+            max_curvature=self.vehicle.max_curvature,
+            nameless=self.config.path.columns,
+        )
