@@ -153,6 +153,18 @@ def test_what_finds_no_space_on_the_disk_loses_nothing_else(
     assert not any(f"wrote {name}" in done.stderr for name in lost)
 
 
+def test_names_are_no_markup_and_no_formulas(diffcar: Run, tmp_path: Path) -> None:
+    """Brackets and dollars stay what they are in tables, notes, pictures and files."""
+    (tmp_path / "[red]a$b$.csv").write_text("x,y\n" + "".join(f"{n},0\n" for n in range(9)))
+    outputs = {"--csv": "[b]c$_$.csv", "--plot": "[i]p$x_$.png", "--json": "[0]$"}
+    named = [f"{option}={name}" for option, name in outputs.items()]
+    done = good(diffcar("simulate", "--path=[red]a$b$.csv", "--set=max_time=0.2", *named))
+    assert "[red]a$b$" in done.stdout
+    for name in outputs.values():
+        assert f"wrote {name}" in done.stderr
+        assert (tmp_path / name).is_file()
+
+
 def test_zero_controller_goes_nowhere_and_nothing_is_invented(diffcar: Run) -> None:
     """A car that stays at rest has no errors after two metres: null, not zero, in both engines."""
     arguments = ["--controller", "zero", "--engine", "mujoco", "--set", "max_time=0.5"]

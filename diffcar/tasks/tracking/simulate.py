@@ -192,6 +192,7 @@ def _drive(
             camera.follow(state)
         on_step(min(float(errors.arc_length[0]) / path.length, 1.0))
 
+    driven: Drive | None = None
     with contextlib.ExitStack() as filming:
         if camera is not None and film is not None:
             # Points along the path to paint on the road [m], shape (N, 2).
@@ -200,7 +201,7 @@ def _drive(
             file, unwritten = film
             filming.enter_context(kept(unwritten, file))
             filming.enter_context(camera.recording(file))
-        return drive(
+        driven = drive(
             scene,
             controller,
             path,
@@ -210,8 +211,10 @@ def _drive(
             max_time=config.max_time,
             on_step=after_step,
         )
-    assert film is not None  # and could not be gone on with in the middle of the drive
-    raise film[1][film[0]]
+    if driven is None:  # the film could not be gone on with in the middle of the drive
+        assert film is not None
+        raise film[1][film[0]]
+    return driven
 
 
 def _write_trajectory(driven: Trajectory, file: Path) -> None:
