@@ -12,13 +12,16 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from diffcar.base.errors import ConfigError, OutputError, shortened
+from diffcar.base.log import logger
 
 __all__ = [
     "RUNS",
+    "Unwritten",
     "check_outputs",
     "digests",
     "finite_json",
     "is_there",
+    "kept",
     "make_folder",
     "plain_values",
     "resource_path",
@@ -158,6 +161,18 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 
 _LONGEST_SUFFIX = 16
+Unwritten = dict[Path, OutputError]
+"""Files that could not be written, and why."""
+
+
+@contextlib.contextmanager
+def kept(unwritten: Unwritten, file: Path) -> Iterator[None]:
+    """Keep why a file could not be written for later, so that no other result is lost for it."""
+    try:
+        yield
+    except OutputError as error:
+        logger.warning(error.message)
+        unwritten[file] = error
 
 
 def digests(files: Iterable[Path]) -> tuple[tuple[str, str], ...]:

@@ -139,7 +139,8 @@ class Task(Protocol[StartT, RecordT]):
         """Show what the present weights have come to when training is over, pictures in a folder.
 
         Returns:
-            Findings by their key in the result's JSON.
+            Findings by their key in the result's JSON; below `unwritten`, which is not there,
+            pictures that could not be written (see `kept`).
         """
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
-from diffcar.base.files import plain_values, write_atomically
+from diffcar.base.files import Unwritten, kept, plain_values, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import PHYSICS, config_values, identity
@@ -73,12 +73,15 @@ class TrainingResult:
     """Gradient status from the network's output to the loss and its weights."""
     findings: dict[str, Any] = field(default_factory=dict)
     """What method and task have to say besides, by its key in JSON."""
+    unwritten: Unwritten = field(default_factory=dict)
+    """Files that could not be written, and why."""
     task: Any = None
     """What was trained for: where training is over, its network has the best weights."""
 
     def as_json(self) -> dict[str, object]:
         """Return the result as plain values, findings among the others."""
-        own = {name: value for name, value in vars(self).items() if name != "task"}
+        own = dict(vars(self))
+        del own["task"], own["unwritten"]
         findings = own.pop("findings")
         if "errors_in_training" in findings:
             before = [] if self.certificate is None else self.certificate.relative_errors
@@ -282,5 +285,8 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         session.take_best_weights()
         result.after = trainer.task.evaluate()
         result.findings |= trainer.task.finish(folder.plots)
-    plot_training(folder.metrics_file, folder.plots / "training.png", trainer.task.metric)
+        result.unwritten |= result.findings.pop("unwritten", {})
+    file = folder.plots / "training.png"
+    with kept(result.unwritten, file):
+        plot_training(folder.metrics_file, file, trainer.task.metric)
     return result

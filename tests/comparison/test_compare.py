@@ -136,6 +136,7 @@ def test_results_are_written(finished: Finished, monkeypatch: pytest.MonkeyPatch
         finished.folder,
         configuration=dump_config(finished.config),
         command="diffcar compare",
+        unwritten={},
     )
     assert page.read_text().lstrip().lower().startswith("<!doctype html")
     scores = json.loads((finished.folder / "comparison.json").read_text())["scores"]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffcar.base.files import digests
+from diffcar.base.files import Unwritten, digests, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
 from diffcar.controllers.errors import compute_error_state, starts_on_path
@@ -226,6 +226,7 @@ class TrackingTask(Task[Start, Trajectory]):
         """Drive each unseen path, standing and flying; draw these and the training path."""
         logger.info("driving paths that training has not seen")
         plain, scores = self.plain, []
+        unwritten: Unwritten = {}
         is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
         index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
         for number, path in enumerate((self.path, *self.unseen)):
@@ -240,11 +241,13 @@ class TrackingTask(Task[Start, Trajectory]):
                 arc_length=arc_length,
                 max_time=None if number else _DRAWN_TIME,
             )
-            plot_drive(driven, folder / f"drive-{number}-{path.name}.png")
+            file = folder / f"drive-{number}-{path.name}.png"
+            with kept(unwritten, file):
+                plot_drive(driven, file)
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
                     scores.append(PathScore(path.name, start, driven.select(cars).metrics()))
-        return {"scores": scores}
+        return {"scores": scores, "unwritten": unwritten}
 
     @staticmethod
     def report(
@@ -285,5 +288,9 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""
-        max_curvature = self.vehicle.max_curvature
-        return load_path(settings, seed=self.config.seed, max_curvature=max_curvature)
+        return load_path(
+            settings,
+            seed=self.config.seed,
+            max_curvature=self.vehicle.max_curvature,
+            nameless=self.config.path.columns,
+        )
