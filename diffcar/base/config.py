@@ -6,20 +6,19 @@ torch or Genesis is imported.
 
 import difflib
 import inspect
-import re
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
-from yaml.composer import ComposerError
 
 from diffcar.base.errors import ConfigError, shortened
+from diffcar.base.yaml_reader import RESOLVERS, parse_yaml, read_yaml
 
 __all__ = [
     "Count",
@@ -33,7 +32,6 @@ __all__ = [
     "dotted_values",
     "dump_config",
     "load_config",
-    "read_yaml",
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -160,6 +158,9 @@ _Dumper.add_multi_representer(
     BaseModel,
     lambda dumper, item: dumper.represent_dict(item.model_dump(mode="json", exclude_defaults=True)),
 )
+for _resolver in RESOLVERS:
+    # So that a text which looks like a number to YAML 1.1 or 1.2 is written in quotes.
+    _Dumper.add_implicit_resolver(*_resolver)
 
 
 def _entry(value: Any, indent: str) -> tuple[str, list[str]]:  # noqa: ANN401
@@ -191,121 +192,6 @@ def _first_paragraph(schema: type[BaseModel]) -> str:
     return " ".join(inspect.cleandoc(schema.__doc__ or "").split("\n\n")[0].split())
 
 
-_TAG = "tag:yaml.org,2002:"
-# What a value without quotes means in the core schema of YAML 1.2. YAML 1.1, which PyYAML reads,
-# takes 010 for eight, 1:30 for ninety, 1_000 for a thousand, and no for false.
-_CORE = {
-    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    "float": (
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        list("-+.0123456789"),
-    ),
-    "merge": (r"<<", ["<"]),
-}
-_MAX_VALUES = 100_000
-_MAX_BYTES = 1_000_000
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader with the values of YAML 1.2; it refuses tags and keys that come twice."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
-        """Refuse a tag, which could only turn a value into something that it does not look like."""
-        event = self.peek_event()
-        if tag := getattr(event, "tag", None):
-            raise ComposerError(None, None, f"{tag!r}: tags have no place here", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        """Refuse a key that is given twice, of which one would be lost."""
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    told = f"the key {shortened(key.value)!r} is given twice"
-                    raise ComposerError(None, None, told, key.start_mark)
-                seen.add(key.value)
-        return node
-
-    def construct_scalar(self, node: yaml.ScalarNode) -> str:
-        """Refuse a character that no name can hold."""
-        text = super().construct_scalar(node)
-        if "\0" in text:
-            raise ComposerError(None, None, "a text holds a NUL", node.start_mark)
-        return text
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Return a whole number, which no leading zero makes octal."""
-        text = self.construct_scalar(node)
-        return int(text, 0 if text[:2] in ("0o", "0x") else 10)
-
-
-_Loader.add_constructor(f"{_TAG}int", _Loader.construct_yaml_int)
-for _kind, (_pattern, _first) in _CORE.items():
-    _meant = f"{_TAG}{_kind}", re.compile(rf"^(?:{_pattern})$")
-    _Loader.add_implicit_resolver(*_meant, _first)
-    # So that a text which looks like a number to YAML 1.1 or 1.2 is written in quotes.
-    _Dumper.add_implicit_resolver(*_meant, _first)
-
-
-def _parse_yaml(text: str | bytes, what: str) -> Any:  # noqa: ANN401
-    """Parse YAML without running anything that it may contain."""
-    try:
-        return _unshared(yaml.load(text, _Loader), iter(range(_MAX_VALUES)))
-    except RecursionError:
-        raise ConfigError(f"{what} is not usable: its values are nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{what} is not valid YAML: {_in_a_line(error)}") from None
-
-
-def _in_a_line(error: Exception) -> str:
-    """Return what a parser complains of, without the text around it."""
-    if not (isinstance(error, yaml.MarkedYAMLError) and error.problem_mark):
-        return str(error).partition("\n")[0]
-    mark = error.problem_mark
-    return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
-
-
-def _unshared(value: Any, room: Iterator[int]) -> Any:  # noqa: ANN401
-    """Return values of which aliases have copies, as many as there is room for."""
-    if next(room, None) is None:
-        raise ValueError(f"with its aliases it holds more than {_MAX_VALUES:,} values")
-    if isinstance(value, dict):
-        return {key: _unshared(inner, room) for key, inner in value.items()}
-    return [_unshared(inner, room) for inner in value] if isinstance(value, list) else value
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file, none for an empty one.
-
-    Raises:
-        ConfigError: If it cannot be read, or holds something else.
-    """
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"the configuration file {str(file)!r} cannot be read: {reason}"
-        ) from None
-    if len(text) > _MAX_BYTES:
-        raise ConfigError(f"{str(file)!r} is larger than any file of settings")
-    content = _parse_yaml(text, repr(str(file)))
-    if not isinstance(content, dict | None):
-        raise ConfigError(
-            f"{str(file)!r} holds a {type(content).__name__} where keys and values are expected",
-            hint="write `key: value` lines; configs/train_e2e.yaml shows all keys",
-        )
-    return content or {}
-
-
 def _parse_override(text: str, schema: type[BaseModel]) -> tuple[str, Any]:
     """Split `key=value` and read the value as YAML."""
     key, separator, value = text.partition("=")
@@ -315,7 +201,7 @@ def _parse_override(text: str, schema: type[BaseModel]) -> tuple[str, Any]:
         example = shlex.quote(f"{near}={_default(settings[near])}")
         told = f"--set {shortened(text)!r} is not of the form key=value"
         raise ConfigError(told, hint=f"such as --set {example}")
-    return key.strip(), _parse_yaml(value, f"--set {shortened(text)!r}: the value")
+    return key.strip(), parse_yaml(value, f"--set {shortened(text)!r}: the value")
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:

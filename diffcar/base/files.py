@@ -2,21 +2,26 @@
 
 import contextlib
 import errno
+import hashlib
 import math
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from diffcar.base.errors import ConfigError, OutputError, shortened
+from diffcar.base.log import logger
 
 __all__ = [
     "RUNS",
+    "Unwritten",
     "check_outputs",
+    "digests",
     "finite_json",
     "is_there",
+    "kept",
     "make_folder",
     "plain_values",
     "resource_path",
@@ -156,6 +161,27 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 
 _LONGEST_SUFFIX = 16
+Unwritten = dict[Path, OutputError]
+"""Files that could not be written, and why."""
+
+
+@contextlib.contextmanager
+def kept(unwritten: Unwritten, file: Path) -> Iterator[None]:
+    """Keep why a file could not be written for later, so that no other result is lost for it."""
+    try:
+        yield
+    except OutputError as error:
+        logger.warning(error.message)
+        unwritten[file] = error
+
+
+def digests(files: Iterable[Path]) -> tuple[tuple[str, str], ...]:
+    """Return name and SHA-256 of each file, of its lines that are not blank."""
+    found = []
+    for file in files:
+        lines = (line for line in file.read_bytes().splitlines() if line.strip())
+        found.append((str(file), hashlib.sha256(b"\n".join(lines)).hexdigest()))
+    return tuple(found)
 
 
 def plain_values(value: object) -> object:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from diffcar.base.files import kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, number
 from diffcar.gradients.certificate import Certificate, certify
@@ -149,12 +150,15 @@ def run(
     certificates.append(certify(on_ground))
     logger.info("training the arm to reach, through the physics")
     trained = train("e2e", config, out=out, resume=resume, scenes=arm, on_update=on_update)
+    unwritten = trained.unwritten
     if plot_file is not None:
         reached = trained.task.reach_unseen()
         passing = config.reach.max_mean_distance
-        plot_reach(trained.losses, reached, plot_file, dt=config.dt, max_mean_distance=passing)
+        with kept(unwritten, plot_file):
+            plot_reach(trained.losses, reached, plot_file, dt=config.dt, max_mean_distance=passing)
     if video_file is not None:
-        _film(config, trained.task, video_file)
+        with kept(unwritten, video_file):
+            _film(config, trained.task, video_file)
     seconds = time.perf_counter() - began
     return FrankaTestResult(config, trained, probes, certificates, seconds)
 

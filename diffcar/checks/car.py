@@ -20,8 +20,9 @@ from diffcar.checks.car_result import CheckGradResult, labels_of
 from diffcar.checks.config import CheckGradConfig
 from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
-from diffcar.gradients.certificate import Certificate, Problem, certify
+from diffcar.gradients.certificate import Certificate, Problem, attempt, certify
 from diffcar.gradients.hops import trace_hops
+from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.adopt import adopt_model
@@ -142,6 +143,9 @@ class _Check:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
             self.reference = pool.submit(_certificates_of, double, self.vehicle).result()
+        for horizon, found in self.reference.items():
+            if found.verdict is Verdict.REFUSED:  # the other horizons have theirs
+                self.result.failures.append(f"in float64 over {horizon} steps: {found.told}")
 
     def audit_wheels(self, folder: Path) -> None:
         """Let the car roll on wheels of six shapes."""
@@ -176,4 +180,4 @@ def _certificates_of(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, Cer
     if config.repairs:
         repair(bench.scene)
     problems = [_problem(bench, horizon) for horizon in config.certificate.horizons]
-    return {problem.horizon: certify(replace(problem, guards=())) for problem in problems}
+    return {problem.horizon: attempt(replace(problem, guards=())) for problem in problems}

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import typer
 
-from diffcar.base.config import dump_config, read_yaml
+from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import is_there, resource_path
+from diffcar.base.files import Unwritten, is_there, resource_path
 from diffcar.base.registry import is_own
-from diffcar.base.table import Line
+from diffcar.base.table import Line, Shown
+from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli import options
 from diffcar.cli.console import note
 from diffcar.cli.options import Given, option, with_options
@@ -68,17 +69,20 @@ def compare(
         for line in (*result.notes, f"stopped; go on with: diffcar compare --resume {folder}"):
             note(line)
         raise typer.Exit(EXIT_INTERRUPTED)
+    unwritten: Unwritten = {}
     page = write_results(
         result.comparison,
         result.folder,
         configuration=dump_config(config),
         command=shlex.join(["diffcar", *sys.argv[1:]]),
+        unwritten=unwritten,
     )
     shown = [table for about in tables(result.comparison).values() for table in about]
     sentences = [f"- {sentence}" for sentence in findings(result.comparison)]
     ended = Line(f"{result.wall_seconds:.0f} s in all; open {page}")
     content = as_json(result.comparison)
-    given.report([*shown, "", *sentences, ended], content, notes=result.notes)
+    lines: list[Shown] = [*shown, "", *sentences, ended]
+    given.report(lines, content, notes=result.notes, unwritten=unwritten)
 
 
 def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:

@@ -31,7 +31,8 @@ def franka_test(given: Given) -> None:
         result = command.run(
             config, out=given.out, resume=given.run, on_update=display.show, **given.files
         )
-    given.report(command.arm_report(result), result.as_json())
+    unwritten = result.trained.unwritten
+    given.report(command.arm_report(result), result.as_json(), unwritten=unwritten)
     if result.trained.is_interrupted:
         note_resume("e2e", config, result.trained)
         raise typer.Exit(EXIT_INTERRUPTED)

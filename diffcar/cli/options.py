@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from diffcar.base.config import Section, load_config
-from diffcar.base.files import RUNS, check_outputs, finite_json, write_atomically
+from diffcar.base.errors import OutputError
+from diffcar.base.files import (
+    RUNS,
+    Unwritten,
+    check_outputs,
+    finite_json,
+    kept,
+    write_atomically,
+)
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
@@ -153,7 +161,10 @@ def with_options(**options: Option) -> Callable[[Callable[..., None]], Callable[
         def run(**values: object) -> None:
             given = Given(options, values)
             with errors(given.debug):
-                command(**{name: values[name] for name in own}, given=given)
+                try:
+                    command(**{name: values[name] for name in own}, given=given)
+                finally:
+                    given.require_written()
 
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters = [
@@ -184,6 +195,7 @@ class Given:
         """The run that goes on, once it is opened."""
         self.stop_after: int | None = values.get("stop_after")
         json_target: str | None = values.get("json_target")
+        self._unwritten: Unwritten = {}
         self._json_file = None if json_target in (None, "-") else Path(json_target)
         # Stdout belongs to the JSON where that was asked for.
         self._is_json_shown = json_target == "-"
@@ -243,25 +255,45 @@ class Given:
         if self._is_json_shown:
             require_stdout()
 
-    def report(self, shown: Iterable[Shown], content: object, *, notes: Iterable[str] = ()) -> None:
+    def report(
+        self,
+        shown: Iterable[Shown],
+        content: object,
+        *,
+        notes: Iterable[str] = (),
+        unwritten: Unwritten | None = None,
+    ) -> None:
         """Write a result's content as JSON where that was asked for, and show notes and result.
 
-        What can be shown is shown even if the file system refuses the rest.
+        What can be shown is shown even if the file system refuses the rest, which ends the command
+        with an error.
+
+        Args:
+            unwritten: Files that the command could not write.
         """
+        self._unwritten |= unwritten or {}
         text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
-        written = list(filter(None, self.files.values()))
-        try:
+        with kept(self._unwritten, self._json_file or Path("-")):
             if self._json_file is not None:
                 write_atomically(self._json_file, lambda file: file.write_text(text))
-                written.append(self._json_file)
             elif self._is_json_shown:
                 write_result(text)
-        finally:
-            for each in notes:
-                note(each)
-            show(shown, self.console)
-            for file in written:
+        for each in notes:
+            note(each)
+        show(shown, self.console)
+        for file in (*self.files.values(), self._json_file):
+            if file is not None and file not in self._unwritten:
                 note(f"wrote {file}")
+
+    def require_written(self) -> None:
+        """Refuse to end well where a file that was reported about could not be written.
+
+        Raises:
+            OutputError: With all of them.
+        """
+        if problems := list(self._unwritten.values()):
+            told = "; ".join(problem.message for problem in problems)
+            raise OutputError(told, problems[0].hint)
 
 
 def _paths(config: Section) -> list[str]:

@@ -46,4 +46,4 @@ def record(out: Path = Path("demonstrations.csv"), *, given: Given) -> None:
     with DriveDisplay() as display:
         result = command.run(config, out=out, on_step=display.show)
     report = command.recording_report(result)
-    given.report(report, result.as_json(), notes=result.notes)
+    given.report(report, result.as_json(), notes=result.notes, unwritten=result.unwritten)

@@ -44,4 +44,5 @@ def simulate(given: Given) -> None:
 
     with DriveDisplay() as display:
         result = command.run(config, on_step=display.show, **given.files)
-    given.report(command.simulation_report(result), result.as_json(), notes=result.notes)
+    report, notes = command.simulation_report(result), result.notes
+    given.report(report, result.as_json(), notes=notes, unwritten=result.unwritten)

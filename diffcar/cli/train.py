@@ -162,7 +162,7 @@ def _train(
             certify=certify,
             on_update=display.show,
         )
-    given.report(training_report(result), result.as_json())
+    given.report(training_report(result), result.as_json(), unwritten=result.unwritten)
     if num_skipped := result.findings.get("num_skipped_rows"):
         note(f"incomplete rows that were left out: {num_skipped}")
     if result.is_interrupted:

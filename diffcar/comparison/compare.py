@@ -23,7 +23,7 @@ from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
-from diffcar.training.run_folder import LOCK_FILE, RunFolder, make_own_folder
+from diffcar.training.run_folder import RunFolder, make_own_folder, take_back
 from diffcar.training.session import OnUpdate
 
 __all__ = ["CompareResult", "compare"]
@@ -107,7 +107,7 @@ def compare(
             return result
         except Exception:  # whatever it is, it goes on up
             if resume is None:
-                _take_back(folder, was_there=was_there)
+                take_back(folder, (_CONFIG_FILE, _LOADED_FILE), was_there=was_there)
             raise
         suite = Suite(config, paths, scenes.vehicle)
         scores, tracks = suite.scores(finished)
@@ -146,16 +146,6 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
         runs = {method: str(run.resolve()) for method, run in loaded.items()}
         text = json.dumps(runs, indent=2) + "\n"
         write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
-
-
-def _take_back(folder: Path, *, was_there: bool) -> None:
-    """Remove the files of a comparison in which nothing was trained yet, and its new folder."""
-    own = {folder / name for name in (_CONFIG_FILE, _LOADED_FILE, LOCK_FILE)}
-    if set(folder.iterdir()) <= own:
-        for file in own:
-            file.unlink(missing_ok=True)
-        if not was_there:
-            folder.rmdir()
 
 
 def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from diffcar.base.figure import FAINT, GRID, INK, css_colour, inline_svg, save_png
-from diffcar.base.files import finite_json, make_folder, write_atomically
+from diffcar.base.files import Unwritten, finite_json, kept, make_folder, write_atomically
 from diffcar.base.table import Table, count, millimetres, number, times
 from diffcar.comparison.findings import findings, ranking, ratios
 from diffcar.comparison.pictures.conditions import draw_conditions
@@ -29,7 +29,12 @@ _TITLE = "Path tracking: training through the physics and its alternatives"
 
 
 def write_results(
-    comparison: Comparison, folder: Path, *, configuration: str, command: str
+    comparison: Comparison,
+    folder: Path,
+    *,
+    configuration: str,
+    command: str,
+    unwritten: Unwritten,
 ) -> Path:
     """Write all files of a finished comparison.
 
@@ -38,25 +43,27 @@ def write_results(
         folder: Where to.
         configuration: The settings as YAML, for the page.
         command: What the user typed, for the page.
+        unwritten: Takes the files that cannot be written.
 
     Returns:
         The page, to be opened in a browser.
-
-    Raises:
-        OutputError: If one cannot be written.
     """
-    plots = folder / "plots"
-    make_folder(plots)
-    write_csv(comparison.scores, folder / "scores.csv")
-    write_csv(comparison.curves, folder / "curves.csv")
     text = json.dumps(finite_json(as_json(comparison)), indent=2) + "\n"
-    write_atomically(folder / "comparison.json", lambda file: file.write_text(text))
-    save_png(draw_learning_curves(comparison), plots / "learning-curves.png")
-    save_png(draw_conditions(comparison), plots / "conditions.png")
-    save_png(draw_tracks(comparison), plots / "tracks.png")
-    page = folder / "report.html"
-    write_page(comparison, page, title=_TITLE, configuration=configuration, command=command)
-    return page
+    texts = {"title": _TITLE, "configuration": configuration, "command": command}
+    files: dict[str, Callable[[Path], object]] = {
+        "scores.csv": lambda file: write_csv(comparison.scores, file),
+        "curves.csv": lambda file: write_csv(comparison.curves, file),
+        "comparison.json": lambda file: write_atomically(file, lambda own: own.write_text(text)),
+        "plots": make_folder,
+        "plots/learning-curves.png": lambda file: save_png(draw_learning_curves(comparison), file),
+        "plots/conditions.png": lambda file: save_png(draw_conditions(comparison), file),
+        "plots/tracks.png": lambda file: save_png(draw_tracks(comparison), file),
+        "report.html": lambda file: write_page(comparison, file, **texts),
+    }
+    for name, write in files.items():
+        with kept(unwritten, folder / name):
+            write(folder / name)
+    return folder / "report.html"
 
 
 def write_page(comparison: Comparison, file: Path, **texts: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffcar.base.config import Section, load_config
-from diffcar.base.errors import CheckpointError, ConfigError
-from diffcar.base.files import make_folder, write_atomically
+from diffcar.base.config import load_config
+from diffcar.base.errors import CheckpointError
+from diffcar.base.files import digests, make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
@@ -31,6 +31,7 @@ from diffcar.tasks.tracking.metrics import CARS_EACH
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.bc.config import CloneConfig
 from diffcar.training.methods import METHODS, Method, is_method
+from diffcar.training.resuming import require_same_files, require_same_settings
 from diffcar.training.run import make_trainer
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate, TrainingSession
@@ -135,13 +136,16 @@ class Runs:
             for seed in self.config.seeds if method not in self.loaded else ():
                 home = self._home(method, seed)
                 if not is_method(method) and (home / _TUNING_FILE).is_file():
-                    stored = _read_tuning(home / _TUNING_FILE)["settings"]
+                    stored = _read_tuning(home / _TUNING_FILE)
                     tuned = load_config(CompareConfig, base=self._tuning_settings(seed))
-                    _require_same(home, load_config(CompareConfig, base=stored), tuned)
+                    before = load_config(CompareConfig, base=stored["settings"])
+                    require_same_settings(home, before, tuned)
+                    if "inputs" in stored:  # not of diffcar 0.1.0
+                        require_same_files(stored["inputs"], self._tuning_inputs())
                 elif is_method(method) and (home / "checkpoints" / "last.pt").is_file():
                     wanted = self._settings(METHODS[method], seed)
                     begun_with = load_config(type(wanted), file=home / "config.yaml")
-                    _require_same(home, begun_with, wanted)
+                    require_same_settings(home, begun_with, wanted)
 
     def _trained(self, home: Path, method: str, seed: int) -> FinishedRun:
         """Train a network, from where an earlier session left it."""
@@ -193,7 +197,11 @@ class Runs:
             logger.info(f"tuning {method}, seed {seed}")
             generations = [asdict(generation) for generation in self._search(method, seed)]
             make_folder(home)
-            content = {"settings": self._tuning_settings(seed), "generations": generations}
+            content = {
+                "settings": self._tuning_settings(seed),
+                "inputs": self._tuning_inputs(),
+                "generations": generations,
+            }
             text = json.dumps(content, indent=2) + "\n"
             write_atomically(file, lambda target: target.write_text(text))
         snapshots = [
@@ -211,6 +219,10 @@ class Runs:
     def _tuning_settings(self, seed: int) -> dict[str, object]:
         """Return what a search depends on."""
         return self.config.model_dump(mode="json", include={*_SHARED, "tuning"}) | {"seed": seed}
+
+    def _tuning_inputs(self) -> tuple[tuple[str, str], ...]:
+        """Return name and digest of each file that a search depends on."""
+        return digests(filter(None, [self.config.path.file])) + self.scenes.vehicle.files
 
     def _search(self, method: str, seed: int) -> Iterator[Generation]:
         """Search on the training path of a seed."""
@@ -315,24 +327,8 @@ def _read_tuning(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text())
-        return {"settings": content["settings"], "generations": content["generations"]}
+        return content | {key: content[key] for key in ("settings", "generations")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{str(file)!r} is damaged: {error}", hint="remove it to search anew"
         ) from None
-
-
-def _require_same(run: Path, begun_with: Section, wanted: Section) -> None:
-    """Refuse a run that was begun with settings that are no longer those of the comparison.
-
-    Raises:
-        ConfigError: With the keys that differ.
-    """
-    # As settings, not as they were written: what is new by now has its default.
-    before, now = begun_with.model_dump(mode="json"), wanted.model_dump(mode="json")
-    differing = sorted(key for key in now if before[key] != now[key])
-    if differing:
-        raise ConfigError(
-            f"{str(run)!r} was begun with other settings of: {', '.join(differing)}",
-            hint="go on with the settings as they were, or remove that folder to begin it anew",
-        )

@@ -4,7 +4,7 @@ import itertools
 import math
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ from diffcar.sim.model.vehicle import Vehicle
 __all__ = [
     "PHYSICS",
     "checkpoint_content",
+    "checkpoint_file",
     "config_values",
     "identity",
     "load_checkpoint",
@@ -72,6 +73,7 @@ def checkpoint_content(
     config: Settings,
     trainer_state: Mapping[str, Any],
     *,
+    inputs: Sequence[tuple[str, str]] = (),
     best_score: float = math.inf,
     train_seconds: float = 0.0,
     num_env_steps: int = 0,
@@ -80,6 +82,7 @@ def checkpoint_content(
 
     Args:
         trainer_state: The trainer's `state_dict`, the network's among it.
+        inputs: Name and digest of each file that the run must go on with.
         best_score: Smallest score of an evaluation so far.
         train_seconds: Wall time of the updates so far [s].
         num_env_steps: Control steps of all cars that they used.
@@ -91,17 +94,18 @@ def checkpoint_content(
         "config": dump_config(config),
         "network": trainer_state["network"],
         "trainer": {name: own for name, own in trainer_state.items() if name != "network"},
+        "inputs": [list(file) for file in inputs],
         "best_score": best_score,
         "train_seconds": train_seconds,
         "num_env_steps": num_env_steps,
     }
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Load a checkpoint, or the best of a run folder, or its last, without running code in it.
+def checkpoint_file(path: Path) -> Path:
+    """Return a checkpoint, or the best of a run folder, or its last.
 
     Raises:
-        CheckpointError: If there is none, or it is damaged or of another kind.
+        CheckpointError: If there is none.
     """
     best, last = (path / "checkpoints" / name for name in _NAMES)
     file = path if not path.is_dir() else last if last.is_file() and not best.is_file() else best
@@ -110,6 +114,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"there is no checkpoint at {str(file)!r}",
             hint="train one with `diffcar train-e2e`, or name pure-pursuit, stanley or zero",
         )
+    return file
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Load what `checkpoint_file` finds, without running code in it.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged or of another kind.
+    """
+    file = checkpoint_file(path)
     try:
         _require_intact(file)
         content = torch.load(file, map_location="cpu", weights_only=True)

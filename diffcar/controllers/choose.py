@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffcar.base.files import is_there
+from diffcar.base.files import digests, is_there
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
     PHYSICS,
+    checkpoint_file,
     config_values,
     load_checkpoint,
     newest_run,
@@ -35,6 +36,8 @@ class ControllerChoice:
     checkpoint: dict[str, Any] | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
     """Those of a classical one that are not its defaults."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Name and digest of its checkpoint."""
 
     def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
         """Take from a controller's training what the user has not set, and note what differs."""
@@ -72,9 +75,10 @@ def choose_controller(spec: str) -> ControllerChoice:
     if spec in CONTROLLERS or (is_own(spec) and not is_there(spec)):
         CONTROLLERS[spec]  # imported now: a slip in one's own is told before a scene is built
         return ControllerChoice(spec)
-    checkpoint = load_checkpoint(Path(spec))
+    file = checkpoint_file(Path(spec))
+    checkpoint = load_checkpoint(file)
     require_car(checkpoint)
-    return ControllerChoice(spec, checkpoint)
+    return ControllerChoice(spec, checkpoint, files=digests([file]))
 
 
 def make_controller(

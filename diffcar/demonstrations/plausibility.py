@@ -89,6 +89,8 @@ def _notes(log: Log) -> list[str]:
     is_lost = log.located[1] > LOST_CROSS_TRACK
     if is_lost.any():
         notes.append(f"{_rows(log, is_lost)} more than {LOST_CROSS_TRACK:g} m off the path")
+    # No refusal with `dt` in place of the times: that is the interval of the training to come. Of
+    # rows 20 ms apart, metres per second logged at 180 Hz look like kilometres per hour at 50 Hz.
     if len(log.pairs.gap) < _FEWEST:
         notes.append(
             "speeds were not compared with positions: no column 't_s' with seconds that are "

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from diffcar.base.files import Unwritten, kept
 from diffcar.base.table import Column, Shown, Table, across
 from diffcar.controllers.choose import choose_controller
 from diffcar.demonstrations.config import RecordConfig
@@ -68,12 +69,14 @@ class RecordResult:
     """Wall time of the drive, without building the scene [s]."""
     notes: tuple[str, ...]
     """What differs from the expert's training, and warnings about the expert and the path."""
+    unwritten: Unwritten = field(default_factory=dict)
+    """Files that could not be written, and why."""
 
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
         values = {**vars(self), **self.path.as_json()}
         values |= {"path": self.path.name, "path_length_m": self.path.length}
-        del values["metrics"], values["noisy_metrics"]
+        del values["metrics"], values["noisy_metrics"], values["unwritten"]
         own, noisy = Table("", METRICS_OF_A_TIME, [self.metrics, self.noisy_metrics]).records()
         return {**values, **own, **{f"noisy_{name}": value for name, value in noisy.items()}}
 
@@ -115,7 +118,9 @@ def run(
         on_step=on_step,
     )
     wall_seconds = time.perf_counter() - began
-    write_demonstrations(recording.table, out)
+    unwritten: Unwritten = {}
+    with kept(unwritten, out):
+        write_demonstrations(recording.table, out)
     drivable = config.demonstrations.duration * config.path.top_speed
     skip_distance = min(SKIP_DISTANCE, drivable / 4, path.length / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
@@ -143,6 +148,7 @@ def run(
         noisy_metrics=_metrics(recording, recording.is_noisy, path, skip_distance),
         wall_seconds=wall_seconds,
         notes=tuple(notes),
+        unwritten=unwritten,
     )
 
 

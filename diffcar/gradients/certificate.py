@@ -6,7 +6,6 @@ One backward pass and two rollouts a step size therefore check all of them.
 
 import itertools
 import math
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -196,8 +195,10 @@ class CertificateRow:
 
     def against(self, reference: "CertificateRow") -> "CertificateRow":
         """Return the row with another row's gradients in place of the differences."""
+        if not (self.checks and reference.checks):
+            return replace(self, checks=(), defect=self.defect or reference.defect)
         values = [check.analytic_gradient for check in reference.checks]
-        typical = math.sqrt(statistics.fmean(value**2 for value in values))
+        typical = math.hypot(*values) / math.sqrt(len(values))  # of squares some would overflow
         checks = (
             replace(
                 check,
@@ -219,16 +220,21 @@ class Certificate:
 
     rows: tuple[CertificateRow, ...] = ()
     """By finite differences."""
-    reference: tuple[CertificateRow, ...] = ()
-    """The same rows in a number format of more digits, if the gradients are held against those."""
+    reference: tuple[CertificateRow | None, ...] = ()
+    """The same rows in a number format of more digits, if gradients are held against those; None
+    for a row that is not."""
     failures: tuple[Failure, ...] = ()
     """The guards that do not hold."""
 
     def __add__(self, other: "Certificate") -> "Certificate":
         """Return the certificate of both."""
+        pair, reference = (self, other), tuple[CertificateRow | None, ...]()
+        if any(own.reference for own in pair):
+            for own in pair:
+                reference += own.reference or (None,) * len(own.rows)
         return Certificate(
             self.rows + other.rows,
-            self.reference + other.reference,
+            reference,
             self.failures + other.failures,
         )
 
@@ -238,7 +244,7 @@ class Certificate:
         if not self.reference:
             return self.rows
         pairs = zip(self.rows, self.reference, strict=True)
-        return tuple(row.against(exact) for row, exact in pairs)
+        return tuple(row if exact is None else row.against(exact) for row, exact in pairs)
 
     @property
     def pairs(self) -> list[tuple[CertificateRow, CertificateRow]]:
@@ -253,7 +259,8 @@ class Certificate:
     @property
     def exact(self) -> list[CertificateRow]:
         """Return the reference's rows with what they must be right to by differences."""
-        return [replace(row, tolerance=_REFERENCE_TOLERANCE) for row in self.reference]
+        exact = [row for row in self.reference if row is not None]
+        return [replace(row, tolerance=_REFERENCE_TOLERANCE) for row in exact]
 
     @property
     def is_reference_right(self) -> bool:

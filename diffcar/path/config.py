@@ -1,8 +1,8 @@
 """The settings of a reference path, and the paths that need no file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import pydantic
 
@@ -14,7 +14,7 @@ from diffcar.base.registry import Registry, is_own
 if TYPE_CHECKING:
     from diffcar.path.builtin import Points
 
-__all__ = ["PATHS", "PathConfig", "check_path_source"]
+__all__ = ["PATHS", "PathConfig", "check_path_source", "refuse_idle_columns", "require_files"]
 
 PATHS: Registry[Callable[[int], "Points"]] = Registry(
     "path",
@@ -46,7 +46,8 @@ class PathConfig(Section):
     """Whether a file's path is a loop; null decides by the gap between its ends."""
     columns: list[Literal["x", "y", "speed", "ignore"]] | None = None
     """What the columns of a file are, in order, whatever its header says; null goes by the header,
-    or by the numbers where they leave no doubt."""
+    or by the numbers where they leave no doubt. Unseen paths without a header, of as many columns,
+    are read so, too."""
     seed: Seed | None = None
     """Seed of the built-in path `random`; null takes the run's."""
     top_speed: Positive = 3.0
@@ -56,18 +57,20 @@ class PathConfig(Section):
     longitudinal_acceleration: Positive = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
 
+    @property
+    def file(self) -> Path | None:
+        """The file that it is read from, if it is one."""
+        is_file = self.source not in PATHS and is_there(self.source, Path.is_file)
+        return Path(self.source) if is_file else None
+
     @pydantic.model_validator(mode="after")
     def _is_effective(self) -> "PathConfig":
         """Refuse what would change nothing; a `ConfigError` keeps its hint on the way out."""
-        is_file = self.source not in PATHS and is_there(self.source, Path.is_file)
-        is_made = self.source in PATHS or (not is_file and is_own(self.source))
-        is_fixed = is_file or (self.source in PATHS and self.source != "random")
-        for name, is_idle in {"closed": is_made, "columns": is_made, "seed": is_fixed}.items():
-            if is_idle and getattr(self, name) is not None:
-                flag = "--closed and --open" if name == "closed" else f"path.{name}"
-                raise ConfigError(
-                    f"path.{name} has no effect on the path {self.source!r}", f"leave out {flag}"
-                )
+        is_fixed = self.file is not None or (self.source in PATHS and self.source != "random")
+        if self.closed is not None and _is_made(self.source):
+            raise _idle("closed", self.source, "--closed and --open")
+        if self.seed is not None and is_fixed:
+            raise _idle("seed", self.source, "path.seed")
         return self
 
     def elsewhere(self, source: str, scale: float) -> "PathConfig":
@@ -75,6 +78,49 @@ class PathConfig(Section):
         seed = self.seed if source == "random" or is_own(source) else None
         own = {"source": source, "scale": scale, "closed": None, "columns": None, "seed": seed}
         return self.model_copy(update=own)
+
+
+def _is_made(source: str) -> bool:
+    """Tell whether a path comes from a function, not from a file, which may be missing."""
+    return source in PATHS or (not is_there(source, Path.is_file) and is_own(source))
+
+
+def _idle(name: str, source: str, flag: str) -> ConfigError:
+    """Return the error that a setting would change nothing."""
+    return ConfigError(f"path.{name} has no effect on the path {source!r}", f"leave out {flag}")
+
+
+def refuse_idle_columns(path: PathConfig, unseen: Sequence[str] = ()) -> None:
+    """Refuse columns where no path is a file that could have them.
+
+    Args:
+        unseen: The other paths of the same command.
+
+    Raises:
+        ConfigError: If so.
+    """
+    if path.columns is not None and all(map(_is_made, (path.source, *unseen))):
+        raise _idle("columns", path.source, "path.columns")
+
+
+class _Driving(Protocol):
+    """Settings with a path."""
+
+    path: PathConfig
+
+
+DrivingT = TypeVar("DrivingT", bound=_Driving)
+
+
+def require_files(config: DrivingT) -> DrivingT:
+    """Refuse `path.columns` where no path of the settings is a file, as a validator of a schema.
+
+    Raises:
+        ConfigError: If so.
+    """
+    evaluation = getattr(config, "evaluation", None)
+    refuse_idle_columns(config.path, getattr(evaluation, "unseen_paths", ()))
+    return config
 
 
 def check_path_source(source: str) -> None:

@@ -58,14 +58,22 @@ _KNOWN = {name: meaning for kind in FORMATS for name, meaning in kind.columns.it
 _RACELINE = next(kind for kind in FORMATS if kind.name == "F1TENTH raceline")
 _SEPARATORS = dict.fromkeys(separator for kind in FORMATS for separator in kind.separators)
 _EXISTING = "; ".join(f"{kind.name} ({', '.join(kind.columns)})" for kind in FORMATS)
-_SETTING = "--set 'path.columns=[x,y,speed]', with `ignore` for what is none of them"
+_SETTING = (
+    "--set 'path.columns=[x,y,speed]', with `ignore` for what is none of them "
+    "(in a suite `columns` beside the path's `source`)"
+)
 # No car is faster [m/s].
 _MAX_SPEED = 100.0
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where numbers are so large the path is refused
 def read_points(
-    file: Path, *, scale: float, closed: bool | None, columns: Sequence[str] | None = None
+    file: Path,
+    *,
+    scale: float,
+    closed: bool | None,
+    columns: Sequence[str] | None = None,
+    nameless: Sequence[str] | None = None,
 ) -> Points:
     """Read a path, without a repeated last point, from a file whose kind is sniffed.
 
@@ -74,11 +82,14 @@ def read_points(
         scale: Factor on the coordinates.
         closed: Whether the path is a loop; None decides by the gap between its ends.
         columns: What the columns are, one by one: x, y, speed or ignore; None finds out.
+        nameless: What they are where neither `columns` nor a header says it, and there are as many.
 
     Raises:
         PathError: If the file cannot be read or its content is not a path.
     """
     header, rows = _read_rows(file)
+    if header is None and nameless is not None and len(nameless) == len(rows[0][1]):
+        columns = columns or nameless
     if columns is not None:
         names = _checked(file, list(columns), columns, len(rows[0][1]))
     elif header is not None:
@@ -191,7 +202,7 @@ def _by_numbers(file: Path, rows: _Rows) -> list[str]:
         raise PathError(
             f"{str(file)!r} has no header, and its column {doubtful[0] + 1} may be a speed as well "
             "as a width or a height",
-            hint=f"say what the columns are: {_SETTING}",
+            hint=f"put a line such as `x_m,y_m,vx_mps` first, or say {_SETTING}",
         )
     return names
 

@@ -1,5 +1,6 @@
 """From a name or a file to a checked `ReferencePath` with a speed profile."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,8 @@ from scipy.interpolate import CubicSpline
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import PathError
-from diffcar.base.files import is_there
 from diffcar.path.builtin import Points
-from diffcar.path.config import PATHS, PathConfig, check_path_source
+from diffcar.path.config import PATHS, PathConfig, check_path_source, refuse_idle_columns
 from diffcar.path.formats import read_points
 from diffcar.path.reference import ReferencePath
 from diffcar.path.speed import speed_profile
@@ -35,6 +35,7 @@ def load_path(
     *,
     seed: int = 0,
     max_curvature: float | None = None,
+    nameless: Sequence[str] | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
     """Build a reference path with its speed profile, in float64 on the CPU.
@@ -46,6 +47,8 @@ def load_path(
         source: A built-in name, a file, `package.module:function`, or all settings at once.
         seed: Of the built-in path `random`, unless the settings have one of their own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
+        nameless: What the columns of a file are that has as many, no header, and no settings that
+            tell them; None finds out.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
 
     Raises:
@@ -54,7 +57,9 @@ def load_path(
     """
     base = source.model_dump() if isinstance(source, PathConfig) else {"source": source}
     config = load_config(PathConfig, base=base, flags=settings)
-    points = _read_source(config, seed if config.seed is None else config.seed)
+    if nameless is None:  # or they may be those of another path
+        refuse_idle_columns(config)
+    points = _read_source(config, seed if config.seed is None else config.seed, nameless)
     points, warnings = _check_points(points, config.source)
     points, origin = _shifted(points, warnings)
     arc_length, pose, file_speed = _resample(points)
@@ -87,12 +92,17 @@ def load_path(
     )
 
 
-def _read_source(config: PathConfig, seed: int) -> Points:
+def _read_source(config: PathConfig, seed: int, nameless: Sequence[str] | None) -> Points:
     """Return the points of a built-in path or a file."""
     check_path_source(config.source)
-    if config.source not in PATHS and is_there(config.source, Path.is_file):
-        file, columns = Path(config.source), config.columns
-        return read_points(file, scale=config.scale, closed=config.closed, columns=columns)
+    if (file := config.file) is not None:
+        return read_points(
+            file,
+            scale=config.scale,
+            closed=config.closed,
+            columns=config.columns,
+            nameless=nameless,
+        )
     points = PATHS[config.source](seed)
     return replace(points, xy=points.xy * config.scale)
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from diffcar.base.errors import OutputError, SimulationError
 from diffcar.base.files import write_atomically
+from diffcar.sim.backend import translated_errors
 from diffcar.sim.contract import CarState
 
 if TYPE_CHECKING:
@@ -39,11 +41,22 @@ class _Camera:
         """
         # Not named after the file, whose name may be as long as one can be.
         partial = file.with_name(f".diffcar-{os.getpid()}-partial.mp4")
+
+        def end(target: Path) -> None:
+            try:
+                with translated_errors():
+                    self._camera.stop_recording()
+            except SimulationError as error:  # of the encoder, for whatever reason
+                raise OSError(error.message) from None
+            partial.replace(target)
+
         try:
             self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
             yield
-            self._camera.stop_recording()
-            write_atomically(file, partial.replace)
+            write_atomically(file, end)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
         finally:
             partial.unlink(missing_ok=True)
 

@@ -66,6 +66,8 @@ class Task(Protocol[StartT, RecordT]):
     """What to call what the network puts out."""
     warnings: tuple[str, ...] = ()
     """What the user should know about what is driven."""
+    inputs: tuple[tuple[str, str], ...] = ()
+    """Name and digest of each file that it was read from, and that a run must go on with."""
     config: TaskConfig
     """Its settings."""
     loss: Loss
@@ -137,7 +139,8 @@ class Task(Protocol[StartT, RecordT]):
         """Show what the present weights have come to when training is over, pictures in a folder.
 
         Returns:
-            Findings by their key in the result's JSON.
+            Findings by their key in the result's JSON; below `unwritten`, which is not there,
+            pictures that could not be written (see `kept`).
         """
 
     @staticmethod

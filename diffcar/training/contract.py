@@ -57,6 +57,11 @@ class Trainer(Protocol):
     """Wall time that went into what the first update learns from [s]."""
 
     @property
+    def inputs(self) -> tuple[tuple[str, str], ...]:
+        """Return name and digest of each file that a run must go on with."""
+        return self.task.inputs
+
+    @property
     def num_env_steps(self) -> int:
         """Return the control steps of all environments that training has used so far."""
 

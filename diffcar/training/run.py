@@ -7,19 +7,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffcar.base.config import dotted_values, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
-from diffcar.base.files import plain_values, write_atomically
+from diffcar.base.files import Unwritten, kept, plain_values, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
-from diffcar.controllers.checkpoint import config_values, identity
+from diffcar.controllers.checkpoint import PHYSICS, config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
 from diffcar.training.contract import Trainer
 from diffcar.training.methods import METHODS, Method, resume_hint
-from diffcar.training.run_folder import RunFolder, plot_training
+from diffcar.training.resuming import MAY_CHANGE, require_same_settings
+from diffcar.training.run_folder import RunFolder, plot_training, take_back
 from diffcar.training.session import OnUpdate, SessionOutcome, TrainingSession
 from diffcar.training.short_certificate import (
     SHORT_HORIZON,
@@ -28,7 +29,6 @@ from diffcar.training.short_certificate import (
 )
 
 __all__ = [
-    "MAY_CHANGE",
     "TrainingResult",
     "make_trainer",
     "require_method",
@@ -37,19 +37,8 @@ __all__ = [
 ]
 
 
-MAY_CHANGE = frozenset(
-    {
-        *("backend", "compiled_fields"),
-        *("train.num_updates", "train.checkpoint_interval", "train.gradient_check_interval"),
-        *("train.learning_rate", "train.final_learning_rate_ratio", "train.decay_updates"),
-        *("train.max_gradient_norm", "train.max_skipped_updates", "train.patience"),
-        *("evaluation.interval", "evaluation.also_after", "evaluation.keep_snapshots"),
-        *("evaluation.unseen_paths", "data"),
-    }
-)
-"""Settings that a resumed run may have otherwise than it began with: how long and how carefully it
-goes on. With others, cars would go on from poses on another road, and the best score so far would
-be that of another task."""
+# What lies in a run folder before its first checkpoint.
+_MADE_AT_FIRST = ("checkpoints", "plots", "tensorboard", "demonstrations-*.csv")
 
 
 @dataclass
@@ -84,12 +73,15 @@ class TrainingResult:
     """Gradient status from the network's output to the loss and its weights."""
     findings: dict[str, Any] = field(default_factory=dict)
     """What method and task have to say besides, by its key in JSON."""
+    unwritten: Unwritten = field(default_factory=dict)
+    """Files that could not be written, and why."""
     task: Any = None
     """What was trained for: where training is over, its network has the best weights."""
 
     def as_json(self) -> dict[str, object]:
         """Return the result as plain values, findings among the others."""
-        own = {name: value for name, value in vars(self).items() if name != "task"}
+        own = dict(vars(self))
+        del own["task"], own["unwritten"]
         findings = own.pop("findings")
         if "errors_in_training" in findings:
             before = [] if self.certificate is None else self.certificate.relative_errors
@@ -139,21 +131,31 @@ def train(
     begun_with = None if folder is None else _begun_with(how, task, folder)
     config = config or begun_with or load_config(how.config[task])
     assert config is not None
-    if begun_with is not None:
-        _require_same(begun_with, config)
+    if folder is not None and begun_with is not None:
+        # What the user has not set, a clone takes from its expert.
+        open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())
+        require_same_settings(folder.path, begun_with, config, MAY_CHANGE | open_yet)
     trainer = make_trainer(how, config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
     name = trainer.task.folder or how.command or how.name
+    was_there = out is not None and Path(out).exists()
     folder = folder or RunFolder.create(None if out is None else Path(out), name)
     with folder.locked():
-        trainer.begin(folder)
-        session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
-        if is_new:
-            session.save()
-        else:
-            _require_same(_begun_with(how, task, folder), config)
+        if not is_new:  # another process may have gone on with it meanwhile
+            again = _begun_with(how, task, folder)
+            require_same_settings(folder.path, again, trainer.config, MAY_CHANGE)
+        try:
+            trainer.begin(folder)
+            session = TrainingSession(folder, trainer, method=how.recorded_as, on_update=on_update)
+            if is_new:
+                session.save()
+        except BaseException:  # whatever it is, it goes on up
+            if is_new:
+                take_back(folder.path, _MADE_AT_FIRST, was_there=was_there)
+            raise
+        if not is_new:
             session.restore()
             if must_certify:  # with the weights that training goes on with
                 certificate = _certify(trainer)
@@ -263,22 +265,6 @@ def _begun_with(how: Method, task: str, folder: RunFolder) -> TaskConfig:
     return config
 
 
-def _require_same(begun_with: TaskConfig, config: TaskConfig) -> None:
-    """Refuse to go on with other settings than those that may change."""
-    before, now = (dotted_values(own.model_dump(mode="json")) for own in (begun_with, config))
-    differing = [
-        f"{key} {before.get(key)} -> {now.get(key)}"
-        for key in sorted(before.keys() | now.keys())
-        if key not in MAY_CHANGE and before.get(key) != now.get(key)
-    ]
-    if differing:
-        raise ConfigError(
-            f"a run goes on with the settings that it began with; these differ: "
-            f"{', '.join(differing)}",
-            hint=f"train anew for those; with --resume may change: {', '.join(sorted(MAY_CHANGE))}",
-        )
-
-
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:
     """Collect what a session did and, after the last update, how good the best weights are."""
     trainer, folder = session.trainer, session.folder
@@ -298,5 +284,8 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
     if trainer.is_finished:
         result.after = session.take_best_weights()
         result.findings |= trainer.task.finish(folder.plots)
-    plot_training(folder.metrics_file, folder.plots / "training.png", trainer.task.metric)
+        result.unwritten |= result.findings.pop("unwritten", {})
+    file = folder.plots / "training.png"
+    with kept(result.unwritten, file):
+        plot_training(folder.metrics_file, file, trainer.task.metric)
     return result

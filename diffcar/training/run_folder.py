@@ -6,7 +6,7 @@ import datetime
 import io
 import itertools
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from diffcar.base.table import Column
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LOCK_FILE", "RunFolder", "make_own_folder", "plot_training"]
+__all__ = ["LOCK_FILE", "RunFolder", "make_own_folder", "plot_training", "take_back"]
 
 LOCK_FILE = ".lock"
 """What a process holds while it writes in a folder."""
@@ -195,6 +195,23 @@ def make_own_folder(command: str) -> Path:
             raise OutputError(f"{str(path)!r} cannot be made: {error.strerror}") from None
         return path
     raise AssertionError("counting has no end")
+
+
+def take_back(folder: Path, names: Iterable[str], *, was_there: bool) -> None:
+    """Remove what a session that came to nothing has made in a folder, and the folder.
+
+    If anything else is in it, everything stays.
+
+    Args:
+        names: Patterns of what the session makes: files, and folders that must be empty.
+        was_there: Whether the folder was there before, and stays.
+    """
+    own = {file for name in (*names, LOCK_FILE) for file in folder.glob(name)}
+    if set(folder.iterdir()) <= own and not any(any(f.iterdir()) for f in own if f.is_dir()):
+        for file in own:
+            file.rmdir() if file.is_dir() else file.unlink()
+        if not was_there:
+            folder.rmdir()
 
 
 def _has_content(path: Path) -> bool:

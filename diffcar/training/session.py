@@ -13,6 +13,7 @@ from typing import Any
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import checkpoint_content
 from diffcar.training.contract import Trainer, UpdateRecord
+from diffcar.training.resuming import require_same_files
 from diffcar.training.run_folder import RunFolder
 
 __all__ = ["Evaluated", "OnUpdate", "SessionOutcome", "TrainingSession", "deferred_interrupt"]
@@ -74,11 +75,14 @@ class TrainingSession:
 
         Raises:
             CheckpointError: If it does not fit the configuration, or is damaged.
+            ConfigError: If a file that the run was begun with is another one now.
         """
         last = self.folder.last
         try:
             if not (isinstance(done := last["trainer"]["num_updates_done"], int) and done >= 0):
                 raise ValueError(f"{done!r} updates done")
+            if "inputs" in last:  # none of diffcar 0.1.0 has them
+                require_same_files(last["inputs"], self.trainer.inputs)
             self.trainer.load_state_dict({"network": last["network"], **last["trainer"]})
             self.best_score = float(last["best_score"])
             self.train_seconds = float(last["train_seconds"])
@@ -170,6 +174,7 @@ class TrainingSession:
             self.trainer.config.task,
             self.trainer.config,
             self.trainer.state_dict(),
+            inputs=self.trainer.inputs,
             best_score=self.best_score,
             train_seconds=self.train_seconds,
             num_env_steps=self.trainer.num_env_steps,

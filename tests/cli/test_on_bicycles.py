@@ -1,6 +1,7 @@
 """Commands from the first option to the last file, on bicycles: what a user sees and keeps."""
 
 import csv
+import errno
 import json
 import textwrap
 from collections.abc import Callable
@@ -39,6 +40,10 @@ SMALL = [
 ]
 E2E = ["--set=train.num_envs=4", "--set=train.horizon=8", "--set=precision=64"]
 PPO = ["--set=train.num_envs=4", "--set=train.num_steps=8"]
+
+SIMULATE = ["simulate", "--path=line", "--csv=t.csv", "--plot=p.png"]
+RECORD = ["record", "--path=circle", "--out=d.csv", "--episodes=2", "--duration=1"]
+TRAIN = ["train-e2e", *SMALL, *E2E, "--no-certify", "--set=evaluation.unseen_paths=[slalom]"]
 
 
 def header_of(file: Path) -> list[str]:
@@ -98,6 +103,66 @@ def test_simulate_without_arguments_drives_pure_pursuit_and_says_so(
     assert header_of(tmp_path / "t.csv") == formats.CSV["simulate"]
     assert len((tmp_path / "t.csv").read_text().splitlines()) == figures["num_steps"] + 1
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of files for which there is no space."""
+    names: set[str] = set()
+    replace = Path.replace
+
+    def refuse(file: Path, target: Path) -> Path:
+        if target.name in names:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(file, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lost", "remaining"),
+    [
+        (SIMULATE, {"t.csv"}, {"p.png", "r.json"}),
+        (SIMULATE, {"p.png", "r.json"}, {"t.csv"}),
+        (RECORD, {"d.csv"}, {"r.json"}),
+        (RECORD, {"r.json"}, {"d.csv"}),
+        (TRAIN, {"drive-0-circle.png"}, {"r.json", "training.png", "drive-1-slalom.png"}),
+        (TRAIN, {"training.png"}, {"r.json", "drive-0-circle.png", "drive-1-slalom.png"}),
+    ],
+)
+def test_what_finds_no_space_on_the_disk_loses_nothing_else(
+    arguments: list[str],
+    lost: set[str],
+    remaining: set[str],
+    diffcar: Run,
+    full: set[str],
+    tmp_path: Path,
+) -> None:
+    """The figures are shown, the other files are there, and the command has failed."""
+    full |= lost
+    done = diffcar(*arguments, "--json=r.json")
+    assert done.exit_code == 2
+    assert "cross-track RMSE" in done.stdout
+    assert {file.name for file in tmp_path.rglob("*")} & (lost | remaining) == remaining
+    assert not list(tmp_path.rglob(".diffcar-*"))
+    error = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert error.count("No space left on device") == len(lost)
+    assert all(name in error for name in lost)
+    assert "hint: free some space" in done.stderr
+    assert not any(f"wrote {name}" in done.stderr for name in lost)
+
+
+def test_names_are_no_markup_and_no_formulas(diffcar: Run, tmp_path: Path) -> None:
+    """Brackets and dollars stay what they are in tables, notes, pictures and files."""
+    (tmp_path / "[red]a$b$.csv").write_text("x,y\n" + "".join(f"{n},0\n" for n in range(9)))
+    outputs = {"--csv": "[b]c$_$.csv", "--plot": "[i]p$x_$.png", "--json": "[0]$"}
+    named = [f"{option}={name}" for option, name in outputs.items()]
+    done = good(diffcar("simulate", "--path=[red]a$b$.csv", "--set=max_time=0.2", *named))
+    assert "[red]a$b$" in done.stdout
+    for name in outputs.values():
+        assert f"wrote {name}" in done.stderr
+        assert (tmp_path / name).is_file()
 
 
 def test_zero_controller_goes_nowhere_and_nothing_is_invented(diffcar: Run) -> None:

@@ -26,6 +26,7 @@ TINY = """
 precision: 64
 dt: 0.05
 methods: [bc-e2e, e2e, stanley]
+path: {source: FOLDER/track.csv}
 seeds: [0]
 num_snapshots: 3
 controller: {hidden_sizes: [8]}
@@ -64,8 +65,9 @@ def _few_cars() -> Iterator[None]:
 def finished(_few_cars: None, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Stopped in the first training, and gone on with to the end."""
     folder = tmp_path_factory.mktemp("compare")
-    points = ((0.1 * i, 0.3 * math.sin(0.1 * i)) for i in range(41))
-    (folder / "bend.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in points))
+    for name, size in {"bend": 0.3, "track": 0.4}.items():
+        points = ((0.1 * i, size * math.sin(0.1 * i)) for i in range(41))
+        (folder / f"{name}.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in points))
     (folder / "tiny.yaml").write_text(TINY.replace("FOLDER", str(folder)))
     config = load_config(CompareConfig, file=folder / "tiny.yaml")
 
@@ -134,6 +136,7 @@ def test_results_are_written(finished: Finished, monkeypatch: pytest.MonkeyPatch
         finished.folder,
         configuration=dump_config(finished.config),
         command="diffcar compare",
+        unwritten={},
     )
     assert page.read_text().lstrip().lower().startswith("<!doctype html")
     scores = json.loads((finished.folder / "comparison.json").read_text())["scores"]
@@ -161,6 +164,26 @@ def test_what_is_trained_is_not_trained_again(finished: Finished) -> None:
     assert steps == []
     assert again.comparison.runs == finished.result.comparison.runs
     pd.testing.assert_frame_equal(again.comparison.scores, finished.result.comparison.scores)
+
+
+def test_a_comparison_goes_on_with_its_settings_and_files(finished: Finished) -> None:
+    """Refused before anything is trained, with what differs."""
+    config = finished.config
+    tuning = config.tuning.model_copy(update={"num_generations": 7})
+    e2e = config.e2e.model_copy(update={"horizon": 9})
+    for changed, told in (
+        ({"tuning": tuning}, "tuning.num_generations 2 -> 7"),
+        ({"e2e": e2e}, "train.horizon 6 -> 9"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            compare(config.model_copy(update=changed), resume=finished.folder)
+    track = Path(config.path.source)
+    before = track.read_text()
+    for methods in (["stanley"], ["e2e"]):
+        track.write_text(before + "4.2,0\n")
+        with pytest.raises(ConfigError, match=r"track.csv' is something else now"):
+            compare(config.model_copy(update={"methods": methods}), resume=finished.folder)
+        track.write_text(before)
 
 
 def test_a_loaded_run_is_compared_and_cloned(finished: Finished, tmp_path: Path) -> None:

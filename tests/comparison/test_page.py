@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from diffcar.base.files import Unwritten
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.page import write_page, write_results
 from diffcar.comparison.results import Comparison
@@ -69,12 +70,16 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_whatever_is_missing_every_file_is_written(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures and page cope with missing methods, engines, conditions and seeds."""
+    """Pictures and page cope with missing methods, engines, conditions, seeds and room."""
     if name != "one of each":  # the page draws the same pictures
         monkeypatch.setattr(
             "diffcar.comparison.page.save_png", lambda figure, file: file.write_bytes(b"\x89PNG")
         )
-    file = write_results(sparse()[name], tmp_path, configuration=f"a: {NASTY}", command=NASTY)
+    texts = {"configuration": f"a: {NASTY}", "command": NASTY}
+    unwritten: Unwritten = {}
+    (tmp_path / "curves.csv").mkdir()  # where no file can be put
+    file = write_results(sparse()[name], tmp_path, **texts, unwritten=unwritten)
+    assert list(unwritten) == [tmp_path / "curves.csv"]
     for picture in ("learning-curves", "conditions", "tracks"):
         content = (tmp_path / "plots" / f"{picture}.png").read_bytes()
         assert content.startswith(b"\x89PNG")

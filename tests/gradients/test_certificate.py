@@ -287,6 +287,27 @@ def test_derivatives_of_another_precision_take_the_place_of_differences() -> Non
     assert errors == pytest.approx([0.0, 0.1 / 2.1])
 
 
+def test_a_precision_that_gives_nothing_is_no_traceback() -> None:
+    """Refused or without a gradient there; nor do numbers whose squares are too large for one."""
+    for defect in (Verdict.REFUSED, Verdict.NO_GRADIENT):
+        held = Certificate((ROW,), reference=(replace(ROW, checks=(), defect=defect),))
+        assert held.verdict is defect
+        assert not held.is_certified
+    huge = replace(ROW, checks=(replace(RIGHT, analytic_gradient=1e200),) * 2)
+    assert [check.relative_error for check in ROW.against(huge).checks] == [1.0, 1.0]
+    assert Certificate((huge,), reference=(huge,)).verdict is Verdict.RIGHT
+
+
+def test_a_certificate_with_a_reference_adds_up_with_one_without() -> None:
+    """Each row keeps its own judge."""
+    noisy = replace(ROW, checks=(replace(RIGHT, relative_error=0.5),) * 2)
+    held, plain = Certificate((noisy,), reference=(ROW,)), Certificate((ROW,))
+    for both in (plain + held, held + plain):
+        assert both.is_certified
+        assert len(both.exact) == 1
+    assert not (Certificate((noisy,)) + held).is_certified
+
+
 def test_certificates_add_up() -> None:
     """Of several horizons; one bad row is enough, and none proves nothing."""
     wrong = replace(ROW, checks=(replace(RIGHT, relative_error=0.1),) * 2)

@@ -139,7 +139,7 @@ def test_what_was_read_is_told(tmp_path: Path) -> None:
 def test_a_setting_that_a_path_has_no_use_for_is_refused(setting: dict[str, object]) -> None:
     """A circle is a loop of no columns whatever is said."""
     with pytest.raises(ConfigError, match="has no effect on the path 'circle'") as caught:
-        PathConfig(source="circle", **setting)
+        load_path(PathConfig(source="circle", **setting))
     assert "leave out" in (caught.value.hint or "")
 
 

@@ -4,7 +4,9 @@ import csv
 import dataclasses
 import errno
 import json
+import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,23 @@ import pytest
 import torch
 
 from diffcar.base.config import dotted_values
-from diffcar.base.errors import CheckpointError, ConfigError, GradientError, OutputError
+from diffcar.base.errors import (
+    CheckpointError,
+    ConfigError,
+    DemonstrationError,
+    GradientError,
+    OutputError,
+    PathError,
+)
+from diffcar.base.files import resource_path
 from diffcar.controllers.checkpoint import load_checkpoint
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.methods import METHODS, Method, resume_hint
-from diffcar.training.run import MAY_CHANGE, TrainingResult, require_method, train
+from diffcar.training.resuming import MAY_CHANGE
+from diffcar.training.run import TrainingResult, require_method, train
+from diffcar.training.run_folder import RunFolder
 from tests.bicycle import Bicycle, bicycle_scenes
 from tests.training.small import TRAINED_BY, config_of
 
@@ -272,3 +284,116 @@ def test_a_disk_that_is_full_ends_with_a_sentence_and_a_run_that_resumes(
     monkeypatch.undo()
     resumed = trained("e2e", "train.checkpoint_interval=1", resume=tmp_path / "run")
     assert [*whole.losses][1:] == resumed.losses
+
+
+def wind(file: Path) -> Path:
+    """Write a path."""
+    points = ((0.1 * i, 0.3 * math.sin(0.1 * i)) for i in range(41))
+    file.write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in points))
+    return file
+
+
+def furnish(folder: Path) -> Path:
+    """Write the shipped car as somebody's own model, which includes a file and has a mesh."""
+    shutil.copy(resource_path("assets/block.obj"), folder / "hull.obj")
+    mesh = '<asset><mesh name="hull" file="hull.obj"/></asset>'
+    (folder / "looks.xml").write_text(f"<mujocoinclude>{mesh}</mujocoinclude>")
+    head, mujoco, rest = resource_path("assets/car.xml").read_text().partition("<compiler ")
+    file = folder / "car.xml"
+    file.write_text(f'{head}<include file="looks.xml"/>{mujoco}{rest}')
+    return file
+
+
+@pytest.mark.usefixtures("_unpainted")
+@pytest.mark.parametrize("method", TRAINED_BY)
+def test_a_run_goes_on_with_the_files_it_began_with(method: str, tmp_path: Path) -> None:
+    """A path, or a model with what it includes, that was edited is told; ends of lines may vary."""
+    own = f"path.source={wind(tmp_path / 'bend.csv')}", f"model={furnish(tmp_path)}"
+    trained(method, *own, out=tmp_path / "run", stop_after=1)
+    edits = {"bend.csv": b"5,0", "hull.obj": b"# mine"} | dict.fromkeys(
+        ("car.xml", "looks.xml"), b"<!-- mine -->"
+    )
+    for name, edit in edits.items():
+        file = tmp_path / name
+        before = file.read_bytes()
+        file.write_bytes(before + edit)
+        with pytest.raises(ConfigError, match=rf"'\S+/{name}' is something else now") as caught:
+            trained(method, *own, resume=tmp_path / "run")
+        assert "begin a new run" in (caught.value.hint or "")
+        file.write_bytes(before.replace(b"\n", b"\r\n") + b"\n\n")
+    assert trained(method, *own, resume=tmp_path / "run", stop_after=1).num_updates == 2
+    (tmp_path / "bend.csv").unlink()
+    with pytest.raises(PathError, match="no such file exists"):
+        trained(method, *own, resume=tmp_path / "run")
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_clone_goes_on_with_the_expert_that_it_still_asks(tmp_path: Path) -> None:
+    """One that was trained on meanwhile would correct it otherwise; without DAgger it may."""
+    trained("e2e", out=tmp_path / "expert", stop_after=2)
+    for rounds in (0, 1):
+        own = f"expert={tmp_path / 'expert'}", f"train.dagger_rounds={rounds}"
+        trained("bc", *own, out=tmp_path / f"clone-{rounds}", stop_after=1)
+    best = tmp_path / "expert" / "checkpoints" / "best.pt"
+    content = load_checkpoint(best)
+    torch.save(content | {"network": last_of(tmp_path / "clone-0")["network"]}, best)
+    own = f"expert={tmp_path / 'expert'}"
+    result = trained("bc", own, "train.dagger_rounds=0", resume=tmp_path / "clone-0")
+    assert result.num_updates == 4
+    with pytest.raises(ConfigError, match=r"best.pt' is something else now"):
+        trained("bc", own, "train.dagger_rounds=1", resume=tmp_path / "clone-1")
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_run_of_an_earlier_diffcar_goes_on_without_digests(tmp_path: Path) -> None:
+    """Nobody knows what its path was."""
+    own = f"path.source={wind(tmp_path / 'bend.csv')}"
+    trained("e2e", own, out=tmp_path / "run", stop_after=1)
+    content = last_of(tmp_path / "run")
+    assert [Path(name).name for name, _ in content.pop("inputs")] == ["bend.csv"]
+    torch.save(content, tmp_path / "run" / "checkpoints" / "last.pt")
+    with (tmp_path / "bend.csv").open("a") as file:
+        file.write("5,0")
+    assert trained("e2e", own, resume=tmp_path / "run").num_updates == 4
+    assert last_of(tmp_path / "run")["inputs"]
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_clone_goes_on_in_the_physics_of_its_expert(tmp_path: Path) -> None:
+    """By the call that it was begun with, which says nothing of it; what it says is refused."""
+    trained("e2e", out=tmp_path / "expert", stop_after=1)
+    config = config_of("bc", f"expert={tmp_path / 'expert'}")
+    silent = config.model_validate(config.model_dump(exclude={"dt"}))
+    assert (silent.dt, config.dt) == (0.02, 0.05)
+
+    def clone(config: Any, **where: Path) -> TrainingResult:
+        return train("bc", config, scenes=bicycle_scenes(config_of("bc")), stop_after=2, **where)
+
+    begun = clone(silent, out=tmp_path / "clone")
+    assert begun.task.config.dt == 0.05
+    assert clone(silent, resume=tmp_path / "clone").num_updates == 4
+    assert clone(config, resume=tmp_path / "clone").num_updates == 4
+    with pytest.raises(ConfigError, match=r"settings: dt 0.05 -> 0.02"):
+        clone(silent.model_copy(update={"dt": 0.02}), resume=tmp_path / "clone")
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same `--out` can be given again, and no empty run lies about; other files stay."""
+    monkeypatch.chdir(tmp_path)
+    few = ("demonstrations.num_episodes=1", "demonstrations.duration=0.05")
+    (tmp_path / "there").mkdir()
+    for out in ("run", "run", "there", None):
+        with pytest.raises(DemonstrationError, match="too few to learn from"):
+            trained("bc", *few, out=out)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "runs", tmp_path / "there"]
+
+    def interrupt(trainer: object, folder: RunFolder) -> None:
+        (folder.path / "notes.txt").write_text("precious")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("diffcar.training.bc.trainer.BCTrainer.begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trained("bc", out="noted")
+    assert (tmp_path / "noted" / "notes.txt").is_file()

@@ -94,7 +94,7 @@ def _explain(
             for method, rmse in final.items()
         },
         **{"loc": "outside right center", "ncols": 1, "alignment": "left", "labelspacing": 1.0},
-        **{"title": "median at the end", "title_fontsize": 9},
+        **{"title": "median, last weights\n(tables: best weights)", "title_fontsize": 9},
     )
     hollow = {"marker": "o", "markersize": 8, "markerfacecolor": PAPER, "markeredgewidth": 1.5}
     lines: dict[str, dict[str, Any]] = {"one training": {"linewidth": 2.2}}

@@ -23,7 +23,14 @@ _CELLS = {"texture": ("width", "height"), "hfield": ("nrow", "ncol")}
 GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
 """What to do about a file that is no model of a car."""
 
-__all__ = ["GIVE_MJCF", "explain_errors", "open_model", "quiet_mujoco", "shape_name"]
+__all__ = [
+    "GIVE_MJCF",
+    "explain_errors",
+    "files_of_model",
+    "open_model",
+    "quiet_mujoco",
+    "shape_name",
+]
 
 
 def shape_name(kind: int) -> str:
@@ -37,22 +44,32 @@ def open_model(file: Path) -> "mujoco.MjSpec":
     """Parse MJCF or URDF with absolute folders of meshes, so that a copy may lie elsewhere."""
     import mujoco
 
-    _refuse_floods(file)
+    _parts(file)
     spec = mujoco.MjSpec.from_file(str(file))
     for name in ("meshdir", "texturedir"):
         setattr(spec, name, str((file.parent / getattr(spec, name)).resolve()))
     return spec
 
 
-def _refuse_floods(file: Path) -> None:
-    """Raise, before MuJoCo takes the memory, if a model with what it includes is far too large."""
-    count, read, waiting = 0, set(), [(file, 1)]
+def files_of_model(file: Path, spec: "mujoco.MjSpec") -> list[Path]:
+    """Return what an open model came from: its file, those it includes, meshes, height fields."""
+    shapes = [Path(spec.meshdir) / shape.file for shape in (*spec.meshes, *spec.hfields)]
+    return [*_parts(file), *filter(Path.is_file, shapes)]
+
+
+def _parts(file: Path) -> list[Path]:
+    """Return a model's file and those that it includes.
+
+    Raises:
+        ValueError: Before MuJoCo takes the memory, if they are far too large.
+    """
+    count, read, waiting = 0, list[Path](), [(file, 1)]
     while waiting:
         part, factor = waiting.pop()
         copies = [factor]
         if part in read or not part.is_file():
             continue  # which MuJoCo has its own words for
-        read.add(part)
+        read.append(part)
         if part.stat().st_size > _MAX_BYTES:
             raise ValueError(f"{part.name} has more than {_MAX_BYTES // 1_000_000} MB")
         for event, element in ET.iterparse(part, ("start", "end")):
@@ -72,6 +89,7 @@ def _refuse_floods(file: Path) -> None:
                     f"<{element.tag}> makes it too large: at most {_MAX_ELEMENTS} elements, copies "
                     f"counted, and {_MAX_CELLS} cells of a texture or height field"
                 )
+    return read
 
 
 def _numbers(element: ET.Element, name: str) -> list[int]:

@@ -1,14 +1,14 @@
 """The car's parameters, read from its MJCF model so that no other place repeats them."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import is_there, resource_path
+from diffcar.base.files import digests, is_there, resource_path
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, open_model
+from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.rules import collision_faults, world_faults
 
@@ -70,6 +70,8 @@ class Vehicle:
     """Names of the wheels' spin joints: front left, front right, rear left, rear right."""
     assumptions: tuple[str, ...] = ()
     """What the model does not say and was assumed, in words."""
+    files: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """What a model of one's own was read from: name and digest of each file."""
 
     @property
     def driven_joints(self) -> tuple[str, str]:
@@ -111,7 +113,8 @@ def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> V
         spec = open_model(file)
         compiled = spec.compile()
         vehicle = _read(CarReader(file, compiled), lenient)
-    return replace(vehicle, assumptions=_assumed_masses(spec, compiled))
+        files = () if model is None else digests(files_of_model(file, spec))
+    return replace(vehicle, assumptions=_assumed_masses(spec, compiled), files=files)
 
 
 def _read(car: CarReader, lenient: bool) -> Vehicle:

@@ -8,7 +8,7 @@ from pydantic import Field
 from diffcar.base.config import Count, NonNegative, Positive, Section
 from diffcar.base.errors import ConfigError
 from diffcar.losses import PushingLoss
-from diffcar.path.config import PathConfig
+from diffcar.path.config import PathConfig, require_files
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
@@ -83,6 +83,8 @@ class TrainPushConfig(SoftBodyConfig):
     loss: PushingLoss = PushingLoss()
     train: PushTrainConfig = PushTrainConfig()
     evaluation: PushEvaluationConfig = PushEvaluationConfig()
+
+    _has_files = pydantic.model_validator(mode="after")(require_files)
 
     @pydantic.model_validator(mode="after")
     def _has_figures(self) -> "TrainPushConfig":

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import PathError
+from diffcar.base.files import Unwritten, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table
 from diffcar.gradients.certificate import Problem
@@ -211,13 +212,17 @@ class PushingTask(Task[PushStart, PushTrajectory]):
         """Push along all paths again, and draw what has changed."""
         logger.info("pushing along the same paths again")
         scores = []
+        unwritten: Unwritten = {}
         for number, (path, before) in enumerate(zip(self.paths, self._before, strict=True)):
             after = self._push_along(path)
             metrics = self._metrics(before), self._metrics(after)
             losses = [float(self.loss.costs(pushed).total) for pushed in (before, after)]
             scores.append(PushScore(path.name, number > 0, *metrics, *losses))
-            plot_push(before, after, folder / f"push-{number}-{path.name}.png")
-        return {"scores": scores, "skip_distance_m": self.config.evaluation.skip_distance}
+            file = folder / f"push-{number}-{path.name}.png"
+            with kept(unwritten, file):
+                plot_push(before, after, file)
+        skip_distance = self.config.evaluation.skip_distance
+        return {"scores": scores, "skip_distance_m": skip_distance, "unwritten": unwritten}
 
     @staticmethod
     def report(
@@ -267,7 +272,7 @@ class PushingTask(Task[PushStart, PushTrajectory]):
             if (source in PATHS) != (first in PATHS):
                 scale = _BUILTIN_SCALE if source in PATHS else 1.0
             settings = config.path if source == first else config.path.elsewhere(source, scale)
-            path = load_path(settings, seed=config.seed)
+            path = load_path(settings, seed=config.seed, nameless=config.path.columns)
             for warning in path.warnings:
                 logger.warning(f"{path.name}: {warning}")
             self._require_room(path)

@@ -8,7 +8,7 @@ from pydantic import Field
 from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.losses import TrackingLoss
-from diffcar.path.config import PathConfig
+from diffcar.path.config import PathConfig, require_files
 from diffcar.sim.config import CarConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig, UpdatesConfig
 
@@ -83,6 +83,8 @@ class DrivingConfig(CarConfig):
     """What every command that drives the car shares."""
 
     path: PathConfig = PathConfig()
+
+    _has_files = pydantic.model_validator(mode="after")(require_files)
 
 
 class SimulateConfig(DrivingConfig):

@@ -5,12 +5,12 @@ import csv
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from diffcar.base.files import write_atomically
+from diffcar.base.files import Unwritten, kept, write_atomically
 from diffcar.base.table import Column, Shown, across, number
 from diffcar.controllers.choose import choose_controller, newest_or_classical
 from diffcar.controllers.contract import Controller
@@ -70,6 +70,8 @@ class SimulateResult:
     """The same drive in Genesis, where another engine was asked for."""
     notes: tuple[str, ...]
     """What was decided for the user, and warnings about the path."""
+    unwritten: Unwritten = field(default_factory=dict)
+    """Files that could not be written, and why."""
 
     def differences(self) -> dict[str, float]:
         """Return by how much metrics exceed those of Genesis [%], no number where those are 0."""
@@ -85,7 +87,7 @@ class SimulateResult:
         """Return the drive's values, flat, and below keys of their own what they compare with."""
         values = {**vars(self), **self.figures.as_json(), **self.path.as_json()}
         values |= {"path": self.path.name, "path_length_m": self.path.length}
-        del values["figures"], values["genesis_figures"]
+        del values["figures"], values["genesis_figures"], values["unwritten"]
         if self.genesis_figures is not None:
             values["genesis"] = self.genesis_figures.as_json()
             values["difference_percent"] = self.differences()
@@ -130,7 +132,9 @@ def run(
     ]
     if config.engine != "genesis":
         scenes.append(build_scene(config, num_envs=1, engine=config.engine, vehicle=vehicle))
-    drives, figures = [], []
+    drives: list[Drive] = []
+    figures: list[EngineFigures] = []
+    unwritten: Unwritten = {}
     for index, scene in enumerate(scenes):
         controller = choice.build(scene)
 
@@ -138,7 +142,8 @@ def run(
             on_step((drives_done + fraction) / len(scenes))
 
         began = time.perf_counter()
-        driven = _drive(config, scene, controller, path, video_file, after_step)
+        film = None if video_file is None else (video_file, unwritten)
+        driven = _drive(config, scene, controller, path, film, after_step)
         drives.append(driven)
         wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
         metrics = driven.metrics(skip_distance=skip_distance)
@@ -146,10 +151,12 @@ def run(
         figures.append(EngineFigures(metrics, num_steps, sim_seconds, wall_seconds))
     name = getattr(controller, "name", choice.spec)  # one's own needs none
     if csv_file is not None:
-        _write_trajectory(drives[-1].trajectory, csv_file)
+        with kept(unwritten, csv_file):
+            _write_trajectory(drives[-1].trajectory, csv_file)
     if plot_file is not None:
         beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
-        plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside)
+        with kept(unwritten, plot_file):
+            plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside)
     if len(drives) > 1 and (csv_file or plot_file):
         notes.append("what is written and drawn is the drive in MuJoCo")
     if (completion := figures[-1].metrics.completion) < 1:
@@ -165,6 +172,7 @@ def run(
         figures=figures[-1],
         genesis_figures=figures[0] if len(figures) > 1 else None,
         notes=(*notes, *path.warnings),
+        unwritten=unwritten,
     )
 
 
@@ -173,7 +181,7 @@ def _drive(
     scene: CarScene,
     controller: Controller,
     path: ReferencePath,
-    video_file: Path | None,
+    film: tuple[Path, Unwritten] | None,
     on_step: Callable[[float], None],
 ) -> Drive:
     """Drive, filming if there is a camera and a file for it."""
@@ -184,14 +192,16 @@ def _drive(
             camera.follow(state)
         on_step(min(float(errors.arc_length[0]) / path.length, 1.0))
 
-    filming: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if camera is not None and video_file is not None:
-        # Points along the path to paint on the road [m], shape (N, 2).
-        stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
-        camera.dots = path.samples[::stride, :2]
-        filming = camera.recording(video_file)
-    with filming:
-        return drive(
+    driven: Drive | None = None
+    with contextlib.ExitStack() as filming:
+        if camera is not None and film is not None:
+            # Points along the path to paint on the road [m], shape (N, 2).
+            stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
+            camera.dots = path.samples[::stride, :2]
+            file, unwritten = film
+            filming.enter_context(kept(unwritten, file))
+            filming.enter_context(camera.recording(file))
+        driven = drive(
             scene,
             controller,
             path,
@@ -201,6 +211,10 @@ def _drive(
             max_time=config.max_time,
             on_step=after_step,
         )
+    if driven is None:  # the film could not be gone on with in the middle of the drive
+        assert film is not None
+        raise film[1][film[0]]
+    return driven
 
 
 def _write_trajectory(driven: Trajectory, file: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffcar.base.files import Unwritten, digests, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
 from diffcar.controllers.errors import compute_error_state, starts_on_path
@@ -100,6 +101,7 @@ class TrackingTask(Task[Start, Trajectory]):
             if source != config.path.source
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
+        self.inputs = digests(filter(None, [config.path.file])) + self.vehicle.files
         self._through_physics = through_physics
         told = [f"{path.name}: {warning}" for path in self.unseen for warning in path.warnings]
         if config.path.source in config.evaluation.unseen_paths:
@@ -228,6 +230,7 @@ class TrackingTask(Task[Start, Trajectory]):
         """Drive each unseen path, standing and flying; draw these and the training path."""
         logger.info("driving paths that training has not seen")
         scene, scores = self.judging, []
+        unwritten: Unwritten = {}
         is_standing = torch.arange(scene.num_envs, device=scene.device) % 2 == 0
         index = torch.arange(scene.num_envs, dtype=scene.dtype, device=scene.device)
         for number, path in enumerate((self.path, *self.unseen)):
@@ -242,11 +245,13 @@ class TrackingTask(Task[Start, Trajectory]):
                 arc_length=arc_length,
                 max_time=None if number else _DRAWN_TIME,
             )
-            plot_drive(driven, folder / f"drive-{number}-{path.name}.png")
+            file = folder / f"drive-{number}-{path.name}.png"
+            with kept(unwritten, file):
+                plot_drive(driven, file)
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
                     scores.append(PathScore(path.name, start, driven.select(cars).metrics()))
-        return {"scores": scores}
+        return {"scores": scores, "unwritten": unwritten}
 
     @staticmethod
     def report(
@@ -296,5 +301,9 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""
-        max_curvature = self.vehicle.max_curvature
-        return load_path(settings, seed=self.config.seed, max_curvature=max_curvature)
+        return load_path(
+            settings,
+            seed=self.config.seed,
+            max_curvature=self.vehicle.max_curvature,
+            nameless=self.config.path.columns,
+        )

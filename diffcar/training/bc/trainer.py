@@ -1,7 +1,6 @@
 """Behaviour cloning: supervised learning of what an expert does, with DAgger rounds if wanted."""
 
 import copy
-import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.experts import ExpertRecorder
 from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.optimiser import cosine_learning_rate
+from diffcar.training.resuming import require_same_files
 from diffcar.training.run_folder import RunFolder
 
 __all__ = ["BCTrainer", "CloneUpdate", "make_trainer"]
@@ -109,6 +109,12 @@ class BCTrainer(Trainer):
             logger.warning(note)
 
     @property
+    def inputs(self) -> tuple[tuple[str, str], ...]:
+        """Return those of the task, and the checkpoint of an expert that has more to say."""
+        recorder = self._recorder if self.config.train.dagger_rounds else None
+        return self.task.inputs + (recorder.expert.files if recorder else ())
+
+    @property
     def num_env_steps(self) -> int:
         """Return the rows of all demonstrations: the steps that somebody had to drive."""
         return len(self.demonstrations)
@@ -173,7 +179,8 @@ class BCTrainer(Trainer):
         for number in range(1, state["round"] + 1):
             self._add(self._record(number, is_new=False))
         if "files" in state:  # not of diffcar 0.1.0
-            _require_same_files(state["files"], self.demonstrations.files)
+            own = self.demonstrations.files
+            require_same_files(state["files"], own, error=DemonstrationError)
         self.task.network.load_state_dict(state["network"])
         self._student.network.load_state_dict(state["student"])
         self._best_weights = state["best_weights"]
@@ -283,18 +290,6 @@ def make_trainer(
         cars = task.scenes.cars(config.demonstrations.num_episodes)
         recorder = ExpertRecorder(task, config, expert, cars)
     return BCTrainer(task, recorder, given, notes)
-
-
-def _require_same_files(before: Sequence[Sequence[str]], now: Sequence[tuple[str, str]]) -> None:
-    """Refuse to go on with other demonstrations than a run has learnt from, by their digests."""
-    for (name, digest), (own_name, own_digest) in itertools.zip_longest(
-        before, now, fillvalue=("nothing", "")
-    ):
-        if digest != own_digest:
-            raise DemonstrationError(
-                f"this run has learnt from {name!r}, and {own_name!r} is something else now",
-                hint="go on with the files as they were, in their order, or begin a new run",
-            )
 
 
 # What of a trainer a checkpoint holds besides weights, by name.

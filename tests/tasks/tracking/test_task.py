@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffcar.base.errors import ConfigError, PathError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.gradients.certificate import certify
 from diffcar.gradients.hops import trace_hops
@@ -83,3 +84,38 @@ def test_what_is_told_of_paths_is_told_once_of_each() -> None:
     task = TrackingTask(config, scenes=bicycle_scenes(config))
     assert task.warnings == ("circle is trained on, and left out of the unseen paths",)
     assert [path.name for path in task.unseen] == ["slalom"]
+
+
+def test_columns_that_are_told_hold_for_all_files_without_a_header(tmp_path: Path) -> None:
+    """Of as many columns; a header goes before them, and two columns need none."""
+    angles = torch.linspace(0, 2 * math.pi, 41)[:-1].tolist()
+    wide = [
+        f"{3 * math.cos(a):.6f},{3 * math.sin(a):.6f},{1.5 + 0.1 * math.sin(a)}" for a in angles
+    ]
+    contents = {
+        "nameless": wide,
+        "named": ["x,v,y", *(f"{x},{v},{y}" for x, y, v in (row.split(",") for row in wide))],
+        "narrow": [row.rpartition(",")[0] for row in wide],
+    }
+    files = [tmp_path / f"{name}.csv" for name in contents]
+    for file, content in zip(files, contents.values(), strict=True):
+        file.write_text("\n".join(content))
+    unseen = f"evaluation.unseen_paths=[{', '.join(map(str, files))}]"
+    config = config_of("e2e", unseen)
+    with pytest.raises(PathError, match="may be a speed") as caught:
+        TrackingTask(config, scenes=bicycle_scenes(config))
+    assert "path.columns" in str(caught.value.hint)
+    for source in ("random", str(files[0])):
+        told = ("path.columns=[x, y, ignore]", f"path.source={source}")
+        config = config_of("e2e", unseen, *told)
+        task = TrackingTask(config, scenes=bicycle_scenes(config))
+        columns = {path.name: path.columns for path in (task.path, *task.unseen)}
+        columns.pop("random", None)
+        assert columns == {
+            "nameless": ("x", "y", "ignore"),
+            "named": ("x", "speed", "y"),
+            "narrow": ("x", "y"),
+        }
+    for idle in ("slalom", "math:tau"):
+        with pytest.raises(ConfigError, match="no effect"):
+            config_of("e2e", f"evaluation.unseen_paths=[{idle}]", "path.columns=[x, y]")

@@ -1,0 +1,62 @@
+"""The check of a car, on bicycles: what fails at one horizon leaves the others as they are."""
+
+import pytest
+import torch
+
+from diffcar.base.errors import SimulationError
+from diffcar.checks import car
+from diffcar.checks.config import CertificateConfig, CheckGradConfig, DirectionsConfig
+from diffcar.gradients.slopes import Verdict
+from diffcar.sim.model.vehicle import load_vehicle
+from tests.bicycle import Bicycle
+
+
+class Fragile(Bicycle):
+    """Cars that are refused, or of which one has no numbers, from the fifth step on."""
+
+    is_refused = True
+    _num_steps = 0
+
+    def reset(self, start: object) -> None:
+        self._num_steps = 0
+        super().reset(start)  # type: ignore[arg-type]
+
+    def place(self, pose: torch.Tensor, velocity: torch.Tensor) -> None:
+        self._num_steps = 0
+        super().place(pose, velocity)
+
+    def step(self) -> None:
+        super().step()
+        self._num_steps += 1
+        if self._num_steps == 5:
+            if self.is_refused:
+                raise SimulationError("it broke")
+            broken = torch.ones(self.num_envs, 1, dtype=self.dtype)
+            broken[0] = torch.nan
+            self._state = self.describe(self._state.qpos * broken, self._state.dofs_velocity)
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_one_horizon_that_fails_leaves_the_others(
+    is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In both precisions: its verdict is bad, that of the short one is right."""
+    settings = CertificateConfig(
+        horizons=[2, 8], num_directions=DirectionsConfig(rolling=1, sliding=0, airborne=0)
+    )
+    config = CheckGradConfig(precision=64, repairs=False, certificate=settings)
+    monkeypatch.setattr(Fragile, "is_refused", is_refused)
+    monkeypatch.setattr(
+        "diffcar.checks.bench.build_scene",
+        lambda config, num_envs, **how: Fragile(num_envs, differentiable=True),
+    )
+    found = car._certificates_of(config, load_vehicle())
+    assert found[2].verdict.is_good
+    assert found[8].verdict is (Verdict.REFUSED if is_refused else Verdict.NOT_A_NUMBER)
+    check = car._Check(config, load_vehicle(), [])
+    check.reference = found
+    for horizon in (2, 8):
+        check.attempt(f"over {horizon} steps", lambda horizon=horizon: check.certify(horizon))
+    assert check.result.certified_horizons == [2]
+    assert not check.result.certified
+    assert any("it broke" in failure for failure in check.result.failures) == is_refused
