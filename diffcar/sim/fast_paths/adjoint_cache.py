@@ -30,7 +30,8 @@ def cache_adjoints() -> Undo | None:
     Returns what ends it. It works for kernels of the top level of a module, which those of rigid
     bodies are.
     """
-    module, hasher = sys.modules.get(_KERNEL), sys.modules.get(_HASHER)
+    module: Any = sys.modules.get(_KERNEL)
+    hasher: Any = sys.modules.get(_HASHER)
     if module is None or hasher is None or hasattr(hasher.make_source_config_key, "__wrapped__"):
         return None
     if not are_unchanged(_KNOWN, "cached adjoints", of="quadrants"):

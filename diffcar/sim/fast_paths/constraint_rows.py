@@ -85,9 +85,7 @@ def _write_gradients(read: list[Tensor], written: list[Tensor], blocks: Tensor) 
     is_used = (rows < counts) & (is_active[:num_rows] != 0)
     jacobian = jacobian[:num_rows]
     along = torch.where(is_used, (jacobian * adjoint).sum(1), 0.0)
-    residual = torch.where(
-        is_used, (jacobian * acceleration).sum(1) - reference[:num_rows], 0.0
-    )
+    residual = torch.where(is_used, (jacobian * acceleration).sum(1) - reference[:num_rows], 0.0)
     weight = torch.where(is_used, weight[:num_rows], 0.0)
     by_reference[:num_rows] = weight * along
     by_weight[:num_rows] = -along * residual
@@ -108,9 +106,7 @@ ABSENT_ROWS = FastPath(
         f"{_BACKWARD}:kernel_manual_add_equality_constraints_bw": "d0ed4adc095c326c",
         f"{_BACKWARD}:kernel_manual_add_frictionloss_constraints_bw": "9f8adef942ca1976",
     },
-    needed=[
-        f"rigid_solver.constraint_solver.constraint_state.{name}" for name in _COUNTS.values()
-    ],
+    needed=[f"rigid_solver.constraint_solver.constraint_state.{name}" for name in _COUNTS.values()],
 )
 CONSTRAINT_GRADIENT = FastPath(
     _gradient_replacements,

@@ -1,6 +1,7 @@
 """What a fast path is, when it is taken, and how it steps aside to Genesis's own way."""
 
 import functools
+import logging
 import operator
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +46,9 @@ class FastPath:
         if not sim.rigid_solver.is_active:
             return None  # there is nothing to quicken
         if reason := _without_views() or self.unsuited(sim):
-            note(f"a scene with {reason} has no fast path for {name}: so it is as slow as Genesis is")
+            note(
+                f"a scene with {reason} has no fast path for {name}: so it is as slow as Genesis is"
+            )
             return None
         if not are_unchanged(self.known, name):
             return None
@@ -77,9 +80,9 @@ def are_unchanged(known: Mapping[str, str], name: str, *, of: str = "Genesis") -
 
 
 @functools.cache
-def note(text: str) -> None:
+def note(text: str, level: int = logging.WARNING) -> None:
     """Tell something once in a process."""
-    logger.warning(text)
+    logger.log(level, text)
 
 
 def view(field: Any) -> Tensor:  # noqa: ANN401

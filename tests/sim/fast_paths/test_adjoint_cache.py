@@ -39,7 +39,7 @@ def test_another_quadrants_is_left_as_it_is(
     give_up()
     assert Kernel._try_load_fastcache is as_it_comes
     known = dict(adjoint_cache._KNOWN)
-    monkeypatch.setattr(adjoint_cache, "_KNOWN", known | {list(known)[0]: "another"})
+    monkeypatch.setattr(adjoint_cache, "_KNOWN", known | {next(iter(known)): "another"})
     note.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert adjoint_cache.cache_adjoints() is None
