@@ -66,7 +66,10 @@ def main() -> None:
                 times[name].append((forward, backward))
     print(f"{given.num_envs} cars, {_NUM_STEPS} steps, median of {given.num_repeats}")
     print(f"{'':22s}{'forward':>17s}{'backward':>17s}  gradient apart")
-    medians = {name: [statistics.median(way) for way in zip(*own)] for name, own in times.items()}
+    medians = {
+        name: [statistics.median(way) for way in zip(*own, strict=True)]
+        for name, own in times.items()
+    }
     for name, own in medians.items():
         cells = [
             f"{ms:8.2f} ms {ms / plain:5.2f}x"

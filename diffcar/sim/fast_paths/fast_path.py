@@ -43,8 +43,8 @@ class FastPath:
         Why it does so is noted once in a process. `name` is how the note calls it.
         """
         sim = scene.sim
-        if not sim.rigid_solver.is_active:
-            return None  # there is nothing to quicken
+        if not sim.rigid_solver.is_active or not sim.rigid_solver.n_dofs:
+            return None  # no body moves, so there is nothing to quicken
         if reason := _without_views() or self.unsuited(sim):
             note(
                 f"a scene with {reason} has no fast path for {name}: so it is as slow as Genesis is"

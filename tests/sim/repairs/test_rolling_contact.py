@@ -67,7 +67,7 @@ def errors_of(car: GenesisCar, start: Placement) -> list[float]:
 def test_rolling_is_right_with_the_repair_only(
     car: GenesisCar, rolling_start: Callable[..., Placement]
 ) -> None:
-    """To a millionth over forty steps, by the fast paths, too; without it most are wrong altogether."""
+    """To a millionth, on the fast paths, too; without it most shapes are wrong altogether."""
     start = rolling_start(num_envs=car.num_envs)
     as_it_comes(car)
     if car.vehicle.wheel_shape != "capsule":  # right as it comes while both ends touch the road
