@@ -12,6 +12,7 @@ import torch
 
 from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.sim.config import EngineConfig
+from diffcar.sim.fast_paths.adjoint_cache import cache_adjoints
 from diffcar.sim.startup import import_genesis, with_known_cpu
 
 __all__ = ["initialise", "translated_errors"]
@@ -38,6 +39,7 @@ def initialise(config: EngineConfig) -> ModuleType:
     gs = import_genesis()
     # Genesis's own prints tracebacks to stdout, which belongs to results.
     sys.excepthook = hook
+    cache_adjoints()
     settings = (backend, config.precision, config.compiled_fields)
     if _started_with is None:
         # Says of Genesis's own kernels what its users can do nothing about.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.config import EngineConfig
+from diffcar.sim.fast_paths import Undo
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.startup import save_kernels, without_collections
@@ -70,6 +71,8 @@ class GenesisScene(ABC, Generic[StateT]):
         self.differentiable = differentiable
         self.last_command: dict[str, Tensor] = {}
         """The tensors that Genesis was handed last, by what they command."""
+        self.fast_paths: dict[str, Undo] = {}
+        """Those taken through the backward pass, and what gives each up (see `fast_paths`)."""
         self._state: StateT | None = None
         self._is_taped = True
 

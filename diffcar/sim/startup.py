@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
-from diffcar.sim.upstream import is_lever_as_known
+from diffcar.sim.upstream import are_unchanged
 
 __all__ = [
     "import_genesis",
@@ -32,6 +32,7 @@ __all__ = [
     "without_collections",
 ]
 
+_HASHER = "quadrants.lang._fast_caching.src_hasher"
 # Of quadrants 1.3.3.
 _KNOWN_STORE = "e511b72ce46a4e76"
 _SAVED_EVERY = 5.0
@@ -125,10 +126,12 @@ def _quick_frame_info() -> Iterator[None]:
 
 def _save_kernels_meanwhile() -> None:
     """Save kernels every few seconds of compiling, so that a run that is killed has gained."""
-    hasher: Any = sys.modules.get("quadrants.lang._fast_caching.src_hasher")
-    store: Any = getattr(hasher, "store", None)
-    if not is_lever_as_known(store, _KNOWN_STORE, lever="saves its kernels early"):
+    if not are_unchanged(
+        {f"{_HASHER}:store": _KNOWN_STORE}, "saving kernels early", of="quadrants"
+    ):
         return
+    hasher: Any = sys.modules[_HASHER]
+    store = hasher.store
     saved = time.monotonic()
 
     def store_and_save(*arguments: object, **options: object) -> None:

@@ -1,15 +1,17 @@
-"""Tells whether the installed Genesis still is what a repair or a lever was written for."""
+"""Tells whether the installed Genesis still is what a repair or a fast path was written for."""
 
 import functools
 import hashlib
 import inspect
+import logging
+import pkgutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diffcar.base.log import logger
 
-__all__ = ["is_as_known", "is_lever_as_known"]
+__all__ = ["are_unchanged", "aside", "is_as_known", "note"]
 
 
 def fingerprint(function: Callable[..., Any] | None) -> str:
@@ -20,12 +22,20 @@ def fingerprint(function: Callable[..., Any] | None) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
+def is_unchanged(function: Callable[..., Any] | None, known: str) -> bool:
+    """Return whether a function still has the fingerprint that is known of it."""
+    try:
+        return fingerprint(function) == known
+    except (OSError, TypeError):
+        return False
+
+
 def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str) -> bool:
     """Return whether a function of Genesis still has the fingerprint that a repair knows, or warn.
 
     A repair of something that has changed would be a guess, so it must step aside.
     """
-    if _has(function, known):
+    if is_unchanged(function, known):
         return True
     warnings.warn(
         f"this Genesis differs from 1.4.5 where diffcar repairs {repair}, so the repair "
@@ -36,25 +46,25 @@ def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str)
     return False
 
 
-def is_lever_as_known(function: Callable[..., Any] | None, known: str, *, lever: str) -> bool:
-    """Return whether a function is what a lever knows that makes it quicker, or note it once."""
-    if _has(function, known):
-        return True
-    note_slower(lever)
-    return False
+def are_unchanged(known: Mapping[str, str], name: str, *, of: str = "Genesis") -> bool:
+    """Return whether functions, by `module:name`, have the fingerprints known of them, or note."""
+    for where, fingerprint in known.items():
+        try:
+            function = pkgutil.resolve_name(where)
+        except (ImportError, AttributeError):
+            function = None
+        if not is_unchanged(function, fingerprint):
+            note(f"this {of} differs in {where.partition(':')[2]}, {aside(name)}")
+            return False
+    return True
 
 
 @functools.cache
-def note_slower(lever: str) -> None:
-    """Say once that Genesis is left as it is."""
-    logger.warning(
-        f"this Genesis differs from 1.4.5 where diffcar {lever}, so that is as slow as Genesis is"
-    )
+def note(text: str, level: int = logging.WARNING) -> None:
+    """Tell something once in a process."""
+    logger.log(level, text)
 
 
-def _has(function: Callable[..., Any] | None, known: str) -> bool:
-    """Return whether a function has a fingerprint."""
-    try:
-        return fingerprint(function) == known
-    except (OSError, TypeError):
-        return False
+def aside(name: str) -> str:
+    """Return what follows from a difference."""
+    return f"where diffcar has a fast path for {name}: so it is as slow as Genesis is"

@@ -110,15 +110,15 @@ def test_kernels_are_saved_meanwhile_where_quadrants_stores_them_as_known(
     name = "quadrants.lang._fast_caching.src_hasher"
     monkeypatch.setitem(sys.modules, name, hasher)
     monkeypatch.setattr(startup, "save_kernels", lambda: saved.append("kernels"))
-    upstream.note_slower.cache_clear()
+    upstream.note.cache_clear()
     own = hasher.store
     with caplog.at_level(logging.WARNING, "diffcar"):
         startup._save_kernels_meanwhile()
         startup._save_kernels_meanwhile()
     assert hasher.store is own
     assert [record.getMessage() for record in caplog.records] == [
-        "this Genesis differs from 1.4.5 where diffcar saves its kernels early, so that is as slow "
-        "as Genesis is"
+        "this quadrants differs in store, where diffcar has a fast path for saving kernels early: "
+        "so it is as slow as Genesis is"
     ]
     monkeypatch.setattr(startup, "_KNOWN_STORE", upstream.fingerprint(own))
     clock = iter([0.0, 1.0, 6.0, 6.0, 7.0])
