@@ -5,7 +5,7 @@ computes. So values come with their rates out of one look-up, and autograd sees 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -74,8 +74,10 @@ class Cubics:
     """Number of its rows."""
     first: Tensor | None = None
     """Its first row, where the table has several paths."""
-    bounds: tuple[Tensor, Tensor] | None = None
-    """Numbers of the lowest and the highest piece, where a path is open."""
+    lowest: Tensor | None = None
+    """Number of the lowest piece, where a path is open."""
+    highest: Tensor | None = None
+    """Number of the highest piece, where a path is open."""
 
     @classmethod
     def fitted(cls, pieces: np.ndarray, *, step: float, turn: float, closed: bool) -> "Cubics":
@@ -92,35 +94,31 @@ class Cubics:
             turn=torch.tensor(turn, dtype=torch.float64),
             pieces=torch.tensor(num_pieces),
             period=torch.tensor(num_rows),
-            bounds=None if closed else _doubles(-1, num_pieces),
+            lowest=None if closed else torch.tensor(-1.0, dtype=torch.float64),
+            highest=None if closed else torch.tensor(float(num_pieces), dtype=torch.float64),
         )
 
     @classmethod
     def joined(cls, paths: "list[Cubics]", which: Tensor) -> "Cubics":
         """Return those of many paths in one table, of which each car has one, shape (B,)."""
-        first = torch.tensor([0] + [len(path.table) for path in paths]).cumsum(0)[:-1]
-        endless = _doubles(-torch.inf, torch.inf)
-        bounds = [path.bounds or endless for path in paths]
-        low, high = (torch.stack([ends[i].to(paths[0].step) for ends in bounds]) for i in (0, 1))
-        step, turn, pieces, period = (
-            torch.stack([getattr(path, name) for path in paths])
-            for name in ("step", "turn", "pieces", "period")
-        )
+        endless = paths[0].step.new_tensor(torch.inf)
+        rows = torch.tensor([len(path.table) for path in paths])
+        own = {
+            "step": [path.step for path in paths],
+            "turn": [path.turn for path in paths],
+            "pieces": [path.pieces for path in paths],
+            "period": [path.period for path in paths],
+            "first": [*(rows.cumsum(0) - rows).to(which.device)],
+            "lowest": [-endless if path.lowest is None else path.lowest for path in paths],
+            "highest": [endless if path.highest is None else path.highest for path in paths],
+        }
         table = torch.cat([path.table for path in paths])
-        all_of_them = cls(table, step, turn, pieces, period, first.to(pieces), (low, high))
-        return all_of_them.mapped(lambda values: values[which])
+        return cls(table, **{name: torch.stack(values)[which] for name, values in own.items()})
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Cubics":
         """Return them with everything that a path has of its own changed, beside the table."""
-        own = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        changed: dict[str, Any] = {
-            name: change(own[name]) for name in own.keys() & {"step", "turn", "pieces", "period"}
-        }
-        if self.first is not None:
-            changed["first"] = change(self.first)
-        if self.bounds is not None:
-            changed["bounds"] = (change(self.bounds[0]), change(self.bounds[1]))
-        return replace(self, **changed)
+        own = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return replace(self, **{n: change(value) for n, value in own.items() if value is not None})
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> "Cubics":
         """Return them in a precision and on a device; themselves if nothing differs."""
@@ -146,8 +144,8 @@ class Cubics:
     def evaluate(self, table: Tensor, arc_length: Tensor) -> tuple[Tensor, Tensor]:
         """Return a table's entries, shape (..., entries), and the numbers of the pieces."""
         piece = torch.div(arc_length, self.step, rounding_mode="floor")
-        if self.bounds is not None:
-            piece = piece.clamp(*self.bounds)
+        if self.lowest is not None:
+            piece = piece.clamp(self.lowest, self.highest)
         # What is no number stays none, but must not be an index: the remainder is one of anything.
         number = piece.long()
         row = number % self.period
@@ -164,7 +162,7 @@ class Cubics:
 
     def project(self, x: Tensor, y: Tensor, arc_length: Tensor, iterations: int) -> Tensor:
         """Return the arc lengths nearest to positions, by Newton's method on the way along."""
-        # From so near the next step would lead to within rounding of where it starts.
+        # After a step so short the next one, about its square, would be lost in rounding.
         near = torch.finfo(arc_length.dtype).eps ** 0.5 / 4
         for _ in range(iterations):
             gap, fall, cos, sin = _seen_from(self.evaluate(self.pose, arc_length)[0], x, y)
@@ -192,7 +190,8 @@ class Cubics:
 
     def nearest(self, position: Tensor, hint: Tensor | None, iterations: int) -> Nearest:
         """Return the points nearest to positions (B, 2), searched for near a hint (B,)."""
-        return Nearest(*_Nearest.apply(position, hint, self, iterations))
+        start = self.nearest_grid_point(position.detach()) if hint is None else hint.detach()
+        return Nearest(*_Nearest.apply(position, start, self, iterations))
 
 
 class _Sample(Function):
@@ -228,12 +227,11 @@ class _Nearest(Function):
     def forward(
         ctx: Any,  # noqa: ANN401
         position: Tensor,
-        hint: Tensor | None,
+        start: Tensor,
         cubics: Cubics,
         iterations: int,
     ) -> tuple[Tensor, ...]:
         x, y = position.unbind(-1)
-        start = cubics.nearest_grid_point(position) if hint is None else hint
         arc_length = cubics.project(x, y, start, iterations)
         values, number = cubics.evaluate(cubics.table, arc_length)
         gap, fall, cos, sin = _seen_from(values[:, :6], x, y)
@@ -281,8 +279,3 @@ def _forward(vector: _Planar, cos: Tensor, sin: Tensor) -> Tensor:
 def _left(vector: _Planar, cos: Tensor, sin: Tensor) -> Tensor:
     """Return the component to the left of a heading."""
     return torch.addcmul(vector[1] * cos, vector[0], sin, value=-1)
-
-
-def _doubles(low: float, high: float) -> tuple[Tensor, Tensor]:
-    """Return two numbers as tensors."""
-    return torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64)

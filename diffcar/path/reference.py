@@ -162,26 +162,22 @@ class PathBatch(Road):
     """
 
     def __init__(self, paths: Sequence[ReferencePath], which: Tensor) -> None:
-        self.paths = tuple(paths)
-        self.which = which
         self._cubics = Cubics.joined([path._cubics for path in paths], which)
 
     @property
     def closed(self) -> Tensor:
         """Whether the end of each car's path joins its start, shape (B,)."""
-        return torch.tensor([path.closed for path in self.paths], device=self.device)[self.which]
+        assert self._cubics.lowest is not None
+        return torch.isinf(self._cubics.lowest)
 
     @property
     def length(self) -> Tensor:
         """Of each car's path [m], shape (B,)."""
-        lengths = [path.length for path in self.paths]
-        return torch.tensor(lengths, dtype=self.dtype, device=self.device)[self.which]
+        return self._cubics.pieces * self._cubics.step
 
     def select(self, cars: Tensor | slice) -> "PathBatch":
         """Return the paths of some of the cars, by a mask, indices or a slice."""
-        return self._with(
-            which=self.which[cars], _cubics=self._cubics.mapped(lambda own: own[cars])
-        )
+        return self._with(_cubics=self._cubics.mapped(lambda own: own[cars]))
 
 
 def _piecewise_cubics(arc_length: np.ndarray, samples: np.ndarray, closed: bool) -> np.ndarray:

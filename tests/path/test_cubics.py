@@ -91,7 +91,7 @@ def test_a_batch_of_paths_is_each_path_alone() -> None:
     paths = [road(name) for name in NAMES]
     batch = PathBatch(paths, which)
     assert batch.closed.tolist() == [False, True, True, True, True, False, False]
-    assert batch.length.tolist() == [paths[number].length for number in which]
+    assert batch.length.tolist() == pytest.approx([paths[number].length for number in which])
     both = [beside(NAMES[number], 7) for number in which]
     position = torch.stack([places[car] for car, (places, _) in enumerate(both)]).requires_grad_()
     hint = torch.stack([hints[car] for car, (_, hints) in enumerate(both)])
