@@ -1,11 +1,25 @@
 """Planar angles and quaternions in torch (right-handed, z up, quaternions w x y z)."""
 
+import functools
 import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["quaternion_from_yaw", "rotate_into_body", "wrap_angle", "yaw_from_quaternion"]
+__all__ = [
+    "constant",
+    "quaternion_from_yaw",
+    "rotate_into_body",
+    "wrap_angle",
+    "yaw_from_quaternion",
+]
+
+
+@functools.lru_cache(maxsize=256)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return numbers as a vector, always the same one: it must not be changed."""
+    with torch.inference_mode(False):  # else it would be of no use to autograd later
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def wrap_angle(angle: Tensor) -> Tensor:
@@ -13,7 +27,8 @@ def wrap_angle(angle: Tensor) -> Tensor:
 
     Angles [rad] of any shape; not differentiable at odd multiples of pi, where the value jumps.
     """
-    return angle - 2 * math.pi * torch.floor((angle + math.pi) / (2 * math.pi)).detach()
+    turns = torch.div(angle.detach() + math.pi, 2 * math.pi, rounding_mode="floor")
+    return torch.sub(angle, turns, alpha=2 * math.pi)
 
 
 def quaternion_from_yaw(yaw: Tensor) -> Tensor:

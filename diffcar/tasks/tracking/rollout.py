@@ -39,7 +39,7 @@ class Step:
 
 _ENTRIES: dict[str, Callable[[Step], Tensor]] = {
     **{name: attrgetter(f"state.{name}") for name in _OF_STATE},
-    "steering_angle": lambda step: step.state.steering_angles.mean(-1),
+    "steering_angle": attrgetter("state.steering_angles"),
     **{name: attrgetter(f"errors.{name}") for name in _OF_ERRORS},
     "action": lambda step: step.action,
     "speed_before": lambda step: step.speed_before,
@@ -104,6 +104,7 @@ class Trajectory:
         entries = {
             name: torch.stack([read(step) for step in steps]) for name, read in _ENTRIES.items()
         }
+        entries["steering_angle"] = entries["steering_angle"].mean(-1)
         return cls(
             **entries,
             start_arc_length=start_arc_length,
@@ -216,7 +217,7 @@ class ClosedLoop:
         """Do a control step: command steering angle [rad] and speed [m/s], shape (B, 2)."""
         speed_before = self.state.speed
         # Where the car will be along the path, for the projection's first guess.
-        hint = (self.errors.arc_length + self.scene.dt * speed_before).detach()
+        hint = torch.add(self.errors.arc_length, speed_before, alpha=self.scene.dt).detach()
         self.scene.apply(action)
         self.scene.step()
         self.state = self.scene.read()
