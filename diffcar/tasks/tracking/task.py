@@ -24,7 +24,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
-from diffcar.tasks.tracking.drive import drive, plot_drive
+from diffcar.tasks.tracking.drive import drive_together, plot_drive
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
@@ -229,28 +229,19 @@ class TrackingTask(Task[Start, Trajectory]):
     def finish(self, folder: Path) -> dict[str, Any]:
         """Drive each unseen path, standing and flying; draw these and the training path."""
         logger.info("driving paths that training has not seen")
-        scene, scores = self.judging, []
+        scores: list[PathScore] = []
         unwritten: Unwritten = {}
-        is_standing = torch.arange(scene.num_envs, device=scene.device) % 2 == 0
-        index = torch.arange(scene.num_envs, dtype=scene.dtype, device=scene.device)
-        for number, path in enumerate((self.path, *self.unseen)):
-            # Starts a little apart, so that the figures are not those of one trajectory.
-            room = math.inf if path.closed else path.length / 4
-            arc_length = min(0.1, room / scene.num_envs) * index
-            driven = drive(
-                scene,
-                self.driver,
-                path,
-                is_standing=is_standing,
-                arc_length=arc_length,
-                max_time=None if number else _DRAWN_TIME,
-            )
-            file = folder / f"drive-{number}-{path.name}.png"
+        paths = (self.path, *self.unseen)
+        max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
+        driven = drive_together(self.judging, self.driver, paths, max_times=max_times)
+        for number, (own, is_standing) in enumerate(driven):
+            name = own.trajectory.path.name
+            file = folder / f"drive-{number}-{name}.png"
             with kept(unwritten, file):
-                plot_drive(driven, file)
+                plot_drive(own, file)
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
-                    scores.append(PathScore(path.name, start, driven.select(cars).metrics()))
+                    scores.append(PathScore(name, start, own.select(cars).metrics()))
         return {"scores": scores, "unwritten": unwritten}
 
     @staticmethod
