@@ -1,5 +1,6 @@
 """How the tests of the command line run it."""
 
+import functools
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from diffcar.cli.app import app
@@ -18,6 +20,9 @@ from diffcar.demonstrations import record
 from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.scenes import Scenes
 from tests.bicycle import bicycles
+
+# Every invocation would build the commands with all their options again, which takes half of it.
+testing._get_command = functools.cache(testing._get_command)
 
 _ROOT = Path(__file__).parents[2]
 # Runs commands one after the other, as if each had a process of its own.
