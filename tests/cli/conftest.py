@@ -28,10 +28,13 @@ _ROOT = Path(__file__).parents[2]
 # Runs commands one after the other, as if each had a process of its own.
 _DRIVER = textwrap.dedent(
     """
-    import contextlib, io, json, os, sys
+    import contextlib, functools, io, json, os, sys
 
     sys.path.insert(0, ROOT)
+    import typer
     from diffcar.cli.app import main
+
+    typer.main.get_command = functools.cache(typer.main.get_command)
 
     class Refuses:
         def find_spec(self, name, path=None, target=None):
