@@ -25,11 +25,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let `pytest -n 2 --dist loadgroup` build each shared scene in one worker alone."""
+    """Let `pytest -n 2 --dist loadgroup` build each shared scene in one worker alone.
+
+    A test that asks for a shared scene by its name only, at run time, says itself where it belongs.
+    """
     for item in items:
-        if item.get_closest_marker("genesis") is not None:
-            drives = {"differentiable_car", "plain_car"} & set(getattr(item, "fixturenames", ()))
-            item.add_marker(pytest.mark.xdist_group("shared cars" if drives else "other scenes"))
+        if item.get_closest_marker("genesis") and not item.get_closest_marker("xdist_group"):
+            scenes = set(getattr(item, "fixturenames", ()))
+            where = item.nodeid.partition("::")[0]
+            if scenes & {"differentiable_car", "plain_car"}:
+                where = "shared cars"
+            elif "soft_body" in scenes:
+                where = "soft body"
+            item.add_marker(pytest.mark.xdist_group(where))
 
 
 @pytest.fixture(scope="session")

@@ -80,13 +80,15 @@ def test_a_term_of_ones_own(
     assert costs["lateral"].isfinite().all()
 
 
+@pytest.mark.usefixtures("_unpainted")
 def test_training_by_a_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is left behind, and its controller is had from it."""
     settings = diffcar.load_config
 
     def shorter(command: str, *, overrides: list[str]) -> CarConfig:
         few = ["train.num_updates=2", "train.num_envs=4", "evaluation.num_envs=2"]
-        return settings(command, overrides=[*overrides, *few, "evaluation.unseen_paths=[]"])
+        brief = ["evaluation.duration=0.4", "evaluation.unseen_paths=[]"]
+        return settings(command, overrides=[*overrides, *few, *brief])
 
     monkeypatch.setattr(diffcar, "load_config", shorter, raising=False)
     whole = diffcar.train

@@ -4,18 +4,20 @@ Later wins: default, YAML file, `--set key=value`, flag. Everything is checked a
 torch or Genesis is imported.
 """
 
+import ast
 import difflib
+import functools
 import inspect
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
 
 from diffcar.base.errors import ConfigError, shortened
 from diffcar.base.yaml_reader import RESOLVERS, parse_yaml, read_yaml
@@ -46,9 +48,7 @@ Tolerance = Annotated[float, Field(gt=0, le=0.5)]
 class Section(BaseModel):
     """Base of all sections: unknown keys are refused, values are not coerced between kinds."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -132,11 +132,12 @@ def _comment(text: str, lead: str) -> list[str]:
 def _commented(section: BaseModel, indent: str) -> list[str]:
     """Return a section's settings as lines: its values, then the sections in it."""
     entries = []
-    for name, field in type(section).model_fields.items():
+    schema = type(section)
+    for name, field in schema.model_fields.items():
         if not field.exclude:
             value = getattr(section, name)
             text, below = _entry(value, indent)
-            entries.append((f"{indent}{name}:{text}", _meaning(field, value), below))
+            entries.append((f"{indent}{name}:{text}", _meaning(schema, name, value), below))
     column = 2 + max((len(text) for text, *_ in entries if len(text) <= _LONGEST), default=0)
     lines: list[str] = []
     for text, meaning, below in sorted(entries, key=lambda entry: bool(entry[-1])):
@@ -176,15 +177,33 @@ def _entry(value: Any, indent: str) -> tuple[str, list[str]]:  # noqa: ANN401
     return "", textwrap.indent(text, f"{indent}  ").splitlines()
 
 
-def _meaning(field: FieldInfo, value: object) -> str:
+def _meaning(schema: type[BaseModel], name: str, value: object) -> str:
     """Return what a field, or else the section that it holds, says about itself."""
-    text = field.description
+    text = next((said[name] for said in map(_docstrings, schema.__mro__) if name in said), None)
     if text is None:
         return _first_paragraph(type(value)) if isinstance(value, BaseModel) else ""
-    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    kind = schema.model_fields[name].annotation
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
     if not all(str(choice) in text for choice in choices):
         text = f"{' | '.join(map(str, choices))}: {text}"
     return " ".join(text.split())
+
+
+@functools.cache
+def _docstrings(owner: type) -> dict[str, str]:
+    """Return the strings under a section's own fields, looked up late since that takes its time."""
+    if not issubclass(owner, Section):
+        return {}
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    said = {}
+    for field, below in pairwise(getattr(tree, "body", ())):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                said[name] = inspect.cleandoc(text)
+    return said
 
 
 def _first_paragraph(schema: type[BaseModel]) -> str:
@@ -256,8 +275,8 @@ def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> Config
     return ConfigError("; ".join(lines), hint="; ".join(filter(None, dict.fromkeys(hints))) or None)
 
 
-Setting = tuple[FieldInfo, Any]
-"""A field and its default."""
+Setting = tuple[type[BaseModel], str, Any]
+"""A section, the name of a field of it, and its default."""
 
 
 def _expected(place: tuple[int | str, ...], settings: Mapping[str, Setting]) -> str:
@@ -274,8 +293,8 @@ def _expected(place: tuple[int | str, ...], settings: Mapping[str, Setting]) -> 
 
 def _default(setting: Setting) -> str:
     """Return the default of a setting in a line of YAML; nothing where there is none."""
-    field, value = setting
-    return "" if field.is_required() else _entry(value, "")[0].strip()
+    schema, name, value = setting
+    return "" if schema.model_fields[name].is_required() else _entry(value, "")[0].strip()
 
 
 def _settings(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[str, Setting]:
@@ -288,7 +307,7 @@ def _settings(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[st
         kinds = (field.annotation, *get_args(field.annotation))
         inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
         if inner is None or isinstance(value, list | dict):
-            settings[prefix + name] = field, value
+            settings[prefix + name] = schema, name, value
         if inner is not None:
             within = value if isinstance(value, BaseModel) else inner
             settings |= _settings(within, f"{prefix}{name}.")

@@ -1,5 +1,6 @@
 """How the tests of the command line run it."""
 
+import functools
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from diffcar.cli.app import app
@@ -19,14 +21,20 @@ from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.scenes import Scenes
 from tests.bicycle import bicycles
 
+# Every invocation would build the commands with all their options again, which takes half of it.
+testing._get_command = functools.cache(testing._get_command)
+
 _ROOT = Path(__file__).parents[2]
 # Runs commands one after the other, as if each had a process of its own.
 _DRIVER = textwrap.dedent(
     """
-    import contextlib, io, json, os, sys
+    import contextlib, functools, io, json, os, sys
 
     sys.path.insert(0, ROOT)
+    import typer
     from diffcar.cli.app import main
+
+    typer.main.get_command = functools.cache(typer.main.get_command)
 
     class Refuses:
         def find_spec(self, name, path=None, target=None):

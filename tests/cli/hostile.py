@@ -20,6 +20,7 @@ from diffcar.cli.app import app
 from diffcar.comparison import suite
 from diffcar.demonstrations import record
 from diffcar.tasks.tracking import simulate
+from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.scenes import Scenes
 from tests.bicycle import bicycles
 
@@ -117,11 +118,16 @@ def refuse_to_build(*args: object, **options: object) -> None:
     raise BegunError
 
 
+def short_drive(*args: object, **options: object) -> Drive:
+    return drive(*args, **options | {"max_time": 0.1})
+
+
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """Let drives be of bicycles, and everything longer end where it would begin."""
+    """Let drives be short and of bicycles, and everything longer end where it would begin."""
     with (
         mock.patch.object(simulate, "build_scene", bicycles),
+        mock.patch.object(simulate, "drive", short_drive),
         mock.patch.object(record, "build_scene", refuse_to_build),
         mock.patch.object(suite, "build_scene", refuse_to_build),
         mock.patch.object(bench, "build_scene", refuse_to_build),

@@ -10,6 +10,9 @@ from typer.testing import Result
 from diffcar.cli.app import app
 from tests.cli.conftest import Outcome, run_light
 
+# What its tests share is made in one worker alone.
+pytestmark = pytest.mark.xdist_group("errors")
+
 COMMANDS = [command.name for command in app.registered_commands]
 HELP = {"--help": ["--help"], **{f"{name} --help": [name, "--help"] for name in COMMANDS}}
 HELP["--version"] = ["--version"]

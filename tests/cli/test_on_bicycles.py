@@ -194,7 +194,8 @@ def test_a_track_in_utm_coordinates_is_driven_as_the_local_one(
     for name, east, north in (("near", 0.0, 0.0), ("far", 600000.4, 5300000.7)):
         write_loop(tmp_path / f"{name}.csv", east=east, north=north)
         arguments = ["--path", f"{name}.csv", "--csv", f"{name}-t.csv", "--plot", f"{name}.png"]
-        done = diffcar("simulate", "--controller", "stanley", *arguments, "--json", "-")
+        arguments += ["--set", "dt=0.04", "--json", "-"]
+        done = diffcar("simulate", "--controller", "stanley", *arguments)
         figures.append(result_of(done))
         assert "a loop, read as x, y" in done.stderr
     near, far = figures

@@ -22,6 +22,9 @@ from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated
 from tests.bicycle import bicycle_scenes, bicycles
 
+# What its tests share is made in one worker alone.
+pytestmark = pytest.mark.xdist_group("comparison")
+
 TINY = """
 precision: 64
 dt: 0.05

@@ -12,6 +12,9 @@ from diffcar.comparison.page import write_page, write_results
 from diffcar.comparison.results import Comparison
 from tests.comparison.synthetic import make_comparison
 
+# What its tests share is made in one worker alone.
+pytestmark = pytest.mark.xdist_group("page")
+
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 NASTY = "<script>alert('$x^2$')</script> & \"id\""
 

@@ -25,6 +25,9 @@ from diffcar.path.reference import ReferencePath
 from tests.demonstrations.recorded import CONFIG, QUIET, record
 from tests.samples import VEHICLE, road
 
+# What its tests share is made in one worker alone.
+pytestmark = pytest.mark.xdist_group("demonstrations")
+
 
 def read(*names: Path, **arguments: object) -> Demonstrations:
     return read_demonstrations(names, controller_config=CONFIG, vehicle=VEHICLE, **arguments)

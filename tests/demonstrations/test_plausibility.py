@@ -28,15 +28,15 @@ ROADS = ("circle", "figure-eight", "slalom", "obstacle-avoidance", "line", "rand
 
 
 @functools.cache
-def driven(source: str, dt: float = 0.02) -> DemonstrationTable:
+def driven(source: str, dt: float = 0.02, duration: float = 6.0) -> DemonstrationTable:
     """Return a log of four cars, disturbed, without what only diffcar writes."""
-    config = DemonstrationConfig(duration=6.0, noisy_fraction=0.5)
+    config = DemonstrationConfig(duration=duration, noisy_fraction=0.5)
     table = record(road(source), config, dt=dt).table
     return {name: table[name] for name in COLUMNS}
 
 
-def log_of(source: str, dt: float = 0.02) -> DemonstrationTable:
-    return {name: column.clone() for name, column in driven(source, dt).items()}
+def log_of(source: str, *how: float) -> DemonstrationTable:
+    return {name: column.clone() for name, column in driven(source, *how).items()}
 
 
 def read(
@@ -288,7 +288,7 @@ def test_rows_a_little_off_the_path_are_noted(tmp_path: Path) -> None:
 
 def test_a_command_that_the_car_speeds_up_to_is_no_other_unit(tmp_path: Path) -> None:
     """On the way there it is a multiple of the speed, which is no multiple of anything."""
-    table = log_of("circle", 0.005)
+    table = log_of("circle", 0.005, 1.5)
     share = table["speed_mps"] / table["speed_mps"].max()
     start = (share > 0.25) & (share < 0.7)
     assert int(start.sum()) > 30

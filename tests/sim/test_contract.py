@@ -8,10 +8,10 @@ from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene, CarState, Placement
 from tests.bicycle import Bicycle
 
+IN_GENESIS = pytest.mark.genesis, pytest.mark.xdist_group("shared cars")
 
-@pytest.fixture(
-    params=["bicycle", "mujoco", pytest.param("genesis", marks=pytest.mark.genesis)],
-)
+
+@pytest.fixture(params=["bicycle", "mujoco", pytest.param("genesis", marks=IN_GENESIS)])
 def cars(request: pytest.FixtureRequest) -> CarScene:
     """Four plain cars."""
     if request.param == "bicycle":

@@ -6,12 +6,17 @@ import torch
 from diffcar.sim.build import repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.genesis_scene import GenesisScene
-from diffcar.sim.soft_body import GenesisSoftBody
 
 pytestmark = pytest.mark.genesis
+DRIVES, GIVES_WAY = map(pytest.mark.xdist_group, ("shared cars", "soft body"))
 
 
-@pytest.fixture(params=["differentiable_car", "soft_body"])
+@pytest.fixture(
+    params=[
+        pytest.param("differentiable_car", marks=DRIVES),
+        pytest.param("soft_body", marks=GIVES_WAY),
+    ]
+)
 def scene(request: pytest.FixtureRequest) -> GenesisScene:
     """A differentiable scene of each kind in turn."""
     return request.getfixturevalue(request.param)
@@ -74,11 +79,18 @@ def test_the_last_command_is_what_genesis_was_handed(
         assert tensor.requires_grad
 
 
+@pytest.mark.parametrize(
+    ("name", "repairs"),
+    [
+        pytest.param("differentiable_car", ["control tape"], marks=DRIVES),
+        pytest.param("plain_car", [], marks=DRIVES),
+        pytest.param("soft_body", ["tool inputs", "corotated stress"], marks=GIVES_WAY),
+    ],
+)
 def test_repairs_are_those_that_a_scene_has_a_use_for(
-    differentiable_car: GenesisCar, plain_car: GenesisCar, soft_body: GenesisSoftBody
+    name: str, repairs: list[str], request: pytest.FixtureRequest
 ) -> None:
     """Also where Genesis's own scene is given; a plain one has none."""
-    assert repair(differentiable_car) == ["control tape"]
-    assert repair(differentiable_car.scene) == ["control tape"]
-    assert repair(soft_body.scene) == ["tool inputs", "corotated stress"]
-    assert repair(plain_car) == []
+    scene = request.getfixturevalue(name)
+    assert repair(scene) == repairs
+    assert repair(scene.scene) == repairs

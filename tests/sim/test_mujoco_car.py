@@ -22,6 +22,7 @@ from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import tracking_metrics
 
 Starts = Callable[..., Placement]
+IN_GENESIS = pytest.mark.genesis, pytest.mark.xdist_group("shared cars")
 
 
 def build_car(**settings: object) -> MuJoCoCar:
@@ -165,7 +166,7 @@ def test_variations_act_from_the_next_placement(rolling_start: Starts) -> None:
     assert torch.equal(speeds(), plain)
 
 
-@pytest.mark.parametrize("engine", ["mujoco", pytest.param("genesis", marks=pytest.mark.genesis)])
+@pytest.mark.parametrize("engine", ["mujoco", pytest.param("genesis", marks=IN_GENESIS)])
 def test_a_variation_that_there_is_not_is_refused(
     engine: str, rolling_start: Starts, request: pytest.FixtureRequest
 ) -> None:

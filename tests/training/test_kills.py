@@ -34,6 +34,8 @@ def session(method: str, folder: Path) -> None:
         "train.num_updates=8",
         "train.checkpoint_interval=1",
         "evaluation.keep_snapshots=true",
+        "evaluation.duration=0.2",
+        *(["train.horizon=4"] if method == "e2e" else []),
     )
     begun = (folder / "checkpoints" / "last.pt").is_file()
     if not begun:  # the folder may have been made, and nothing in it

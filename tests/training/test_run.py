@@ -268,10 +268,11 @@ def test_a_disk_that_is_full_ends_with_a_sentence_and_a_run_that_resumes(
 
     def fill(event: object) -> None:
         if isinstance(event, UpdateRecord) and event.iteration == 2:
-            monkeypatch.setattr(Path, "write_bytes", full)
+            disk.setattr(Path, "write_bytes", full)
 
     config = config_of("e2e", "train.checkpoint_interval=1")
-    with pytest.raises(OutputError, match="No space left on device") as caught:
+    told = pytest.raises(OutputError, match="No space left on device")
+    with monkeypatch.context() as disk, told as caught:
         train(
             "e2e",
             config,
@@ -281,7 +282,6 @@ def test_a_disk_that_is_full_ends_with_a_sentence_and_a_run_that_resumes(
             on_update=fill,
         )
     assert "--resume" in (caught.value.hint or "")
-    monkeypatch.undo()
     resumed = trained("e2e", "train.checkpoint_interval=1", resume=tmp_path / "run")
     assert [*whole.losses][1:] == resumed.losses
 

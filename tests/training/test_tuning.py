@@ -12,6 +12,9 @@ from diffcar.training.tuning import Generation, tune
 from tests.bicycle import Bicycle
 from tests.samples import road
 
+# What its tests share is made in one worker alone.
+pytestmark = pytest.mark.xdist_group("tuning")
+
 PATH = road("double-lane-change")
 CONFIG = TuningConfig(num_generations=2, num_candidates=8, duration=3.0)
 BAD = {"gain": 0.2, "softening": 8.0, "yaw_damping": 0.0, "slip_gain": 0.01, "speed_lead": 0.0}

@@ -139,7 +139,7 @@ def _broken(
         wanted = np.atleast_1d(np.asarray(rule.value, dtype=np.float64))
         # Of a gear, only the first number acts on a hinge.
         found = found[: wanted.size] if wanted.size > 1 or rule.field.endswith("gear") else found
-        if not np.allclose(found, wanted, rtol=0, atol=tolerance):
+        if not (np.abs(found - wanted) <= tolerance).all():
             shown = " ".join(f"{value:g}" for value in found[:3])
             faults.append((f"{told} has {rule.told} ({shown})", rule.hint))
     return faults

@@ -12,9 +12,10 @@ from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.zero import Zero
 from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking import drive as tracking_drive
-from diffcar.tasks.tracking.drive import drive, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
 from tests.bicycle import Bicycle
 from tests.samples import VEHICLE, doubles, road, write_loop
 
@@ -105,18 +106,27 @@ def test_a_picture_says_what_part_of_the_path_it_shows(
     assert drawn[0].axes[0].get_title() == title
 
 
+def in_32_bits(path: ReferencePath) -> Drive:
+    return drive(Bicycle(2, dtype=torch.float32, dt=0.04), Stanley(VEHICLE), path)
+
+
+@pytest.fixture(scope="module")
+def near_the_origin(tmp_path_factory: pytest.TempPathFactory) -> Drive:
+    """A lap of a loop."""
+    return in_32_bits(load_path(str(write_loop(tmp_path_factory.mktemp("near") / "near.csv"))))
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.1])
-def test_a_drive_far_from_the_origin_is_the_one_near_it(scale: float, tmp_path: Path) -> None:
+def test_a_drive_far_from_the_origin_is_the_one_near_it(
+    scale: float, near_the_origin: Drive, tmp_path: Path
+) -> None:
     """In 32 bits, on a track in UTM coordinates: to 0.05 mm, in the file's coordinates."""
     east, north = 600000.4, 5300000.7
-    near = load_path(str(write_loop(tmp_path / "near.csv")))
     file = write_loop(tmp_path / "far.csv", east=east, north=north, scale=1 / scale)
     far = load_path(str(file), scale=scale)
-    drives = [
-        drive(Bicycle(2, dtype=torch.float32), Stanley(VEHICLE), path) for path in (near, far)
-    ]
+    drives = [near_the_origin, in_32_bits(far)]
     local, shifted = (driven.trajectory for driven in drives)
-    assert shifted.num_steps == local.num_steps > 200
+    assert shifted.num_steps == local.num_steps > 100
     moved = shifted.unshifted_position - local.unshifted_position
     assert float((moved - doubles(east, north)).abs().max()) < 5e-5
     rmse = [driven.metrics().cross_track_rmse_m for driven in drives]

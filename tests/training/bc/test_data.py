@@ -13,6 +13,9 @@ from diffcar.training.run_folder import RunFolder
 from tests.demonstrations.recorded import THEIRS, write_foreign_log
 from tests.training.small import bicycle_scenes, config_of
 
+# What its tests share is made in one worker alone.
+pytestmark = pytest.mark.xdist_group("data of clones")
+
 COLUMNS = "columns={" + ", ".join(f"{name}: {theirs}" for name, theirs in THEIRS.items()) + "}"
 FEW = ("train.num_updates=4", "train.dagger_rounds=1")
 
