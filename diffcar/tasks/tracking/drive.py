@@ -13,7 +13,7 @@ from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
-from diffcar.path.reference import PathBatch, ReferencePath, Road
+from diffcar.path.reference import PathBatch, ReferencePath
 from diffcar.sim.contract import CarScene, CarState, Placement
 from diffcar.tasks.tracking.metrics import (
     LOST_CROSS_TRACK,
@@ -176,7 +176,7 @@ def drive_together(
 def _drive(
     scene: CarScene,
     controller: Controller,
-    road: Road,
+    road: ReferencePath | PathBatch,
     start: Placement,
     limit: Tensor,
     after_step: Callable[[CarState, ErrorState], None],
