@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from diffcar.base.geometry import rotate_into_body, yaw_from_quaternion
+from diffcar.base.geometry import rotate_into_body
 from diffcar.path.reference import PathPoint, ReferencePath, _piecewise_cubics
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -50,6 +50,16 @@ def nearest(path: ReferencePath, position: Tensor, hint: Tensor) -> tuple[Tensor
     point = sample(path, s)
     _, left = rotate_into_body(position - point.position, point.heading)
     return s, left, point.heading, point.curvature, point.speed
+
+
+def yaw_from_quaternion(quaternion: Tensor) -> Tensor:
+    """Return the heading of the rotated x axis, seen from above [rad], in (-pi, pi], shape (...,).
+
+    Homogeneous in the quaternion (..., 4), so a norm that drifts from one does not turn the
+    heading. Not differentiable where the x axis points straight up or down.
+    """
+    w, x, y, z = quaternion.unbind(-1)
+    return torch.atan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
 def describe(qpos: Tensor, velocity: Tensor) -> tuple[Tensor, ...]:

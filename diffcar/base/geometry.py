@@ -6,13 +6,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = [
-    "constant",
-    "quaternion_from_yaw",
-    "rotate_into_body",
-    "wrap_angle",
-    "yaw_from_quaternion",
-]
+__all__ = ["constant", "quaternion_from_yaw", "rotate_into_body", "wrap_angle"]
 
 
 @functools.lru_cache(maxsize=256)
@@ -35,16 +29,6 @@ def quaternion_from_yaw(yaw: Tensor) -> Tensor:
     """Return the unit quaternions (..., 4) of rotations about z by angles [rad], shape (...,)."""
     zero = torch.zeros_like(yaw)
     return torch.stack([torch.cos(yaw / 2), zero, zero, torch.sin(yaw / 2)], dim=-1)
-
-
-def yaw_from_quaternion(quaternion: Tensor) -> Tensor:
-    """Return the heading of the rotated x axis, seen from above [rad], in (-pi, pi], shape (...,).
-
-    Homogeneous in the quaternion (..., 4), so a norm that drifts from one does not turn the
-    heading. Not differentiable where the x axis points straight up or down.
-    """
-    w, x, y, z = quaternion.unbind(-1)
-    return torch.atan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
 def rotate_into_body(vector: Tensor, yaw: Tensor) -> tuple[Tensor, Tensor]:

@@ -95,14 +95,17 @@ class _Row(Function):
     def forward(ctx: Any, scales: Tensor, widths: list[int], *entries: Tensor) -> Tensor:  # noqa: ANN401
         """Take entries (B,), then entries (B, K) with as many own columns each, in their order."""
         num_here = len(entries) - len(widths)
-        ahead = [entry.split(widths, -1)[number] for number, entry in enumerate(entries[num_here:])]
+        ahead = [
+            entry.split_with_sizes(widths, -1)[number]
+            for number, entry in enumerate(entries[num_here:])
+        ]
         ctx.scales, ctx.widths = scales, [num_here, *widths]
         return torch.cat([torch.stack(entries[:num_here], -1), *ahead], -1) / scales
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        here, *ahead = (gradient / ctx.scales).split(ctx.widths, -1)
+        here, *ahead = (gradient / ctx.scales).split_with_sizes(ctx.widths, -1)
         widths = ctx.widths[1:]
         everywhere = [
             pad(own, (sum(widths[:number]), sum(widths[number + 1 :])))

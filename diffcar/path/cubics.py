@@ -150,7 +150,7 @@ class Cubics:
         number = piece.long()
         row = number % self.period
         row = row if self.first is None else row + self.first
-        a, b, c, d = torch.embedding(table, row).split(table.shape[-1] // 4, -1)
+        a, b, c, d = torch.embedding(table, row).chunk(4, -1)
         t = torch.addcmul(arc_length, piece, self.step, value=-1)[..., None]
         values = torch.addcmul(d, torch.addcmul(c, torch.addcmul(b, a, t), t), t)
         return values, number

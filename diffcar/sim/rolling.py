@@ -76,7 +76,8 @@ class _Description(Function):
     ) -> tuple[Tensor, ...]:
         at, rate = qpos.unbind(-1), velocity.unbind(-1)
         w, x, y, z = at[3:7]
-        # Sine and cosine of the heading, times a length (see `yaw_from_quaternion`).
+        # Sine and cosine of the heading of the rotated x axis, seen from above, times a length: a
+        # quaternion whose norm drifts from one does not turn it.
         sine = torch.addcmul(w * z, x, y)
         cosine = torch.addcmul(w * w, x, x)
         cosine = torch.addcmul(torch.addcmul(cosine, y, y, value=-1), z, z, value=-1) / 2
