@@ -138,7 +138,7 @@ class Backprop(Trainer):
         settings = self.settings
         return cosine_learning_rate(
             self.num_updates_done,
-            decay_updates=settings.decay_updates or settings.num_updates,
+            decay_updates=settings.num_decay_updates,
             highest=settings.learning_rate,
             final_ratio=settings.final_learning_rate_ratio,
         )

@@ -111,6 +111,8 @@ class TrainingSession:
         self._metrics = [own.name for own in fields(outcome.before)]
         if trainer.num_updates_done == 0:
             self._record(None, outcome.before)
+        elif self._is_due():  # as an undisturbed run has found, too
+            self._note_if_done(outcome.before)
         with deferred_interrupt() as is_interrupted:
             resumed = time.perf_counter()
             for update in trainer.train(last):
@@ -155,12 +157,18 @@ class TrainingSession:
             self._best_weights = copy.deepcopy(self.task.network.state_dict())
             self.save("best")
 
+    def _note_if_done(self, metrics: object) -> None:
+        """Let a training end that goes on until an evaluation finds nothing left to do."""
+        if self.trainer.config.train.num_updates is None:
+            self.trainer.is_good_enough = self.task.is_done(metrics)
+
     def _record(self, update: UpdateRecord | None, metrics: object | None) -> None:
         """Log an update and an evaluation, and save what they are worth."""
         iteration = self.trainer.num_updates_done
         if metrics is not None:
             self.on_update(Evaluated(iteration, metrics))
             self._keep_if_best(metrics)
+            self._note_if_done(metrics)
             if self.trainer.config.evaluation.keep_snapshots:
                 self.save(f"at-{iteration:06d}")
         self._log(iteration, update, metrics)

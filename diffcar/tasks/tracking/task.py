@@ -205,6 +205,10 @@ class TrackingTask(Task[Start, Trajectory]):
         )
         return score if math.isfinite(score) and metrics.got_going == 1.0 else math.inf
 
+    def is_done(self, metrics: EvaluationMetrics) -> bool:
+        """Tell whether all cars get going and track the training path as well as is asked."""
+        return metrics.got_going == 1.0 and metrics.cross_track_rmse_m <= self._train.target
+
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
         place = self._place(seed=0)
