@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body, yaw_from_quaternion
+from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement, map_tensors
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.tracking.scenes import Scenes
+from tests.plain import yaw_from_quaternion
 
 _STEERING_TIME = 0.05
 

@@ -54,7 +54,8 @@ _EVALUATED = " ".join(f"eval_{name}" for name in _named(_TRACKING))
 _DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds"
 _SIMULATED = _named("controller start skip_distance_m engine notes", _PATH, _DRIVEN)
 _TRAINED = {
-    *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
+    *_named("run_folder num_updates num_skipped num_env_steps is_interrupted"),
+    *_named("is_good_enough losses warnings"),
     *_named("train_seconds wall_seconds certificate hops"),
     *_at("before", _TRACKING),
     *_at("after", _TRACKING),
@@ -99,7 +100,8 @@ JSON: dict[str, set[str]] = {
         *(f"noisy_{name}" for name in _named("got_going", _ERRORS)),
     },
     "train-e2e --entity mpm": {
-        *_named("run_folder num_updates num_skipped num_env_steps is_interrupted losses warnings"),
+        *_named("run_folder num_updates num_skipped num_env_steps is_interrupted"),
+        *_named("is_good_enough losses warnings"),
         *_named("train_seconds wall_seconds skip_distance_m worst_gradient_error"),
         *_named("errors_before_training errors_in_training"),
         *_at("hops", _HOP),

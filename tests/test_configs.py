@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+import pytest
 import yaml
 from pydantic import Field
 
-from diffcar.base.config import Section, commented_yaml, load_config
+from diffcar.base.config import Section, commented_yaml, dotted_values, load_config
 from diffcar.base.files import resource_path
 from diffcar.cli.settings import SCHEMAS
 
@@ -18,6 +19,33 @@ def test_shipped_files_are_what_the_schemas_say() -> None:
         assert file.read_text() == commented_yaml(schema), f"{name}: run the above"
         assert load_config(schema, file=file) == schema()
         assert "verbose" not in yaml.safe_load(file.read_text())
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_setting_that_is_given_its_default_changes_no_other(name: str) -> None:
+    """Also where a command has another default than the section that the setting is in."""
+    schema = SCHEMAS[name]
+    whole = schema()
+    given = dotted_values(whole.model_dump(mode="json"))
+    assert len(given) > 10
+    for key, value in given.items():
+        if key.count(".") == 1 and value is not None:
+            section = key.partition(".")[0]
+            sections = load_config(schema, overrides=[f"{key}={yaml.safe_dump(value).strip()}"])
+            assert getattr(sections, section) == getattr(whole, section), key
+
+
+def test_a_body_is_pushed_along_a_small_built_in_path_and_a_file_as_it_is(tmp_path: Path) -> None:
+    """Unless a scale is asked for; the speed is that of a push, whichever path it is."""
+    file = tmp_path / "path.csv"
+    file.write_text("x,y\n0,0\n0.2,0\n0.4,0.1\n")
+    schema = SCHEMAS["train-push"]
+    for source, scale in {"random": 0.8, "slalom": 0.8, str(file): 1.0}.items():
+        path = load_config(schema, flags={"path.source": source}).path
+        assert (path.scale, path.top_speed) == (scale, 0.3)
+        assert (
+            load_config(schema, flags={"path.source": source, "path.scale": 0.5}).path.scale == 0.5
+        )
 
 
 def test_quick_comparison_fits_the_schema() -> None:

@@ -74,7 +74,7 @@ def load_config(
     Raises:
         ConfigError: With every problem found, and the nearest name for each unknown key.
     """
-    values: dict[str, Any] = {}
+    values = _own_defaults(schema.model_construct())
     _merge(values, base or {})
     if file is not None:
         _merge(values, read_yaml(file))
@@ -85,6 +85,20 @@ def load_config(
         return schema.model_validate(values)
     except pydantic.ValidationError as error:
         raise _explain(error, schema) from None
+
+
+def _own_defaults(section: BaseModel) -> dict[str, Any]:
+    """Return what a command has otherwise than its sections have by themselves.
+
+    Without it, whoever sets one key of a section would change those others, too.
+    """
+    own: dict[str, Any] = {}
+    for name, value in section:
+        if isinstance(value, BaseModel):
+            own |= {name: inner} if (inner := _own_defaults(value)) else {}
+        elif name in section.model_fields_set:
+            own[name] = value
+    return own
 
 
 def dotted_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,11 +1,19 @@
 """Planar angles and quaternions in torch (right-handed, z up, quaternions w x y z)."""
 
+import functools
 import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["quaternion_from_yaw", "rotate_into_body", "wrap_angle", "yaw_from_quaternion"]
+__all__ = ["constant", "quaternion_from_yaw", "rotate_into_body", "wrap_angle"]
+
+
+@functools.lru_cache(maxsize=256)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return numbers as a vector, always the same one: it must not be changed."""
+    with torch.inference_mode(False):  # else it would be of no use to autograd later
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def wrap_angle(angle: Tensor) -> Tensor:
@@ -13,23 +21,14 @@ def wrap_angle(angle: Tensor) -> Tensor:
 
     Angles [rad] of any shape; not differentiable at odd multiples of pi, where the value jumps.
     """
-    return angle - 2 * math.pi * torch.floor((angle + math.pi) / (2 * math.pi)).detach()
+    turns = torch.div(angle.detach() + math.pi, 2 * math.pi, rounding_mode="floor")
+    return torch.sub(angle, turns, alpha=2 * math.pi)
 
 
 def quaternion_from_yaw(yaw: Tensor) -> Tensor:
     """Return the unit quaternions (..., 4) of rotations about z by angles [rad], shape (...,)."""
     zero = torch.zeros_like(yaw)
     return torch.stack([torch.cos(yaw / 2), zero, zero, torch.sin(yaw / 2)], dim=-1)
-
-
-def yaw_from_quaternion(quaternion: Tensor) -> Tensor:
-    """Return the heading of the rotated x axis, seen from above [rad], in (-pi, pi], shape (...,).
-
-    Homogeneous in the quaternion (..., 4), so a norm that drifts from one does not turn the
-    heading. Not differentiable where the x axis points straight up or down.
-    """
-    w, x, y, z = quaternion.unbind(-1)
-    return torch.atan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
 def rotate_into_body(vector: Tensor, yaw: Tensor) -> tuple[Tensor, Tensor]:

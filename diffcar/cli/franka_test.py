@@ -27,7 +27,7 @@ def franka_test(given: Given) -> None:
     from diffcar.checks import arm as command
     from diffcar.cli.progress import TrainingDisplay
 
-    with TrainingDisplay(config.train.num_updates) as display:
+    with TrainingDisplay(config.train.most_updates) as display:
         result = command.run(
             config, out=given.out, resume=given.run, on_update=display.show, **given.files
         )

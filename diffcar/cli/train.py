@@ -152,7 +152,7 @@ def _train(
     from diffcar.training.run import train
     from diffcar.training.tables import training_report
 
-    with TrainingDisplay(config.train.num_updates) as display:
+    with TrainingDisplay(config.train.most_updates) as display:
         result = train(
             method,
             config,
@@ -169,6 +169,9 @@ def _train(
         note_resume(method, config, result, "" if certify else " --no-certify")
         is_as_asked = given.stop_after is not None and len(result.losses) >= given.stop_after
         raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
+    if result.is_good_enough:
+        again = resume_hint(method, config.task, result.run_folder)
+        note(f"it is as good as was asked for; to go on: {again} --set train.num_updates=100")
     if usage := result.task.usage:
         note(f"use it: {usage} {result.run_folder}")
 
@@ -181,6 +184,6 @@ def note_resume(
 ) -> None:
     """Say how a training with these settings goes on that was stopped before its end."""
     note(
-        f"stopped after update {stopped.num_updates} of {config.train.num_updates}; go on with: "
+        f"stopped after update {stopped.num_updates} of {config.train.most_updates}; go on with: "
         f"{resume_hint(method, config.task, stopped.run_folder)}{options}"
     )

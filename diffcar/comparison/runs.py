@@ -253,7 +253,7 @@ class Runs:
         evaluation = schema.model_fields["evaluation"].default.model_copy(
             update={
                 "interval": _NEVER,
-                "also_after": _spread(train.num_updates, config.num_snapshots),
+                "also_after": _spread(train.most_updates, config.num_snapshots),
                 "num_envs": _NUM_EVALUATION_CARS,
                 "unseen_paths": [],
                 "keep_snapshots": True,

@@ -1,16 +1,16 @@
 """Where a car is relative to its path, and starts beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import wrap_angle
-from diffcar.path.reference import PathPoint, ReferencePath
+from diffcar.path.reference import Road
 from diffcar.sim.contract import CarState, Placement, map_tensors
 
-__all__ = ["ErrorState", "compute_error_state", "offset_left", "starts_on_path"]
+__all__ = ["ErrorState", "compute_error_state", "starts_on_path"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ class ErrorState:
     """Of the path there [1/m], + turns left."""
     reference_speed: Tensor
     """Of the path there [m/s]."""
-    path: ReferencePath
+    path: Road
     """What they were computed from, for controllers that look ahead on it."""
 
     def select(self, cars: Tensor | slice) -> "ErrorState":
         """Return those of some of the cars, by a mask, indices or a slice."""
-        return map_tensors(self, lambda tensor: tensor[cars])
+        own = map_tensors(self, lambda tensor: tensor[cars])
+        return replace(own, path=self.path.select(cars))
 
     def require_finite(self) -> None:
         """Refuse to go on with a car that has left the numbers.
@@ -51,36 +52,29 @@ class ErrorState:
 
 
 def compute_error_state(
-    path: ReferencePath, state: CarState, arc_length_hint: Tensor | None = None
+    path: Road, state: CarState, arc_length_hint: Tensor | None = None
 ) -> ErrorState:
     """Compare a car with its path.
 
-    Differentiable wherever the projection onto the path is (see `ReferencePath.project`).
+    Differentiable wherever the projection onto the path is (see `Road.nearest`).
 
     Args:
         arc_length_hint: Arc length of the step before [m], shape (B,); None searches the path.
     """
-    arc_length = path.project(state.position, arc_length_hint)
-    point = path.sample(arc_length)
+    nearest = path.nearest(state.position, arc_length_hint)
     return ErrorState(
-        arc_length=arc_length,
-        cross_track_error=offset_left(point, state.position),
-        heading_error=wrap_angle(state.yaw - point.heading),
-        speed_error=state.speed - point.speed,
-        curvature=point.curvature,
-        reference_speed=point.speed,
+        arc_length=nearest.arc_length,
+        cross_track_error=nearest.cross_track,
+        heading_error=wrap_angle(state.yaw - nearest.heading),
+        speed_error=state.speed - nearest.speed,
+        curvature=nearest.curvature,
+        reference_speed=nearest.speed,
         path=path,
     )
 
 
-def offset_left(point: PathPoint, position: Tensor) -> Tensor:
-    """Return how far positions, shape (B, 2), lie to the left of points of a path [m], (B,)."""
-    offset = position - point.position
-    return torch.cos(point.heading) * offset[:, 1] - torch.sin(point.heading) * offset[:, 0]
-
-
 def starts_on_path(
-    path: ReferencePath,
+    path: Road,
     arc_length: Tensor,
     *,
     cross_track: Tensor | float = 0.0,

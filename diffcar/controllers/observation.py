@@ -1,16 +1,19 @@
 """What the tracking network sees."""
 
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
+from diffcar.base.geometry import constant
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState
 from diffcar.path.reference import PathPoint
-from diffcar.sim.contract import CarState, map_tensors
+from diffcar.sim.contract import CarState
 
 __all__ = ["PathObserver"]
 
@@ -53,12 +56,11 @@ class PathObserver:
 
     def __init__(self, config: ControllerConfig) -> None:
         previews = _previews(config)
-        self._distances = torch.tensor([d for own in previews for d in own], dtype=torch.float64)
-        first = len(previews[0])
-        self._columns = (slice(first), slice(first, None))
-        self._scales = torch.tensor([entry.scale for entry in _HERE], dtype=torch.float64)
-        ahead = [e.sign for e, own in zip(_AHEAD, previews, strict=True) for _ in own]
-        self._signs = torch.tensor([*(entry.sign for entry in _HERE), *ahead])
+        self._distances = tuple(distance for own in previews for distance in own)
+        self._widths = [len(own) for own in previews]
+        ahead = [entry for entry, own in zip(_AHEAD, previews, strict=True) for _ in own]
+        self._scales = (*(entry.scale for entry in _HERE), *(entry.scale for entry in ahead))
+        self._signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
 
     @staticmethod
     def size(config: ControllerConfig) -> int:
@@ -76,14 +78,42 @@ class PathObserver:
 
     def mirror(self, observation: Tensor) -> Tensor:
         """Return what cars would observe, (B, size), if left and right were exchanged."""
-        return observation * self._signs.to(observation)
+        return observation * _like(observation, self._signs)
 
     def observe(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return the observation, shape (B, size)."""
-        here = torch.stack([e.of(state, errors) for e in _HERE], -1) / self._scales.to(state.speed)
-        points = errors.path.preview(errors.arc_length, self._distances.to(state.speed))
+        points = errors.path.preview(errors.arc_length, _like(state.speed, self._distances))
+        here = [entry.of(state, errors) for entry in _HERE]
+        everywhere = [entry.of(state, points) for entry in _AHEAD]
+        return _Row.apply(_like(state.speed, self._scales), self._widths, *here, *everywhere)
+
+
+class _Row(Function):
+    """Entries beside each other over their scales, in one operation; once differentiable."""
+
+    @staticmethod
+    def forward(ctx: Any, scales: Tensor, widths: list[int], *entries: Tensor) -> Tensor:  # noqa: ANN401
+        """Take entries (B,), then entries (B, K) with as many own columns each, in their order."""
+        num_here = len(entries) - len(widths)
         ahead = [
-            entry.of(state, map_tensors(points, itemgetter((slice(None), own)))) / entry.scale
-            for entry, own in zip(_AHEAD, self._columns, strict=True)
+            entry.split_with_sizes(widths, -1)[number]
+            for number, entry in enumerate(entries[num_here:])
         ]
-        return torch.cat([here, *ahead], dim=-1)
+        ctx.scales, ctx.widths = scales, [num_here, *widths]
+        return torch.cat([torch.stack(entries[:num_here], -1), *ahead], -1) / scales
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        here, *ahead = (gradient / ctx.scales).split_with_sizes(ctx.widths, -1)
+        widths = ctx.widths[1:]
+        everywhere = [
+            pad(own, (sum(widths[:number]), sum(widths[number + 1 :])))
+            for number, own in enumerate(ahead)
+        ]
+        return None, None, *here.unbind(-1), *everywhere
+
+
+def _like(tensor: Tensor, values: tuple[float, ...]) -> Tensor:
+    """Return numbers in the precision and on the device of a tensor."""
+    return constant(values, tensor.dtype, tensor.device)

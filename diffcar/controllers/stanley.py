@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.geometry import wrap_angle
-from diffcar.controllers.errors import ErrorState, offset_left
+from diffcar.controllers.errors import ErrorState
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -61,16 +61,14 @@ class Stanley:
         forward = torch.stack([torch.cos(state.yaw), torch.sin(state.yaw)], dim=-1)
         front_axle_x = vehicle.wheelbase + vehicle.rear_axle_x
         front_axle = state.position + front_axle_x * forward
-        arc_length = errors.path.project(front_axle, errors.arc_length + front_axle_x)
-        point = errors.path.sample(arc_length)
-        cross_track = offset_left(point, front_axle)
+        nearest = errors.path.nearest(front_axle, errors.arc_length + front_axle_x)
         speed = state.speed.clamp_min(0.0)
-        path_yaw_rate = speed * point.curvature
-        heading_error = wrap_angle(state.yaw - point.heading)
+        path_yaw_rate = speed * nearest.curvature
+        heading_error = wrap_angle(state.yaw - nearest.heading)
         steering = (
             self.slip_gain * speed * path_yaw_rate
             - heading_error
-            - torch.atan(self.gain * cross_track / (self.softening + speed))
+            - torch.atan(self.gain * nearest.cross_track / (self.softening + speed))
             + self.yaw_damping * (path_yaw_rate - state.yaw_rate)
         )
         target_speed = errors.path.sample(errors.arc_length + self.speed_lead * speed).speed

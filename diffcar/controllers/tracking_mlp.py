@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from diffcar.base.geometry import constant
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.mlp import MLPController
@@ -41,9 +43,7 @@ class TrackingMLP:
         """Return steering and drive in [-1, 1], shape (B, 2), for observations (B, size)."""
         both = self.network_output(torch.cat([observation, self.observer.mirror(observation)]))
         seen, mirrored = both.chunk(2)
-        steering = (seen[:, 0] - mirrored[:, 0]) / 2
-        drive = (seen[:, 1] + mirrored[:, 1]) / 2
-        return torch.stack([steering, drive], dim=-1)
+        return torch.addcmul(seen, mirrored, constant((-1.0, 1.0), both.dtype, both.device)) / 2
 
     def network_output(self, observation: Tensor) -> Tensor:
         """Return what the network puts out for observations of order one, shape (B, 2)."""
@@ -51,9 +51,9 @@ class TrackingMLP:
 
     def command(self, output: Tensor, state: CarState) -> Tensor:
         """Scale outputs in [-1, 1], shape (B, 2), to steering angle [rad] and speed [m/s]."""
-        steering = output[:, 0] * self.vehicle.max_steering
-        speed = state.speed + output[:, 1] * self.vehicle.speed_increment
-        return torch.stack([steering, speed], dim=-1)
+        full_scale = self.vehicle.max_steering, self.vehicle.speed_increment
+        present = pad(state.speed[:, None], (1, 0))
+        return torch.addcmul(present, output, constant(full_scale, output.dtype, output.device))
 
 
 def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:

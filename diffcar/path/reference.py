@@ -1,33 +1,89 @@
 """A reference path as splines over arc length, sampled and projected onto in torch."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-__all__ = ["PathPoint", "ReferencePath"]
+from diffcar.path.cubics import Cubics, Nearest, PathPoint
+
+__all__ = ["PathBatch", "PathPoint", "ReferencePath", "Road"]
 
 _X, _Y, _HEADING, _CURVATURE, _SPEED = range(5)
 
 
-@dataclass(frozen=True)
-class PathPoint:
-    """The path at some arc lengths; every field has the shape of the query."""
+class Road:
+    """What a car follows: a path for all of them (`ReferencePath`), or one each (`PathBatch`)."""
 
-    position: Tensor
-    """World x, y [m], shape (..., 2)."""
-    heading: Tensor
-    """Direction of travel [rad], continuous along the path, not wrapped."""
-    curvature: Tensor
-    """Rate of turn along the path [1/m], + turns left."""
-    speed: Tensor
-    """Reference speed [m/s]."""
+    _cubics: Cubics
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that samples come in."""
+        return self._cubics.table.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where samples lie."""
+        return self._cubics.table.device
+
+    def to(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> Self:
+        """Return the path in a precision and on a device; itself if nothing differs."""
+        cubics = self._cubics.to(dtype, device)
+        return self if cubics is self._cubics else self._with(_cubics=cubics)
+
+    def select(self, cars: Tensor | slice) -> "Road":
+        """Return what some of the cars follow, by a mask, indices or a slice."""
+        return self
+
+    def sample(self, arc_length: Tensor) -> PathPoint:
+        """Evaluate the path; once differentiable except at the ends of an open one.
+
+        Arc lengths [m] of any shape wrap around a closed path; of a path each, the last dimension
+        is that of the cars.
+        """
+        return self._cubics.sample(arc_length)
+
+    def preview(self, arc_length: Tensor, distances: Tensor) -> PathPoint:
+        """Return the points (B, K) at distances (K,) or (B, K) ahead of arc lengths (B,) [m]."""
+        return self._cubics.ahead.sample(arc_length[:, None] + distances)
+
+    def nearest(
+        self, position: Tensor, hint: Tensor | None = None, *, iterations: int = 3
+    ) -> Nearest:
+        """Return where the path is nearest to positions, and what it is like there.
+
+        Newton's method on the tangential offset finds it. Differentiable once, as the converged
+        projection t / (1 - curvature · offset) is: not at the centre of curvature, where the
+        nearest point jumps.
+
+        Args:
+            position: World x, y [m], shape (B, 2).
+            hint: Arc lengths near the answer [m], shape (B,), to stay on one's own branch of a path
+                that crosses itself; without one the whole path is searched. The result lies beyond
+                [0, length) where the hint does.
+            iterations: Newton steps before the last one; fewer are done where they are enough.
+        """
+        return self._cubics.nearest(position, hint, iterations + 1)
+
+    def project(
+        self, position: Tensor, hint: Tensor | None = None, *, iterations: int = 3
+    ) -> Tensor:
+        """Return the arc lengths alone of the nearest path points (see `nearest`), shape (B,)."""
+        return self.nearest(position, hint, iterations=iterations).arc_length
+
+    def _with(self, **changed: object) -> Self:
+        """Return the path with some attributes changed."""
+        other = copy.copy(self)
+        vars(other).update(changed)
+        return other
 
 
-class ReferencePath:
+class ReferencePath(Road):
     """Position, heading, curvature and speed as piecewise cubics on a uniform grid.
 
     A closed path is periodic in the arc length. An open one goes on straight beyond its ends, so a
@@ -62,25 +118,17 @@ class ReferencePath:
         self.length = float(arc_length[-1])
         self.grid = arc_length
         self.samples = samples
-        self._step = self.length / (len(arc_length) - 1)
         # Heading gains whole turns over a closed lap; the periodic part is what is left of it.
-        self._heading_per_lap = float(samples[-1, _HEADING] - samples[0, _HEADING])
-        self._coefficients = torch.from_numpy(_piecewise_cubics(arc_length, samples, closed))
-
-    def to(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> "ReferencePath":
-        """Return the path in a precision and on a device; itself if nothing differs."""
-        coefficients = self._coefficients.to(dtype=dtype, device=device)
-        if coefficients is self._coefficients:
-            return self
-        other = copy.copy(self)
-        other._coefficients = coefficients
-        return other
+        self._cubics = Cubics.fitted(
+            _piecewise_cubics(arc_length, samples, closed),
+            step=self.length / (len(arc_length) - 1),
+            turn=float(samples[-1, _HEADING] - samples[0, _HEADING]) if closed else 0.0,
+            closed=closed,
+        )
 
     def named(self, name: str) -> "ReferencePath":
         """Return the path under another name."""
-        other = copy.copy(self)
-        other.name = name
-        return other
+        return self._with(name=name)
 
     def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
         """Return positions [m], shape (..., 2), in the coordinates that the path came in.
@@ -104,99 +152,39 @@ class ReferencePath:
             "path_origin_m": list(self.origin),
         }
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The precision that samples come in."""
-        return self._coefficients.dtype
+
+class PathBatch(Road):
+    """A path for each car of a batch, open ones beside closed ones.
+
+    Args:
+        paths: In one precision and on one device.
+        which: Of them each car follows, by index, shape (B,).
+    """
+
+    def __init__(self, paths: Sequence[ReferencePath], which: Tensor) -> None:
+        self._cubics = Cubics.joined([path._cubics for path in paths], which)
 
     @property
-    def device(self) -> torch.device:
-        """Where samples lie."""
-        return self._coefficients.device
+    def closed(self) -> Tensor:
+        """Whether the end of each car's path joins its start, shape (B,)."""
+        assert self._cubics.lowest is not None
+        return torch.isinf(self._cubics.lowest)
 
-    def sample(self, arc_length: Tensor) -> PathPoint:
-        """Evaluate the path; twice differentiable except at the ends of an open one.
+    @property
+    def length(self) -> Tensor:
+        """Of each car's path [m], shape (B,)."""
+        return self._cubics.pieces * self._cubics.step
 
-        Arc lengths [m] of any shape wrap around a closed path.
-        """
-        table, t, lap = self._locate(arc_length)
-        values = ((table[..., 0] * t + table[..., 1]) * t + table[..., 2]) * t + table[..., 3]
-        return PathPoint(
-            position=values[..., : _Y + 1],
-            heading=values[..., _HEADING] + lap * self._heading_per_lap,
-            curvature=values[..., _CURVATURE],
-            speed=values[..., _SPEED],
-        )
-
-    def preview(self, arc_length: Tensor, distances: Tensor) -> PathPoint:
-        """Return the points (B, K) at distances (K,) ahead of each arc length (B,) [m]."""
-        return self.sample(arc_length[:, None] + distances)
-
-    def project(
-        self, position: Tensor, hint: Tensor | None = None, *, iterations: int = 3
-    ) -> Tensor:
-        """Return the arc lengths of the nearest path points.
-
-        Newton's method on the tangential offset finds them; only its last step is differentiated,
-        which gives the derivative of the converged projection, t / (1 - curvature · offset). It is
-        not differentiable at the centre of curvature, where the nearest point jumps.
-
-        Args:
-            position: World x, y [m], shape (B, 2).
-            hint: Arc lengths near the answer [m], shape (B,), to stay on one's own branch of a path
-                that crosses itself; without one the whole path is searched. The result lies beyond
-                [0, length) where the hint does.
-            iterations: Newton steps before the one that is differentiated.
-        """
-        with torch.no_grad():
-            arc_length = self._nearest_grid_point(position) if hint is None else hint.detach()
-            for _ in range(iterations):
-                arc_length = arc_length + self._newton_step(position, arc_length)
-        return arc_length + self._newton_step(position, arc_length)
-
-    def _newton_step(self, position: Tensor, arc_length: Tensor) -> Tensor:
-        """Return the correction of `arc_length` towards the projection of `position`.
-
-        The slope comes from the very cubics that are sampled, not from the curvature, which is a
-        spline of its own: so the derivative of the converged projection is exact.
-        """
-        table, t, _ = self._locate(arc_length)
-        pose = table[..., : _HEADING + 1, :]
-        value = ((pose[..., 0] * t + pose[..., 1]) * t + pose[..., 2]) * t + pose[..., 3]
-        rate = (3 * pose[..., 0] * t + 2 * pose[..., 1]) * t + pose[..., 2]
-        cos, sin = torch.cos(value[..., _HEADING]), torch.sin(value[..., _HEADING])
-        offset = position - value[..., : _Y + 1]
-        along = offset[..., _X] * cos + offset[..., _Y] * sin
-        across = offset[..., _Y] * cos - offset[..., _X] * sin
-        slope = rate[..., _X] * cos + rate[..., _Y] * sin - rate[..., _HEADING] * across
-        # Far inside a curve the true slope vanishes or changes sign; a floor keeps the step sane.
-        return (along / slope.clamp_min(0.2)).clamp(-1.0, 1.0)
-
-    def _nearest_grid_point(self, position: Tensor) -> Tensor:
-        """Return the arc length of the grid point closest to each position."""
-        knots = self._coefficients[1:-1, :2, 3]
-        index = torch.cdist(position.detach().to(knots.dtype), knots).argmin(-1)
-        return index.to(position.dtype) * self._step
-
-    def _locate(self, arc_length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the cubic pieces (..., 5, 4), the offsets in them (..., 1) and the lap (...,)."""
-        num_pieces = self._coefficients.shape[0] - 2
-        if self.closed:
-            lap = torch.floor(arc_length / self.length).detach()
-            arc_length = arc_length - lap * self.length
-        else:
-            lap = torch.zeros_like(arc_length)
-        # What is no number stays none, but must not be an index.
-        piece = torch.floor(arc_length.detach() / self._step).nan_to_num().clamp(-1, num_pieces)
-        if self.closed:
-            piece = piece.clamp(0, num_pieces - 1)
-        # The piece before the start runs backwards from zero, as the one after the end from there.
-        origin = piece.clamp_min(0) * self._step
-        return self._coefficients[piece.long() + 1], (arc_length - origin)[..., None], lap
+    def select(self, cars: Tensor | slice) -> "PathBatch":
+        """Return the paths of some of the cars, by a mask, indices or a slice."""
+        return self._with(_cubics=self._cubics.mapped(lambda own: own[cars]))
 
 
 def _piecewise_cubics(arc_length: np.ndarray, samples: np.ndarray, closed: bool) -> np.ndarray:
-    """Fit C² cubics; returns (pieces + 2, 5, 4), highest power first, ends continued straight."""
+    """Fit C² cubics; returns (pieces, 5, 4), highest power first.
+
+    Of an open path, two more go on straight: from its end, and backwards from its start.
+    """
     periodic = samples.copy()
     if closed:
         turn = samples[-1, _HEADING] - samples[0, _HEADING]
@@ -208,7 +196,11 @@ def _piecewise_cubics(arc_length: np.ndarray, samples: np.ndarray, closed: bool)
     if closed:
         pieces[:, _HEADING, 2] += turn / arc_length[-1]
         pieces[:, _HEADING, 3] += drift[:-1]
-    return np.concatenate([_straight(samples[0])[None], pieces, _straight(samples[-1])[None]])
+        return pieces
+    before = _straight(samples[0])
+    # Every piece counts from where it begins.
+    before[:, 3] -= before[:, 2] * arc_length[1]
+    return np.concatenate([pieces, _straight(samples[-1])[None], before[None]])
 
 
 def _straight(sample: np.ndarray) -> np.ndarray:

@@ -1,10 +1,14 @@
 """From a car's action to its joints: Ackermann geometry and the servo loops in torch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
+from diffcar.base.geometry import constant
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -33,13 +37,39 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
         R. Rajamani, "Vehicle Dynamics and Control", 2nd ed., 2012, section 2.2
         (Ackermann steering).
     """
-    steering = action[:, 0].clamp(-vehicle.max_steering, vehicle.max_steering)
-    curvature = torch.tan(steering) / vehicle.wheelbase
-    half_track = curvature * vehicle.track / 2
-    inner_outer = torch.stack([1 - half_track, 1 + half_track], dim=-1)
-    angles = torch.atan2((curvature * vehicle.wheelbase)[:, None], inner_outer)
-    speeds = action[:, 1:2] * inner_outer / vehicle.wheel_radius
-    return JointTargets(angles, speeds.clamp(-vehicle.max_wheel_speed, vehicle.max_wheel_speed))
+    return JointTargets(*_Ackermann.apply(action, vehicle))
+
+
+class _Ackermann(Function):
+    """Actions over the wheels, in one operation with its adjoint; once differentiable."""
+
+    @staticmethod
+    def forward(ctx: Any, action: Tensor, vehicle: Vehicle) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        steering, speed = action.unsqueeze(-1).unbind(1)
+        tan = torch.tan(steering.clamp(-vehicle.max_steering, vehicle.max_steering))
+        # How far each wheel is from the centre of turn, over the radius of the axle's middle.
+        half_track = vehicle.track / vehicle.wheelbase / 2
+        sides = constant((-half_track, half_track), action.dtype, action.device)
+        share = 1 + tan * sides
+        asked = speed * share / vehicle.wheel_radius
+        given = asked.clamp(-vehicle.max_wheel_speed, vehicle.max_wheel_speed)
+        ctx.save_for_backward(steering, speed, tan, share, asked == given)
+        ctx.vehicle, ctx.sides = vehicle, sides
+        return torch.atan2(tan, share), given
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_angles: Tensor, by_speeds: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        steering, speed, tan, share, is_given = ctx.saved_tensors
+        by_asked = by_speeds * is_given / ctx.vehicle.wheel_radius
+        squared = tan * tan
+        by_tan = torch.addcmul(
+            by_angles / torch.addcmul(squared, share, share), by_asked * speed, ctx.sides
+        )
+        is_free = steering.abs() <= ctx.vehicle.max_steering
+        by_steering = by_tan.sum(-1, keepdim=True) * (1 + squared) * is_free
+        by_speed = (by_asked * share).sum(-1, keepdim=True)
+        return torch.cat((by_steering, by_speed), -1), None
 
 
 def servo_torques(targets: JointTargets, state: CarState, vehicle: Vehicle) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 
 from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.sim.config import EngineConfig
+from diffcar.sim.fast_paths.adjoint_cache import cache_adjoints
+from diffcar.sim.startup import import_genesis, with_known_cpu
 
 __all__ = ["initialise", "translated_errors"]
 
@@ -34,10 +36,10 @@ def initialise(config: EngineConfig) -> ModuleType:
     home = os.path.expanduser("~")
     os.environ.setdefault("HOME", home if os.path.isabs(home) else tempfile.gettempdir())
     hook = sys.excepthook
-    import genesis as gs
-
+    gs = import_genesis()
     # Genesis's own prints tracebacks to stdout, which belongs to results.
     sys.excepthook = hook
+    cache_adjoints()
     settings = (backend, config.precision, config.compiled_fields)
     if _started_with is None:
         # Says of Genesis's own kernels what its users can do nothing about.
@@ -45,7 +47,7 @@ def initialise(config: EngineConfig) -> ModuleType:
         # The matrices of a policy are small: more threads would only contend with the simulator.
         torch.set_num_threads(1)
         # Its log goes where stdout is now.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), with_known_cpu():
             gs.init(
                 backend=gs.cpu if backend == "cpu" else gs.gpu,
                 precision=str(config.precision),

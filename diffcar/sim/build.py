@@ -15,11 +15,13 @@ from diffcar.sim.arm import GenesisArm
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import ENGINES, ArmConfig, CarConfig, EngineConfig, SoftBodyConfig
 from diffcar.sim.contract import CarScene, Placement, Scene
+from diffcar.sim.fast_paths import take_fast_paths
 from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.sim.repairs import REPAIRS
 from diffcar.sim.soft_body import GenesisSoftBody
+from diffcar.sim.startup import save_kernels
 
 if TYPE_CHECKING:
     import genesis
@@ -62,8 +64,8 @@ def build_scene(
         engine: One of `ENGINES`.
         vehicle: The car, if it was loaded already.
         with_camera: Whether the scene can be filmed.
-        with_repairs: Whether a differentiable scene is repaired, and a car proves its gradient;
-            without, it differentiates as Genesis comes, until `repair`.
+        with_repairs: Whether a differentiable scene is repaired and takes diffcar's fast paths, and
+            a car proves its gradient; without, it differentiates as Genesis comes, until `repair`.
         options: Of cars in Genesis, `with_varied_mass`: whether the variation `mass_ratio` may
             differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
             whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
@@ -84,8 +86,10 @@ def build_scene(
     scene = build(config, num_envs, **options)
     if differentiable and with_repairs and isinstance(scene, GenesisScene):
         repair(scene)
+        scene.fast_paths = take_fast_paths(scene.scene)
         if isinstance(scene, GenesisCar):
             verify_actuation_gradient(scene)
+            save_kernels()
     return scene
 
 

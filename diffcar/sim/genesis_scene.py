@@ -10,8 +10,10 @@ from torch import Tensor
 
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.config import EngineConfig
+from diffcar.sim.fast_paths import Undo
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
+from diffcar.sim.startup import save_kernels, without_collections
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -46,7 +48,7 @@ class GenesisScene(ABC, Generic[StateT]):
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
         exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
         rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
-        with translated_errors(), quiet_mujoco():
+        with translated_errors(), quiet_mujoco(), without_collections():
             self.scene: Scene = gs.Scene(
                 show_viewer=False,
                 sim_options=gs.options.SimOptions(
@@ -57,6 +59,7 @@ class GenesisScene(ABC, Generic[StateT]):
             )
             yield self.scene
             self.scene.build(n_envs=num_envs)
+        save_kernels()
         for entity in self.scene.sim.rigid_solver.entities if differentiable else ():
             if entity.n_dofs:
                 # Not a matter of right or wrong: it lets control be written under `torch.no_grad`.
@@ -68,6 +71,8 @@ class GenesisScene(ABC, Generic[StateT]):
         self.differentiable = differentiable
         self.last_command: dict[str, Tensor] = {}
         """The tensors that Genesis was handed last, by what they command."""
+        self.fast_paths: dict[str, Undo] = {}
+        """Those taken through the backward pass, and what gives each up (see `fast_paths`)."""
         self._state: StateT | None = None
         self._is_taped = True
 

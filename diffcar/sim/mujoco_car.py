@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -176,11 +177,12 @@ class MuJoCoCar(RollingCar):
             self._models[index] = model
         self._varied = varied
 
-    def _yaw_rate(self, qpos: Tensor, velocity: Tensor) -> Tensor:
-        """Return the rate of turn about the world's vertical, not the car's own."""
+    def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
+        """Return what positions and velocities mean, turning about the world's vertical."""
         w, x, y, z = qpos[:, 3:7].unbind(-1)
         up = [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
-        return (torch.stack(up, dim=-1) * velocity[:, 3:6]).sum(-1)
+        yaw_rate = (torch.stack(up, dim=-1) * velocity[:, 3:6]).sum(-1)
+        return replace(super().describe(qpos, velocity), yaw_rate=yaw_rate)
 
     def _dof(self, joint: str) -> int:
         """Return the dof of a named hinge."""

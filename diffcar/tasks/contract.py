@@ -125,6 +125,10 @@ class Task(Protocol[StartT, RecordT]):
         Infinite for weights that must never be the best.
         """
 
+    def is_done(self, metrics: Any) -> bool:  # noqa: ANN401
+        """Tell whether weights are good enough for a training that ends when they are."""
+        return False
+
     def trace(self, watch: "Watch") -> "Tensor":
         """Return the loss of eight steps, handing over the tensors on the way."""
 

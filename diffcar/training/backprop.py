@@ -52,7 +52,7 @@ class Backprop(Trainer):
         Raises:
             GradientError: If it is one too many in a row to be skipped.
         """
-        self.optimizer.adam.zero_grad(set_to_none=True)
+        self.optimizer.adam.zero_grad()
         start = self.task.draw(self.num_updates_done, self._reached)
         gradient = self._accumulate_gradient(start)
         interval = self.settings.gradient_check_interval
@@ -138,7 +138,7 @@ class Backprop(Trainer):
         settings = self.settings
         return cosine_learning_rate(
             self.num_updates_done,
-            decay_updates=settings.decay_updates or settings.num_updates,
+            decay_updates=settings.num_decay_updates,
             highest=settings.learning_rate,
             final_ratio=settings.final_learning_rate_ratio,
         )

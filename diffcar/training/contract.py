@@ -53,6 +53,8 @@ class Trainer(Protocol):
     """What terms of the loss can be called."""
     num_updates_done: int = 0
     """Updates of the whole run so far."""
+    is_good_enough: bool = False
+    """Whether an evaluation has found the task done, in a run that goes on until then."""
     seconds_before: float = 0.0
     """Wall time that went into what the first update learns from [s]."""
 
@@ -68,7 +70,7 @@ class Trainer(Protocol):
     @property
     def is_finished(self) -> bool:
         """Return whether there is no update left to do."""
-        return self.num_updates_done >= self.config.train.num_updates
+        return self.is_good_enough or self.num_updates_done >= self.config.train.most_updates
 
     def begin(self, folder: RunFolder) -> None:
         """Make or take up in the run's folder what the first update needs besides the task."""

@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from diffcar.base.errors import GradientError
 from diffcar.losses import Costs
 from diffcar.tasks.config import BackpropConfig
+from diffcar.training.adam import Adam
 from diffcar.training.contract import UpdateRecord
 
 __all__ = ["AccumulatedGradient", "BackpropUpdate", "GuardedOptimizer", "cosine_learning_rate"]
@@ -64,7 +64,7 @@ class GuardedOptimizer:
 
     def __init__(self, network: nn.Module, limits: BackpropConfig, *, hint: str) -> None:
         self.network = network
-        self.adam = torch.optim.Adam(network.parameters())
+        self.adam = Adam(network.parameters())
         self.num_skipped_in_a_row = 0
         self._limits, self._hint = limits, hint
 
@@ -81,8 +81,7 @@ class GuardedOptimizer:
         if defect is None:
             loss = sum(gradient.terms.values())
             norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), max_norm))
-            for group in self.adam.param_groups:
-                group["lr"] = learning_rate
+            self.adam.learning_rate = learning_rate
             self.adam.step()
             self.num_skipped_in_a_row = 0
         else:

@@ -14,6 +14,7 @@ MAY_CHANGE = frozenset(
         *("backend", "compiled_fields"),
         *("train.num_updates", "train.checkpoint_interval", "train.gradient_check_interval"),
         *("train.learning_rate", "train.final_learning_rate_ratio", "train.decay_updates"),
+        "train.target",
         *("train.max_gradient_norm", "train.max_skipped_updates", "train.patience"),
         *("evaluation.interval", "evaluation.also_after", "evaluation.keep_snapshots"),
         *("evaluation.unseen_paths", "data"),

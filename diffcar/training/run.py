@@ -55,6 +55,8 @@ class TrainingResult:
     """Control steps of all environments that training has used in all."""
     is_interrupted: bool = False
     """Whether it was stopped before the last update."""
+    is_good_enough: bool = False
+    """Whether it has ended because an evaluation found the task done."""
     before: Any = None
     """Metrics before the first update of this session."""
     after: Any = None
@@ -274,6 +276,7 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         num_skipped=sum(update.is_skipped for update in outcome.updates),
         num_env_steps=trainer.num_env_steps,
         is_interrupted=not trainer.is_finished,
+        is_good_enough=trainer.is_good_enough,
         before=outcome.before,
         losses=[update.loss for update in outcome.updates],
         train_seconds=outcome.seconds,
@@ -282,8 +285,7 @@ def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResu
         task=trainer.task,
     )
     if trainer.is_finished:
-        session.take_best_weights()
-        result.after = trainer.task.evaluate()
+        result.after = session.take_best_weights()
         result.findings |= trainer.task.finish(folder.plots)
         result.unwritten |= result.findings.pop("unwritten", {})
     file = folder.plots / "training.png"

@@ -66,6 +66,7 @@ class TrainingSession:
         self.train_seconds = trainer.seconds_before
         """Wall time of the updates of all sessions of this run, without evaluations [s]."""
         self._best_weights: dict[str, Any] | None = None
+        self._best_metrics: Any = None
         self._scalars: Any = None
         self._metrics: list[str] = []
 
@@ -110,6 +111,8 @@ class TrainingSession:
         self._metrics = [own.name for own in fields(outcome.before)]
         if trainer.num_updates_done == 0:
             self._record(None, outcome.before)
+        elif self._is_due():  # as an undisturbed run has found, too
+            self._note_if_done(outcome.before)
         with deferred_interrupt() as is_interrupted:
             resumed = time.perf_counter()
             for update in trainer.train(last):
@@ -132,10 +135,12 @@ class TrainingSession:
         outcome.seconds = time.perf_counter() - began
         return outcome
 
-    def take_best_weights(self) -> None:
-        """Give the network the best weights of the run."""
+    def take_best_weights(self) -> Any:  # noqa: ANN401
+        """Give the network the best weights of the run; return their metrics."""
         if self._best_weights is not None:
             self.task.network.load_state_dict(self._best_weights)
+        # Those of an earlier session are known by their score alone.
+        return self.task.evaluate() if self._best_metrics is None else self._best_metrics
 
     def _is_due(self) -> bool:
         """Tell whether the present weights are among those that are evaluated."""
@@ -148,9 +153,14 @@ class TrainingSession:
         score = score if math.isfinite(score) else math.inf
         # While none has a score, the latest stand for the run, not the untrained ones.
         if self._best_weights is None or score <= self.best_score:
-            self.best_score = score
+            self.best_score, self._best_metrics = score, metrics
             self._best_weights = copy.deepcopy(self.task.network.state_dict())
             self.save("best")
+
+    def _note_if_done(self, metrics: object) -> None:
+        """Let a training end that goes on until an evaluation finds nothing left to do."""
+        if self.trainer.config.train.num_updates is None:
+            self.trainer.is_good_enough = self.task.is_done(metrics)
 
     def _record(self, update: UpdateRecord | None, metrics: object | None) -> None:
         """Log an update and an evaluation, and save what they are worth."""
@@ -158,6 +168,7 @@ class TrainingSession:
         if metrics is not None:
             self.on_update(Evaluated(iteration, metrics))
             self._keep_if_best(metrics)
+            self._note_if_done(metrics)
             if self.trainer.config.evaluation.keep_snapshots:
                 self.save(f"at-{iteration:06d}")
         self._log(iteration, update, metrics)

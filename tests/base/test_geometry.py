@@ -10,8 +10,8 @@ from diffcar.base.geometry import (
     quaternion_from_yaw,
     rotate_into_body,
     wrap_angle,
-    yaw_from_quaternion,
 )
+from tests.plain import yaw_from_quaternion
 
 
 @given(st.floats(-50, 50))

@@ -1,5 +1,6 @@
 """What the tracking network sees."""
 
+import dataclasses
 import math
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.observation import PathObserver
-from tests.samples import car_at, road
+from tests.samples import car_at, doubles, road, seeded
 
 
 def test_observation_is_of_order_one_and_complete() -> None:
@@ -30,3 +31,49 @@ def test_mirrored_observation_is_that_of_the_mirrored_car() -> None:
     seen = [observer.observe(car, compute_error_state(path, car)) for car in (left, right)]
     assert torch.allclose(observer.mirror(seen[0]), seen[1], atol=1e-12)
     assert len(PathObserver.names(config)) == observer.mirror(seen[0]).shape[-1]
+
+
+def test_an_observation_is_its_entries_side_by_side() -> None:
+    """Values and gradients, with any number of previews at any distances."""
+    config = ControllerConfig(curvature_preview=[0.0, 0.5, 1.7], speed_preview=[0.3])
+    path, car = road("figure-eight"), car_at(0.0, 0.0, 0.0)
+    point = path.sample(doubles(3.0))
+    inputs = [
+        (point.position + 0.05).detach(),
+        *(torch.randn(1, generator=seeded(number), dtype=torch.float64) for number in range(4)),
+        torch.randn(1, 2, generator=seeded(5), dtype=torch.float64),
+    ]
+    names = ("position", "yaw", "speed", "yaw_rate", "lateral_velocity", "steering_angles")
+
+    def seen(*inputs: torch.Tensor, plainly: bool = False) -> torch.Tensor:
+        state = dataclasses.replace(car, **dict(zip(names, inputs, strict=True)))
+        errors = compute_error_state(path, state, doubles(3.0))
+        if not plainly:
+            return PathObserver(config).observe(state, errors)
+        bends, speeds = (
+            path.preview(errors.arc_length, doubles(*distances))
+            for distances in (config.curvature_preview, config.speed_preview)
+        )
+        here = [
+            errors.cross_track_error / 0.1,
+            errors.heading_error / 0.2,
+            errors.speed_error,
+            state.speed / 2,
+            state.yaw_rate / 2,
+            state.lateral_velocity / 0.2,
+            state.steering_angles.mean(-1) / 0.3,
+        ]
+        ahead = [bends.curvature / 0.8, speeds.speed - state.speed[:, None]]
+        return torch.cat([torch.stack(here, -1), *ahead], -1)
+
+    for value in inputs:
+        value.requires_grad_()
+    found, expected = seen(*inputs), seen(*inputs, plainly=True)
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.randn(found.shape, generator=seeded(9), dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad((values * weights).sum(), inputs) for values in (found, expected)
+    ]
+    for own, other in zip(*gradients, strict=True):
+        assert torch.allclose(own, other, rtol=0, atol=1e-9)
+    assert torch.autograd.gradcheck(seen, inputs)

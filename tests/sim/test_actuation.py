@@ -9,6 +9,7 @@ import torch
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import load_vehicle
+from tests import plain
 
 VEHICLE = load_vehicle()
 
@@ -71,4 +72,24 @@ def test_actuation_has_right_derivatives() -> None:
     action = torch.tensor([[0.15, 0.1], [-0.2, 0.2]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda a: servo_torques(joint_targets(a, VEHICLE), state, VEHICLE), (action,)
+    )
+
+
+def test_targets_are_those_of_the_plain_formula() -> None:
+    """Values and gradients, at the limits of joints and motors, too."""
+    action = torch.tensor(
+        [[0.1, 2.0], [-0.3, -1.0], [2.0, 1.0], [-2.0, 9.0], [0.2, 7.9], [0.0, 0.0]],
+        dtype=torch.float64,
+        requires_grad=True,
+    )
+    found = tuple(vars(joint_targets(action, VEHICLE)).values())
+    for own, other in zip(found, plain.joint_targets(action, VEHICLE), strict=True):
+        assert torch.allclose(own, other, rtol=1e-12, atol=1e-12)
+        gradients = [
+            torch.autograd.grad(value.square().sum(), action, retain_graph=True)[0]
+            for value in (own, other)
+        ]
+        assert torch.allclose(*gradients, rtol=0, atol=1e-9)
+    assert torch.autograd.gradcheck(
+        lambda a: tuple(vars(joint_targets(a, VEHICLE)).values()), (action,)
     )

@@ -81,6 +81,57 @@ def test_the_best_weights_are_kept_and_written(
     assert torch.equal(again.task.network.network[0].weight, weights[2])
 
 
+def test_training_without_a_number_of_updates_ends_when_an_evaluation_finds_it_done(
+    session: Callable[..., TrainingSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before, nor between evaluations where it was interrupted; given a number it goes on."""
+
+    def begun(*overrides: str) -> TrainingSession:
+        made = session("train.num_updates=null", *overrides)
+        # As good from the first update on; those of intervals of two are evaluated.
+        monkeypatch.setattr(made.task, "is_done", lambda metrics: made.trainer.num_updates_done > 0)
+        return made
+
+    made = begun()
+    assert (made.trainer.config.train.most_updates, made.trainer.is_finished) == (100, False)
+    made.train(stop_after=1)
+    assert not made.trainer.is_finished
+    again = begun()
+    again.restore()
+    assert len(again.train().updates) == 1
+    assert again.trainer.is_finished
+    ended = begun()
+    ended.restore()
+    assert ended.train().updates == []
+    assert ended.trainer.is_finished
+    on = begun("train.num_updates=5")
+    on.restore()
+    assert len(on.train().updates) == 3
+
+
+def test_the_path_is_tracked_well_enough_at_the_target(
+    session: Callable[..., TrainingSession],
+) -> None:
+    """If all cars get going; the step size falls in 40 updates then, and otherwise in 100."""
+    made = session("train.num_updates=null", "train.target=0.003")
+    metrics = made.task.evaluate()
+    well = replace(metrics, got_going=1.0, cross_track_rmse_m=0.003)
+    assert made.task.is_done(well)
+    assert not made.task.is_done(replace(well, cross_track_rmse_m=0.0031))
+    assert not made.task.is_done(replace(well, got_going=0.9))
+    assert not made.task.is_done(replace(well, cross_track_rmse_m=math.nan))
+    decays = {
+        setting: config_of("e2e", *setting.split()).train.num_decay_updates
+        for setting in (
+            "train.num_updates=null",
+            "train.num_updates=200",
+            "train.num_updates=200 train.decay_updates=null",
+            "train.decay_updates=7",
+        )
+    }
+    assert list(decays.values()) == [40, 100, 200, 7]
+
+
 def test_weights_that_have_no_score_do_not_stand_for_the_run_once_others_have() -> None:
     """The score knows the tracking and the speed; a car that does not get going has none."""
     config = config_of("e2e")

@@ -26,7 +26,7 @@ from diffcar.sim.repairs.plane_contact import (
     contact_candidates,
     rotation_from_quaternion,
 )
-from diffcar.sim.repairs.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known
 
 if TYPE_CHECKING:
     from genesis import Scene

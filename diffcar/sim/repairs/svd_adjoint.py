@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from diffcar.base.errors import SimulationError
-from diffcar.sim.repairs.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known
 
 if TYPE_CHECKING:
     from genesis.engine.solvers.mpm_solver import MPMSolver

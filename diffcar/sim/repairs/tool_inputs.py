@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.sim.repairs.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known
 
 if TYPE_CHECKING:
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity

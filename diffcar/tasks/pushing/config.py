@@ -8,7 +8,7 @@ from pydantic import Field
 from diffcar.base.config import Count, NonNegative, Positive, Section
 from diffcar.base.errors import ConfigError
 from diffcar.losses import PushingLoss
-from diffcar.path.config import PathConfig, require_files
+from diffcar.path.config import PATHS, PathConfig, require_files
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig
 
@@ -77,12 +77,22 @@ class TrainPushConfig(SoftBodyConfig):
     half_width: Positive = 0.42
     """The grid reaches this far to each side of the x axis [m], three cells of which are margin;
     along the axis it reaches as far as a push does."""
-    path: PathConfig = PathConfig(source="random", scale=0.8, top_speed=0.3)
+    path: PathConfig = Field(
+        default=PathConfig(source="random", top_speed=0.3), validate_default=True
+    )
     start: PushStartConfig = PushStartConfig()
     controller: PushControllerConfig = PushControllerConfig()
     loss: PushingLoss = PushingLoss()
     train: PushTrainConfig = PushTrainConfig()
     evaluation: PushEvaluationConfig = PushEvaluationConfig()
+
+    @pydantic.field_validator("path")
+    @classmethod
+    def _is_small(cls, path: PathConfig) -> PathConfig:
+        """Scale a built-in path, but no file, to half a metre of pushing, where no scale is set."""
+        if "scale" in path.model_fields_set or path.source not in PATHS:
+            return path
+        return path.model_copy(update={"scale": 0.8})
 
     _has_files = pydantic.model_validator(mode="after")(require_files)
 

@@ -63,14 +63,16 @@ class StartConfig(Section):
 
 
 class EvaluationConfig(ScheduleConfig):
-    """How training is evaluated, always in a plain scene."""
+    """How training is evaluated, always in plain physics."""
 
-    interval: Count = 20
-    """Updates between evaluations."""
     num_envs: Count = 16
     """Cars spread along the training path in an evaluation."""
     duration: Positive = 4.0
     """Simulated time of an evaluation [s]."""
+    plain_scene: bool = False
+    """Whether training through the physics is evaluated in a scene of its own without gradients,
+    which takes as long again to build, and drives alike; so it is, too, with more cars than it
+    trains."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
 
@@ -107,17 +109,22 @@ class SimulateConfig(DrivingConfig):
 class TrainConfig(BackpropConfig):
     """The optimisation through the physics."""
 
-    num_updates: Count = 100
-    """Optimiser steps."""
+    num_updates: Count | None = None
+    """Optimiser steps; null takes as many as it needs until an evaluation finds the `target`
+    reached, and at most 100."""
+    target: Positive = 0.002
+    """Cross-track RMSE on the training path that is good enough [m], where no `num_updates` are
+    asked for."""
     num_envs: Count = 24
     """Cars simulated in parallel."""
     episode_updates: Count = 8
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
-    decay_updates: Count | None = 100
+    decay_updates: Count | Literal["auto"] | None = "auto"
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
-    Not tied to `num_updates`, so that a run can be extended exactly; null ties it all the same."""
+    auto takes 100, or 40 where training ends at its `target`; so a run can be extended exactly,
+    which null, for `num_updates`, does not allow."""
 
     @pydantic.model_validator(mode="after")
     def _segments_fit(self) -> "TrainConfig":
@@ -125,6 +132,13 @@ class TrainConfig(BackpropConfig):
         if cut is not None and cut > self.horizon:
             raise ValueError(f"truncation_length {cut} is longer than horizon {self.horizon}")
         return self
+
+    @property
+    def num_decay_updates(self) -> int:
+        """Return the updates over which the step size decays."""
+        if self.decay_updates == "auto":
+            return 40 if self.num_updates is None else 100
+        return super().num_decay_updates
 
     @property
     def segments(self) -> list[int]:

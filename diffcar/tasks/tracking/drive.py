@@ -1,7 +1,8 @@
 """A controller's drive along a path, from start to goal."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
-from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import CarScene, CarState
+from diffcar.path.reference import PathBatch, ReferencePath
+from diffcar.sim.contract import CarScene, CarState, Placement
 from diffcar.tasks.tracking.metrics import (
     LOST_CROSS_TRACK,
     SKIP_DISTANCE,
@@ -24,7 +25,7 @@ from diffcar.tasks.tracking.metrics import (
 )
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["Drive", "drive", "plot_drive", "skipped_distance"]
+__all__ = ["Drive", "drive", "drive_together", "plot_drive", "skipped_distance"]
 
 _TYPICAL_ACCELERATION = 2.0
 
@@ -104,32 +105,101 @@ def drive(
     path = path.to(scene.dtype, scene.device)
     if arc_length is None:
         arc_length = torch.zeros(len(is_standing), dtype=path.dtype, device=is_standing.device)
-    goal = torch.full_like(arc_length, path.length)
-    if not path.closed:
-        goal = goal - arc_length
-        if not bool((goal > 0).all()):
-            raise PathError(
-                f"a car starts at {float(arc_length.max()):.4g} m of {path.name!r}, which ends at "
-                f"{path.length:.4g} m",
-                hint="start fewer cars, or closer together, or take a longer path",
-            )
+    if not path.closed and not bool((arc_length < path.length).all()):
+        raise PathError(
+            f"a car starts at {float(arc_length.max()):.4g} m of {path.name!r}, which ends at "
+            f"{path.length:.4g} m",
+            hint="start fewer cars, or closer together, or take a longer path",
+        )
     speed = path.sample(arc_length).speed
     speed = torch.where(is_standing, torch.zeros_like(speed), speed)
     start = starts_on_path(path, arc_length, cross_track=cross_track, heading=heading, speed=speed)
-    limit = _time_limit(path) if max_time is None else max_time
-    goal_arc_length = arc_length + goal
+    limit = torch.full_like(arc_length, _time_limit(path) if max_time is None else max_time)
 
-    def is_over(state: CarState, errors: ErrorState) -> bool:
+    def after_step(state: CarState, errors: ErrorState) -> None:
         if on_step is not None:
             on_step(state, errors)
         if must_stay_finite:
             errors.require_finite()
+
+    return _drive(scene, controller, path, start, limit, after_step)
+
+
+def drive_together(
+    scene: CarScene,
+    controller: Controller,
+    paths: Sequence[ReferencePath],
+    *,
+    max_times: Sequence[float | None],
+) -> Iterator[tuple[Drive, Tensor]]:
+    """Drive several paths at once, each with its share of the cars, as `drive` drives one.
+
+    Of each path every other car starts at rest, and all a little apart, so that the figures are not
+    those of one trajectory.
+
+    Args:
+        max_times: Of each path, the simulated time after which nobody waits for it [s]; None as
+            `drive` has it.
+
+    Yields:
+        For each path its drive, and which of its cars have started at rest.
+
+    Raises:
+        SimulationError: If the state of a car is no longer finite.
+    """
+    at_once = max(1, scene.num_envs // 2)
+    for first in range(0, len(paths), at_once):
+        own = [path.to(scene.dtype, scene.device) for path in paths[first : first + at_once]]
+        index = torch.arange(scene.num_envs, device=scene.device)
+        which = index * len(own) // scene.num_envs
+        number = index - torch.searchsorted(which, which)
+        room = torch.tensor([math.inf if path.closed else path.length / 4 for path in own])
+        apart = (room / torch.bincount(which).cpu()).clamp_max(0.1).to(scene.dtype)
+        arc_length = apart.to(scene.device)[which] * number
+        road = PathBatch(own, which)
+        is_standing = number % 2 == 0
+        speed = road.sample(arc_length).speed.where(~is_standing, 0.0)
+        start = starts_on_path(road, arc_length, speed=speed)
+        times = zip(own, max_times[first : first + at_once], strict=True)
+        limits = [_time_limit(path) if most is None else most for path, most in times]
+        limit = torch.tensor(limits, dtype=scene.dtype, device=scene.device)[which]
+        driven = _drive(
+            scene, controller, road, start, limit, lambda _, errors: errors.require_finite()
+        )
+        for path_number, path in enumerate(own):
+            cars = which == path_number
+            drive = driven.select(cars)
+            record = replace(drive.trajectory, path=path)
+            yield replace(drive, trajectory=record), is_standing[cars]
+
+
+def _drive(
+    scene: CarScene,
+    controller: Controller,
+    road: ReferencePath | PathBatch,
+    start: Placement,
+    limit: Tensor,
+    after_step: Callable[[CarState, ErrorState], None],
+) -> Drive:
+    """Drive until every car has arrived, is off its road or out of time [s], shape (B,)."""
+    assert start.arc_length is not None
+    arc_length = start.arc_length
+    is_closed = torch.as_tensor(road.closed, device=arc_length.device)
+    goal = torch.where(is_closed, 0.0, -arc_length) + road.length
+    goal_arc_length = arc_length + goal
+    num_steps = 0
+
+    def is_over(state: CarState, errors: ErrorState) -> bool:
+        nonlocal num_steps
+        num_steps += 1
+        after_step(state, errors)
         is_on_path = errors.cross_track_error.abs() <= LOST_CROSS_TRACK
-        return bool(((errors.arc_length >= goal_arc_length) | ~is_on_path).all())
+        is_waited_for = is_on_path & (num_steps * scene.dt < limit)
+        return bool(((errors.arc_length >= goal_arc_length) | ~is_waited_for).all())
 
     with torch.no_grad():
-        num_steps = max(1, round(limit / scene.dt))
-        trajectory = rollout(scene, controller, path, start, num_steps, on_step=is_over)
+        most_steps = max(1, round(float(limit.max()) / scene.dt))
+        trajectory = rollout(scene, controller, road, start, most_steps, on_step=is_over)
     has_arrived = (trajectory.arc_length >= goal_arc_length).cummax(0).values
     return Drive(trajectory, goal, has_arrived)
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
-from diffcar.path.reference import ReferencePath
+from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.contract import CarScene, CarState, Placement, Start, map_tensors
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -39,7 +39,7 @@ class Step:
 
 _ENTRIES: dict[str, Callable[[Step], Tensor]] = {
     **{name: attrgetter(f"state.{name}") for name in _OF_STATE},
-    "steering_angle": lambda step: step.state.steering_angles.mean(-1),
+    "steering_angle": attrgetter("state.steering_angles"),
     **{name: attrgetter(f"errors.{name}") for name in _OF_ERRORS},
     "action": lambda step: step.action,
     "speed_before": lambda step: step.speed_before,
@@ -104,11 +104,13 @@ class Trajectory:
         entries = {
             name: torch.stack([read(step) for step in steps]) for name, read in _ENTRIES.items()
         }
+        entries["steering_angle"] = entries["steering_angle"].mean(-1)
         return cls(
             **entries,
             start_arc_length=start_arc_length,
             final_state=steps[-1].state,
-            path=loop.path,
+            # Whoever drives several paths gives each its own afterwards.
+            path=cast(ReferencePath, loop.path),
             vehicle=loop.scene.vehicle,
             dt=loop.scene.dt,
             timed_start=start_arc_length if timed_start is None else timed_start,
@@ -191,7 +193,7 @@ class Trajectory:
 class ClosedLoop:
     """Cars that take actions on a path: the one place where an action becomes the next state."""
 
-    def __init__(self, scene: CarScene, path: ReferencePath, start: Placement | Start) -> None:
+    def __init__(self, scene: CarScene, path: Road, start: Placement | Start) -> None:
         self.scene = scene
         self.path = path = path.to(scene.dtype, scene.device)
         place = start if isinstance(start, Placement) else start.state
@@ -216,7 +218,7 @@ class ClosedLoop:
         """Do a control step: command steering angle [rad] and speed [m/s], shape (B, 2)."""
         speed_before = self.state.speed
         # Where the car will be along the path, for the projection's first guess.
-        hint = (self.errors.arc_length + self.scene.dt * speed_before).detach()
+        hint = torch.add(self.errors.arc_length, speed_before, alpha=self.scene.dt).detach()
         self.scene.apply(action)
         self.scene.step()
         self.state = self.scene.read()
@@ -227,7 +229,7 @@ class ClosedLoop:
 def rollout(
     scene: CarScene,
     controller: Controller,
-    path: ReferencePath,
+    path: Road,
     start: Placement | Start,
     num_steps: int,
     *,
@@ -253,7 +255,7 @@ def rollout(
     return Trajectory.of(steps, loop, start_arc_length=start_arc_length, timed_start=timed)
 
 
-def advance_along(path: ReferencePath, arc_length: Tensor, dt: float) -> Tensor:
+def advance_along(path: Road, arc_length: Tensor, dt: float) -> Tensor:
     """Let points run from an arc length [m] along a path at its speed, by the midpoint rule."""
     middle = arc_length + dt / 2 * path.sample(arc_length).speed
     return arc_length + dt * path.sample(middle).speed

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import Placement, Start
+from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
-from diffcar.tasks.tracking.drive import drive, plot_drive
+from diffcar.tasks.tracking.drive import drive_together, plot_drive
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
@@ -115,9 +116,14 @@ class TrackingTask(Task[Start, Trajectory]):
         if self._through_physics:
             self.num_envs = self._train.num_envs
             self.scene = self.scenes.cars(self.num_envs, differentiable=True)
-        self.plain = self.scenes.cars(config.evaluation.num_envs, purpose="evaluation")
+        judging = config.evaluation
+        if self._through_physics and not judging.plain_scene and judging.num_envs <= self.num_envs:
+            # A second scene would take as long again to build, and drives alike.
+            self.judging = self.scene
+        else:
+            self.judging = self.scenes.cars(judging.num_envs, purpose="evaluation")
         """Cars that training is evaluated with, which none has on the road meanwhile."""
-        dtype, device = self.plain.dtype, self.plain.device
+        dtype, device = self.judging.dtype, self.judging.device
         self.path, *self.unseen = (p.to(dtype, device) for p in (self.path, *self.unseen))
         self.driver = build_tracking_mlp(
             config.controller, self.vehicle, dtype=dtype, device=device, seed=config.seed
@@ -168,21 +174,19 @@ class TrackingTask(Task[Start, Trajectory]):
 
         Errors count after the first metres, the same way that all cars should get past.
         """
-        plain, path = self.plain, self.path
+        path, num_cars = self.path, self.config.evaluation.num_envs
         duration, top_speed = self.config.evaluation.duration, self.config.path.top_speed
-        index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
+        index = torch.arange(num_cars, dtype=path.dtype, device=path.device)
         reach = path.length
         if not path.closed:
             reach = max(path.length - duration * top_speed, path.length / 4)
-        arc_length = index / plain.num_envs * reach
+        arc_length = index / num_cars * reach
         # Of a short path a car may come to the end.
         is_short = not path.closed and reach == path.length / 4
         goal_distance = path.length - arc_length if is_short else path.length
         speed = path.sample(arc_length).speed
         start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
-        num_steps = max(1, round(duration / plain.dt))
-        with torch.no_grad():
-            trajectory = rollout(plain, self.driver, path, start, num_steps)
+        trajectory = self._drive_some(start, max(1, round(duration / self.judging.dt)))
         skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
@@ -200,6 +204,10 @@ class TrackingTask(Task[Start, Trajectory]):
             + self.loss.speed * metrics.speed_rmse_mps**2
         )
         return score if math.isfinite(score) and metrics.got_going == 1.0 else math.inf
+
+    def is_done(self, metrics: EvaluationMetrics) -> bool:
+        """Tell whether all cars get going and track the training path as well as is asked."""
+        return metrics.got_going == 1.0 and metrics.cross_track_rmse_m <= self._train.target
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
@@ -225,28 +233,19 @@ class TrackingTask(Task[Start, Trajectory]):
     def finish(self, folder: Path) -> dict[str, Any]:
         """Drive each unseen path, standing and flying; draw these and the training path."""
         logger.info("driving paths that training has not seen")
-        plain, scores = self.plain, []
+        scores: list[PathScore] = []
         unwritten: Unwritten = {}
-        is_standing = torch.arange(plain.num_envs, device=plain.device) % 2 == 0
-        index = torch.arange(plain.num_envs, dtype=plain.dtype, device=plain.device)
-        for number, path in enumerate((self.path, *self.unseen)):
-            # Starts a little apart, so that the figures are not those of one trajectory.
-            room = math.inf if path.closed else path.length / 4
-            arc_length = min(0.1, room / plain.num_envs) * index
-            driven = drive(
-                plain,
-                self.driver,
-                path,
-                is_standing=is_standing,
-                arc_length=arc_length,
-                max_time=None if number else _DRAWN_TIME,
-            )
-            file = folder / f"drive-{number}-{path.name}.png"
+        paths = (self.path, *self.unseen)
+        max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
+        driven = drive_together(self.judging, self.driver, paths, max_times=max_times)
+        for number, (own, is_standing) in enumerate(driven):
+            name = own.trajectory.path.name
+            file = folder / f"drive-{number}-{name}.png"
             with kept(unwritten, file):
-                plot_drive(driven, file)
+                plot_drive(own, file)
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
-                    scores.append(PathScore(path.name, start, driven.select(cars).metrics()))
+                    scores.append(PathScore(name, start, own.select(cars).metrics()))
         return {"scores": scores, "unwritten": unwritten}
 
     @staticmethod
@@ -285,6 +284,15 @@ class TrackingTask(Task[Start, Trajectory]):
         return draw_starts(
             self.path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
         )
+
+    def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
+        """Let the network drive cars that may be fewer than those that it is judged with."""
+        num_cars = len(placement.speed)
+        copies = torch.arange(self.judging.num_envs, device=self.path.device) % num_cars
+        everywhere = map_tensors(placement, itemgetter(copies))
+        with torch.no_grad():
+            driven = rollout(self.judging, self.driver, self.path, everywhere, num_steps)
+        return driven.select(torch.arange(num_cars, device=self.path.device))
 
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""

@@ -21,6 +21,7 @@ from diffcar.demonstrations.table import Demonstrations
 from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.task import TrackingTask
+from diffcar.training.adam import Adam
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.experts import ExpertRecorder
 from diffcar.training.contract import Trainer, UpdateRecord
@@ -83,7 +84,7 @@ class BCTrainer(Trainer):
         self._given = demonstrations
         network = copy.deepcopy(task.network)
         self._student = TrackingMLP(network, task.driver.observer, task.vehicle)
-        self._adam = torch.optim.Adam(network.parameters())
+        self._adam = Adam(network.parameters())
         self._best_weights = copy.deepcopy(network.state_dict())
 
     def begin(self, folder: RunFolder) -> None:
@@ -135,8 +136,7 @@ class BCTrainer(Trainer):
             highest=settings.learning_rate,
             final_ratio=settings.final_learning_rate_ratio,
         )
-        for group in self._adam.param_groups:
-            group["lr"] = learning_rate
+        self._adam.learning_rate = learning_rate
         terms = self._pass_over_data()
         with torch.no_grad():
             validation_loss = float(self._errors(self._data.held_out_rows).sum())
@@ -221,7 +221,7 @@ class BCTrainer(Trainer):
         self.round = number
         self.passes_in_round = self.passes_without_gain = 0
         self.best_validation_loss = math.inf  # other episodes, another measure
-        self._adam = torch.optim.Adam(self._student.network.parameters())
+        self._adam = Adam(self._student.network.parameters())
 
     def _add(self, more: Demonstrations) -> None:
         """Add demonstrations to those there are."""
@@ -237,7 +237,7 @@ class BCTrainer(Trainer):
         total = torch.zeros(2, dtype=torch.float64)
         for batch in order.split(self.config.train.batch_size):
             errors = self._errors(self._data.train_rows[batch])
-            self._adam.zero_grad(set_to_none=True)
+            self._adam.zero_grad()
             errors.sum().backward()
             self._adam.step()
             total += len(batch) / len(order) * errors.detach().cpu().double()

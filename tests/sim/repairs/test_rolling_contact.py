@@ -12,6 +12,7 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import Placement
+from diffcar.sim.fast_paths import take_fast_paths
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.sim.model.wheels import with_wheels
 from diffcar.sim.repairs import rolling_contact
@@ -66,7 +67,7 @@ def errors_of(car: GenesisCar, start: Placement) -> list[float]:
 def test_rolling_is_right_with_the_repair_only(
     car: GenesisCar, rolling_start: Callable[..., Placement]
 ) -> None:
-    """To a millionth over forty steps; without it ellipsoids and cylinders are wrong altogether."""
+    """To a millionth, on the fast paths, too; without it most shapes are wrong altogether."""
     start = rolling_start(num_envs=car.num_envs)
     as_it_comes(car)
     if car.vehicle.wheel_shape != "capsule":  # right as it comes while both ends touch the road
@@ -75,6 +76,10 @@ def test_rolling_is_right_with_the_repair_only(
     repaired = errors_of(car, start)
     assert len(repaired) >= car.num_envs - 1
     assert max(repaired) <= 1e-6
+    taken = take_fast_paths(car.scene)
+    assert max(errors_of(car, start)) <= 1e-6
+    for give_up in taken.values():
+        give_up()
 
 
 def test_a_contact_elsewhere_raises(

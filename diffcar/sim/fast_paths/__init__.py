@@ -1,0 +1,40 @@
+"""Quicker ways through Genesis's backward pass that give the same gradients.
+
+They replace methods of one scene's objects, so that scenes in one process do not meddle with each
+other. Each knows what it replaces, and steps aside where Genesis or the scene is another: it is
+then as slow as Genesis is, and as right. Before the kernels are first used there is one more, for
+the start: see `adjoint_cache`.
+"""
+
+from typing import TYPE_CHECKING
+
+from diffcar.base.registry import Registry
+from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
+from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
+from diffcar.sim.fast_paths.environment_indices import ENVIRONMENT_INDICES
+from diffcar.sim.fast_paths.fast_path import FastPath, Undo
+from diffcar.sim.fast_paths.state_views import FORCE_GRADIENT, STATE
+
+if TYPE_CHECKING:
+    from genesis import Scene
+
+__all__ = ["FAST_PATHS", "Undo", "take_fast_paths"]
+
+FAST_PATHS: Registry[FastPath] = Registry(
+    "fast path",
+    {
+        "checkpoints": CHECKPOINT,
+        "states": STATE,
+        "force gradients": FORCE_GRADIENT,
+        "absent rows": ABSENT_ROWS,
+        "constraint gradients": CONSTRAINT_GRADIENT,
+        "environment indices": ENVIRONMENT_INDICES,
+    },
+)
+"""By what it makes quicker."""
+
+
+def take_fast_paths(scene: "Scene") -> dict[str, Undo]:
+    """Take all that a built differentiable scene can; return by name what gives each up again."""
+    taken = {name: path.take(scene, name) for name, path in FAST_PATHS.items()}
+    return {name: undo for name, undo in taken.items() if undo is not None}

@@ -1,0 +1,86 @@
+"""What a fast path is, when it is taken, and how it steps aside to Genesis's own way."""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from diffcar.sim.upstream import are_unchanged, aside, note
+
+if TYPE_CHECKING:
+    from genesis import Scene
+
+__all__ = ["FastPath", "Replacement", "Undo", "view"]
+
+Replacement = tuple[Any, str, Callable[..., Any]]
+"""An object of a scene, the name of its method, and what is called instead, the object first."""
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class FastPath:
+    """A quicker way to the same gradient, for one scene at a time: no other scene notices."""
+
+    replacements: Callable[[Any], Sequence[Replacement]]
+    """Returns what to replace, given the simulator of a built differentiable scene."""
+    known: Mapping[str, str]
+    """Fingerprints of what is replaced and of what that rests on in Genesis, as `module:name`."""
+    needed: Sequence[str]
+    """Private names that it uses, with dots, from the simulator on."""
+    unsuited: Callable[[Any], str] = lambda sim: ""
+    """Returns what in a scene it is not made for, if anything."""
+
+    def take(self, scene: "Scene", name: str) -> Undo | None:
+        """Take it in a scene; return what gives Genesis's own way back, or None if it stands aside.
+
+        Why it does so is noted once in a process. `name` is how the note calls it.
+        """
+        sim = scene.sim
+        if not sim.rigid_solver.is_active or not sim.rigid_solver.n_dofs:
+            return None  # no body moves, so there is nothing to quicken
+        if reason := _without_views() or self.unsuited(sim):
+            note(
+                f"a scene with {reason} has no fast path for {name}: so it is as slow as Genesis is"
+            )
+            return None
+        if not are_unchanged(self.known, name):
+            return None
+        if missing := [needed for needed in self.needed if not _has(sim, needed)]:
+            note(f"this Genesis lacks {', '.join(missing)}, {aside(name)}")
+            return None
+        replaced = self.replacements(sim)
+        for owner, method, function in replaced:
+            setattr(owner, method, MethodType(function, owner))
+
+        def undo() -> None:
+            for owner, method, _ in replaced:
+                delattr(owner, method)
+
+        return undo
+
+
+def view(field: Any) -> Tensor:  # noqa: ANN401
+    """Return a field of a solver as a tensor that shares its memory and joins no graph."""
+    from genesis.utils.misc import qd_to_torch
+
+    return qd_to_torch(field, copy=False).detach()
+
+
+def _without_views() -> str:
+    """Return what keeps fields from being tensors of torch, if anything does."""
+    import genesis as gs
+
+    if not getattr(gs, "use_zerocopy", False):
+        return "no zero-copy views"
+    return "Metal's two streams" if gs.backend == gs.metal else ""
+
+
+def _has(thing: object, name: str) -> bool:
+    """Return whether there is something of a dotted name."""
+    try:
+        return operator.attrgetter(name)(thing) is not None
+    except AttributeError:
+        return False

@@ -1,0 +1,70 @@
+"""Tells whether the installed Genesis still is what a repair or a fast path was written for."""
+
+import functools
+import hashlib
+import inspect
+import logging
+import pkgutil
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diffcar.base.log import logger
+
+__all__ = ["are_unchanged", "aside", "is_as_known", "note"]
+
+
+def fingerprint(function: Callable[..., Any] | None) -> str:
+    """Return a short hash of a function's source, blanks apart; without source raise TypeError."""
+    if function is None:
+        raise TypeError("no such function")
+    source = "".join(inspect.getsource(function).split())
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def is_unchanged(function: Callable[..., Any] | None, known: str) -> bool:
+    """Return whether a function still has the fingerprint that is known of it."""
+    try:
+        return fingerprint(function) == known
+    except (OSError, TypeError):
+        return False
+
+
+def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str) -> bool:
+    """Return whether a function of Genesis still has the fingerprint that a repair knows, or warn.
+
+    A repair of something that has changed would be a guess, so it must step aside.
+    """
+    if is_unchanged(function, known):
+        return True
+    warnings.warn(
+        f"this Genesis differs from 1.4.5 where diffcar repairs {repair}, so the repair "
+        "steps aside; `diffcar check-grad` tells whether the gradients are right",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return False
+
+
+def are_unchanged(known: Mapping[str, str], name: str, *, of: str = "Genesis") -> bool:
+    """Return whether functions, by `module:name`, have the fingerprints known of them, or note."""
+    for where, fingerprint in known.items():
+        try:
+            function = pkgutil.resolve_name(where)
+        except (ImportError, AttributeError):
+            function = None
+        if not is_unchanged(function, fingerprint):
+            note(f"this {of} differs in {where.partition(':')[2]}, {aside(name)}")
+            return False
+    return True
+
+
+@functools.cache
+def note(text: str, level: int = logging.WARNING) -> None:
+    """Tell something once in a process."""
+    logger.log(level, text)
+
+
+def aside(name: str) -> str:
+    """Return what follows from a difference."""
+    return f"where diffcar has a fast path for {name}: so it is as slow as Genesis is"

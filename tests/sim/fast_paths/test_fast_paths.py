@@ -1,0 +1,141 @@
+"""Fast paths give Genesis's own gradients, and step aside where they might not."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.fast_paths import FAST_PATHS, take_fast_paths
+from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
+from diffcar.sim.fast_paths.fast_path import FastPath
+from diffcar.sim.upstream import note
+
+NUM_STEPS = 12
+
+
+@pytest.fixture
+def car(differentiable_car: GenesisCar) -> Iterator[GenesisCar]:
+    """The differentiable cars, as slow as Genesis comes."""
+    for give_up in differentiable_car.fast_paths.values():
+        give_up()
+    yield differentiable_car
+    differentiable_car.fast_paths = take_fast_paths(differentiable_car.scene)
+
+
+def gradients(car: GenesisCar) -> list[Tensor]:
+    """Return those by pose and velocity at the start and by all actions, of states on the way."""
+    phase = torch.arange(4 * NUM_STEPS * 2, dtype=torch.float64).reshape(4, NUM_STEPS, 2)
+    leaves = [
+        torch.tensor([0.0, 0.0, car.rest_height, 0.3], dtype=torch.float64).repeat(4, 1),
+        0.1 * torch.sin(torch.arange(4.0 * car.entity.n_dofs)).to(torch.float64).reshape(4, -1),
+        torch.stack([0.2 * phase[..., 0].sin(), 2.0 + 0.5 * phase[..., 1].cos()], -1),
+    ]
+    pose, velocity, actions = (leaf.requires_grad_() for leaf in leaves)
+    car.place(pose, velocity)
+    total = car.zeros(1)
+    for step in range(NUM_STEPS):
+        car.apply(actions[:, step])
+        car.step()
+        state = car.read()
+        total = total + state.qpos.square().sum() + state.dofs_velocity.sin().sum()
+    return list(torch.autograd.grad(total.sum(), leaves))
+
+
+def distance(found: list[Tensor], expected: list[Tensor]) -> float:
+    """Return the largest relative distance between two gradients by one input."""
+    return max(
+        float(torch.dist(own, other) / other.norm())
+        for own, other in zip(found, expected, strict=True)
+    )
+
+
+@pytest.mark.genesis
+@pytest.mark.parametrize("actuation", ["torque", "pd"])
+def test_each_alone_and_all_together_give_the_same_gradient(
+    car: GenesisCar, actuation: str
+) -> None:
+    """To 1e-9 in float64, by everything that can be put in."""
+    car.actuation = actuation
+    expected = gradients(car)
+    assert min(float(own.abs().max()) for own in expected) > 1e-3
+    for name, path in FAST_PATHS.items():
+        give_up = path.take(car.scene, name)
+        assert give_up is not None, name
+        apart = distance(gradients(car), expected)
+        give_up()
+        assert apart <= 1e-9, name
+    taken = take_fast_paths(car.scene)
+    assert set(taken) == set(FAST_PATHS)
+    together = gradients(car)
+    for give_up in taken.values():
+        give_up()
+    assert distance(together, expected) <= 1e-9
+    assert all(map(torch.equal, gradients(car), expected))
+
+
+@pytest.mark.genesis
+@pytest.mark.parametrize("name", FAST_PATHS)
+@pytest.mark.parametrize("change", ["source", "name"])
+def test_another_genesis_is_left_as_it_is(
+    car: GenesisCar, name: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one function changed or one private name gone: one note, and nothing replaced."""
+    path = FAST_PATHS[name]
+    other = {
+        "source": replace(path, known=dict(path.known) | {list(path.known)[-1]: "another"}),
+        "name": replace(path, needed=[*path.needed[:-1], f"{path.needed[-1]}_of_old"]),
+    }[change]
+    before = [dict(vars(owner)) for owner in owners(car, path)]
+    note.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert other.take(car.scene, name) is None
+        assert other.take(car.scene, name) is None
+    assert len(caplog.records) == 1
+    assert f"fast path for {name}: so it is as slow as Genesis is" in caplog.text
+    assert [set(vars(owner)) for owner in owners(car, path)] == [set(own) for own in before]
+
+
+def owners(car: GenesisCar, path: FastPath) -> list[object]:
+    """Return the objects whose methods a fast path replaces."""
+    return [owner for owner, _, _ in path.replacements(car.scene.sim)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, ""),
+        ({"substeps": 4, "substeps_local": 4}, "several substeps"),
+        ({"active_solvers": ["tools", "bodies"]}, "more than rigid bodies"),
+        ({"coupler": SimpleNamespace()}, "a coupler"),
+    ],
+)
+def test_checkpoints_are_for_single_steps_of_rigid_bodies(
+    change: dict[str, object], reason: str
+) -> None:
+    """Other scenes are simulated as Genesis does."""
+    solver = SimpleNamespace(_enable_mujoco_compatibility=False)
+    legacy = type("LegacyCoupler", (), {})()
+    given = {"substeps": 1, "substeps_local": 1, "rigid_solver": solver, "coupler": legacy}
+    sim = SimpleNamespace(**({**given, "active_solvers": [solver]} | change))
+    assert CHECKPOINT.unsuited(sim).startswith(reason)
+    assert bool(CHECKPOINT.unsuited(sim)) == bool(reason)
+
+
+@pytest.mark.genesis
+def test_a_scene_that_is_not_suited_is_noted_once(
+    car: GenesisCar, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The note names the reason."""
+    path = replace(CHECKPOINT, unsuited=lambda sim: "several substeps a step")
+    note.cache_clear()
+    with caplog.at_level(logging.INFO):
+        assert [path.take(car.scene, "checkpoints") for _ in range(2)] == [None, None]
+    assert [record.message for record in caplog.records] == [
+        "a scene with several substeps a step has no fast path for checkpoints: so it is as slow "
+        "as Genesis is"
+    ]
