@@ -134,7 +134,8 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
 
     def error_of(read: Read) -> Read:
         def cross_track_error(car: GenesisCar) -> Tensor:
-            state = car.describe(read(car), car.read().dofs_velocity)
+            # Off the graph, so that a gradient can only be that of what is read.
+            state = car.describe(read(car), car.read().dofs_velocity.detach())
             return compute_error_state(path, state).cross_track_error
 
         return cross_track_error

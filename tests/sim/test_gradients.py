@@ -100,7 +100,8 @@ def test_gradient_by_network_weights_is_right(
         lambda: total_loss(car, controller, figure_eight, num_steps),
         parameters,
         num_directions=3,
-        step_sizes=(1e-2, 2e-3, 4e-4, 8e-5),
+        # In one step weights turn the loss by so little that short differences are its rounding.
+        step_sizes=(1e-2, 5e-3, 2e-3, 1e-3) if num_steps == 1 else (1e-2, 2e-3, 4e-4, 8e-5),
     )
     worst = max(checks, key=lambda check: check.relative_error)
     assert worst.relative_error <= TOLERANCE, worst
