@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from diffcar.base.errors import ConfigError
+from diffcar.controllers.errors import starts_on_path
+from diffcar.controllers.stanley import Stanley
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.backend import initialise
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import Placement
+from diffcar.tasks.tracking.rollout import rollout
 
 pytestmark = pytest.mark.genesis
 Starts = Callable[..., Placement]
@@ -29,6 +33,28 @@ def car(request: pytest.FixtureRequest, plain_car: GenesisCar) -> GenesisCar:
     """The plain cars under each actuation in turn."""
     plain_car.actuation = request.param
     return plain_car
+
+
+@pytest.mark.parametrize("actuation", ["torque", "pd"])
+def test_a_differentiable_scene_drives_as_a_plain_one(
+    actuation: str,
+    plain_car: GenesisCar,
+    differentiable_car: GenesisCar,
+    figure_eight: ReferencePath,
+) -> None:
+    """So what is judged in the scene that it was trained in is judged in plain physics."""
+    arc_length = torch.linspace(1.0, 12.0, 4, dtype=torch.float64)
+    start = starts_on_path(figure_eight, arc_length, cross_track=0.05)
+    driven = []
+    for car in (plain_car, differentiable_car):
+        car.actuation = actuation
+        with torch.no_grad():
+            driven.append(rollout(car, Stanley(car.vehicle), figure_eight, start, 200))
+    plain, differentiable = driven
+    apart = (plain.position - differentiable.position).norm(dim=-1)
+    assert float(plain.distance[-1].min()) > 5.0
+    assert float(apart.max()) < 1e-9
+    assert plain_car.rest_height == pytest.approx(differentiable_car.rest_height, abs=1e-9)
 
 
 def test_reset_puts_the_cars_where_they_were_asked_to_be(
