@@ -1,0 +1,153 @@
+"""Measure what diffcar's speed rests on, as ratios taken in one run.
+
+Run: `python benchmarks/run.py [--quick] [--only commands gradient training]`. Three parts:
+
+- commands: whole commands, from the start of the process to its end, in turn with the older way to
+  do the same that settings still offer;
+- gradient: forward and backward pass over a plain rollout of the same steps, by number of cars;
+- training: wall time of training until evaluations on the training path find 20, 5, 2 and 1 mm.
+
+Prints tables, and appends a line of JSON to `--history` (default: benchmarks/history.jsonl). What
+else the machine does falls on both sides of a pair; trust the ratios, not the seconds.
+"""
+
+import argparse
+import csv
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from step_cost import measure
+
+_HUNDRED = ["--set=train.num_updates=100"]
+_PLAIN_SCENE = ["--set=evaluation.plain_scene=true"]
+_COMMANDS: dict[str, tuple[list[str], list[str]]] = {
+    # Name: the command as it is, and what makes it as it was, if settings can.
+    "train-e2e": (["train-e2e"], [*_HUNDRED, *_PLAIN_SCENE]),
+    "train-e2e, 100 updates": (["train-e2e", *_HUNDRED], _PLAIN_SCENE),
+    "train-bc": (["train-bc"], []),
+    "train-ppo": (["train-ppo"], []),
+    "simulate": (["simulate", "--controller=stanley"], []),
+    "check-grad": (["check-grad"], []),
+    "franka-test": (["franka-test"], []),
+}
+_MILLIMETRES = (20, 5, 2, 1)
+_PASSES = ("forward", "backward", "plain")
+
+
+def main() -> None:
+    """Measure, print and append to the history."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one repeat, few cars, one seed")
+    parser.add_argument("--only", nargs="+", choices=list(_PARTS), default=list(_PARTS))
+    history = Path(__file__).with_name("history.jsonl")
+    parser.add_argument("--history", type=Path, default=history)
+    given = parser.parse_args()
+    measured = {name: _PARTS[name](given.quick) for name in given.only}
+    about = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("diffcar", "genesis-world", "quadrants", "torch")
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    with given.history.open("a") as stream:
+        stream.write(json.dumps(about | measured) + "\n")
+
+
+def commands(is_quick: bool) -> dict[str, dict[str, float]]:
+    """Time whole commands, in pairs where settings offer the older way."""
+    found = {}
+    for name, (command, as_it_was) in _COMMANDS.items():
+        sides = [command, command + as_it_was] if as_it_was else [command]
+        runs = [[_seconds(side) for side in sides] for _ in range(1 if is_quick else 5)]
+        found[name] = {"seconds": statistics.median(run[0] for run in runs)}
+        if as_it_was:
+            found[name]["seconds as it was"] = statistics.median(run[1] for run in runs)
+            found[name]["ratio"] = statistics.median(run[0] / run[1] for run in runs)
+        told = ", ".join(f"{what} {value:.2f}" for what, value in found[name].items())
+        print(f"{name}: {told}", flush=True)
+    return found
+
+
+def gradient(is_quick: bool) -> dict[str, dict[str, float]]:
+    """Time the gradient of a rollout against the rollout in plain physics."""
+    found = {}
+    for num_envs in (24,) if is_quick else (24, 64, 512):
+        own = measure(num_envs, compiled_fields=False)
+        forward, backward, plain = (own[f"{name} [ms/step]"] for name in _PASSES)
+        found[str(num_envs)] = own | {"gradient over plain": (forward + backward) / plain}
+        told = ", ".join(f"{name} {value:.2f}" for name, value in found[str(num_envs)].items())
+        print(f"{num_envs} cars: {told}", flush=True)
+    return found
+
+
+def training(is_quick: bool) -> dict[str, dict[str, list[float | None]]]:
+    """Time how long methods train until evaluations are good."""
+    methods = {
+        "train-e2e": [*_HUNDRED, "--no-certify", "--set=train.gradient_check_interval=0"],
+        "train-ppo": [],
+        "train-bc": [],
+    }
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for name, settings in methods.items():
+        found[name] = {}
+        for seed in (0,) if is_quick else (0, 1, 2):
+            interval = "--set=evaluation.interval=5"
+            options = [*settings, interval, "--set=evaluation.unseen_paths=[]", f"--seed={seed}"]
+            times = _times_to([name, *options])
+            found[name][str(seed)] = times
+            told = ", ".join(
+                f"{millimetres} mm {'never' if seconds is None else f'{seconds:.1f} s'}"
+                for millimetres, seconds in zip(_MILLIMETRES, times, strict=True)
+            )
+            print(f"{name}, seed {seed}: {told}", flush=True)
+    return found
+
+
+_PARTS = {"commands": commands, "gradient": gradient, "training": training}
+
+
+def _seconds(arguments: list[str]) -> float:
+    """Return the wall time of a whole command in an empty folder [s]."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        _run(arguments, Path(folder))
+        return time.perf_counter() - began
+
+
+def _times_to(arguments: list[str]) -> list[float | None]:
+    """Return when a training's evaluations first find each error [s of training]."""
+    with tempfile.TemporaryDirectory() as folder:
+        _run([*arguments, "--out=run"], Path(folder))
+        with (Path(folder) / "run" / "metrics.csv").open(newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["eval_cross_track_rmse_m"]]
+    seen = [(float(row["train_seconds"]), float(row["eval_cross_track_rmse_m"])) for row in rows]
+    return [
+        next((seconds for seconds, error in seen if 1e3 * error <= millimetres), None)
+        for millimetres in _MILLIMETRES
+    ]
+
+
+def _run(arguments: list[str], folder: Path) -> None:
+    """Run a command that must succeed."""
+    subprocess.run(
+        [sys.executable, "-m", "diffcar", *arguments],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+if __name__ == "__main__":
+    main()
