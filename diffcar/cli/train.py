@@ -171,7 +171,8 @@ def _train(
         raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
     if result.is_good_enough:
         again = resume_hint(method, config.task, result.run_folder)
-        note(f"it is as good as was asked for; to go on: {again} --set train.num_updates=100")
+        more = config.train.most_updates * (1 if result.num_updates < 100 else 2)
+        note(f"it is as good as was asked for; to go on: {again} --set train.num_updates={more}")
     if usage := result.task.usage:
         note(f"use it: {usage} {result.run_folder}")
 

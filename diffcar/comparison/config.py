@@ -104,6 +104,13 @@ class CompareConfig(DrivingConfig):
 
     _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
 
+    @pydantic.field_validator("e2e")
+    @classmethod
+    def _has_its_updates(cls, own: TrainConfig) -> TrainConfig:
+        if own.num_updates is None:
+            raise ValueError("num_updates must be a number: no method ends by its own judgement")
+        return own
+
     @pydantic.model_validator(mode="after")
     def _has_its_experts(self) -> "CompareConfig":
         for how in (METHODS[name] for name in self.methods if is_method(name)):

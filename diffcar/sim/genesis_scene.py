@@ -121,5 +121,9 @@ class GenesisScene(ABC, Generic[StateT]):
         """
         self.scene.sim.rigid_solver._is_backward = False
         self.scene.reset()
+        # What was kept of the steps before, which of a long drive is much.
+        solver = self.scene.sim.rigid_solver
+        for keeper in (solver, *solver.entities):
+            keeper._ckpt.clear()
         self._is_taped = True
         self._state = None

@@ -40,12 +40,11 @@ _CPU_FILE = Path("/proc/cpuinfo")
 
 
 def import_genesis() -> ModuleType:
-    """Import Genesis; what the process has loaded by then is left to no later collection."""
+    """Import Genesis, and let it save what it compiles."""
     if "genesis" in sys.modules:
         return sys.modules["genesis"]
     with without_collections(), _quick_frame_info():
         import genesis
-    gc.freeze()
     _save_kernels_meanwhile()
     return genesis
 
@@ -65,12 +64,13 @@ def without_collections() -> Iterator[None]:
 @contextlib.contextmanager
 def with_known_cpu() -> Iterator[None]:
     """Tell Genesis the CPU's name, which it writes into its log, without a second of asking."""
-    import cpuinfo
-
-    ask = cpuinfo.get_cpu_info
+    cpuinfo: Any = sys.modules.get("cpuinfo")  # as Genesis has it, if it has
+    ask = getattr(cpuinfo, "get_cpu_info", None)
     name = _cpu_name()
-    if name:
-        cpuinfo.get_cpu_info = lambda: {"brand_raw": name}
+    if ask is None or not name:
+        yield
+        return
+    cpuinfo.get_cpu_info = lambda: {"brand_raw": name}
     try:
         yield
     finally:
@@ -82,7 +82,7 @@ def save_kernels() -> bool:
     quadrants: Any = sys.modules.get("quadrants")
     try:
         quadrants.lang.impl.get_runtime().prog.dump_cache_data_to_disk()
-    except AttributeError:
+    except (AttributeError, OSError, RuntimeError):  # other names, or no room for it
         return False
     return True
 

@@ -51,14 +51,23 @@ class _Camera:
             partial.replace(target)
 
         try:
-            self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
+            with _told_of(file):
+                self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
             yield
-            write_atomically(file, end)
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
+            with _told_of(file):
+                write_atomically(file, end)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _told_of(file: Path) -> Iterator[None]:
+    """Say of an error which film could not be written for it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
 
 
 class ChaseCamera(_Camera):

@@ -1,6 +1,6 @@
 """Settings that every task and every method share."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,15 +12,15 @@ __all__ = ["BackpropConfig", "ScheduleConfig", "UpdatesConfig"]
 class UpdatesConfig(Section):
     """What the optimisation of every method has."""
 
-    num_updates: Count | None = 50
-    """Updates of a whole run; null goes on until an evaluation finds the task done, for 100."""
+    num_updates: Count = 50
+    """Updates of a whole run."""
     checkpoint_interval: Count = 10
     """Updates between saves of the last checkpoint."""
 
     @property
     def most_updates(self) -> int:
         """Return the updates that a run has at the most."""
-        return 100 if self.num_updates is None else self.num_updates
+        return self.num_updates
 
 
 class BackpropConfig(UpdatesConfig):
@@ -30,7 +30,7 @@ class BackpropConfig(UpdatesConfig):
     """Control steps in a rollout."""
     learning_rate: Positive = 0.01
     """Adam's step size at its highest."""
-    decay_updates: Count | Literal["auto"] | None = None
+    decay_updates: Count | None = None
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
     null takes `num_updates`, so that a run that is extended is not the same as a longer one."""
     final_learning_rate_ratio: Annotated[float, Field(gt=0, le=1)] = 0.02
@@ -46,7 +46,7 @@ class BackpropConfig(UpdatesConfig):
     @property
     def num_decay_updates(self) -> int:
         """Return the updates over which the step size decays."""
-        return self.decay_updates if isinstance(self.decay_updates, int) else self.most_updates
+        return self.decay_updates or self.most_updates
 
     @property
     def segments(self) -> list[int]:

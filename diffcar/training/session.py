@@ -147,12 +147,12 @@ class TrainingSession:
         evaluation = self.trainer.config.evaluation
         return evaluation.is_due(self.trainer.num_updates_done) or self.trainer.is_finished
 
-    def _keep_if_best(self, metrics: object) -> None:
-        """Keep and save the present weights if none were better."""
+    def _keep_if_best(self, metrics: object, *, is_last_word: bool = False) -> None:
+        """Keep and save the present weights if none were better, or nothing comes after them."""
         score = self.task.score(metrics)
         score = score if math.isfinite(score) else math.inf
         # While none has a score, the latest stand for the run, not the untrained ones.
-        if self._best_weights is None or score <= self.best_score:
+        if self._best_weights is None or score <= self.best_score or is_last_word:
             self.best_score, self._best_metrics = score, metrics
             self._best_weights = copy.deepcopy(self.task.network.state_dict())
             self.save("best")
@@ -167,8 +167,9 @@ class TrainingSession:
         iteration = self.trainer.num_updates_done
         if metrics is not None:
             self.on_update(Evaluated(iteration, metrics))
-            self._keep_if_best(metrics)
             self._note_if_done(metrics)
+            # What ended the training is what it leaves, whatever else the score knows.
+            self._keep_if_best(metrics, is_last_word=self.trainer.is_good_enough)
             if self.trainer.config.evaluation.keep_snapshots:
                 self.save(f"at-{iteration:06d}")
         self._log(iteration, update, metrics)

@@ -20,6 +20,8 @@ def work():
     time.sleep(0.3)
     (folder / "thread").touch()
 threading.Thread(target=work).start()
+left_open = (folder / "left open").open("w")
+left_open.write("all of it")
 sys.stdout.write("written")
 end_quickly({code})
 raise SystemExit({code})
@@ -34,7 +36,17 @@ def test_everything_is_waited_for_but_the_teardown(
     command = [sys.executable, "-c", _ENDING.format(code=code), str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "written", "")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["at exit", "thread"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["at exit", "left open", "thread"]
+    assert (tmp_path / "left open").read_text() == "all of it"
+
+
+def test_where_something_waits_for_the_end_already_the_process_ends_as_ever(tmp_path: Path) -> None:
+    """As what measures coverage from the process's beginning."""
+    script = "import atexit\natexit.register(print, 'told')\n" + _ENDING.format(code="3")
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout.splitlines()) == (3, ["writtentold"])
+    assert (tmp_path / "taken apart").exists()
 
 
 def test_an_exit_with_words_is_pythons_own(tmp_path: Path) -> None:

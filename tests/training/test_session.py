@@ -109,6 +109,24 @@ def test_training_without_a_number_of_updates_ends_when_an_evaluation_finds_it_d
     assert len(on.train().updates) == 3
 
 
+def test_weights_that_end_a_training_are_those_that_it_leaves(
+    session: Callable[..., TrainingSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the score, which knows the speed, liked earlier ones better."""
+    made = session("train.num_updates=null")
+    monkeypatch.setattr(made.task, "is_done", lambda metrics: made.trainer.num_updates_done == 4)
+    scores = iter([4.0, 1.0, 2.0])
+    monkeypatch.setattr(made.task, "score", lambda metrics: next(scores))
+    made.train()
+    weights = made.task.network.network[0].weight.clone()
+    made.take_best_weights()
+    assert made.trainer.num_updates_done == 4
+    assert torch.equal(made.task.network.network[0].weight, weights)
+    best = load_checkpoint(made.folder.path)
+    assert torch.equal(best["network"]["network.0.weight"], weights)
+    assert best["best_score"] == 2.0
+
+
 def test_the_path_is_tracked_well_enough_at_the_target(
     session: Callable[..., TrainingSession],
 ) -> None:

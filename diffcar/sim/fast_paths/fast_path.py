@@ -1,5 +1,6 @@
 """What a fast path is, when it is taken, and how it steps aside to Genesis's own way."""
 
+import logging
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,9 +43,8 @@ class FastPath:
         if not sim.rigid_solver.is_active or not sim.rigid_solver.n_dofs:
             return None  # no body moves, so there is nothing to quicken
         if reason := _without_views() or self.unsuited(sim):
-            note(
-                f"a scene with {reason} has no fast path for {name}: so it is as slow as Genesis is"
-            )
+            told = f"a scene with {reason} has no fast path for {name}"
+            note(f"{told}: so it is as slow as Genesis is", logging.INFO)
             return None
         if not are_unchanged(self.known, name):
             return None

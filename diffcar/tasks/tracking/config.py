@@ -15,6 +15,7 @@ from diffcar.tasks.config import BackpropConfig, ScheduleConfig, UpdatesConfig
 __all__ = [
     "DisturbanceConfig",
     "DrivingConfig",
+    "E2EEvaluationConfig",
     "EvaluationConfig",
     "SimulateConfig",
     "StartConfig",
@@ -22,6 +23,9 @@ __all__ = [
     "TrainE2EConfig",
     "TrainingConfig",
 ]
+
+
+_MOST_TO_TARGET, _DECAY_TO_TARGET, _DECAY = 100, 40, 100
 
 
 class DisturbanceConfig(Section):
@@ -69,10 +73,6 @@ class EvaluationConfig(ScheduleConfig):
     """Cars spread along the training path in an evaluation."""
     duration: Positive = 4.0
     """Simulated time of an evaluation [s]."""
-    plain_scene: bool = False
-    """Whether training through the physics is evaluated in a scene of its own without gradients,
-    which takes as long again to build, and drives alike; so it is, too, with more cars than it
-    trains."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
 
@@ -109,7 +109,7 @@ class SimulateConfig(DrivingConfig):
 class TrainConfig(BackpropConfig):
     """The optimisation through the physics."""
 
-    num_updates: Count | None = None
+    num_updates: Count | None = None  # type: ignore[assignment]  # wider than elsewhere
     """Optimiser steps; null takes as many as it needs until an evaluation finds the `target`
     reached, and at most 100."""
     target: Positive = 0.002
@@ -121,10 +121,11 @@ class TrainConfig(BackpropConfig):
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
-    decay_updates: Count | Literal["auto"] | None = "auto"
+    decay_updates: Count | Literal["auto"] | None = "auto"  # type: ignore[assignment]
     """Updates over which the step size decays by a half cosine; after them it stays at its lowest.
-    auto takes 100, or 40 where training ends at its `target`; so a run can be extended exactly,
-    which null, for `num_updates`, does not allow."""
+    auto takes 100, or 40 where training ends at its `target`: a run that goes on from there with
+    `num_updates` takes larger steps again. null takes `num_updates`, so that a run that is extended
+    is not the same as a longer one."""
 
     @pydantic.model_validator(mode="after")
     def _segments_fit(self) -> "TrainConfig":
@@ -137,8 +138,13 @@ class TrainConfig(BackpropConfig):
     def num_decay_updates(self) -> int:
         """Return the updates over which the step size decays."""
         if self.decay_updates == "auto":
-            return 40 if self.num_updates is None else 100
-        return super().num_decay_updates
+            return _DECAY_TO_TARGET if self.num_updates is None else _DECAY
+        return self.decay_updates or self.most_updates
+
+    @property
+    def most_updates(self) -> int:
+        """Return the updates that a run has at the most."""
+        return _MOST_TO_TARGET if self.num_updates is None else self.num_updates
 
     @property
     def segments(self) -> list[int]:
@@ -160,7 +166,17 @@ class TrainingConfig(DrivingConfig):
     evaluation: EvaluationConfig = EvaluationConfig()
 
 
+class E2EEvaluationConfig(EvaluationConfig):
+    """How training is evaluated, always in plain physics."""
+
+    plain_scene: bool = False
+    """Whether in a scene of its own without gradients, which takes as long again to build, and
+    drives alike; so it is, too, with more cars than are trained. The cars of the scene share the
+    unseen paths."""
+
+
 class TrainE2EConfig(TrainingConfig):
     """`diffcar train-e2e`."""
 
     train: TrainConfig = TrainConfig()
+    evaluation: E2EEvaluationConfig = E2EEvaluationConfig()

@@ -62,6 +62,15 @@ class Drive:
         """Return the figures of each car."""
         return car_figures(self)
 
+    def along(self, path: ReferencePath, most_steps: int) -> "Drive":
+        """Return the drive of cars that all followed one path, up to where it was over for them."""
+        driven = self.trajectory
+        is_over = self.has_arrived | ~(driven.cross_track_error.abs() <= LOST_CROSS_TRACK)
+        ends = is_over.all(-1).nonzero().flatten().tolist()
+        num_steps = min([most_steps, *(end + 1 for end in ends[:1])])
+        record = replace(driven.until(num_steps), path=path)
+        return Drive(record, self.goal_distance, self.has_arrived[:num_steps])
+
     def select(self, cars: Tensor) -> "Drive":
         """Return the drive of some of the cars, picked by a mask or by indices."""
         own = self.trajectory.select(cars)
@@ -116,13 +125,7 @@ def drive(
     start = starts_on_path(path, arc_length, cross_track=cross_track, heading=heading, speed=speed)
     limit = torch.full_like(arc_length, _time_limit(path) if max_time is None else max_time)
 
-    def after_step(state: CarState, errors: ErrorState) -> None:
-        if on_step is not None:
-            on_step(state, errors)
-        if must_stay_finite:
-            errors.require_finite()
-
-    return _drive(scene, controller, path, start, limit, after_step)
+    return _drive(scene, controller, path, start, limit, must_stay_finite, on_step)
 
 
 def drive_together(
@@ -163,14 +166,11 @@ def drive_together(
         times = zip(own, max_times[first : first + at_once], strict=True)
         limits = [_time_limit(path) if most is None else most for path, most in times]
         limit = torch.tensor(limits, dtype=scene.dtype, device=scene.device)[which]
-        driven = _drive(
-            scene, controller, road, start, limit, lambda _, errors: errors.require_finite()
-        )
+        driven = _drive(scene, controller, road, start, limit, True, None)
         for path_number, path in enumerate(own):
             cars = which == path_number
-            drive = driven.select(cars)
-            record = replace(drive.trajectory, path=path)
-            yield replace(drive, trajectory=record), is_standing[cars]
+            most_steps = round(limits[path_number] / scene.dt)
+            yield driven.select(cars).along(path, most_steps), is_standing[cars]
 
 
 def _drive(
@@ -179,7 +179,8 @@ def _drive(
     road: ReferencePath | PathBatch,
     start: Placement,
     limit: Tensor,
-    after_step: Callable[[CarState, ErrorState], None],
+    must_stay_finite: bool,
+    on_step: Callable[[CarState, ErrorState], None] | None,
 ) -> Drive:
     """Drive until every car has arrived, is off its road or out of time [s], shape (B,)."""
     assert start.arc_length is not None
@@ -188,14 +189,20 @@ def _drive(
     goal = torch.where(is_closed, 0.0, -arc_length) + road.length
     goal_arc_length = arc_length + goal
     num_steps = 0
+    is_waited_for = torch.ones_like(is_closed).expand_as(arc_length)
 
     def is_over(state: CarState, errors: ErrorState) -> bool:
-        nonlocal num_steps
+        nonlocal num_steps, is_waited_for
         num_steps += 1
-        after_step(state, errors)
+        if on_step is not None:
+            on_step(state, errors)
+        is_finite = torch.isfinite(errors.cross_track_error)
+        if must_stay_finite and bool((is_waited_for & ~is_finite).any()):
+            errors.require_finite()
         is_on_path = errors.cross_track_error.abs() <= LOST_CROSS_TRACK
-        is_waited_for = is_on_path & (num_steps * scene.dt < limit)
-        return bool(((errors.arc_length >= goal_arc_length) | ~is_waited_for).all())
+        is_in_time = num_steps * scene.dt < limit
+        is_waited_for = is_on_path & is_in_time & (errors.arc_length < goal_arc_length)
+        return not bool(is_waited_for.any())
 
     with torch.no_grad():
         most_steps = max(1, round(float(limit.max()) / scene.dt))

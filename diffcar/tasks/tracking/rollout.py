@@ -180,6 +180,11 @@ class Trajectory:
         timed = vars(self).get("timed_arc_length")
         return Start(state, self.arc_length[-1].detach(), None if timed is None else timed[-1])
 
+    def until(self, num_steps: int) -> "Trajectory":
+        """Return the record of the first steps; its final state is still that after the last."""
+        own = {name: getattr(self, name)[:num_steps] for name in _ENTRIES}
+        return replace(self, **own)
+
     def select(self, cars: Tensor) -> "Trajectory":
         """Return the record of some of the cars, picked by a mask or by indices."""
         own: dict[str, Any] = {

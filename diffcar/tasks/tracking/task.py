@@ -23,7 +23,7 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
-from diffcar.tasks.tracking.config import TrainConfig, TrainingConfig
+from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
 from diffcar.tasks.tracking.drive import drive_together, plot_drive
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
@@ -116,14 +116,12 @@ class TrackingTask(Task[Start, Trajectory]):
         if self._through_physics:
             self.num_envs = self._train.num_envs
             self.scene = self.scenes.cars(self.num_envs, differentiable=True)
-        judging = config.evaluation
-        if self._through_physics and not judging.plain_scene and judging.num_envs <= self.num_envs:
-            # A second scene would take as long again to build, and drives alike.
-            self.judging = self.scene
-        else:
-            self.judging = self.scenes.cars(judging.num_envs, purpose="evaluation")
-        """Cars that training is evaluated with, which none has on the road meanwhile."""
-        dtype, device = self.judging.dtype, self.judging.device
+        num_cars = config.evaluation.num_envs
+        self.evaluation_scene = (
+            self.scene if self._shares_scene else self.scenes.cars(num_cars, purpose="evaluation")
+        )
+        """What training is evaluated in; what it trains in begins each update anew."""
+        dtype, device = self.evaluation_scene.dtype, self.evaluation_scene.device
         self.path, *self.unseen = (p.to(dtype, device) for p in (self.path, *self.unseen))
         self.driver = build_tracking_mlp(
             config.controller, self.vehicle, dtype=dtype, device=device, seed=config.seed
@@ -186,7 +184,7 @@ class TrackingTask(Task[Start, Trajectory]):
         goal_distance = path.length - arc_length if is_short else path.length
         speed = path.sample(arc_length).speed
         start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
-        trajectory = self._drive_some(start, max(1, round(duration / self.judging.dt)))
+        trajectory = self._drive_some(start, max(1, round(duration / self.evaluation_scene.dt)))
         skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
@@ -237,7 +235,7 @@ class TrackingTask(Task[Start, Trajectory]):
         unwritten: Unwritten = {}
         paths = (self.path, *self.unseen)
         max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
-        driven = drive_together(self.judging, self.driver, paths, max_times=max_times)
+        driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
         for number, (own, is_standing) in enumerate(driven):
             name = own.trajectory.path.name
             file = folder / f"drive-{number}-{name}.png"
@@ -269,6 +267,13 @@ class TrackingTask(Task[Start, Trajectory]):
         return shown
 
     @property
+    def _shares_scene(self) -> bool:
+        """Tell whether training is evaluated in its own scene, which drives as a plain one."""
+        evaluation = self.config.evaluation
+        is_wanted = isinstance(evaluation, E2EEvaluationConfig) and not evaluation.plain_scene
+        return self._through_physics and is_wanted and evaluation.num_envs <= self.num_envs
+
+    @property
     def _train(self) -> TrainConfig:
         """Return the settings of training through the physics."""
         assert isinstance(self.config.train, TrainConfig)
@@ -286,12 +291,12 @@ class TrackingTask(Task[Start, Trajectory]):
         )
 
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
-        """Let the network drive cars that may be fewer than those that it is judged with."""
+        """Let the network drive cars that may be fewer than the scene has."""
         num_cars = len(placement.speed)
-        copies = torch.arange(self.judging.num_envs, device=self.path.device) % num_cars
+        copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
         with torch.no_grad():
-            driven = rollout(self.judging, self.driver, self.path, everywhere, num_steps)
+            driven = rollout(self.evaluation_scene, self.driver, self.path, everywhere, num_steps)
         return driven.select(torch.arange(num_cars, device=self.path.device))
 
     def _load(self, settings: PathConfig) -> ReferencePath:

@@ -15,7 +15,7 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking import drive as tracking_drive
-from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive, drive_together, plot_drive
 from tests.bicycle import Bicycle
 from tests.samples import VEHICLE, doubles, road, write_loop
 
@@ -91,6 +91,40 @@ def test_a_state_that_is_no_number_ends_the_drive_or_is_its_car_s_affair() -> No
     )
     assert driven.trajectory.num_steps > 5
     assert torch.isfinite(driven.trajectory.speed[:, 0]).all()
+
+
+def test_paths_driven_together_have_the_figures_that_each_has_alone() -> None:
+    """A loop, an open path and one that is given less time than it takes, beside a long one."""
+    paths = [road("figure-eight"), road("slalom"), road("circle"), road("circle", scale=4.0)]
+    max_times = [None, None, 2.0, None]
+    controller = Stanley(VEHICLE)
+    together = list(drive_together(Bicycle(9), controller, paths, max_times=max_times))
+    assert [len(is_standing) for _, is_standing in together] == [3, 2, 2, 2]
+    for path, most, (driven, is_standing) in zip(paths, max_times, together, strict=True):
+        assert is_standing.tolist() == [True, False, True][: len(is_standing)]
+        apart = 0.1 * torch.arange(len(is_standing), dtype=torch.float64)
+        alone = drive(
+            Bicycle(len(apart)),
+            controller,
+            path,
+            is_standing=is_standing,
+            arc_length=apart,
+            max_time=most,
+        )
+        assert driven.trajectory.path is path
+        assert driven.trajectory.num_steps == alone.trajectory.num_steps
+        assert torch.equal(driven.has_arrived, alone.has_arrived)
+        assert torch.allclose(driven.trajectory.position, alone.trajectory.position, atol=1e-9)
+        assert vars(driven.metrics()) == pytest.approx(vars(alone.metrics()), rel=1e-9)
+
+
+def test_more_paths_than_pairs_of_cars_are_driven_one_after_the_other() -> None:
+    """Two cars a path at the least."""
+    paths = [road("slalom"), road("circle"), road("figure-eight")]
+    driven = drive_together(Bicycle(4), Stanley(VEHICLE), paths, max_times=[1.0] * 3)
+    assert [(own.trajectory.path, len(s)) for own, s in driven] == list(
+        zip(paths, [2, 2, 4], strict=True)
+    )
 
 
 @pytest.mark.parametrize(
