@@ -110,6 +110,12 @@ def test_all_problems_are_listed_at_once() -> None:
         assert part in caught.value.message
 
 
+def test_a_comparison_gives_every_method_its_number_of_updates() -> None:
+    """None ends by its own judgement."""
+    with pytest.raises(ConfigError, match="num_updates must be a number"):
+        load_config(CompareConfig, overrides=["e2e.num_updates=null"])
+
+
 def test_a_loss_without_terms_is_refused() -> None:
     """All weights zero would train nothing."""
     zeros = [f"loss.{n}=0" for n in ("cross_track", "heading", "speed", "smoothness")]
