@@ -71,12 +71,13 @@ class Display(logging.Handler):
 
 
 class TrainingDisplay(Display):
-    """Shows the events of a training run of so many updates."""
+    """Shows the events of a training run of so many updates, or at most so many."""
 
-    def __init__(self, num_updates: int) -> None:
+    def __init__(self, num_updates: int, *, is_most: bool = False) -> None:
         columns = "{task.completed}/{task.total}", "{task.fields[status]}"
         super().__init__(*columns, title="training", total=num_updates)
         self._num_updates = num_updates
+        self._at = "at most " if is_most else ""
         self._evaluated = ""
         self._began: float | None = None
         self._first = 0
@@ -102,7 +103,7 @@ class TrainingDisplay(Display):
         left = ""
         if done := event.iteration - self._first:
             seconds = (now - self._began) / done * (self._num_updates - event.iteration)
-            left = f"  {seconds:.0f} s left"
+            left = f"  {self._at}{seconds:.0f} s left"
         self.say(f"update {event.iteration:4d}  {status}  ({terms}){left}")
 
     def _show_what_is_odd(self, step: UpdateRecord) -> None:

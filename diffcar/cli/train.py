@@ -152,7 +152,8 @@ def _train(
     from diffcar.training.run import train
     from diffcar.training.tables import training_report
 
-    with TrainingDisplay(config.train.most_updates) as display:
+    is_most = config.train.num_updates is None
+    with TrainingDisplay(config.train.most_updates, is_most=is_most) as display:
         result = train(
             method,
             config,
@@ -169,10 +170,13 @@ def _train(
         note_resume(method, config, result, "" if certify else " --no-certify")
         is_as_asked = given.stop_after is not None and len(result.losses) >= given.stop_after
         raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
-    if result.is_good_enough:
+    if result.is_good_enough or not result.losses:
+        why = (
+            "it is as good as was asked for" if result.is_good_enough else "nothing was left to do"
+        )
+        more = max(100, 50 * (result.num_updates // 50 + 1))
         again = resume_hint(method, config.task, result.run_folder)
-        more = config.train.most_updates * (1 if result.num_updates < 100 else 2)
-        note(f"it is as good as was asked for; to go on: {again} --set train.num_updates={more}")
+        note(f"{why}; to go on: {again} --set train.num_updates={more}")
     if usage := result.task.usage:
         note(f"use it: {usage} {result.run_folder}")
 

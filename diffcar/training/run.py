@@ -164,7 +164,10 @@ def train(
         folder.write_config(trainer.config)
         if certificate is not None:
             text = json.dumps(asdict(certificate), indent=2) + "\n"
-            write_atomically(folder.path / "certificate.json", lambda file: file.write_text(text))
+            file = folder.path / "certificate.json"
+            if file.exists():  # that of an earlier session stays
+                file = file.with_stem(f"certificate-{trainer.num_updates_done:06d}")
+            write_atomically(file, lambda target: target.write_text(text))
         trainer.task.prepare()
         outcome = session.train(stop_after)
         hops = _hops(trainer.task) if how.through_physics else []  # with the last weights

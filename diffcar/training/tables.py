@@ -33,7 +33,8 @@ def _gradient_checks(result: "TrainingResult") -> list[Shown]:
             f"before training, {certificate.num_directions} directions over {certificate.horizon} "
             f"steps: {certificate.verdict}, median error "
             f"{number(certificate.median_relative_error)}, worst "
-            f"{number(certificate.worst_relative_error)}"
+            f"{number(certificate.worst_relative_error)} (tolerance "
+            f"{number(certificate.tolerance)})"
         )
     if (worst := result.findings.get("worst_gradient_error")) is not None:
         found.append(f"worst spot check during training: {number(worst)}")
