@@ -268,7 +268,8 @@ def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> Config
         key = shortened(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {key!r}")
-            near = difflib.get_close_matches(key, settings, n=1, cutoff=0.5) or [
+            sections = {name.rpartition(".")[0] for name in settings}
+            near = difflib.get_close_matches(key, [*settings, *sections], n=1, cutoff=0.5) or [
                 name for name in settings if name.split(".")[-1] == key.split(".")[-1]
             ]
             known = f"keys are: {', '.join(settings)}"

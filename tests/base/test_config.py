@@ -71,6 +71,7 @@ def test_shipped_comparison_is_the_default_and_the_quick_one_fits() -> None:
 BAD = {
     "train.horizn=3": ("train.horizn", "train.horizon"),
     "horizon=3": ("'horizon'", "train.horizon"),
+    "trian.horizon=3": ("unknown key 'trian'", "did you mean 'train'?"),
     "train.horizon=-3": ("train.horizon = -3", ""),
     "train.horizon=many": ("train.horizon = 'many'", ""),
     "dt=nan": ("dt", ""),
