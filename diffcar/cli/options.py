@@ -95,7 +95,10 @@ PATH = PATH_SOURCE | Options(
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
 )
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
-SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
+SERVOS = Options(
+    car=setting(str, "car, racer, or an MJCF file. (default: car)", key="model"),
+    actuation=setting(Literal["torque", "pd"], _SERVOS),
+)
 CAR = PATH | SERVOS
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")

@@ -17,9 +17,9 @@ from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
@@ -179,7 +179,7 @@ def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]
     """Load the paths of the suite, each under a name of its own."""
     paths: list[ReferencePath] = []
     for settings in config.suite.paths:
-        path = load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature)
+        path = load_road(settings, vehicle, seed=config.seed)
         same = sum(other.name.partition(" #")[0] == path.name for other in paths)
         paths.append(path.named(f"{path.name} #{same + 1}") if same else path)
     return paths

@@ -1,7 +1,7 @@
 """The settings of the tracking network, and the controllers that need no training."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -43,9 +43,12 @@ class ControllerConfig(Section):
     curvature_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(
         default=[0.0, 0.1, 0.2, 0.35, 0.55, 0.8]
     )
-    """Distances ahead at which the path's curvature is observed [m]."""
+    """How far ahead the path's curvature is observed [`preview_unit`]."""
     speed_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(default=[0.15, 0.4])
-    """Distances ahead at which the reference speed is observed [m]."""
+    """How far ahead the reference speed is observed [`preview_unit`]."""
+    preview_unit: Literal["m", "s"] = "m"
+    """What the previews are in. In seconds, they reach as far as a car comes at the reference
+    speed, or at a metre a second where it is slower."""
 
 
 def check_controller(spec: str) -> None:

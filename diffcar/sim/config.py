@@ -11,7 +11,9 @@ from diffcar.base.registry import Registry
 if TYPE_CHECKING:
     from diffcar.sim.build import Engine
 
-__all__ = ["ENGINES", "ArmConfig", "CarConfig", "EngineConfig", "SoftBodyConfig"]
+__all__ = ["ENGINES", "ArmConfig", "CarConfig", "Drive", "EngineConfig", "SoftBodyConfig"]
+
+Drive = Literal["rear", "front", "all"]
 
 ENGINES: "Registry[Engine]" = Registry(
     "engine", {"genesis": "diffcar.sim.build:GENESIS", "mujoco": "diffcar.sim.build:MUJOCO"}
@@ -49,7 +51,13 @@ class CarConfig(EngineConfig):
     """The car and how it is driven."""
 
     model: str | None = None
-    """MJCF file of the car; null takes the shipped one."""
+    """MJCF file of the car, or `car`, which has rear drive, or `racer`, which has all-wheel drive;
+    null takes `car`."""
+    drive: Drive | None = None
+    """Which wheels are driven, with the torque that all motors have together; null leaves it to the
+    model's actuators."""
+    torque_split: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """The front wheels' share of the torque where `drive` is `all`."""
     actuation: Literal["torque", "pd"] = "torque"
     """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
 

@@ -15,14 +15,14 @@ from diffcar.base.table import Column, Shown, across, number
 from diffcar.controllers.choose import choose_controller, newest_or_classical
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
 from diffcar.tasks.tracking.rollout import Trajectory
 
@@ -123,9 +123,9 @@ def run(
     choice = choose_controller(spec)
     config, changes = choice.in_its_physics(config)
     notes += changes
-    vehicle = load_vehicle(config.model)
+    vehicle = car_of(config)
     notes += vehicle.assumptions
-    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
+    path = load_road(config.path, vehicle, seed=config.seed)
     skip_distance = skipped_distance(path, config.skip_distance)
     scenes: list[CarScene] = [
         build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)

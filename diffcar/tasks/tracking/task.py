@@ -19,12 +19,12 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
 from diffcar.tasks.tracking.drive import drive_together, plot_drive
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
@@ -301,9 +301,5 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""
-        return load_path(
-            settings,
-            seed=self.config.seed,
-            max_curvature=self.vehicle.max_curvature,
-            nameless=self.config.path.columns,
-        )
+        own, seed = self.config.path.columns, self.config.seed
+        return load_road(settings, self.vehicle, seed=seed, nameless=own)
