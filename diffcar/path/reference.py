@@ -130,6 +130,12 @@ class ReferencePath(Road):
         """Return the path under another name."""
         return self._with(name=name)
 
+    def slowed(self, share: float) -> "ReferencePath":
+        """Return the path with a share of its speed everywhere."""
+        samples = self.samples.copy()
+        samples[:, _SPEED] *= share
+        return self._with(_cubics=self._cubics.slowed(share), samples=samples)
+
     def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
         """Return positions [m], shape (..., 2), in the coordinates that the path came in.
 

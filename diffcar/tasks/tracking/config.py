@@ -119,6 +119,11 @@ class TrainConfig(BackpropConfig):
     """Cars simulated in parallel."""
     episode_updates: Count = 8
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
+    ramp_updates: Annotated[int, Field(ge=0)] = 0
+    """Updates over which the reference speed rises to that of the path: cars that have not learnt
+    to steer learn nothing from a road at the limit. 0 begins with all of it."""
+    ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the reference speed that the first of them has."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     decay_updates: Count | Literal["auto"] | None = "auto"  # type: ignore[assignment]

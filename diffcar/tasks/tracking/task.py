@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffcar.base.errors import SimulationError
 from diffcar.base.files import Unwritten, digests, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
@@ -128,6 +129,7 @@ class TrackingTask(Task[Start, Trajectory]):
         )
         """The network that is trained, as a controller."""
         self.network = self.driver.network
+        self._road = self.path
         return self
 
     def draw(self, update: int, reached: Start | None) -> Start:
@@ -136,21 +138,22 @@ class TrackingTask(Task[Start, Trajectory]):
         Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
         has lost the path.
         """
-        placement = self._place(seed_of_update(self.config.seed, update))
+        self._road = self._paced(update)
+        placement = self._place(seed_of_update(self.config.seed, update), self._road)
         fresh = Start(self.scene.state_of(placement), placement.arc_length)
         if reached is None:
             return fresh
         assert reached.state is not None and reached.arc_length is not None
         car = torch.arange(self.num_envs, device=self.scene.device)
         is_due = (car + update) % self._train.episode_updates == 0
-        errors = compute_error_state(self.path, reached.state, reached.arc_length)
+        errors = compute_error_state(self._road, reached.state, reached.arc_length)
         is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
         end = math.inf if self.path.closed else self.path.length - self._reach
         return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
-        return rollout(self.scene, self.driver, self.path, start, num_steps)
+        return rollout(self.scene, self.driver, self._road, start, num_steps)
 
     def end(self, record: Trajectory) -> Start:
         """Return where the cars go on from: backward rewinds the simulator."""
@@ -184,7 +187,12 @@ class TrackingTask(Task[Start, Trajectory]):
         goal_distance = path.length - arc_length if is_short else path.length
         speed = path.sample(arc_length).speed
         start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
-        trajectory = self._drive_some(start, max(1, round(duration / self.evaluation_scene.dt)))
+        try:
+            trajectory = self._drive_some(start, max(1, round(duration / self.evaluation_scene.dt)))
+        except SimulationError as error:
+            # Weights that throw a car about are bad ones; the training goes on.
+            logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
+            return EvaluationMetrics(*[math.nan] * 7, 0.0, 0.0)
         skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
@@ -209,7 +217,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
-        place = self._place(seed=0)
+        place = self._place(0, self.path)
         return trace_drive(watch, self.scene, self.driver, self.path, place, loss=self.loss)
 
     def problem(self, horizon: int) -> Problem:
@@ -284,10 +292,17 @@ class TrackingTask(Task[Start, Trajectory]):
         """Return how far a car can come in an update [m]."""
         return self._train.horizon * self.scene.dt * self.config.path.top_speed
 
-    def _place(self, seed: int) -> Placement:
+    def _paced(self, update: int) -> ReferencePath:
+        """Return the path at the speed that an update trains at."""
+        ramp, first = self._train.ramp_updates, self._train.ramp_from
+        if update >= ramp:
+            return self.path
+        return self.path.slowed(first + (1 - first) * update / ramp)
+
+    def _place(self, seed: int, path: ReferencePath) -> Placement:
         """Draw where cars begin afresh."""
         return draw_starts(
-            self.path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
+            path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
         )
 
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
