@@ -1,7 +1,7 @@
 """From a trajectory to the figures that trackers are compared by."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ __all__ = [
     "LOST_CROSS_TRACK",
     "METRICS",
     "METRICS_OF_A_TIME",
+    "NOTHING_DRIVEN",
     "SKIP_DISTANCE",
     "EvaluationMetrics",
     "SuiteFigures",
@@ -73,6 +74,13 @@ class EvaluationMetrics(TrackingMetrics):
         rmse = f"{1e3 * self.cross_track_rmse_m:.4g} mm"
         return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
 
+
+NOTHING_DRIVEN = EvaluationMetrics(
+    **dict.fromkeys((own.name for own in fields(TrackingMetrics)[:-2]), math.nan),
+    completion=0.0,
+    got_going=0.0,
+)
+"""Of an evaluation that broke off."""
 
 METRICS: list[Column[TrackingMetrics]] = [
     Column(heading, attrgetter(key), unit, factor, key)

@@ -30,6 +30,7 @@ from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
     METRICS_OF_A_TIME,
+    NOTHING_DRIVEN,
     SKIP_DISTANCE,
     EvaluationMetrics,
     TrackingMetrics,
@@ -192,7 +193,7 @@ class TrackingTask(Task[Start, Trajectory]):
         except SimulationError as error:
             # Weights that throw a car about are bad ones; the training goes on.
             logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
-            return EvaluationMetrics(*[math.nan] * 7, 0.0, 0.0)
+            return NOTHING_DRIVEN
         skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
