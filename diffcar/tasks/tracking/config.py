@@ -17,6 +17,7 @@ __all__ = [
     "DrivingConfig",
     "E2EEvaluationConfig",
     "EvaluationConfig",
+    "MeasureGripConfig",
     "SimulateConfig",
     "StartConfig",
     "TrainConfig",
@@ -83,6 +84,13 @@ class DrivingConfig(CarConfig):
     path: PathConfig = PathConfig()
 
     _has_files = pydantic.model_validator(mode="after")(require_files)
+
+
+class MeasureGripConfig(CarConfig):
+    """`diffcar measure-grip`."""
+
+    engine: Literal["genesis", "mujoco"] = "genesis"
+    """Physics engine to measure in."""
 
 
 class SimulateConfig(DrivingConfig):

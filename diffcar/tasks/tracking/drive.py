@@ -58,6 +58,16 @@ class Drive:
             is_driving=~was_lost,
         )
 
+    @property
+    def seconds(self) -> Tensor:
+        """How long each car took to its goal [s], between steps; NaN of who is not there."""
+        distance, dt = self.trajectory.distance, self.trajectory.dt
+        last = (~self.has_arrived).sum(0).clamp_max(len(distance) - 1)[None]
+        before = torch.where(last > 0, distance.gather(0, (last - 1).clamp_min(0)), 0.0)
+        after = distance.gather(0, last)
+        share = (self.goal_distance - before) / (after - before)
+        return ((last + share) * dt).where(self.has_arrived[-1], torch.nan)[0]
+
     def figures(self) -> CarFigures:
         """Return the figures of each car."""
         return car_figures(self)
@@ -230,9 +240,7 @@ def skipped_distance(path: ReferencePath, asked: float | None = None) -> float:
 
 def _time_limit(path: ReferencePath) -> float:
     """Return half as long again as the path takes at its reference speed, from rest [s]."""
-    speed = path.samples[:, 4]
-    seconds = float((path.length / (len(speed) - 1) / speed[:-1]).sum())
-    return 1.5 * (seconds + float(speed[0]) / _TYPICAL_ACCELERATION) + 1.0
+    return 1.5 * (path.seconds + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION) + 1.0
 
 
 def plot_drive(

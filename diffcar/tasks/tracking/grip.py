@@ -16,10 +16,23 @@ from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.tasks.tracking.config import MeasureGripConfig
+from diffcar.tasks.tracking.rollout import Trajectory
 
-__all__ = ["NUM_CARS", "grip_file", "load_road", "measure_grip", "read_grip", "write_grip"]
+__all__ = [
+    "NUM_CARS",
+    "grip_file",
+    "known_grip",
+    "load_road",
+    "measure",
+    "measure_grip",
+    "read_grip",
+    "used_grip",
+    "write_grip",
+]
 
 _SPEEDS = (3.0, 4.5, 6.0, 8.0, 10.0)
 _DIRECTIONS = tuple(map(math.radians, range(-90, 91, 15)))
@@ -48,6 +61,20 @@ class _Demand:
     """Leftward acceleration [m/s²]."""
     along: Tensor
     """Forward acceleration [m/s²]."""
+
+
+def measure(
+    config: MeasureGripConfig, *, on_round: Callable[[float], None] = lambda fraction: None
+) -> tuple[Path, GripDiagram]:
+    """Measure a car's grip and keep it; return the file and what was found.
+
+    Raises:
+        DiffcarError: If the model is unusable, or there is no room beside it.
+    """
+    vehicle = car_of(config)
+    scene = build_scene(config, num_envs=NUM_CARS, engine=config.engine, vehicle=vehicle)
+    diagram = measure_grip(scene, on_round=on_round)
+    return write_grip(vehicle, config.engine, diagram), diagram
 
 
 def measure_grip(
@@ -114,6 +141,15 @@ def _holds(scene: CarScene, demand: _Demand) -> Tensor:
     return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
 
 
+def used_grip(driven: Trajectory, diagram: GripDiagram) -> np.ndarray:
+    """Return the shares of its grip that the first car used, step by step, shape (T,)."""
+    speed, yaw_rate, before = (
+        own[:, 0].detach().double().cpu().numpy()
+        for own in (driven.speed, driven.yaw_rate, driven.speed_before)
+    )
+    return diagram.usage(speed, speed * yaw_rate, (speed - before) / driven.dt)
+
+
 def grip_file(vehicle: Vehicle) -> Path:
     """Return where a car's grip is kept: beside its model."""
     return vehicle.file.with_suffix(".grip.csv")
@@ -168,6 +204,11 @@ def read_grip(vehicle: Vehicle) -> GripDiagram:
     accelerations = np.min([own[0] for own in tables], 0)
     speeds, directions = (np.unique(column) for column in tables[0][1].T)
     return GripDiagram(speeds, np.radians(directions), accelerations)
+
+
+def known_grip(vehicle: Vehicle) -> GripDiagram | None:
+    """Return what is known of a car's grip, if anything is."""
+    return read_grip(vehicle) if is_there(str(grip_file(vehicle)), Path.is_file) else None
 
 
 def load_road(

@@ -1,0 +1,46 @@
+"""`diffcar measure-grip`, as the terminal sees it."""
+
+import math
+from typing import Literal
+
+from diffcar.base.table import Column, Shown, Table
+from diffcar.cli import options
+from diffcar.cli.options import Given, setting, with_options
+from diffcar.tasks.tracking.config import MeasureGripConfig
+
+__all__ = ["measure_grip"]
+
+
+@with_options(
+    **options.SERVOS,
+    engine=setting(Literal["genesis", "mujoco"], "Where it is driven. (default: genesis)"),
+    **options.common("drive=all"),
+)
+def measure_grip(given: Given) -> None:
+    """Measure what a car's tyres hold, in the worst direction, and keep it beside its model.
+
+    `--grip` and the controller acceleration-pursuit go by what is kept. The shipped cars have
+    theirs already.
+    """
+    config = given.config(MeasureGripConfig)
+    given.check_files(config)
+    from diffcar.cli.progress import DriveDisplay
+    from diffcar.tasks.tracking import grip as command
+
+    with DriveDisplay() as display:
+        file, diagram = command.measure(config, on_round=display.show)
+    title = f"largest accelerations held [m/s²], by speed and direction; kept in {file}"
+    rows = list(zip(diagram.speeds, diagram.accelerations, strict=True))
+    columns = [Column("speed [m/s]", lambda row: row[0])]
+    for index, direction in enumerate(diagram.directions):
+        name = {-90: "braking", 0: "turning", 90: "speeding up"}.get(round(math.degrees(direction)))
+        heading = f"{math.degrees(direction):.0f}°" + (f"\n{name}" if name else "")
+        columns.append(Column(heading, lambda row, index=index: row[1][index]))
+    shown: list[Shown] = [Table(title, columns, rows)]
+    values = {
+        "file": str(file),
+        "speeds_mps": diagram.speeds.tolist(),
+        "directions_rad": diagram.directions.tolist(),
+        "accelerations_mps2": diagram.accelerations.tolist(),
+    }
+    given.report(shown, values)
