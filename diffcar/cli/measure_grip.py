@@ -1,6 +1,7 @@
 """`diffcar measure-grip`, as the terminal sees it."""
 
 import math
+from operator import itemgetter
 from typing import Literal
 
 from diffcar.base.table import Column, Shown, Table
@@ -30,12 +31,15 @@ def measure_grip(given: Given) -> None:
     with DriveDisplay() as display:
         file, diagram = command.measure(config, on_round=display.show)
     title = f"largest accelerations held [m/s²], by speed and direction; kept in {file}"
-    rows = list(zip(diagram.speeds, diagram.accelerations, strict=True))
-    columns = [Column("speed [m/s]", lambda row: row[0])]
-    for index, direction in enumerate(diagram.directions):
-        name = {-90: "braking", 0: "turning", 90: "speeding up"}.get(round(math.degrees(direction)))
-        heading = f"{math.degrees(direction):.0f}°" + (f"\n{name}" if name else "")
-        columns.append(Column(heading, lambda row, index=index: row[1][index]))
+    rows = [
+        (speed, *accelerations)
+        for speed, accelerations in zip(diagram.speeds, diagram.accelerations, strict=True)
+    ]
+    headings = ["at", *(_heading(round(math.degrees(own))) for own in diagram.directions)]
+    columns: list[Column[tuple[float, ...]]] = [
+        Column(heading, itemgetter(index), "" if index else "m/s")
+        for index, heading in enumerate(headings)
+    ]
     shown: list[Shown] = [Table(title, columns, rows)]
     values = {
         "file": str(file),
@@ -44,3 +48,8 @@ def measure_grip(given: Given) -> None:
         "accelerations_mps2": diagram.accelerations.tolist(),
     }
     given.report(shown, values)
+
+
+def _heading(degrees: int) -> str:
+    """Return what stands over a direction of the g-g diagram."""
+    return f"{degrees}°" + {-90: " braking", 0: " turning", 90: " faster"}.get(degrees, "")

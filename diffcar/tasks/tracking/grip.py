@@ -20,7 +20,6 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.tasks.tracking.config import MeasureGripConfig
-from diffcar.tasks.tracking.rollout import Trajectory
 
 __all__ = [
     "NUM_CARS",
@@ -30,7 +29,6 @@ __all__ = [
     "measure",
     "measure_grip",
     "read_grip",
-    "used_grip",
     "write_grip",
 ]
 
@@ -139,15 +137,6 @@ def _holds(scene: CarScene, demand: _Demand) -> Tensor:
     is_on_course = lateral.mean(0).abs() < _MAX_LATERAL_MISS * size
     is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05
     return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
-
-
-def used_grip(driven: Trajectory, diagram: GripDiagram) -> np.ndarray:
-    """Return the shares of its grip that the first car used, step by step, shape (T,)."""
-    speed, yaw_rate, before = (
-        own[:, 0].detach().double().cpu().numpy()
-        for own in (driven.speed, driven.yaw_rate, driven.speed_before)
-    )
-    return diagram.usage(speed, speed * yaw_rate, (speed - before) / driven.dt)
 
 
 def grip_file(vehicle: Vehicle) -> Path:

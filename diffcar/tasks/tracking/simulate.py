@@ -23,9 +23,9 @@ from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
-from diffcar.tasks.tracking.grip import known_grip, load_road, used_grip
+from diffcar.tasks.tracking.grip import known_grip, load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
-from diffcar.tasks.tracking.rollout import Trajectory
+from diffcar.tasks.tracking.rollout import Trajectory, accelerations
 
 __all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]
 
@@ -154,9 +154,9 @@ def run(
         wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
         metrics = driven.metrics(skip_distance=skip_distance)
         sim_seconds = round(num_steps * scene.dt, 9)
-        used = (
-            None if grip is None else float(np.quantile(used_grip(driven.trajectory, grip), 0.95))
-        )
+        used = None
+        if grip is not None:
+            used = float(np.quantile(grip.usage(*accelerations(driven.trajectory)), 0.95))
         arrival = float(driven.seconds[0])
         own = EngineFigures(metrics, num_steps, sim_seconds, wall_seconds, arrival, used)
         figures.append(own)
@@ -167,7 +167,7 @@ def run(
     if plot_file is not None:
         beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
         with kept(unwritten, plot_file):
-            plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside)
+            plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside, grip)
     if len(drives) > 1 and (csv_file or plot_file):
         notes.append("what is written and drawn is the drive in MuJoCo")
     if (completion := figures[-1].metrics.completion) < 1:
