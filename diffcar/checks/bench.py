@@ -51,15 +51,19 @@ class CarBench:
         self,
         horizon: int,
         *,
+        labels: Sequence[Label] | None = None,
         tolerance: float | None = None,
         step_sizes: Sequence[float] | None = None,
     ) -> Problem:
-        """Return what is certified over a horizon; None takes what suits precision and wheels."""
+        """Return what is certified over a horizon; None takes what suits precision and wheels.
+
+        Other `labels` than the bench's must be as many.
+        """
         return tracking_problem(
             self.scene,
             self.controller,
             self.path,
-            self.labels,
+            self.labels if labels is None else labels,
             horizon=horizon,
             step_sizes=step_sizes,
             tolerance=tolerance,
