@@ -67,8 +67,8 @@ class GripDiagram:
         speeds = np.concatenate([[0.0], self.speeds, [10 * self.speeds[-1]]])
         lateral = self.share * np.interp(speeds, self.speeds, self.lateral)
         # Where grip falls with the speed a turn that is too fast must not become possible again.
-        radius = np.maximum.accumulate(speeds**2 / lateral)
-        speed = np.interp(1 / np.maximum(bend, 1e-9), radius, speeds)
+        root_of_radius = np.maximum.accumulate(speeds / np.sqrt(lateral))
+        speed = np.interp(np.sqrt(1 / np.maximum(bend, 1e-9)), root_of_radius, speeds)
         return np.where(bend > 0, speed, np.inf)
 
     def along(self, squared_speed: np.ndarray, bend: np.ndarray, *, braking: bool) -> np.ndarray:

@@ -224,7 +224,7 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
     motors = {name: car.servo(name, feedback=2) for name in driven}
     for axle in (driven[:2], driven[2:]):
         if axle:
-            car.same("the motors of an axle", [motors[name] for name in axle])
+            car.same("the motors", [motors[name] for name in axle])
     max_wheel_speed, _ = car.same(
         "the largest commands of the motors", [(speed, "rad/s") for _, _, speed in motors.values()]
     )
