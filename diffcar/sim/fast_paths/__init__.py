@@ -13,6 +13,7 @@ from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
 from diffcar.sim.fast_paths.environment_indices import ENVIRONMENT_INDICES
 from diffcar.sim.fast_paths.fast_path import FastPath, Undo
+from diffcar.sim.fast_paths.soft_body import FILLED_CELLS, STANDING_BODIES
 from diffcar.sim.fast_paths.state_views import FORCE_GRADIENT, STATE
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ FAST_PATHS: Registry[FastPath] = Registry(
         "absent rows": ABSENT_ROWS,
         "constraint gradients": CONSTRAINT_GRADIENT,
         "environment indices": ENVIRONMENT_INDICES,
+        "standing bodies": STANDING_BODIES,
+        "filled cells": FILLED_CELLS,
     },
 )
 """By what it makes quicker."""

@@ -21,6 +21,11 @@ Replacement = tuple[Any, str, Callable[..., Any]]
 Undo = Callable[[], None]
 
 
+def _has_moving_bodies(sim: Any) -> bool:  # noqa: ANN401
+    """Return whether a rigid body can move."""
+    return sim.rigid_solver.is_active and sim.rigid_solver.n_dofs > 0
+
+
 @dataclass(frozen=True)
 class FastPath:
     """A quicker way to the same gradient, for one scene at a time: no other scene notices."""
@@ -33,6 +38,8 @@ class FastPath:
     """Private names that it uses, with dots, from the simulator on."""
     unsuited: Callable[[Any], str] = lambda sim: ""
     """Returns what in a scene it is not made for, if anything."""
+    has_use: Callable[[Any], bool] = _has_moving_bodies
+    """Returns whether there is anything in a scene that it makes quicker."""
 
     def take(self, scene: "Scene", name: str) -> Undo | None:
         """Take it in a scene; return what gives Genesis's own way back, or None if it stands aside.
@@ -40,8 +47,8 @@ class FastPath:
         Why it does so is noted once in a process. `name` is how the note calls it.
         """
         sim = scene.sim
-        if not sim.rigid_solver.is_active or not sim.rigid_solver.n_dofs:
-            return None  # no body moves, so there is nothing to quicken
+        if not self.has_use(sim):
+            return None
         if reason := _without_views() or self.unsuited(sim):
             told = f"a scene with {reason} has no fast path for {name}"
             note(f"{told}: so it is as slow as Genesis is", logging.INFO)

@@ -13,9 +13,12 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.fast_paths import FAST_PATHS, take_fast_paths
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.fast_path import FastPath
+from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.sim.upstream import note
 
 NUM_STEPS = 12
+OF_SOFT_BODIES = ("standing bodies", "filled cells")
+OF_CARS = tuple(name for name in FAST_PATHS if name not in OF_SOFT_BODIES)
 
 
 @pytest.fixture
@@ -63,14 +66,14 @@ def test_each_alone_and_all_together_give_the_same_gradient(
     car.actuation = actuation
     expected = gradients(car)
     assert min(float(own.abs().max()) for own in expected) > 1e-3
-    for name, path in FAST_PATHS.items():
-        give_up = path.take(car.scene, name)
+    for name in OF_CARS:
+        give_up = FAST_PATHS[name].take(car.scene, name)
         assert give_up is not None, name
         apart = distance(gradients(car), expected)
         give_up()
         assert apart <= 1e-9, name
     taken = take_fast_paths(car.scene)
-    assert set(taken) == set(FAST_PATHS)
+    assert set(taken) == set(OF_CARS)
     together = gradients(car)
     for give_up in taken.values():
         give_up()
@@ -79,7 +82,46 @@ def test_each_alone_and_all_together_give_the_same_gradient(
 
 
 @pytest.mark.genesis
-@pytest.mark.parametrize("name", FAST_PATHS)
+def test_those_of_soft_bodies_give_the_same_gradient(soft_body: GenesisSoftBody) -> None:
+    """To 1e-9 in float64, by what the body and the tool do; nothing that stands is simulated."""
+    assert set(soft_body.fast_paths) == set(OF_SOFT_BODIES)
+    together = soft_gradients(soft_body)
+    for give_up in soft_body.fast_paths.values():
+        give_up()
+    expected = soft_gradients(soft_body)
+    assert min(float(own.norm()) for own in expected) > 1e-3
+    for name in OF_SOFT_BODIES:
+        give_up = FAST_PATHS[name].take(soft_body.scene, name)
+        assert give_up is not None, name
+        apart = distance(soft_gradients(soft_body), expected)
+        give_up()
+        assert apart <= 1e-9, name
+    soft_body.fast_paths = take_fast_paths(soft_body.scene)
+    assert distance(together, expected) <= 1e-9
+
+
+def soft_gradients(soft_body: GenesisSoftBody) -> list[Tensor]:
+    """Return those by the body's velocity and the tool's, of where a pushed body comes."""
+    bodies = torch.arange(float(soft_body.num_envs))[:, None]
+    leaves = [
+        soft_body.tensor([0.1, 0.05, -0.2]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
+        soft_body.tensor([0.8, 0.1, 0.02]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
+    ]
+    body, tool = (leaf.requires_grad_() for leaf in leaves)
+    soft_body.reset(replace(soft_body.resting_start(), body_velocity=body))
+    total = soft_body.zeros(1)
+    for _ in range(4):
+        soft_body.apply(tool)
+        soft_body.step()
+        state = soft_body.read()
+        total = total + state.particle_positions.square().sum() + state.tool_position.sin().sum()
+        total = total + state.particle_velocities.sin().sum()
+    soft_body.backward(total.sum())
+    return [leaf.grad.clone() for leaf in leaves if leaf.grad is not None]
+
+
+@pytest.mark.genesis
+@pytest.mark.parametrize("name", OF_CARS)
 @pytest.mark.parametrize("change", ["source", "name"])
 def test_another_genesis_is_left_as_it_is(
     car: GenesisCar, name: str, change: str, caplog: pytest.LogCaptureFixture
