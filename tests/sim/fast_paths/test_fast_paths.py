@@ -32,21 +32,28 @@ def car(differentiable_car: GenesisCar) -> Iterator[GenesisCar]:
 
 def gradients(car: GenesisCar) -> list[Tensor]:
     """Return those by pose and velocity at the start and by all actions, of states on the way."""
-    phase = torch.arange(4 * NUM_STEPS * 2, dtype=torch.float64).reshape(4, NUM_STEPS, 2)
+    count, dofs = car.num_envs, car.entity.n_dofs
     leaves = [
-        torch.tensor([0.0, 0.0, car.rest_height, 0.3], dtype=torch.float64).repeat(4, 1),
-        0.1 * torch.sin(torch.arange(4.0 * car.entity.n_dofs)).to(torch.float64).reshape(4, -1),
-        torch.stack([0.2 * phase[..., 0].sin(), 2.0 + 0.5 * phase[..., 1].cos()], -1),
+        torch.tensor([0.0, 0.0, car.rest_height, 0.3], dtype=torch.float64).repeat(count, 1),
+        0.1 * torch.sin(torch.arange(1.0 * count * dofs)).to(torch.float64).reshape(count, dofs),
+        actions(car),
     ]
-    pose, velocity, actions = (leaf.requires_grad_() for leaf in leaves)
+    pose, velocity, commands = (leaf.requires_grad_() for leaf in leaves)
     car.place(pose, velocity)
     total = car.zeros(1)
     for step in range(NUM_STEPS):
-        car.apply(actions[:, step])
+        car.apply(commands[:, step])
         car.step()
         state = car.read()
         total = total + state.qpos.square().sum() + state.dofs_velocity.sin().sum()
     return list(torch.autograd.grad(total.sum(), leaves))
+
+
+def actions(car: GenesisCar) -> Tensor:
+    """Return others for each car and step, shape (B, T, 2)."""
+    phase = torch.arange(car.num_envs * NUM_STEPS * 2, dtype=torch.float64)
+    steering, speed = phase.reshape(car.num_envs, NUM_STEPS, 2).unbind(-1)
+    return torch.stack([0.2 * steering.sin(), 2.0 + 0.5 * speed.cos()], -1)
 
 
 def distance(found: list[Tensor], expected: list[Tensor]) -> float:
