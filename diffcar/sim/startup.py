@@ -117,8 +117,7 @@ def spare_teardown() -> bool:
     genesis = sys.modules.get("genesis")
     if genesis is None:
         return True
-    dump = _dump()
-    if dump is None:
+    if (dump := _dump()) is None:
         return False
     try:
         dump()
@@ -131,13 +130,12 @@ def spare_teardown() -> bool:
 def _dump() -> Callable[[], None] | None:
     """Return what writes compiled kernels to disk and frees them, if there are any."""
     quadrants: Any = sys.modules.get("quadrants")
-    program = quadrants and quadrants.lang.impl.get_runtime().prog
-    if program is None:
-        return None
-    dump: Callable[[], None] | None = getattr(program, _DUMP, None)
-    if dump is None:
+    try:
+        program = None if quadrants is None else quadrants.lang.impl.get_runtime().prog
+        return None if program is None else getattr(program, _DUMP)
+    except AttributeError:
         note(f"this quadrants lacks {_DUMP}, {aside('saving kernels')}")
-    return dump
+        return None
 
 
 @contextlib.contextmanager

@@ -46,8 +46,9 @@ def test_the_line_of_a_decorator_is_told_as_python_tells_it() -> None:
     assert differing == []
 
 
-def test_other_questions_about_frames_are_python_s() -> None:
+def test_other_questions_about_frames_are_python_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more lines, or of a traceback."""
+    monkeypatch.setattr(startup, "are_unchanged", lambda *known, **of: True)
     frame = inspect.currentframe()
     assert frame is not None
     with startup._quick_frame_info():
