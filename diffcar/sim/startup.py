@@ -132,10 +132,11 @@ def _dump() -> Callable[[], None] | None:
     quadrants: Any = sys.modules.get("quadrants")
     try:
         program = None if quadrants is None else quadrants.lang.impl.get_runtime().prog
-        return None if program is None else getattr(program, _DUMP)
+        dump: Callable[[], None] | None = None if program is None else getattr(program, _DUMP)
     except AttributeError:
         note(f"this quadrants lacks {_DUMP}, {aside('saving kernels')}")
         return None
+    return dump
 
 
 @contextlib.contextmanager
