@@ -19,6 +19,7 @@ __all__ = ["FastPath", "Replacement", "Undo", "view"]
 Replacement = tuple[Any, str, Callable[..., Any]]
 """An object of a scene, the name of its method, and what is called instead, the object first."""
 Undo = Callable[[], None]
+_VIEW = {"genesis.utils.misc:qd_to_torch": "ab5513e8f12f39a0"}
 
 
 def _has_moving_bodies(sim: Any) -> bool:  # noqa: ANN401
@@ -47,13 +48,11 @@ class FastPath:
         Why it does so is noted once in a process. `name` is how the note calls it.
         """
         sim = scene.sim
-        if not self.has_use(sim):
+        if not self.has_use(sim) or not are_unchanged({**_VIEW, **self.known}, name):
             return None
         if reason := _without_views() or self.unsuited(sim):
             told = f"a scene with {reason} has no fast path for {name}"
             note(f"{told}: so it is as slow as Genesis is", logging.INFO)
-            return None
-        if not are_unchanged(self.known, name):
             return None
         if missing := [needed for needed in self.needed if not _has(sim, needed)]:
             note(f"this Genesis lacks {', '.join(missing)}, {aside(name)}")
