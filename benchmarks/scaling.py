@@ -172,19 +172,17 @@ def run(setup: Setup, given: argparse.Namespace, folder: Path) -> Iterator[dict[
     for rank, log in enumerate(logs):
         with log.open("w") as file:
             own = [*command, "--rank", str(rank)]
-            workers.append(subprocess.Popen(own, stdout=file, stderr=file, env=environment))
+            workers.append(
+                subprocess.Popen(own, stdout=file, stderr=file, env=environment, text=True)
+            )
     deadline, why = time.monotonic() + given.limit, ""
     try:
         while not why and any(worker.poll() is None for worker in workers):
-            failed = [log for w, log in zip(workers, logs, strict=True) if w.poll()]
-            if failed:  # the others would wait for it
-                why = "\n".join(failed[0].read_text().splitlines()[-given.tail :])
-            elif time.monotonic() > deadline:
+            why = _failure(workers, logs, given.tail)  # for which the others would wait
+            if time.monotonic() > deadline:
                 why = f"not done after {given.limit:g} s"
             time.sleep(0.2)
-        codes = [worker.poll() for worker in workers]
-        if not why and any(codes):
-            why = "\n".join(logs[codes.index(max(codes, key=abs))].read_text().splitlines()[-1:])
+        why = why or _failure(workers, logs, given.tail)
     finally:
         for worker in workers:
             if worker.poll() is None:
@@ -195,6 +193,15 @@ def run(setup: Setup, given: argparse.Namespace, folder: Path) -> Iterator[dict[
     yield from measured
     if why:
         yield {"cars": given.num_cars[min(len(measured), len(given.num_cars) - 1)], "failed": why}
+
+
+def _failure(workers: list[subprocess.Popen[bytes]], logs: list[Path], num_lines: int) -> str:
+    """Return what the first process that failed said last, if one has."""
+    for worker, log in zip(workers, logs, strict=True):
+        if code := worker.poll():
+            lines = log.read_text(errors="replace").splitlines()[-num_lines:]
+            return "\n".join((f"exit code {code}", *lines))
+    return ""
 
 
 def setups(given: argparse.Namespace) -> Iterator[Setup]:

@@ -4,7 +4,7 @@ Of a start of genesis-world 1.4.5 on quadrants 1.3.3, 2 s are spent on asking at
 decorators, through all loaded modules, whether it stands in a class; 1 s on the name of the CPU;
 1 s on garbage collections that find nothing; and 2 s of the end on taking apart what the system
 frees anyway. Compiled kernels reach the disk only at the very end, so a first run that is killed
-has compiled for nothing.
+has compiled for nothing; and to write them earlier quadrants must not know of it.
 
 What rests on private names leaves alone what is no longer as it was.
 """
@@ -14,9 +14,11 @@ import contextlib
 import gc
 import inspect
 import linecache
+import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
@@ -36,7 +38,12 @@ _HASHER = "quadrants.lang._fast_caching.src_hasher"
 # Of quadrants 1.3.3.
 _KNOWN_STORE = "e511b72ce46a4e76"
 _SAVED_EVERY = 5.0
+# How long the end waits for a copy that still writes [s].
+_PATIENCE = 10.0
 _CPU_FILE = Path("/proc/cpuinfo")
+
+_writer = 0
+"""The copy of this process that writes kernels, or has written them."""
 
 
 def import_genesis() -> ModuleType:
@@ -77,13 +84,42 @@ def with_known_cpu() -> Iterator[None]:
         cpuinfo.get_cpu_info = ask
 
 
-def save_kernels() -> bool:
-    """Write compiled kernels to disk, which otherwise waits for the end; tell whether it could."""
+def save_kernels() -> None:
+    """Write compiled kernels to disk, which otherwise waits for the end, in a copy of the process.
+
+    Whatever is written quadrants forgets, although it goes on launching it: new kernels would run
+    on freed memory. So it is a copy that writes and ends. Where a process cannot be copied they
+    wait for the end.
+    """
+    global _writer
+    if not hasattr(os, "fork") or not _has_ended(_writer):
+        return
+    with warnings.catch_warnings():
+        # The copy has this thread alone, and needs no other.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        _writer = os.fork()
+    if not _writer:
+        try:
+            _write_kernels()
+        finally:
+            os._exit(0)
+
+
+def _write_kernels() -> bool:
+    """Write compiled kernels, of which none may be launched again; tell whether it could."""
     quadrants: Any = sys.modules.get("quadrants")
     try:
         quadrants.lang.impl.get_runtime().prog.dump_cache_data_to_disk()
     except (AttributeError, OSError, RuntimeError):  # other names, or no room for it
         return False
+    return True
+
+
+def _has_ended(process: int) -> bool:
+    """Tell whether a copy of the process has ended; 0 is none."""
+    if process:
+        with contextlib.suppress(ChildProcessError):
+            return os.waitpid(process, os.WNOHANG)[0] != 0
     return True
 
 
@@ -95,7 +131,10 @@ def spare_teardown() -> bool:
     genesis = sys.modules.get("genesis")
     if genesis is None:
         return True
-    if not save_kernels():
+    deadline = time.monotonic() + _PATIENCE
+    while not _has_ended(_writer) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not _write_kernels():
         return False
     atexit.unregister(genesis.destroy)
     return True

@@ -5,8 +5,11 @@ import gc
 import inspect
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -130,3 +133,65 @@ def test_kernels_are_saved_meanwhile_where_quadrants_stores_them_as_known(
     hasher.store("third")
     assert saved == ["kernels"]
     assert stored == [("first",), ("second",), ("third",)]
+
+
+_SAVE_AND_GO_ON = """
+import os, signal, sys
+import quadrants as qd
+from quadrants.lang import impl
+from diffcar.sim import startup
+qd.init(arch=qd.cpu, offline_cache=True, offline_cache_file_path=sys.argv[1])
+
+@qd.kernel
+def add(to: qd.types.ndarray()):
+    for i in to:
+        to[i] = to[i] + i
+
+numbers = qd.ndarray(qd.i32, shape=(100,))
+numbers.fill(0)
+add(numbers)
+startup.save_kernels()
+for _ in range(3):
+    add(numbers)
+os.waitpid(startup._writer, 0)
+print(numbers.to_numpy().sum(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no process can be copied")
+def test_kernels_that_have_been_saved_can_be_launched(tmp_path: Path) -> None:
+    """What quadrants writes it frees; freed memory is overwritten here, as other heaps do it."""
+    script = tmp_path / "script.py"  # quadrants reads the source of a kernel
+    script.write_text(_SAVE_AND_GO_ON)
+    command = [sys.executable, str(script), str(tmp_path / "cache")]
+    environment = {**os.environ, "MALLOC_PERTURB_": "165", "PYTHONPATH": os.getcwd()}
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert told.stdout.splitlines()[-1:] == [str(4 * sum(range(100)))], told.stderr
+    assert told.returncode == -signal.SIGKILL
+    assert list((tmp_path / "cache").rglob("*.qdc"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no process can be copied")
+def test_kernels_are_saved_by_another_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One at a time, for which the end waits."""
+    file = tmp_path / "writers"
+
+    def dump() -> None:
+        time.sleep(0.2)
+        with file.open("a") as writers:
+            writers.write(f"{os.getpid()}\n")
+
+    runtime = SimpleNamespace(prog=SimpleNamespace(dump_cache_data_to_disk=dump))
+    impl = SimpleNamespace(get_runtime=lambda: runtime)
+    monkeypatch.setitem(sys.modules, "quadrants", SimpleNamespace(lang=SimpleNamespace(impl=impl)))
+    monkeypatch.setitem(sys.modules, "genesis", SimpleNamespace(destroy=lambda: None))
+    monkeypatch.setattr(startup, "_writer", 0)
+    startup.save_kernels()
+    writer = startup._writer
+    startup.save_kernels()
+    assert startup._writer == writer != 0
+    assert startup.spare_teardown()
+    assert file.read_text().split() == [str(writer), str(os.getpid())]
