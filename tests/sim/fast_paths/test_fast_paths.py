@@ -168,7 +168,7 @@ def test_another_genesis_is_left_as_it_is(
 
 
 def stepped_aside(scene: Any, name: str, caplog: pytest.LogCaptureFixture) -> FastPath:
-    """See that a path is not taken where anything is changed or gone; return it with a name gone."""
+    """See that a path is not taken if anything is changed or gone; return it with a name gone."""
     path = FAST_PATHS[name]
     others = [replace(path, known={**path.known, known: "another"}) for known in path.known]
     others += [replace(path, known={**path.known, f"{known}_of_old": ""}) for known in path.known]
