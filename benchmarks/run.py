@@ -4,7 +4,8 @@ Run: `python benchmarks/run.py [--quick] [--only commands gradient training]`. T
 
 - commands: whole commands, from the start of the process to its end, in turn with the older way to
   do the same that settings still offer;
-- gradient: forward and backward pass over a plain rollout of the same steps, by number of cars;
+- gradient: forward and backward pass over a plain rollout of the same steps, by number of cars,
+  with arrays and with compiled fields;
 - training: wall time of training until evaluations on the training path find 20, 5, 2 and 1 mm.
 
 Prints tables, and appends a line of JSON to `--history` (default: benchmarks/history.jsonl). What
@@ -15,6 +16,7 @@ import argparse
 import csv
 import datetime
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -25,7 +27,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from step_cost import measure
+from step_cost import VARIANTS, measure_apart
 
 _HUNDRED = ["--set=train.num_updates=100"]
 _PLAIN_SCENE = ["--set=evaluation.plain_scene=true"]
@@ -82,12 +84,13 @@ def commands(is_quick: bool) -> dict[str, dict[str, float]]:
 def gradient(is_quick: bool) -> dict[str, dict[str, float]]:
     """Time the gradient of a rollout against the rollout in plain physics."""
     found = {}
-    for num_envs in (24,) if is_quick else (24, 64, 512):
-        own = measure(num_envs, compiled_fields=False)
+    for num_envs, variant in itertools.product((24,) if is_quick else (24, 64, 512), VARIANTS):
+        own = measure_apart(num_envs, variant)
         forward, backward, plain = (own[f"{name} [ms/step]"] for name in _PASSES)
-        found[str(num_envs)] = own | {"gradient over plain": (forward + backward) / plain}
-        told = ", ".join(f"{name} {value:.2f}" for name, value in found[str(num_envs)].items())
-        print(f"{num_envs} cars: {told}", flush=True)
+        name = str(num_envs) if variant == "arrays" else f"{num_envs}, compiled fields"
+        found[name] = own | {"gradient over plain": (forward + backward) / plain}
+        told = ", ".join(f"{what} {value:.2f}" for what, value in found[name].items())
+        print(f"cars: {name}: {told}", flush=True)
     return found
 
 

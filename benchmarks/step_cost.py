@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+VARIANTS = ("arrays", "fields")
 _NUM_STEPS = 64
 _NUM_REPEATS = 5
 
@@ -55,27 +56,24 @@ def measure(num_envs: int, compiled_fields: bool) -> dict[str, float]:
     }
 
 
+def measure_apart(num_envs: int, variant: str) -> dict[str, float]:
+    """Return what `measure` does of `arrays` or `fields`, in a process of its own."""
+    command = [sys.executable, __file__, "--num-envs", str(num_envs), "--variant", variant]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def main() -> None:
     """Print a row for each variant, then the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num-envs", type=int, default=24)
-    parser.add_argument("--variant", choices=["arrays", "fields"], help=argparse.SUPPRESS)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.variant:
         print(json.dumps(measure(given.num_envs, given.variant == "fields")))
         return
-    rows = {}
-    for variant in ("arrays", "fields"):
-        command = [
-            sys.executable,
-            __file__,
-            "--num-envs",
-            str(given.num_envs),
-            "--variant",
-            variant,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows[variant] = json.loads(done.stdout.splitlines()[-1])
+    rows = {variant: measure_apart(given.num_envs, variant) for variant in VARIANTS}
     print(f"{given.num_envs} cars, {_NUM_STEPS} steps, median of {_NUM_REPEATS}")
     for name, value in rows["arrays"].items():
         other = rows["fields"][name]

@@ -13,6 +13,7 @@ import torch
 from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.sim.config import EngineConfig
 from diffcar.sim.fast_paths.adjoint_cache import cache_adjoints
+from diffcar.sim.fast_paths.compiled_fields import cache_fields, fill_fields_through_views
 from diffcar.sim.startup import import_genesis, with_known_cpu
 
 __all__ = ["initialise", "translated_errors"]
@@ -40,6 +41,9 @@ def initialise(config: EngineConfig) -> ModuleType:
     # Genesis's own prints tracebacks to stdout, which belongs to results.
     sys.excepthook = hook
     cache_adjoints()
+    if config.compiled_fields:
+        cache_fields()
+        fill_fields_through_views()
     settings = (backend, config.precision, config.compiled_fields)
     if _started_with is None:
         # Says of Genesis's own kernels what its users can do nothing about.

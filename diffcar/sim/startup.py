@@ -11,18 +11,21 @@ What rests on private names leaves alone what is no longer as it was.
 
 import atexit
 import contextlib
+import functools
 import gc
 import inspect
 import linecache
+import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
-from diffcar.sim.upstream import are_unchanged
+from diffcar.sim.upstream import are_unchanged, aside, note
 
 __all__ = [
     "import_genesis",
@@ -33,9 +36,13 @@ __all__ = [
 ]
 
 _HASHER = "quadrants.lang._fast_caching.src_hasher"
+_ASKER = "quadrants.lang.kernel_impl:_inside_class"
 # Of quadrants 1.3.3.
 _KNOWN_STORE = "e511b72ce46a4e76"
+_KNOWN_ASKER = "912a44b82d5feeed"
 _SAVED_EVERY = 5.0
+_DUMP = "dump_cache_data_to_disk"
+_PATIENCE = 30.0
 _CPU_FILE = Path("/proc/cpuinfo")
 
 
@@ -67,6 +74,8 @@ def with_known_cpu() -> Iterator[None]:
     cpuinfo: Any = sys.modules.get("cpuinfo")  # as Genesis has it, if it has
     ask = getattr(cpuinfo, "get_cpu_info", None)
     name = _cpu_name()
+    if ask is None:
+        note(f"this Genesis lacks cpuinfo.get_cpu_info, {aside('the name of the CPU')}")
     if ask is None or not name:
         yield
         return
@@ -77,14 +86,27 @@ def with_known_cpu() -> Iterator[None]:
         cpuinfo.get_cpu_info = ask
 
 
-def save_kernels() -> bool:
-    """Write compiled kernels to disk, which otherwise waits for the end; tell whether it could."""
-    quadrants: Any = sys.modules.get("quadrants")
-    try:
-        quadrants.lang.impl.get_runtime().prog.dump_cache_data_to_disk()
-    except (AttributeError, OSError, RuntimeError):  # other names, or no room for it
-        return False
-    return True
+def save_kernels() -> None:
+    """Write compiled kernels to disk, which otherwise waits for the end, where the system can fork.
+
+    Quadrants frees what it has written, and would go on to launch it: so a child writes.
+    """
+    dump = _dump()
+    if dump is None or sys.platform != "linux":
+        return
+    with warnings.catch_warnings(), contextlib.suppress(OSError):  # no memory for a child
+        # Threads would not be there in the child; it needs none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+        if not child:
+            try:
+                os.setsid()  # a Ctrl-C would leave the cache locked
+                dump()
+            finally:
+                os._exit(0)
+        until = time.monotonic() + _PATIENCE
+        while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < until:
+            time.sleep(0.005)
 
 
 def spare_teardown() -> bool:
@@ -95,10 +117,26 @@ def spare_teardown() -> bool:
     genesis = sys.modules.get("genesis")
     if genesis is None:
         return True
-    if not save_kernels():
+    if (dump := _dump()) is None:
+        return False
+    try:
+        dump()
+    except (OSError, RuntimeError):  # no room for it
         return False
     atexit.unregister(genesis.destroy)
     return True
+
+
+def _dump() -> Callable[[], None] | None:
+    """Return what writes compiled kernels to disk and frees them, if there are any."""
+    quadrants: Any = sys.modules.get("quadrants")
+    try:
+        program = None if quadrants is None else quadrants.lang.impl.get_runtime().prog
+        dump: Callable[[], None] | None = None if program is None else getattr(program, _DUMP)
+    except AttributeError:
+        note(f"this quadrants lacks {_DUMP}, {aside('saving kernels')}")
+        return None
+    return dump
 
 
 @contextlib.contextmanager
@@ -109,8 +147,12 @@ def _quick_frame_info() -> Iterator[None]:
     """
     ask = inspect.getframeinfo
 
+    @functools.cache
+    def is_known() -> bool:
+        return are_unchanged({_ASKER: _KNOWN_ASKER}, "decorators", of="quadrants")
+
     def quick(frame: FrameType | TracebackType, context: int = 1) -> inspect.Traceback:
-        if not isinstance(frame, FrameType) or context != 1:
+        if not isinstance(frame, FrameType) or context != 1 or not is_known():
             return ask(frame, context)
         code, number = frame.f_code, frame.f_lineno
         line = linecache.getline(code.co_filename, number)

@@ -5,6 +5,7 @@ What commands do with what comes of it is tested on bicycles.
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -86,6 +87,60 @@ def test_a_killed_training_resumes_bit_for_bit(diffcar: Run, tmp_path: Path) -> 
     assert 0 < result["worst_gradient_error"] < 0.2
     assert all(hop["requires_grad"] and hop["gradient_norm"] > 0 for hop in result["hops"])
     assert "none arrived" not in whole.stdout
+
+
+_ANOTHER_GENESIS = """
+import sys
+from types import SimpleNamespace
+from diffcar.__main__ import main
+from diffcar.sim import backend, startup, upstream
+from diffcar.sim.fast_paths import adjoint_cache
+
+GONE = (startup._ASKER, f"{startup._HASHER}:store", f"{adjoint_cache._KERNEL}:Kernel._try_load")
+
+def resolve_name(name):
+    if name.startswith(GONE):
+        raise AttributeError(name)
+    return find(name)
+
+def import_genesis():
+    genesis = startup.import_genesis()
+    misc = genesis.utils.misc
+    misc.cpuinfo = SimpleNamespace(get_cpu_info=misc.cpuinfo.get_cpu_info)
+    del sys.modules["cpuinfo"].get_cpu_info
+    startup._DUMP += "_of_old"
+    return genesis
+
+find = upstream.pkgutil.resolve_name
+upstream.pkgutil = SimpleNamespace(resolve_name=resolve_name)
+backend.import_genesis = import_genesis
+main()
+"""
+
+
+@pytest.mark.usefixtures("_four_cars")
+def test_training_is_the_same_where_nothing_makes_the_start_quicker(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """With what each hook rests on gone from Genesis: a note of each, and the same weights."""
+    good(diffcar("train-e2e", *SMALL, "--no-certify", "--out=quick"))
+    slow = subprocess.run(
+        [sys.executable, "-c", _ANOTHER_GENESIS, "train-e2e", *SMALL, "--no-certify", "--out=slow"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=900,
+    )
+    assert slow.returncode == 0, slow.stderr
+    told = re.findall(r"note: .* has a fast path for (.+): so it is as slow", slow.stderr)
+    hooks = ["cached adjoints", "decorators", "saving kernels", "saving kernels early"]
+    assert sorted(told) == [*hooks, "the name of the CPU"]
+    weights = [
+        torch.load(tmp_path / run / "checkpoints" / "last.pt", weights_only=True)["network"]
+        for run in ("quick", "slow")
+    ]
+    for name, weight in weights[0].items():
+        assert torch.dist(weight, weights[1][name]) <= 1e-9 * weight.norm(), name
 
 
 @pytest.mark.usefixtures("_four_cars")

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from diffcar.sim import startup, upstream
+from tests.cli.conftest import environment
 
 _COMPARE_FRAMES = """
 import inspect, json
@@ -45,8 +46,9 @@ def test_the_line_of_a_decorator_is_told_as_python_tells_it() -> None:
     assert differing == []
 
 
-def test_other_questions_about_frames_are_python_s() -> None:
+def test_other_questions_about_frames_are_python_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more lines, or of a traceback."""
+    monkeypatch.setattr(startup, "are_unchanged", lambda *known, **of: True)
     frame = inspect.currentframe()
     assert frame is not None
     with startup._quick_frame_info():
@@ -130,3 +132,51 @@ def test_kernels_are_saved_meanwhile_where_quadrants_stores_them_as_known(
     hasher.store("third")
     assert saved == ["kernels"]
     assert stored == [("first",), ("second",), ("third",)]
+
+
+_KERNELS = """
+import sys
+import quadrants as qd
+from diffcar.sim import startup
+
+startup._SAVED_EVERY = 0.0
+qd.init(arch=qd.cpu, offline_cache_file_path=sys.argv[1], log_level=qd.ERROR)
+startup._save_kernels_meanwhile()
+
+@qd.kernel(fastcache=True)
+def double(values: qd.types.ndarray()):
+    for i in range(3):
+        values[i] = 2 * values[i]
+
+@qd.kernel(fastcache=True)
+def shift(values: qd.types.ndarray()):
+    for i in range(3):
+        values[i] = values[i] + 1
+
+values = qd.ndarray(float, shape=3)
+for _ in range(4):
+    shift(values)
+    double(values)
+    startup.save_kernels()
+loaded = [kernel._primal.src_ll_cache_observations.cache_loaded for kernel in (double, shift)]
+print(values.to_numpy().tolist(), loaded, flush=True)
+import os
+os._exit(0)  # as one that is killed
+"""
+
+
+@pytest.mark.genesis
+def test_kernels_are_saved_and_go_on_to_be_used(tmp_path: Path) -> None:
+    """Quadrants frees what it writes: launched after that, a kernel would crash the process."""
+    file = tmp_path / "kernels.py"
+    file.write_text(_KERNELS)
+    told = []
+    # Freed memory is overwritten, as other heaps do it.
+    settings = {**environment(), "MALLOC_PERTURB_": "165"}
+    for _ in range(2):
+        command = [sys.executable, str(file), str(tmp_path / "cache")]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=True, env=settings
+        )
+        told.append(done.stdout.splitlines()[-1])
+    assert told == [f"[30.0, 30.0, 30.0] {loaded}" for loaded in ([False] * 2, [True] * 2)]

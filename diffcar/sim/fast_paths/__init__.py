@@ -2,8 +2,8 @@
 
 They replace methods of one scene's objects, so that scenes in one process do not meddle with each
 other. Each knows what it replaces, and steps aside where Genesis or the scene is another: it is
-then as slow as Genesis is, and as right. Before the kernels are first used there is one more, for
-the start: see `adjoint_cache`.
+then as slow as Genesis is, and as right. Before the kernels are first used there are more, for the
+start: see `adjoint_cache` and `compiled_fields`.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
 from diffcar.sim.fast_paths.environment_indices import ENVIRONMENT_INDICES
 from diffcar.sim.fast_paths.fast_path import FastPath, Undo
+from diffcar.sim.fast_paths.soft_body import FILLED_CELLS, STANDING_BODIES
 from diffcar.sim.fast_paths.state_views import FORCE_GRADIENT, STATE
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ FAST_PATHS: Registry[FastPath] = Registry(
         "absent rows": ABSENT_ROWS,
         "constraint gradients": CONSTRAINT_GRADIENT,
         "environment indices": ENVIRONMENT_INDICES,
+        "standing bodies": STANDING_BODIES,
+        "filled cells": FILLED_CELLS,
     },
 )
 """By what it makes quicker."""

@@ -19,6 +19,12 @@ __all__ = ["FastPath", "Replacement", "Undo", "view"]
 Replacement = tuple[Any, str, Callable[..., Any]]
 """An object of a scene, the name of its method, and what is called instead, the object first."""
 Undo = Callable[[], None]
+_VIEW = {"genesis.utils.misc:qd_to_torch": "ab5513e8f12f39a0"}
+
+
+def _has_moving_bodies(sim: Any) -> bool:  # noqa: ANN401
+    """Return whether a rigid body can move."""
+    return sim.rigid_solver.is_active and sim.rigid_solver.n_dofs > 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class FastPath:
     """Private names that it uses, with dots, from the simulator on."""
     unsuited: Callable[[Any], str] = lambda sim: ""
     """Returns what in a scene it is not made for, if anything."""
+    has_use: Callable[[Any], bool] = _has_moving_bodies
+    """Returns whether there is anything in a scene that it makes quicker."""
 
     def take(self, scene: "Scene", name: str) -> Undo | None:
         """Take it in a scene; return what gives Genesis's own way back, or None if it stands aside.
@@ -40,13 +48,11 @@ class FastPath:
         Why it does so is noted once in a process. `name` is how the note calls it.
         """
         sim = scene.sim
-        if not sim.rigid_solver.is_active or not sim.rigid_solver.n_dofs:
-            return None  # no body moves, so there is nothing to quicken
+        if not self.has_use(sim) or not are_unchanged({**_VIEW, **self.known}, name):
+            return None
         if reason := _without_views() or self.unsuited(sim):
             told = f"a scene with {reason} has no fast path for {name}"
             note(f"{told}: so it is as slow as Genesis is", logging.INFO)
-            return None
-        if not are_unchanged(self.known, name):
             return None
         if missing := [needed for needed in self.needed if not _has(sim, needed)]:
             note(f"this Genesis lacks {', '.join(missing)}, {aside(name)}")

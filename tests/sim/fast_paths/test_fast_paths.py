@@ -4,46 +4,61 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.fast_paths import FAST_PATHS, take_fast_paths
+from diffcar.sim.fast_paths import FAST_PATHS, Undo, take_fast_paths
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.fast_path import FastPath
+from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.sim.upstream import note
+from diffcar.tasks.tracking.scenes import Scenes
+from diffcar.tasks.tracking.task import TrackingTask
+from diffcar.training.backprop import Backprop
+from tests.training.small import config_of
 
 NUM_STEPS = 12
+OF_SOFT_BODIES = ("standing bodies", "filled cells")
+OF_CARS = tuple(name for name in FAST_PATHS if name not in OF_SOFT_BODIES)
 
 
 @pytest.fixture
 def car(differentiable_car: GenesisCar) -> Iterator[GenesisCar]:
     """The differentiable cars, as slow as Genesis comes."""
-    for give_up in differentiable_car.fast_paths.values():
-        give_up()
+    _give_up(differentiable_car.fast_paths)
     yield differentiable_car
     differentiable_car.fast_paths = take_fast_paths(differentiable_car.scene)
 
 
 def gradients(car: GenesisCar) -> list[Tensor]:
     """Return those by pose and velocity at the start and by all actions, of states on the way."""
-    phase = torch.arange(4 * NUM_STEPS * 2, dtype=torch.float64).reshape(4, NUM_STEPS, 2)
+    count, dofs = car.num_envs, car.entity.n_dofs
     leaves = [
-        torch.tensor([0.0, 0.0, car.rest_height, 0.3], dtype=torch.float64).repeat(4, 1),
-        0.1 * torch.sin(torch.arange(4.0 * car.entity.n_dofs)).to(torch.float64).reshape(4, -1),
-        torch.stack([0.2 * phase[..., 0].sin(), 2.0 + 0.5 * phase[..., 1].cos()], -1),
+        torch.tensor([0.0, 0.0, car.rest_height, 0.3], dtype=torch.float64).repeat(count, 1),
+        0.1 * torch.sin(torch.arange(1.0 * count * dofs)).to(torch.float64).reshape(count, dofs),
+        actions(car),
     ]
-    pose, velocity, actions = (leaf.requires_grad_() for leaf in leaves)
+    pose, velocity, commands = (leaf.requires_grad_() for leaf in leaves)
     car.place(pose, velocity)
     total = car.zeros(1)
     for step in range(NUM_STEPS):
-        car.apply(actions[:, step])
+        car.apply(commands[:, step])
         car.step()
         state = car.read()
         total = total + state.qpos.square().sum() + state.dofs_velocity.sin().sum()
     return list(torch.autograd.grad(total.sum(), leaves))
+
+
+def actions(car: GenesisCar) -> Tensor:
+    """Return others for each car and step, shape (B, T, 2)."""
+    phase = torch.arange(car.num_envs * NUM_STEPS * 2, dtype=torch.float64)
+    steering, speed = phase.reshape(car.num_envs, NUM_STEPS, 2).unbind(-1)
+    return torch.stack([0.2 * steering.sin(), 2.0 + 0.5 * speed.cos()], -1)
 
 
 def distance(found: list[Tensor], expected: list[Tensor]) -> float:
@@ -63,46 +78,135 @@ def test_each_alone_and_all_together_give_the_same_gradient(
     car.actuation = actuation
     expected = gradients(car)
     assert min(float(own.abs().max()) for own in expected) > 1e-3
-    for name, path in FAST_PATHS.items():
-        give_up = path.take(car.scene, name)
+    for name in OF_CARS:
+        give_up = FAST_PATHS[name].take(car.scene, name)
         assert give_up is not None, name
         apart = distance(gradients(car), expected)
         give_up()
         assert apart <= 1e-9, name
     taken = take_fast_paths(car.scene)
-    assert set(taken) == set(FAST_PATHS)
+    assert set(taken) == set(OF_CARS)
     together = gradients(car)
-    for give_up in taken.values():
-        give_up()
+    _give_up(taken)
     assert distance(together, expected) <= 1e-9
     assert all(map(torch.equal, gradients(car), expected))
 
 
+def trained(car: GenesisCar) -> Tensor:
+    """Return the weights after three updates."""
+    config = config_of("e2e", "dt=0.02")
+    scenes = Scenes(config, build=lambda *args, **how: car)
+    trainer = Backprop(TrackingTask(config, scenes=scenes).build())
+    for _ in range(3):
+        assert not trainer.update().is_skipped
+    return parameters_to_vector(trainer.task.network.parameters()).detach()
+
+
+@pytest.fixture(scope="module")
+def trained_by_all(differentiable_car: GenesisCar) -> Tensor:
+    """The weights that all fast paths lead to."""
+    assert set(differentiable_car.fast_paths) == set(OF_CARS)
+    return trained(differentiable_car)
+
+
 @pytest.mark.genesis
-@pytest.mark.parametrize("name", FAST_PATHS)
-@pytest.mark.parametrize("change", ["source", "name"])
+def test_those_of_soft_bodies_give_the_same_gradient(soft_body: GenesisSoftBody) -> None:
+    """To 1e-9 in float64, by what the body and the tool do; nothing that stands is simulated."""
+    assert set(soft_body.fast_paths) == set(OF_SOFT_BODIES)
+    together = soft_gradients(soft_body)
+    for give_up in soft_body.fast_paths.values():
+        give_up()
+    expected = soft_gradients(soft_body)
+    assert min(float(own.norm()) for own in expected) > 1e-3
+    for name in OF_SOFT_BODIES:
+        give_up = FAST_PATHS[name].take(soft_body.scene, name)
+        assert give_up is not None, name
+        apart = distance(soft_gradients(soft_body), expected)
+        give_up()
+        assert apart <= 1e-9, name
+    soft_body.fast_paths = take_fast_paths(soft_body.scene)
+    assert distance(together, expected) <= 1e-9
+
+
+def soft_gradients(soft_body: GenesisSoftBody) -> list[Tensor]:
+    """Return those by the body's velocity and the tool's, of where a pushed body comes."""
+    bodies = torch.arange(float(soft_body.num_envs))[:, None]
+    leaves = [
+        soft_body.tensor([0.1, 0.05, -0.2]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
+        soft_body.tensor([0.8, 0.1, 0.02]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
+    ]
+    body, tool = (leaf.requires_grad_() for leaf in leaves)
+    soft_body.reset(replace(soft_body.resting_start(), body_velocity=body))
+    total = soft_body.zeros(1)
+    for _ in range(4):
+        soft_body.apply(tool)
+        soft_body.step()
+        state = soft_body.read()
+        total = total + state.particle_positions.square().sum() + state.tool_position.sin().sum()
+        total = total + state.particle_velocities.sin().sum()
+    soft_body.backward(total.sum())
+    return [leaf.grad.clone() for leaf in leaves if leaf.grad is not None]
+
+
+@pytest.mark.genesis
+@pytest.mark.parametrize("name", OF_CARS)
 def test_another_genesis_is_left_as_it_is(
-    car: GenesisCar, name: str, change: str, caplog: pytest.LogCaptureFixture
+    name: str,
+    trained_by_all: Tensor,
+    car: GenesisCar,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With one function changed or one private name gone: one note, and nothing replaced."""
+    """With one name gone or function changed: nothing replaced, one note, and the same weights."""
+    other = stepped_aside(car.scene, name, caplog)
+    monkeypatch.setitem(FAST_PATHS._entries, name, other)
+    taken = take_fast_paths(car.scene)
+    assert set(taken) == set(OF_CARS) - {name}
+    weights = trained(car)
+    _give_up(taken)
+    assert torch.dist(weights, trained_by_all) <= 1e-9 * trained_by_all.norm()
+
+
+def stepped_aside(scene: Any, name: str, caplog: pytest.LogCaptureFixture) -> FastPath:
+    """See that a path is not taken if anything is changed or gone; return it with a name gone."""
     path = FAST_PATHS[name]
-    other = {
-        "source": replace(path, known=dict(path.known) | {list(path.known)[-1]: "another"}),
-        "name": replace(path, needed=[*path.needed[:-1], f"{path.needed[-1]}_of_old"]),
-    }[change]
-    before = [dict(vars(owner)) for owner in owners(car, path)]
-    note.cache_clear()
+    others = [replace(path, known={**path.known, known: "another"}) for known in path.known]
+    others += [replace(path, known={**path.known, f"{known}_of_old": ""}) for known in path.known]
+    others += [replace(path, needed=[f"{needed}_of_old"]) for needed in path.needed]
+    before = [set(vars(owner)) for owner in owners(scene, path)]
     with caplog.at_level(logging.WARNING):
-        assert other.take(car.scene, name) is None
-        assert other.take(car.scene, name) is None
-    assert len(caplog.records) == 1
-    assert f"fast path for {name}: so it is as slow as Genesis is" in caplog.text
-    assert [set(vars(owner)) for owner in owners(car, path)] == [set(own) for own in before]
+        for other in others:
+            note.cache_clear()
+            caplog.clear()
+            assert [other.take(scene, name) for _ in range(2)] == [None, None]
+            (told,) = caplog.records
+            assert f"fast path for {name}: so it is as slow as Genesis is" in told.getMessage()
+            assert [set(vars(owner)) for owner in owners(scene, path)] == before
+    return other
 
 
-def owners(car: GenesisCar, path: FastPath) -> list[object]:
+@pytest.mark.genesis
+@pytest.mark.parametrize("name", OF_SOFT_BODIES)
+def test_another_genesis_is_left_to_soft_bodies(
+    name: str, soft_body: GenesisSoftBody, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gradient without each is that of `test_those_of_soft_bodies_give_the_same_gradient`."""
+    for give_up in soft_body.fast_paths.values():
+        give_up()
+    stepped_aside(soft_body.scene, name, caplog)
+    soft_body.fast_paths = take_fast_paths(soft_body.scene)
+    assert set(soft_body.fast_paths) == set(OF_SOFT_BODIES)
+
+
+def _give_up(taken: dict[str, Undo]) -> None:
+    """Give up what was taken."""
+    for give_up in taken.values():
+        give_up()
+
+
+def owners(scene: Any, path: FastPath) -> list[object]:
     """Return the objects whose methods a fast path replaces."""
-    return [owner for owner, _, _ in path.replacements(car.scene.sim)]
+    return [owner for owner, _, _ in path.replacements(scene.sim)]
 
 
 @pytest.mark.parametrize(

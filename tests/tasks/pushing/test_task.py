@@ -1,12 +1,15 @@
-"""Figures of a push."""
+"""Figures of a push, and how often there is one."""
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from diffcar.tasks.pushing.task import push_metrics
+from diffcar.tasks.pushing.config import TrainPushConfig
+from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory
+from diffcar.tasks.pushing.task import PushingTask, push_metrics
 from tests.samples import push_of
 
 
@@ -22,3 +25,27 @@ def test_metrics_count_from_the_skipped_distance_on() -> None:
     assert metrics.progress_rmse_m == pytest.approx(0.02)
     assert (metrics.distance_m, metrics.target_distance_m) == pytest.approx((0.18, 0.2))
     assert math.isnan(push_metrics(record, skip_distance=0.3).cross_track_max_m)
+
+
+def test_the_same_weights_push_along_a_path_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, in evaluations and after: new weights push anew, and so does another path."""
+    task = PushingTask(TrainPushConfig())
+    task.scene = SimpleNamespace(zeros=torch.zeros)
+    task.network = torch.nn.Linear(1, 1)
+    pushed: list[str] = []
+
+    def roll_out(start: PushStart, num_steps: int) -> PushTrajectory:
+        pushed.append(start.path.name)
+        return push_of(0.01 * len(pushed), behind=0.0)
+
+    monkeypatch.setattr(task, "roll_out", roll_out)
+    task.prepare()
+    assert pushed == [path.name for path in task.paths]
+    before = task.evaluate()
+    assert len(pushed) == 3
+    with torch.no_grad():
+        task.network.bias += 1e-6
+    assert task.evaluate().cross_track_rmse_m != before.cross_track_rmse_m
+    assert pushed[3:] == [task.paths[0].name]
+    assert task.evaluate().cross_track_rmse_m == pytest.approx(0.04)
+    assert len(pushed) == 4
