@@ -92,7 +92,7 @@ def compare(
 
 def _base(quick: bool, resume: Path | None, suite: str | None) -> dict[str, object]:
     """Return what the settings begin with: shipped ones, or those of an earlier session."""
-    if suite in SUITES:
+    if suite is not None and suite in SUITES:
         if quick or resume is not None:
             told = f"--suite {suite} has settings of its own; drop --quick and --resume"
             raise typer.BadParameter(told)
@@ -110,7 +110,7 @@ def _base(quick: bool, resume: Path | None, suite: str | None) -> dict[str, obje
         base = read_yaml(file)
     if suite is None:
         return base
-    if not is_there(suite, Path.exists):
+    if not is_there(suite):
         SUITES.check(suite)
     return base | {"suite": read_yaml(Path(suite))}
 

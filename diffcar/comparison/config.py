@@ -21,7 +21,7 @@ from diffcar.training.ppo.config import PPOConfig
 
 __all__ = ["SUITES", "CompareConfig", "SuiteConfig"]
 
-SUITES = Registry(
+SUITES: Registry[Path] = Registry(
     "suite",
     {"limit": Path("configs/compare_limit.yaml")},
     nor=", and there is no such file",

@@ -147,7 +147,9 @@ def _limits(comparison: Comparison) -> Iterator[str]:
     if not comparison.grips or comparison.ranked_by is None:
         return
     engine, condition = comparison.ranked_by
-    drives = comparison.by_grip.query("engine == @engine and condition == @condition")
+    drives = comparison.by_grip
+    drives = drives[(drives.engine == engine) & (drives.condition == condition)]
+    where = f"{_where(condition)} in {engine_name(engine)}"
     for method, own in drives.groupby("method", sort=False):
         failing = own[own.finished < 1]
         first = failing.grip.min() if len(failing) else math.inf
@@ -157,7 +159,7 @@ def _limits(comparison: Comparison) -> Iterator[str]:
             f"{100 * row.finished:.0f} % of them at {100 * row.grip:g} %"
             for row in failing.itertuples()
         ]
-        yield ", and ".join([f"{method} finishes all drives {sure}", *some]) + "."
+        yield ", and ".join([f"{method} finishes all drives {sure}, {where}", *some]) + "."
 
 
 def _errors(comparison: Comparison, found: Ratios) -> list[str]:

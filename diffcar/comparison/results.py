@@ -34,7 +34,7 @@ CURVE_COLUMNS = [
     *(_RMSE, "lost"),
 ]
 """A snapshot of a run: its cost so far, as that of a `Run`, and means of its figures over the paths
-that methods are ranked on, undisturbed in Genesis. Iterations are updates, passes or generations."""
+that methods are ranked on, undisturbed in Genesis. Iterations are updates, passes, generations."""
 TRACK_COLUMNS = ["method", "engine", "path", "distance", "x", "y", "cross_track"]
 """A point of an undisturbed drive from rest, with its distance along the path [m]."""
 # Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m].
@@ -83,7 +83,7 @@ class MethodSummary:
     p95_m: Mapping[Place, float]
     """Mean 95th percentile of the cross-track error; one metre where a car fails [m]."""
     time_over_profile: Mapping[Place, float]
-    """Mean share by which flying cars take longer than the reference speed, of those that arrive."""
+    """Mean share by which flying cars that arrive take longer than the reference speed."""
     train_seconds: float
     """Mean wall time of a training [s]."""
     num_env_steps: float
