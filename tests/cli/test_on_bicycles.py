@@ -372,6 +372,7 @@ def test_a_shipped_suite_is_compared_by_its_settings_and_those_that_are_given(
     sine = "{source: sine, top_speed: 3.0, grip"
     done = diffcar(
         *("compare", "--suite=limit", "--set=methods=[stanley]", "--set=seeds=[0]"),
+        "--set=dt=0.05",
         f"--set=suite.paths=[{sine}: 0.5}}, {sine}: 0.9}}]",
         "--set=suite.conditions={}",
         "--set=tuning={num_generations: 1, num_candidates: 8, duration: 1.0}",

@@ -55,7 +55,11 @@ def sparse() -> dict[str, Comparison]:
             methods=("ppo",), seeds=(3,), conditions=("nominal",), engines=("mujoco",), paths=("a",)
         ),
         "several grips": make_comparison(
-            methods=("e2e", "stanley"), seeds=(0,), paths=("a",), grips=(0.7, 0.9)
+            methods=("e2e", "stanley"),
+            seeds=(0,),
+            conditions=("nominal", "delay"),
+            paths=("a",),
+            grips=(0.7, 0.9),
         ),
         "without e2e, with nasty names": make_comparison(
             methods=("stanley", "pure-pursuit"), seeds=(0, 1), paths=(NASTY,)
