@@ -190,7 +190,6 @@ class CarFigures:
     cross_track_max: Tensor
     speed_rmse: Tensor
     is_lost: Tensor
-    time_over_profile: Tensor
 
 
 def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
@@ -209,13 +208,11 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     counted = _counted(driven)
     failed = has_lost_path | ~counted.any(0) | (is_on_its_way[-1] & must_arrive)
     largest = torch.where(counted, error, 0.0).amax(0)
-    has_no_time = failed | is_on_its_way[-1]
     return CarFigures(
         cross_track_rmse=torch.where(failed, LOST_CROSS_TRACK, _rms_of_cars(error, counted)),
         cross_track_max=torch.where(failed, LOST_CROSS_TRACK, largest),
         speed_rmse=torch.where(failed, torch.nan, _rms_of_cars(trajectory.speed_error, counted)),
         is_lost=failed,
-        time_over_profile=torch.where(has_no_time, torch.nan, _time_over_profile(driven)),
     )
 
 
@@ -258,13 +255,14 @@ def suite_figures(driven: "Drive") -> list[SuiteFigures]:
     of_both = error.reshape(len(error), -1, CARS_EACH).transpose(1, 2).flatten(0, 1)
     is_lost = together(cars.is_lost.to(error.dtype))
     p95 = torch.nanquantile(of_both, 0.95, dim=0)
+    times = torch.where(cars.is_lost, torch.nan, _time_over_profile(driven))
     columns = zip(
         together(cars.cross_track_rmse.square()).sqrt().tolist(),
         cars.cross_track_max.reshape(-1, CARS_EACH).amax(-1).tolist(),
         together(cars.speed_rmse.square()).sqrt().tolist(),
         is_lost.tolist(),
         torch.where(is_lost > 0, LOST_CROSS_TRACK, p95).tolist(),
-        cars.time_over_profile.reshape(-1, CARS_EACH)[:, 1:].mean(-1).tolist(),
+        times.reshape(-1, CARS_EACH)[:, 1:].mean(-1).tolist(),
         strict=True,
     )
     return [SuiteFigures(*values) for values in columns]
