@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
+from diffcar.path.config import PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import load_road
@@ -120,6 +122,7 @@ def compare(
             references={
                 path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
             },
+            grip=config.ranked_grip,
         )
         result.wall_seconds = time.perf_counter() - began
     return result
@@ -176,12 +179,22 @@ def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path
 
 
 def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]:
-    """Load the paths of the suite, each under a name of its own."""
-    paths: list[ReferencePath] = []
-    for settings in config.suite.paths:
+    """Load the paths of the suite, each under a name of its own.
+
+    A road that is driven with several shares of the grip has one number.
+    """
+    paths, roads = [], defaultdict[str, list[PathConfig]](list)
+    for index, settings in enumerate(config.suite.paths):
         path = load_road(settings, vehicle, seed=config.seed)
-        same = sum(other.name.partition(" #")[0] == path.name for other in paths)
-        paths.append(path.named(f"{path.name} #{same + 1}") if same else path)
+        road = settings.model_copy(update={"grip": None})
+        roads_so_far = roads[path.name]
+        if road not in roads_so_far or settings in config.suite.paths[:index]:
+            roads_so_far.append(road)
+            number = len(roads_so_far)
+        else:
+            number = roads_so_far.index(road) + 1
+        at = "" if settings.grip is None else f" at {100 * settings.grip:g} %"
+        paths.append(path.named(path.name + (f" #{number}" if number > 1 else "") + at))
     return paths
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -170,9 +171,14 @@ class SuiteFigures:
     """Root mean square of the speed error [m/s]; NaN if a car failed."""
     lost: float
     """Share of the cars that lost the path or did not arrive in time."""
+    cross_track_p95_m: float
+    """95th percentile of the cross-track error's absolute value [m]; one metre if a car failed."""
+    time_over_profile: float
+    """How much longer the car that starts at speed took to its goal than the reference speed does,
+    as a share of that: 0.01 is one percent; NaN if it failed."""
 
 
-FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0)
+FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0, LOST_CROSS_TRACK, math.nan)
 """Of a controller whose cars both fail."""
 
 
@@ -199,8 +205,7 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     is_on_its_way = ~driven.has_arrived
     is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
     has_lost_path = (is_lost & is_on_its_way).any(0)
-    skip_distance = min(SKIP_DISTANCE, trajectory.path.length / 4)
-    counted = (trajectory.distance >= skip_distance) & is_on_its_way
+    counted = _counted(driven)
     failed = has_lost_path | ~counted.any(0) | (is_on_its_way[-1] & must_arrive)
     largest = torch.where(counted, error, 0.0).amax(0)
     return CarFigures(
@@ -211,10 +216,31 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     )
 
 
+def _counted(driven: "Drive") -> Tensor:
+    """Tell which entries count: from past the first metres to the goal, shape (T, B)."""
+    skip_distance = min(SKIP_DISTANCE, driven.trajectory.path.length / 4)
+    return (driven.trajectory.distance >= skip_distance) & ~driven.has_arrived
+
+
 def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
     """Return each car's root mean square of what counts, shape (B,)."""
     total = torch.where(counted, values.square(), 0.0).sum(0)
     return (total / counted.sum(0)).sqrt()
+
+
+def _time_over_profile(driven: "Drive") -> Tensor:
+    """Return how much longer than the reference speed each car takes, shape (B,), if it arrives."""
+    trajectory, path = driven.trajectory, driven.trajectory.path
+    after = trajectory.distance
+    before = torch.cat([torch.zeros_like(after[:1]), after[:-1]])
+    arrival = (~driven.has_arrived).sum(0, keepdim=True).clamp_max(len(after) - 1)
+    # Within the step that it arrives in a car is taken to be evenly fast.
+    begun, ended = before.gather(0, arrival), after.gather(0, arrival)
+    within = ((driven.goal_distance - begun) / (ended - begun)).clamp(0, 1)
+    seconds = trajectory.dt * (arrival + within)[0]
+    begins_at = np.zeros(1) if path.closed else trajectory.start_arc_length.cpu().numpy()
+    profile = path.timetable[-1] - np.interp(begins_at, path.grid, path.timetable)
+    return seconds / torch.as_tensor(profile).to(seconds) - 1
 
 
 def suite_figures(driven: "Drive") -> list[SuiteFigures]:
@@ -224,11 +250,19 @@ def suite_figures(driven: "Drive") -> list[SuiteFigures]:
     def together(values: Tensor) -> Tensor:
         return values.reshape(-1, CARS_EACH).mean(-1)
 
+    error = driven.trajectory.cross_track_error.abs()
+    error = torch.where(_counted(driven), error, torch.nan)
+    of_both = error.reshape(len(error), -1, CARS_EACH).transpose(1, 2).flatten(0, 1)
+    is_lost = together(cars.is_lost.to(error.dtype))
+    p95 = torch.nanquantile(of_both, 0.95, dim=0)
+    times = torch.where(cars.is_lost, torch.nan, _time_over_profile(driven))
     columns = zip(
         together(cars.cross_track_rmse.square()).sqrt().tolist(),
         cars.cross_track_max.reshape(-1, CARS_EACH).amax(-1).tolist(),
         together(cars.speed_rmse.square()).sqrt().tolist(),
-        together(cars.is_lost.to(cars.speed_rmse.dtype)).tolist(),
+        is_lost.tolist(),
+        torch.where(is_lost > 0, LOST_CROSS_TRACK, p95).tolist(),
+        times.reshape(-1, CARS_EACH)[:, 1:].mean(-1).tolist(),
         strict=True,
     )
     return [SuiteFigures(*values) for values in columns]
