@@ -111,7 +111,7 @@ def checkpoint_file(path: Path) -> Path:
     if not file.is_file():
         raise CheckpointError(
             f"there is no checkpoint at {str(file)!r}",
-            hint="train one with `diffcar train-e2e`, or name pure-pursuit, stanley or zero",
+            hint="train one with `diffcar train-e2e`, or name one of " + ", ".join(CONTROLLERS),
         )
     return file
 

@@ -1,6 +1,5 @@
 """What a car can do with its tyres: measured by driving it, and kept in a file beside its model."""
 
-import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import ModelError
-from diffcar.base.files import is_there, write_atomically
 from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, Placement
+from diffcar.sim.model.measured import Measurement
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["NUM_CARS", "grip_file", "load_road", "measure_grip", "read_grip", "write_grip"]
+__all__ = ["NUM_CARS", "load_road", "measure_grip", "read_grip", "write_grip"]
 
 _SPEEDS = (3.0, 4.5, 6.0, 8.0, 10.0)
 _DIRECTIONS = tuple(map(math.radians, range(-90, 91, 15)))
@@ -33,7 +31,7 @@ _LEAST, _MOST, _NUM_BISECTIONS = 0.5, 14.0, 7
 _RAMP, _HOLD = 0.2, 0.2
 # What counts as held, on average or at the worst, while the demand is steady.
 _MAX_SLIP, _MAX_LATERAL_MISS, _MAX_SPEED_MISS = 0.1, 0.08, 0.02
-_COLUMNS = ("engine", "drive", "torque_split", "speed_mps", "direction_deg", "acceleration_mps2")
+_GRIP = Measurement("grip", ("speed_mps", "direction_deg", "acceleration_mps2"), least=0.0)
 
 
 @dataclass(frozen=True)
@@ -114,31 +112,21 @@ def _holds(scene: CarScene, demand: _Demand) -> Tensor:
     return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
 
 
-def grip_file(vehicle: Vehicle) -> Path:
-    """Return where a car's grip is kept: beside its model."""
-    return vehicle.file.with_suffix(".grip.csv")
-
-
 def write_grip(vehicle: Vehicle, engine: str, diagram: GripDiagram) -> Path:
     """Keep a measured diagram beside a car's model, in place of an earlier one of its kind.
 
     Returns:
         The file.
     """
-    file, kind = grip_file(vehicle), (engine, *_drive_of(vehicle))
-    others = [row for row in _rows(file) if tuple(row[:3]) != kind] if file.is_file() else []
-    own = [
-        [*kind, f"{speed:g}", f"{math.degrees(direction):.4g}", f"{most:.3f}"]
-        for speed, row in zip(diagram.speeds, diagram.accelerations, strict=True)
-        for direction, most in zip(diagram.directions, row, strict=True)
-    ]
-
-    def write(target: Path) -> None:
-        with target.open("w", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerows([_COLUMNS, *others, *own])
-
-    write_atomically(file, write)
-    return file
+    return _GRIP.write(
+        vehicle,
+        engine,
+        (
+            (speed, math.degrees(direction), most)
+            for speed, row in zip(diagram.speeds, diagram.accelerations, strict=True)
+            for direction, most in zip(diagram.directions, row, strict=True)
+        ),
+    )
 
 
 def read_grip(vehicle: Vehicle) -> GripDiagram:
@@ -147,27 +135,8 @@ def read_grip(vehicle: Vehicle) -> GripDiagram:
     Raises:
         ModelError: If it was not measured, or the file is damaged.
     """
-    file, kind = grip_file(vehicle), _drive_of(vehicle)
-    measure = "measure it with `diffcar measure-grip`, --car and drive as here"
-    if not is_there(str(file), Path.is_file):
-        raise ModelError(f"the grip of the car {str(vehicle.file)!r} is not known", measure)
-    try:
-        rows = [row for row in _rows(file) if tuple(row[1:3]) == kind]
-        numbers = np.array([[float(value) for value in row[3:]] for row in rows])
-        by_engine = [
-            numbers[[row[0] == engine for row in rows]] for engine in {row[0] for row in rows}
-        ]
-        tables = [_table(own) for own in by_engine]
-        if tables and not all(np.array_equal(tables[0][1], own[1]) for own in tables):
-            raise ValueError("its engines differ in speeds or directions")
-    except (OSError, ValueError, IndexError) as error:
-        raise ModelError(f"{str(file)!r} is damaged: {error}", f"remove it and {measure}") from None
-    if not tables:
-        told = f"the grip of the car {str(vehicle.file)!r} is not known, {vehicle.drive} driven"
-        raise ModelError(told, measure)
-    accelerations = np.min([own[0] for own in tables], 0)
-    speeds, directions = (np.unique(column) for column in tables[0][1].T)
-    return GripDiagram(speeds, np.radians(directions), accelerations)
+    own = _GRIP.read(vehicle)
+    return GripDiagram(own.speeds, np.radians(own.others), own.values.min(0))
 
 
 def load_road(
@@ -185,39 +154,3 @@ def load_road(
         grip=None if config.grip is None else read_grip(vehicle),
         nameless=nameless,
     )
-
-
-def _drive_of(vehicle: Vehicle) -> tuple[str, str]:
-    """Return how a car is driven, as files have it."""
-    return vehicle.drive, f"{vehicle.torque_split:.3g}"
-
-
-def _rows(file: Path) -> list[list[str]]:
-    """Read the rows of a file of grip.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    with file.open(newline="", encoding="utf-8") as stream:
-        header, *rows = csv.reader(stream)
-    if tuple(header) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
-        raise ValueError(f"its columns are not {', '.join(_COLUMNS)}")
-    return rows
-
-
-def _table(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return accelerations (S, A) of rows of speed, direction and acceleration, and where they are.
-
-    Raises:
-        ValueError: If the rows are no grid with a direction of zero, or not positive and finite.
-    """
-    places = rows[:, :2]
-    num_speeds = len(np.unique(places[:, 0]))
-    order = np.lexsort((places[:, 1], places[:, 0]))
-    is_grid = len(np.unique(places, axis=0)) == len(rows) and len(rows) % num_speeds == 0
-    directions = places[order, 1].reshape(num_speeds, -1) if is_grid else np.empty((0, 0))
-    if not is_grid or not (directions == directions[0]).all() or 0.0 not in directions[0]:
-        raise ValueError("its rows are no grid of speeds and directions, 0 among them")
-    if not (np.isfinite(rows).all() and (rows[:, [0, 2]] > 0).all()):
-        raise ValueError("its numbers are not positive and finite")
-    return rows[order, 2].reshape(num_speeds, -1), places[order]

@@ -124,6 +124,7 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = car_of(config)
+    choice.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
     skip_distance = skipped_distance(path, config.skip_distance)
