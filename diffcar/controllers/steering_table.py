@@ -24,11 +24,13 @@ class SteeringTable:
     """Lateral accelerations of steady turns, by speed and steering angle.
 
     Args:
+        wheelbase: Of the car [m].
         speeds: At which they were measured [m/s], increasing, shape (S,).
         angles: Of the steering [rad], increasing from 0, shape (A,).
         accelerations: What they came to [m/s²], shape (S, A).
     """
 
+    wheelbase: float
     speeds: Tensor
     angles: Tensor
     accelerations: Tensor
@@ -36,24 +38,31 @@ class SteeringTable:
     def angle(self, speed: Tensor, acceleration: Tensor) -> Tensor:
         """Return the steering angles [rad] for leftward accelerations [m/s²], both of shape (B,).
 
-        Between speeds, the curvature is interpolated, which speed changes little as long as tyres
-        hold; beyond the speeds that were measured it is that of the nearest. Who asks for more than
-        tyres hold gets the angle at which they hold the most.
+        Between speeds, what is interpolated is by how much the angle exceeds that of wheels which
+        roll without slip, for tyres give way by the force that they hold; beyond the speeds that
+        were measured it is that of the nearest. Who asks for more than tyres hold gets the angle at
+        which they hold the most.
         """
         speeds, angles, accelerations = (
             own.to(speed) for own in (self.speeds, self.angles, self.accelerations)
         )
-        curvatures = accelerations / speeds[:, None] ** 2
+        rising = accelerations.cummax(-1).values
+        last = torch.searchsorted(rising, _NEARLY_ALL * rising[:, -1:])
+        most = rising.gather(1, last)[:, 0]
+        # Where the steering ends before the grip, the grip is that of other speeds.
+        grip = most.where(last[:, 0] < len(angles) - 1, most.max())
         above = torch.searchsorted(speeds, speed.detach().contiguous()).clamp(1, len(speeds) - 1)
-        share = (speed - speeds[above - 1]) / (speeds[above] - speeds[above - 1])
-        own = torch.lerp(curvatures[above - 1], curvatures[above], share.clamp(0, 1)[:, None])
-        rising = own.cummax(-1).values
-        wanted = torch.minimum(acceleration.abs() / speed**2, _NEARLY_ALL * rising[:, -1])[:, None]
-        upper = torch.searchsorted(rising, wanted).clamp(1, len(angles) - 1)
-        low, high = rising.gather(1, upper - 1), rising.gather(1, upper)
-        part = ((wanted - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)[:, 0]
-        size = torch.lerp(angles[upper[:, 0] - 1], angles[upper[:, 0]], part)
-        return torch.sign(acceleration) * size
+        rows = torch.stack([above - 1, above])
+        share = ((speed - speeds[rows[0]]) / (speeds[rows[1]] - speeds[rows[0]])).clamp(0, 1)
+        wanted = torch.minimum(acceleration.abs(), torch.lerp(*grip[rows], share))
+        asked = torch.minimum(wanted, most[rows])[..., None]
+        upper = torch.searchsorted(rising[rows], asked).clamp(1, len(angles) - 1)
+        low, high = (rising[rows].gather(-1, index) for index in (upper - 1, upper))
+        part = (asked - low) / (high - low).clamp_min(1e-9)
+        own = torch.lerp(angles[upper - 1], angles[upper], part)[..., 0]
+        slip = own - torch.atan(self.wheelbase * asked[..., 0] / speeds[rows] ** 2)
+        size = torch.atan(self.wheelbase * wanted / speed**2) + torch.lerp(*slip, share)
+        return torch.sign(acceleration) * size.clamp(0, angles[-1])
 
 
 def read_steering(vehicle: Vehicle) -> SteeringTable:
@@ -64,4 +73,4 @@ def read_steering(vehicle: Vehicle) -> SteeringTable:
     """
     own = STEERING.read(vehicle)
     columns = own.speeds, own.others, own.values.mean(0)
-    return SteeringTable(*(torch.from_numpy(column) for column in columns))
+    return SteeringTable(vehicle.wheelbase, *(torch.from_numpy(column) for column in columns))

@@ -57,7 +57,7 @@ def measure_grip(
     an acceleration, which rises over 0.2 s and is held for as long. It is held if of all six the
     rear axle slips by less than a tenth of the speed, the rate of turn misses less than 8 % of
     it and the speed 2 % of what it was at the start. The largest is found by bisection, to 0.1
-    m/s².
+    m/s². Speeds that the motors hardly reach are left out.
 
     Args:
         scene: `NUM_CARS` plain cars, in the engine that they are to be driven in.
@@ -75,8 +75,9 @@ def measure_grip(
         is_held = _holds(scene, demand).reshape(shape).all(-1)
         held, failed = torch.where(is_held, asked, held), torch.where(is_held, failed, asked)
         on_round((number + 1) / _NUM_BISECTIONS)
-    accelerations = held.double().cpu().numpy()
-    return GripDiagram(np.array(_SPEEDS), np.array(_DIRECTIONS), accelerations)
+    speeds, accelerations = np.array(_SPEEDS), held.double().cpu().numpy()
+    is_reached = speeds < 0.9 * scene.vehicle.top_speed
+    return GripDiagram(speeds[is_reached], np.array(_DIRECTIONS), accelerations[is_reached])
 
 
 def _holds(scene: CarScene, demand: _Demand) -> Tensor:

@@ -23,7 +23,7 @@ _RAMP, _SETTLE, _MEASURE = 0.5, 1.0, 3.0
 # Of the rear axle, sideways over ahead, up to which it holds.
 _MAX_SLIP = 0.3
 # Of the speed that motors reach at the most, the share up to which it can be held.
-_NEARLY = 0.95
+_NEARLY = 0.9
 
 
 def measure_steering(
@@ -69,9 +69,9 @@ def measure_steering(
     held *= is_held.reshape(held.shape).cummin(-1).values
     zero = torch.zeros(1, dtype=torch.float64)
     accelerations = torch.cat([zero.expand(len(speeds), 1), held.double().cpu()], -1)
-    is_reached = speeds < _NEARLY * car.max_wheel_speed * car.wheel_radius
+    is_reached = speeds < _NEARLY * car.top_speed
     return SteeringTable(
-        speeds[is_reached], torch.cat([zero, angles]), accelerations[is_reached]
+        car.wheelbase, speeds[is_reached], torch.cat([zero, angles]), accelerations[is_reached]
     )
 
 
