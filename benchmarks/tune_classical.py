@@ -35,13 +35,14 @@ GRIDS = {
         "speed_lead": (0.1,),
     },
     AccelerationPursuit: {
-        "lookahead_offset": (-0.1, 0.0, 0.1),
-        "lookahead_time": (0.12, 0.14, 0.16, 0.18, 0.2),
-        "speed_lead": (0.05, 0.07),
+        "lookahead_offset": (-0.1, 0.0),
+        "lookahead_time": (0.12, 0.14, 0.16, 0.18),
+        "course_lead": (0.0, 0.01),
+        "speed_lead": (0.07,),
     },
 }
 # Racing is what it is for, at speeds that those paths hardly have; its table is one of MuJoCo's.
-ROADS = (*PATHS, "random", "random", "random", "random")
+ROADS = ("random", "random", "random", "random", *PATHS)
 RACING = CarConfig(model="racer"), "mujoco", ROADS, {"grip": 0.9, "top_speed": 10.0}
 DRIVES = {AccelerationPursuit: RACING}
 

@@ -28,9 +28,7 @@ CLASSICAL = {
         # Grey for the one without a hue.
         Classical("pure-pursuit", "steering law, tuned", "#7f7f7f", "X"),
         # Needs measurements of the car, which one of somebody's own may lack.
-        Classical(
-            "acceleration-pursuit", "racing law, tuned", "#a09000", "*", by_default=False
-        ),
+        Classical("acceleration-pursuit", "racing law, tuned", "#a09000", "*", by_default=False),
     )
 }
 """By name, in the order in which they are listed."""

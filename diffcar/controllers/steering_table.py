@@ -54,14 +54,14 @@ class SteeringTable:
         above = torch.searchsorted(speeds, speed.detach().contiguous()).clamp(1, len(speeds) - 1)
         rows = torch.stack([above - 1, above])
         share = ((speed - speeds[rows[0]]) / (speeds[rows[1]] - speeds[rows[0]])).clamp(0, 1)
-        wanted = torch.minimum(acceleration.abs(), torch.lerp(*grip[rows], share))
+        wanted = torch.minimum(acceleration.abs(), torch.lerp(grip[rows[0]], grip[rows[1]], share))
         asked = torch.minimum(wanted, most[rows])[..., None]
         upper = torch.searchsorted(rising[rows], asked).clamp(1, len(angles) - 1)
         low, high = (rising[rows].gather(-1, index) for index in (upper - 1, upper))
         part = (asked - low) / (high - low).clamp_min(1e-9)
         own = torch.lerp(angles[upper - 1], angles[upper], part)[..., 0]
         slip = own - torch.atan(self.wheelbase * asked[..., 0] / speeds[rows] ** 2)
-        size = torch.atan(self.wheelbase * wanted / speed**2) + torch.lerp(*slip, share)
+        size = torch.atan(self.wheelbase * wanted / speed**2) + torch.lerp(slip[0], slip[1], share)
         return torch.sign(acceleration) * size.clamp(0, angles[-1])
 
 

@@ -1,4 +1,4 @@
-"""The way from an acceleration to a steering angle: the inverse of what was measured, or an error."""
+"""From an acceleration to a steering angle: the inverse of what was measured, or an error."""
 
 import math
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_a_car_that_was_not_measured_cannot_be_driven_by_it(tmp_path: Path) -> N
     """The error says by which command it is; another drive of the car is another car."""
     own = replace(VEHICLE, file=tmp_path / "own.xml")
     for car in (own, VEHICLE.driven_by("all")):
-        with pytest.raises(ModelError, match="the steering of the car .* is not known") as error:
+        with pytest.raises(ModelError, match=r"the steering of the car .* is not known") as error:
             AccelerationPursuit(car)
         assert "diffcar measure-grip" in str(error.value.hint)
 

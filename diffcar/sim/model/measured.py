@@ -50,7 +50,9 @@ class Measurement:
             The file.
         """
         file, kind = self.file(vehicle), (engine, *_drive_of(vehicle))
-        others = [row for row in self._rows(file) if tuple(row[:3]) != kind] if file.is_file() else []
+        others = (
+            [row for row in self._rows(file) if tuple(row[:3]) != kind] if file.is_file() else []
+        )
         own = [[*kind, *(f"{value:.4g}" for value in row)] for row in rows]
 
         def write(target: Path) -> None:

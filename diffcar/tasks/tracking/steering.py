@@ -35,7 +35,8 @@ def measure_steering(
     their curvature is averaged for three seconds, of which those count that make up whole quarter
     turns, where there is one: friction pyramids lie along the world's axes, so what is held depends
     on the compass. A car whose rear axle breaks away has held nothing, nor have those that steer
-    further, and it is let go before it turns over. Speeds that its motors do not reach are left out.
+    further, and it is let go before it turns over. Speeds that motors hardly reach are
+    left out.
 
     Args:
         scene: `NUM_STEERING_CARS` plain cars, in the engine that they are to be driven in.

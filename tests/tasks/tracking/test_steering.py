@@ -33,6 +33,5 @@ def test_a_circle_at_nine_tenths_of_the_grip_is_tracked(model: str, radius: floa
     path = load_road(road, scene.vehicle, seed=0)
     driven = drive(scene, AccelerationPursuit(scene.vehicle), path)
     metrics = driven.metrics(skip_distance=path.length / 2)
-    print(path.length, path.samples[:, 4].max(), metrics)
     assert metrics.completion == 1.0
     assert metrics.cross_track_max_m < 0.01
