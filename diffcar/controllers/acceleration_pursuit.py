@@ -27,8 +27,8 @@ class AccelerationPursuit:
     it at that speed is looked up in what was measured of the car (see `read_steering`), so that the
     slip of its tyres is made up for.
 
-    The defaults are tuned for the shipped `racer` at 90 % of its grip, in MuJoCo, by
-    `benchmarks/tune_classical.py`.
+    The defaults are for the shipped `racer` at 90 % of its grip, in MuJoCo: among the best three of
+    `benchmarks/tune_classical.py` those with the longest lookahead, which hold long turns best.
 
     Args:
         lookahead_offset: What is added to the lookahead distance [m].
@@ -60,7 +60,7 @@ class AccelerationPursuit:
     vehicle: Vehicle
     _: KW_ONLY
     lookahead_offset: float = -0.1
-    lookahead_time: float = 0.14
+    lookahead_time: float = 0.16
     course_lead: float = 0.01
     speed_lead: float = 0.07
 

@@ -62,7 +62,7 @@ class SteeringTable:
         own = torch.lerp(angles[upper - 1], angles[upper], part)[..., 0]
         slip = own - torch.atan(self.wheelbase * asked[..., 0] / speeds[rows] ** 2)
         size = torch.atan(self.wheelbase * wanted / speed**2) + torch.lerp(slip[0], slip[1], share)
-        return torch.sign(acceleration) * size.clamp(0, angles[-1])
+        return torch.sign(acceleration) * torch.minimum(size.clamp_min(0), angles[-1])
 
 
 def read_steering(vehicle: Vehicle) -> SteeringTable:

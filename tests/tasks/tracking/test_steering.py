@@ -25,13 +25,13 @@ def test_a_bicycle_is_measured_as_it_turns() -> None:
     assert torch.allclose(table.accelerations, expected, rtol=0.02)
 
 
-@pytest.mark.parametrize(("model", "radius"), [("car", 1.0), ("racer", 4.0)])
-def test_a_circle_at_nine_tenths_of_the_grip_is_tracked(model: str, radius: float) -> None:
-    """With the shipped tables, in MuJoCo: no car is more than a centimetre off after a while."""
+@pytest.mark.parametrize(("model", "radius"), [("car", 1.0), ("racer", 2.0)])
+def test_a_circle_near_the_limit_of_grip_is_tracked(model: str, radius: float) -> None:
+    """With the shipped tables, at 80 % in MuJoCo: not 2 mm off once the cars are under way."""
     scene: CarScene = build_scene(CarConfig(model=model), num_envs=2, engine="mujoco")
-    road = PathConfig(source="circle", grip=0.9, top_speed=10.0, scale=radius)
+    road = PathConfig(source="circle", grip=0.8, top_speed=10.0, scale=radius)
     path = load_road(road, scene.vehicle, seed=0)
     driven = drive(scene, AccelerationPursuit(scene.vehicle), path)
     metrics = driven.metrics(skip_distance=path.length / 2)
     assert metrics.completion == 1.0
-    assert metrics.cross_track_max_m < 0.01
+    assert metrics.cross_track_max_m < 0.002
