@@ -35,6 +35,7 @@ __all__ = [
     "CAR",
     "JSON",
     "MESSAGES",
+    "MODEL",
     "PATH",
     "PATH_SOURCE",
     "SERVOS",
@@ -97,10 +98,10 @@ PATH = PATH_SOURCE | Options(
 )
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(
-    car=setting(str, "car, racer, or an MJCF file. (default: car)", key="model"),
     actuation=setting(Literal["torque", "pd"], _SERVOS),
 )
-CAR = PATH | SERVOS
+MODEL = Options(car=setting(str, "car, racer, or an MJCF file. (default: car)", key="model"))
+CAR = PATH | MODEL | SERVOS
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )

@@ -85,7 +85,7 @@ def compare(
     paths = _suite_paths(config, scenes.vehicle)
     earlier = {} if resume is None else _loaded_earlier(home)
     taken = earlier | {method: Path(run) for method, run in (loaded or {}).items()}
-    _check_what_is_needed_later(config, taken)
+    _check_what_is_needed_later(config, taken, scenes.vehicle)
     if out is not None:
         RunFolder.require_free(home)
     was_there = resume is not None or (out is not None and home.exists())
@@ -151,7 +151,9 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
         write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
 
 
-def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
+def _check_what_is_needed_later(
+    config: CompareConfig, loaded: Mapping[str, Path], vehicle: Vehicle
+) -> None:
     """Complain now of what would otherwise be missed after hours of training."""
     for method, run in loaded.items():
         choice = choose_controller(str(RunFolder.open(run).path))
@@ -174,6 +176,7 @@ def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path
                     f"{method} has no parameters to tune, so it cannot be compared",
                     hint="leave it out, or give its class a SEARCH of ranges",
                 )
+            choose_controller(method).require_knowledge_of(vehicle)
         elif method not in loaded:
             require_method(METHODS[method])
 

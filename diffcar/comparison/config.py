@@ -31,8 +31,9 @@ SUITES: Registry[Path] = Registry(
 
 _COMPARED = [
     *(name for name, method in METHODS.items() if method.is_compared),
-    *CLASSICAL,
+    *(name for name, method in CLASSICAL.items() if method.by_default),
 ]
+_KNOWN = list(dict.fromkeys([*_COMPARED, *CLASSICAL]))
 
 
 class SuiteConfig(Section):
@@ -115,9 +116,9 @@ class CompareConfig(DrivingConfig):
     @classmethod
     def _are_known(cls, values: list[str]) -> list[str]:
         for name in values:
-            if name not in _COMPARED and name not in CONTROLLERS and not is_own(name):
+            if name not in _KNOWN and name not in CONTROLLERS and not is_own(name):
                 raise ValueError(
-                    f"{name!r} is none of {', '.join(_COMPARED)}, nor package.module:METHOD"
+                    f"{name!r} is none of {', '.join(_KNOWN)}, nor package.module:METHOD"
                 )
         return values
 

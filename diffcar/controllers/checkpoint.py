@@ -16,7 +16,7 @@ from torch import Tensor
 from diffcar.base.config import NonNegative, Settings, dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import RUNS
-from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
@@ -111,7 +111,7 @@ def checkpoint_file(path: Path) -> Path:
     if not file.is_file():
         raise CheckpointError(
             f"there is no checkpoint at {str(file)!r}",
-            hint="train one with `diffcar train-e2e`, or name pure-pursuit, stanley or zero",
+            hint="train one with `diffcar train-e2e`, or name one of " + ", ".join(CONTROLLERS),
         )
     return file
 

@@ -18,6 +18,7 @@ __all__ = ["CONTROLLERS", "ControllerConfig", "check_controller"]
 CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
     "controller",
     {
+        "acceleration-pursuit": "diffcar.controllers.acceleration_pursuit:AccelerationPursuit",
         "pure-pursuit": "diffcar.controllers.pure_pursuit:PurePursuit",
         "stanley": "diffcar.controllers.stanley:Stanley",
         "zero": "diffcar.controllers.zero:Zero",

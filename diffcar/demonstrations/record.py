@@ -101,6 +101,7 @@ def run(
     expert = choose_controller(config.expert)
     config, notes = expert.in_its_physics(config)
     vehicle = car_of(config)
+    expert.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
     num_cars = config.demonstrations.num_episodes

@@ -143,12 +143,6 @@ class ReferencePath(Road):
         samples[:, _SPEED] *= share
         return self._with(_cubics=self._cubics.slowed(share), samples=samples)
 
-    @property
-    def seconds(self) -> float:
-        """How long the reference speed takes from its start to its end, or for a lap [s]."""
-        speed = self.samples[:, _SPEED]
-        return float((2 / (speed[1:] + speed[:-1])).sum() * self.length / (len(speed) - 1))
-
     def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
         """Return positions [m], shape (..., 2), in the coordinates that the path came in.
 

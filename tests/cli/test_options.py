@@ -23,22 +23,25 @@ _ENGINE = ["--seed", "--backend", "--precision"]
 _MESSAGES = ["--verbose", "--debug"]
 _TRAINING = [*_FILES, *_ENGINE, "--json", *_MESSAGES]
 OPTIONS = {
-    "train-e2e": ["--entity", *_PATH, "--actuation", *_RUN, "--certify", *_TRAINING],
+    "train-e2e": ["--entity", *_PATH, "--car", "--actuation", *_RUN, "--certify", *_TRAINING],
     "train-bc": [
         *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
-        *(*_PATH, "--actuation", *_RUN, *_TRAINING),
+        *(*_PATH, "--car", "--actuation", *_RUN, *_TRAINING),
     ],
-    "train-ppo": [*_PATH, "--actuation", *_RUN, *_TRAINING],
+    "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, *_TRAINING],
     "simulate": [
-        *("--controller", *_PATH, "--start", "--actuation", "--engine"),
+        *("--controller", *_PATH, "--start", "--car", "--actuation", "--engine"),
         *("--csv", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "record": [
-        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--actuation"),
+        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--car", "--actuation"),
         *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
+    "measure-grip": [
+        *("--car", "--actuation", "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
     "compare": [
-        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--actuation"),
+        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--car", "--actuation"),
         *(*_FILES, "--backend", "--json", *_MESSAGES),
     ],
     "check-grad": [

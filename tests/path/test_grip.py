@@ -74,7 +74,7 @@ def test_a_share_needs_a_car_and_stands_alone() -> None:
         PathConfig(grip=0.9, lateral_acceleration=5.0)
     circle = load_path(PathConfig(source="circle", grip=0.5, top_speed=9.0), grip=round_grip(8.0))
     assert circle.samples[:, 4] == pytest.approx(math.sqrt(0.5 * 8.0 * 2.0), rel=1e-2)
-    assert circle.seconds == pytest.approx(4 * math.pi / math.sqrt(8.0), rel=1e-2)
+    assert circle.timetable[-1] == pytest.approx(4 * math.pi / math.sqrt(8.0), rel=1e-2)
 
 
 def test_a_slowed_path_has_a_share_of_the_speed_and_its_slope() -> None:
@@ -87,4 +87,4 @@ def test_a_slowed_path_has_a_share_of_the_speed_and_its_slope() -> None:
     (by_slow,) = torch.autograd.grad(slow.speed.sum(), s, retain_graph=True)
     (by_fast,) = torch.autograd.grad(fast.speed.sum(), s)
     assert torch.allclose(by_slow, 0.4 * by_fast)
-    assert path.slowed(0.4).seconds == pytest.approx(path.seconds / 0.4)
+    assert path.slowed(0.4).timetable[-1] == pytest.approx(path.timetable[-1] / 0.4)

@@ -119,6 +119,11 @@ class Vehicle:
         return math.tan(self.max_steering) / self.wheelbase
 
     @property
+    def top_speed(self) -> float:
+        """Largest speed at which motors can be commanded to turn the wheels [m/s]."""
+        return self.max_wheel_speed * self.wheel_radius
+
+    @property
     def speed_increment(self) -> float:
         """Commanded minus actual speed at which the motors give their most [m/s]."""
         motors = zip(self.max_drive_torques, self.drive_gains, strict=True)

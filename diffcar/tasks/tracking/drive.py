@@ -66,12 +66,14 @@ class Drive:
     @property
     def seconds(self) -> Tensor:
         """How long each car took to its goal [s], between steps; NaN of who is not there."""
-        distance, dt = self.trajectory.distance, self.trajectory.dt
-        last = (~self.has_arrived).sum(0).clamp_max(len(distance) - 1)[None]
-        before = torch.where(last > 0, distance.gather(0, (last - 1).clamp_min(0)), 0.0)
-        after = distance.gather(0, last)
-        share = (self.goal_distance - before) / (after - before)
-        return ((last + share) * dt).where(self.has_arrived[-1], torch.nan)[0]
+        after = self.trajectory.distance
+        before = torch.cat([torch.zeros_like(after[:1]), after[:-1]])
+        arrival = (~self.has_arrived).sum(0, keepdim=True).clamp_max(len(after) - 1)
+        # Within the step that it arrives in a car is taken to be evenly fast.
+        begun, ended = before.gather(0, arrival), after.gather(0, arrival)
+        within = ((self.goal_distance - begun) / (ended - begun)).clamp(0, 1)
+        seconds = self.trajectory.dt * (arrival + within)[0]
+        return seconds.where(self.has_arrived[-1], torch.nan)
 
     def figures(self) -> CarFigures:
         """Return the figures of each car."""
@@ -245,7 +247,9 @@ def skipped_distance(path: ReferencePath, asked: float | None = None) -> float:
 
 def _time_limit(path: ReferencePath) -> float:
     """Return half as long again as the path takes at its reference speed, from rest [s]."""
-    return 1.5 * (path.seconds + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION) + 1.0
+    return (
+        1.5 * (float(path.timetable[-1]) + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION) + 1.0
+    )
 
 
 def plot_drive(

@@ -230,14 +230,7 @@ def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
 
 def _time_over_profile(driven: "Drive") -> Tensor:
     """Return how much longer than the reference speed each car takes, shape (B,), if it arrives."""
-    trajectory, path = driven.trajectory, driven.trajectory.path
-    after = trajectory.distance
-    before = torch.cat([torch.zeros_like(after[:1]), after[:-1]])
-    arrival = (~driven.has_arrived).sum(0, keepdim=True).clamp_max(len(after) - 1)
-    # Within the step that it arrives in a car is taken to be evenly fast.
-    begun, ended = before.gather(0, arrival), after.gather(0, arrival)
-    within = ((driven.goal_distance - begun) / (ended - begun)).clamp(0, 1)
-    seconds = trajectory.dt * (arrival + within)[0]
+    trajectory, path, seconds = driven.trajectory, driven.trajectory.path, driven.seconds
     begins_at = np.zeros(1) if path.closed else trajectory.start_arc_length.cpu().numpy()
     profile = path.timetable[-1] - np.interp(begins_at, path.grid, path.timetable)
     return seconds / torch.as_tensor(profile).to(seconds) - 1

@@ -92,7 +92,7 @@ class SimulateResult:
         """Return the drive's values, flat, and below keys of their own what they compare with."""
         values = {**vars(self), **self.figures.as_json(), **self.path.as_json()}
         values |= {"path": self.path.name, "path_length_m": self.path.length}
-        values |= {"reference_s": self.path.seconds}
+        values |= {"reference_s": float(self.path.timetable[-1])}
         del values["figures"], values["genesis_figures"], values["unwritten"]
         if self.genesis_figures is not None:
             values["genesis"] = self.genesis_figures.as_json()
@@ -130,6 +130,7 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = car_of(config)
+    choice.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
     skip_distance, grip = skipped_distance(path, config.skip_distance), known_grip(vehicle)
@@ -269,7 +270,7 @@ def simulation_report(result: SimulateResult) -> list[Shown]:
         Column("simulated time", lambda drive: drive.sim_seconds, "s"),
         Column("wall time of the drive", lambda drive: drive.wall_seconds, "s"),
         Column("at the goal after", lambda drive: drive.arrival_s, "s"),
-        Column("the reference speed takes", lambda _: result.path.seconds, "s"),
+        Column("the reference speed takes", lambda _: float(result.path.timetable[-1]), "s"),
     ]
     if result.figures.grip_used_p95 is not None:
         figures.append(Column("grip used, p95", lambda drive: drive.grip_used_p95, "%", 100.0))

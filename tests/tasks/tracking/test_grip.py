@@ -12,8 +12,8 @@ from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.tasks.tracking.grip import (
+    GRIP,
     NUM_CARS,
-    grip_file,
     known_grip,
     load_road,
     measure_grip,
@@ -51,12 +51,13 @@ def test_what_is_kept_is_read_again_for_the_same_drive(car: Vehicle) -> None:
     write_grip(car, "genesis", GripDiagram(one.speeds, directions, 9 + one.accelerations))
     write_grip(car, "genesis", one)
     file = write_grip(car, "mujoco", other)
-    assert file == grip_file(car) == car.file.with_name("own.grip.csv")
+    assert file == GRIP.file(car) == car.file.with_name("own.grip.csv")
     read = read_grip(car)
     assert read.accelerations == pytest.approx(np.array([[5, 6.5, 3.5], [5, 6, 3]]))
     assert read.directions == pytest.approx(directions)
     with pytest.raises(ModelError, match="not known, rear driven"):
         read_grip(car.driven_by("rear"))
+    assert known_grip(car.driven_by("rear")) is None and known_grip(car) is not None
 
 
 @pytest.mark.parametrize(
