@@ -16,7 +16,7 @@ from diffcar.cli.settings import load_config
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
 
-_PATH = ["--path", "--path-scale", "--closed"]
+_PATH = ["--path", "--path-scale", "--closed", "--grip"]
 _RUN = ["--out", "--resume", "--stop-after"]
 _FILES = ["--config", "--set"]
 _ENGINE = ["--seed", "--backend", "--precision"]
@@ -111,7 +111,7 @@ def test_options_stand_where_they_are_named_and_settings_are_set() -> None:
     assert result.exit_code == 0, result.output
     assert seen == ["line", "zero", 3, 64, True, 7, None]
     names = [line.split()[1] for line in run(drive, "--help").output.splitlines() if "--" in line]
-    assert names[:6] == ["--car", "--path", "--path-scale", "--closed", "--laps", "--seed"]
+    assert names[:7] == ["--car", *_PATH, "--laps", "--seed"]
 
 
 def test_errors_become_text_and_an_exit_code() -> None:

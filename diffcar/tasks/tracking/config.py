@@ -133,6 +133,10 @@ class TrainConfig(BackpropConfig):
     to steer learn nothing from a road at the limit. 0 begins with all of it."""
     ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the reference speed that the first of them has."""
+    lost_cross_track: Positive | None = None
+    """Offset from the path beyond which a car has lost it, as with a heading error of 0.6 rad: what
+    it does then does not count, and it starts afresh. null counts all, and starts cars afresh that
+    end an update further away than 0.5 m."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     decay_updates: Count | Literal["auto"] | None = "auto"  # type: ignore[assignment]

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -24,7 +24,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
-from diffcar.tasks.tracking.drive import drive_together, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
 from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
@@ -50,6 +50,7 @@ __all__ = ["PathScore", "TrackingTask"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _GIVEN_UP_CROSS_TRACK = 0.5
+_GIVEN_UP_HEADING = 0.6
 _DRAWN_TIME = 10.0
 
 
@@ -148,13 +149,18 @@ class TrackingTask(Task[Start, Trajectory]):
         car = torch.arange(self.num_envs, device=self.scene.device)
         is_due = (car + update) % self._train.episode_updates == 0
         errors = compute_error_state(self._road, reached.state, reached.arc_length)
-        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
+        lost = self._train.lost_cross_track
+        is_lost = errors.cross_track_error.abs() > (lost or _GIVEN_UP_CROSS_TRACK)
+        if lost is not None:
+            is_lost = is_lost | (errors.heading_error.abs() > _GIVEN_UP_HEADING)
         end = math.inf if self.path.closed else self.path.length - self._reach
         return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
-        return rollout(self.scene, self.driver, self._road, start, num_steps)
+        driven = rollout(self.scene, self.driver, self._road, start, num_steps)
+        lost = self._train.lost_cross_track
+        return driven if lost is None else driven.forgiving(lost, _GIVEN_UP_HEADING)
 
     def end(self, record: Trajectory) -> Start:
         """Return where the cars go on from: backward rewinds the simulator."""
@@ -245,7 +251,7 @@ class TrackingTask(Task[Start, Trajectory]):
         paths = (self.path, *self.unseen)
         max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
         driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
-        for number, (own, is_standing) in enumerate(driven):
+        for number, (own, is_standing) in enumerate(_unbroken(driven)):
             name = own.trajectory.path.name
             file = folder / f"drive-{number}-{name}.png"
             with kept(unwritten, file):
@@ -319,3 +325,11 @@ class TrackingTask(Task[Start, Trajectory]):
         """Load a path for the car."""
         own, seed = self.config.path.columns, self.config.seed
         return load_road(settings, self.vehicle, seed=seed, nameless=own)
+
+
+def _unbroken(drives: Iterator[tuple[Drive, Tensor]]) -> Iterator[tuple[Drive, Tensor]]:
+    """Yield drives up to one that breaks the physics, which bad weights may do, and tell."""
+    try:
+        yield from drives
+    except SimulationError as error:
+        logger.warning(f"driving the paths broke off: {error.message}")

@@ -189,7 +189,7 @@ IGNORED = {
     "an actuator beside the servos": (
         "</actuator>",
         '<velocity name="fl" joint="front_left_spin" kv="0.1" forcerange="-1 1"/></actuator>',
-        "no actuators on the joint 'front_right_spin'",
+        "no actuators on the joint",
     ),
     "dry friction": (_LEFT, _LEFT.replace("/>", ' frictionloss="0.1"/>'), "frictionloss"),
     "a spring": (_STEER, _STEER.replace("/>", ' stiffness="1"/>'), "stiffness"),
