@@ -19,6 +19,7 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations
 from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.drive import drive
 from tests import formats
@@ -422,3 +423,21 @@ def test_ones_own_controller_drives_and_a_slip_in_it_is_told_first(
     refused = diffcar(*own, "steady_car:Steedy")
     assert refused.exit_code == 2
     assert "has no 'Steedy'" in refused.stderr
+
+
+def test_grip_is_measured_and_kept_beside_a_model_of_ones_own(diffcar: Run, tmp_path: Path) -> None:
+    """Then a path may ask for a share of it, and a drive tells how much it used."""
+    model = tmp_path / "own.xml"
+    model.write_text(load_vehicle("racer").file.read_text())
+    drive = ["simulate", f"--car={model}", "--controller=stanley", "--path=circle", "--grip=0.5"]
+    refused = diffcar(*drive)
+    assert refused.exit_code == 2
+    assert "diffcar measure-grip" in refused.stderr
+    found = result_of(diffcar("measure-grip", f"--car={model}", "--json=-"))
+    assert Path(found["file"]) == tmp_path / "own.grip.csv"
+    assert (tmp_path / "own.steering.csv").is_file()
+    assert len(found["accelerations_mps2"]) == len(found["speeds_mps"])
+    flying = ["--start=flying", "--set=path.top_speed=9", "--json=-", "--plot=gg.png"]
+    driven = result_of(diffcar(*drive, *flying))
+    assert driven["grip_used_p95"] == pytest.approx(0.5, abs=0.1)
+    assert driven["arrival_s"] == pytest.approx(driven["reference_s"], rel=0.2)

@@ -134,7 +134,7 @@ class TrainConfig(BackpropConfig):
     ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the reference speed that the first of them has."""
     lost_cross_track: Positive | None = None
-    """Offset from the path beyond which a car has lost it, as with a heading error of 0.6 rad: what
+    """Offset from the path beyond which a car has lost it, as with a heading error of a radian: what
     it does then does not count, and it starts afresh. null counts all, and starts cars afresh that
     end an update further away than 0.5 m."""
     truncation_length: Count | None = None

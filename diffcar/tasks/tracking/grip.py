@@ -83,7 +83,7 @@ def measure(
 
     diagram = measure_grip(scene(NUM_CARS), on_round=lambda share: on_round(share / 2))
     turning = scene(NUM_STEERING_CARS)
-    table = measure_steering(turning, on_step=lambda share: on_round((1 + share) / 2))
+    table = measure_steering(turning, diagram, on_step=lambda share: on_round((1 + share) / 2))
     write_steering(vehicle, config.engine, table)
     return write_grip(vehicle, config.engine, diagram), diagram
 

@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from diffcar.controllers.steering_table import STEERING, SteeringTable
+from diffcar.path.grip import GripDiagram
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -22,12 +24,16 @@ NUM_STEERING_CARS = len(_SPEEDS) * _NUM_ANGLES
 _RAMP, _SETTLE, _MEASURE = 0.5, 1.0, 3.0
 # Of the rear axle, sideways over ahead, up to which it holds.
 _MAX_SLIP = 0.3
+_TOO_MUCH = 1.2
 # Of the speed that motors reach at the most, the share up to which it can be held.
 _NEARLY = 0.9
 
 
 def measure_steering(
-    scene: CarScene, *, on_step: Callable[[float], None] = lambda fraction: None
+    scene: CarScene,
+    grip: GripDiagram,
+    *,
+    on_step: Callable[[float], None] = lambda fraction: None,
 ) -> SteeringTable:
     """Return the lateral accelerations of a car that turns steadily at constant speed.
 
@@ -35,11 +41,12 @@ def measure_steering(
     their curvature is averaged for three seconds, of which those count that make up whole quarter
     turns, where there is one: friction pyramids lie along the world's axes, so what is held depends
     on the compass. A car whose rear axle breaks away has held nothing, nor have those that steer
-    further, and it is let go before it turns over. Speeds that motors hardly reach are
-    left out.
+    further, and it is let go before it turns over; nor are cars steered that by their wheels
+    would need a fifth more than the car's grip. Speeds that motors hardly reach are left out.
 
     Args:
         scene: `NUM_STEERING_CARS` plain cars, in the engine that they are to be driven in.
+        grip: Of the car, in the same engine.
         on_step: Called after each step with the fraction that is done.
     """
     car, dt = scene.vehicle, scene.dt
@@ -50,7 +57,9 @@ def measure_steering(
     speed, steering = grid.unbind(-1)
     scene.reset(Placement.at_origin(speed))
     num_steps, num_settled = (round(t / dt) for t in (_RAMP + _SETTLE + _MEASURE, _RAMP + _SETTLE))
-    turns, curvatures, is_held = [], [], torch.ones_like(speed, dtype=torch.bool)
+    turns, curvatures = [], []
+    most = torch.as_tensor(np.interp(speed.cpu(), grip.speeds, grip.lateral)).to(speed)
+    is_held = speed**2 * torch.tan(steering) / car.wheelbase < _TOO_MUCH * most
     for step in range(num_steps):
         state = scene.read()
         now = state.speed.nan_to_num()

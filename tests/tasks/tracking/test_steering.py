@@ -1,10 +1,12 @@
 """What is measured of a car's steering, and circles that are driven by it."""
 
+import numpy as np
 import pytest
 import torch
 
 from diffcar.controllers.acceleration_pursuit import AccelerationPursuit
 from diffcar.path.config import PathConfig
+from diffcar.path.grip import GripDiagram
 from diffcar.sim.build import build_scene
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
@@ -17,7 +19,8 @@ from tests.samples import VEHICLE
 
 def test_a_bicycle_is_measured_as_it_turns() -> None:
     """v² tan(steering) / L, up to its grip; at the speeds alone that its motors reach."""
-    table = measure_steering(Bicycle(NUM_STEERING_CARS))
+    boundless = GripDiagram(np.ones(1), np.radians([-90.0, 0.0, 90.0]), np.full((1, 3), 1e3))
+    table = measure_steering(Bicycle(NUM_STEERING_CARS), boundless)
     assert table.speeds.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert table.angles[[0, -1]].tolist() == pytest.approx([0.0, VEHICLE.max_steering])
     turns = table.speeds[:, None] ** 2 * torch.tan(table.angles) / VEHICLE.wheelbase

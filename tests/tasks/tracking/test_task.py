@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.base.errors import ConfigError, PathError
+from diffcar.base.errors import ConfigError, PathError, SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.gradients.certificate import certify
 from diffcar.gradients.hops import trace_hops
+from diffcar.sim.contract import Start
 from diffcar.tasks.tracking.task import TrackingTask
 from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
@@ -119,3 +120,64 @@ def test_columns_that_are_told_hold_for_all_files_without_a_header(tmp_path: Pat
     for idle in ("slalom", "math:tau"):
         with pytest.raises(ConfigError, match="no effect"):
             config_of("e2e", f"evaluation.unseen_paths=[{idle}]", "path.columns=[x, y]")
+
+
+def test_the_reference_speed_rises_over_the_first_updates() -> None:
+    """From the share that is asked for to all of it, in what is drawn and in what is driven."""
+    task = task_of("train.ramp_updates=4", "train.ramp_from=0.2", "start.speed=0")
+    shares = []
+    for update in (0, 2, 4, 9):
+        own = task.draw(update, None)
+        driven = task.roll_out(own, 2)
+        reference = driven.speed - driven.speed_error
+        shares.append(reference[-1] / task.path.sample(driven.arc_length[-1]).speed)
+    expected = torch.tensor([0.2, 0.6, 1.0, 1.0], dtype=task.scene.dtype)
+    assert torch.allclose(torch.stack(shares).mean(-1), expected)
+
+
+def test_an_evaluation_that_breaks_the_physics_is_the_worst(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the training goes on; so it is with the paths that are driven in the end."""
+    task = task_of()
+
+    def explode(*args: object, **how: object) -> None:
+        raise SimulationError("a car has exploded")
+
+    monkeypatch.setattr(task.scene, "step", explode)
+    with caplog.at_level("WARNING"):
+        metrics = task.evaluate()
+        found = task.finish(Path())
+    assert metrics.got_going == 0.0 and math.isnan(metrics.cross_track_rmse_m)
+    assert task.score(metrics) == math.inf
+    assert found == {"scores": [], "unwritten": {}}
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "an evaluation broke off, which counts as the worst: a car has exploded",
+        "driving the paths broke off: a car has exploded",
+    ]
+
+
+def test_a_car_that_has_lost_the_road_does_not_count_and_starts_afresh() -> None:
+    """From then on: no error, no gradient; the others are what they were."""
+    task = task_of("train.lost_cross_track=0.3")
+    start = task.draw(0, None)
+    assert start.state is not None
+    away = torch.tensor([0.0, 0.4], dtype=task.scene.dtype)
+    here = start.state.position.clone()
+    normal = start.state.yaw[:2, None] + torch.tensor([[math.pi / 2, 0.0]])
+    here[:2] += away[:, None] * torch.stack([normal[:, 0].cos(), normal[:, 0].sin()], -1)
+    qpos = start.state.qpos.clone()
+    qpos[:, :2] = here
+    off = Start(task.scene.describe(qpos, start.state.dofs_velocity), start.arc_length)
+    driven = task.roll_out(off, 3)
+    assert (driven.cross_track_error[:, 1] == 0).all() and (driven.speed_error[:, 1] == 0).all()
+    assert (driven.cross_track_error[:, 0] != 0).all()
+    costs = task.loss.costs(driven).per_environment
+    weights = list(task.network.parameters())
+    lost, kept = (torch.autograd.grad(own, weights, retain_graph=True) for own in costs[[1, 2]])
+    assert all(float(own.abs().max()) == 0.0 for own in lost)
+    assert any(float(own.abs().max()) > 0.0 for own in kept)
+    again = task.draw(1, task.end(driven))
+    assert again.arc_length is not None and start.arc_length is not None
+    assert abs(float(again.arc_length[1] - start.arc_length[1])) > 0.5
