@@ -50,7 +50,7 @@ __all__ = ["PathScore", "TrackingTask"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _GIVEN_UP_CROSS_TRACK = 0.5
-_GIVEN_UP_HEADING = 1.0
+_GIVEN_UP_HEADING = 0.5
 _DRAWN_TIME = 10.0
 
 
