@@ -133,6 +133,9 @@ class TrainConfig(BackpropConfig):
     to steer learn nothing from a road at the limit. 0 begins with all of it."""
     ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the reference speed that the first of them has."""
+    pace_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """How much slower than the reference speed the slowest of four groups of cars train, as a
+    share, the others evenly between: what they learn on the way is not forgotten at the limit."""
     lost_cross_track: Positive | None = None
     """Offset from the path beyond which a car has lost it, as with a heading error of a radian: what
     it does then does not count, and it starts afresh. null counts all, and starts cars afresh that

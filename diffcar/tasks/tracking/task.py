@@ -20,7 +20,7 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
-from diffcar.path.reference import ReferencePath
+from diffcar.path.reference import PathBatch, ReferencePath, Road
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
@@ -51,6 +51,7 @@ __all__ = ["PathScore", "TrackingTask"]
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _GIVEN_UP_CROSS_TRACK = 0.5
 _GIVEN_UP_HEADING = 0.5
+_NUM_PACES = 4
 _DRAWN_TIME = 10.0
 
 
@@ -131,7 +132,7 @@ class TrackingTask(Task[Start, Trajectory]):
         )
         """The network that is trained, as a controller."""
         self.network = self.driver.network
-        self._road = self.path
+        self._road: Road = self.path
         return self
 
     def draw(self, update: int, reached: Start | None) -> Start:
@@ -299,17 +300,27 @@ class TrackingTask(Task[Start, Trajectory]):
         """Return how far a car can come in an update [m]."""
         return self._train.horizon * self.scene.dt * self.config.path.top_speed
 
-    def _paced(self, update: int) -> ReferencePath:
-        """Return the path at the speed that an update trains at."""
-        ramp, first = self._train.ramp_updates, self._train.ramp_from
-        if update >= ramp:
-            return self.path
-        return self.path.slowed(first + (1 - first) * update / ramp)
+    def _paced(self, update: int) -> Road:
+        """Return the path at the speeds that an update trains at."""
+        train = self._train
+        most, slowest = 1.0, 1 - train.pace_spread
+        if update < train.ramp_updates:
+            most = train.ramp_from + (1 - train.ramp_from) * update / train.ramp_updates
+        if slowest == 1:
+            return self.path if most == 1 else self.path.slowed(most)
+        paces = [most * (slowest + (1 - slowest) * n / (_NUM_PACES - 1)) for n in range(_NUM_PACES)]
+        which = torch.arange(self.num_envs, device=self.path.device) % _NUM_PACES
+        return PathBatch([self.path.slowed(pace) for pace in paces], which)
 
-    def _place(self, seed: int, path: ReferencePath) -> Placement:
+    def _place(self, seed: int, road: Road) -> Placement:
         """Draw where cars begin afresh."""
         return draw_starts(
-            path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
+            self.path,
+            self.num_envs,
+            seed=seed,
+            config=self.config.start,
+            reach=self._reach,
+            road=road,
         )
 
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
