@@ -1,10 +1,10 @@
 """What makes training through the physics hold at the limit of grip: one change at a time.
 
-Each variant trains with `configs/train_e2e_limit.yaml` and what it changes, in a process of its own,
-and drives paths that it has never seen, from rest and flying. Run:
+Each variant trains with `configs/train_e2e_limit.yaml` and what it changes, in a process of its
+own, and drives paths that it has never seen, from rest and flying. Run:
 `python benchmarks/limit_search.py --path track.csv --scale 0.1 --unseen other.csv` with tracks of
-your own, or without arguments on a random road; `--only NAME` and `--seed N` may be repeated. Two to
-four minutes a training. Every result is a line of `--history` (JSON), too.
+your own, or without arguments on a random road; `--only NAME` and `--seed N` may be repeated. Two
+to four minutes a training. Every result is a line of `--history` (JSON), too.
 """
 
 import json

@@ -122,17 +122,19 @@ def test_columns_that_are_told_hold_for_all_files_without_a_header(tmp_path: Pat
             config_of("e2e", f"evaluation.unseen_paths=[{idle}]", "path.columns=[x, y]")
 
 
-def test_the_reference_speed_rises_over_the_first_updates() -> None:
-    """From the share that is asked for to all of it, in what is drawn and in what is driven."""
+def test_the_reference_speed_rises_while_cars_stay_on_the_road() -> None:
+    """By a quarter of the way in each of four updates; where they do not, by half of it back."""
     task = task_of("train.ramp_updates=4", "train.ramp_from=0.2", "start.speed=0")
-    shares = []
-    for update in (0, 2, 4, 9):
-        own = task.draw(update, None)
-        driven = task.roll_out(own, 2)
+    shares, reached = [], None
+    for update, are_on_road in enumerate((True, True, False, True, True, True, True)):
+        start = task.draw(update, reached)
+        driven = task.roll_out(start, 2)
         reference = driven.speed - driven.speed_error
-        shares.append(reference[-1] / task.path.sample(driven.arc_length[-1]).speed)
-    expected = torch.tensor([0.2, 0.6, 1.0, 1.0], dtype=task.scene.dtype)
-    assert torch.allclose(torch.stack(shares).mean(-1), expected)
+        shares.append((reference[-1] / task.path.sample(driven.arc_length[-1]).speed).mean())
+        reached = start if are_on_road else None
+        assert task.progress() == {"pace": pytest.approx(float(shares[-1]))}
+    assert torch.stack(shares).tolist() == pytest.approx([0.2, 0.4, 0.6, 0.2, 0.4, 0.6, 0.8])
+    assert task_of().progress() == {}
 
 
 def test_an_evaluation_that_breaks_the_physics_is_the_worst(
