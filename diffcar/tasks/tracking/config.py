@@ -137,10 +137,6 @@ class TrainConfig(BackpropConfig):
     pace_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """How much slower than the reference speed the slowest of four groups of cars train, as a
     share, the others evenly between: what they learn on the way is not forgotten at the limit."""
-    lost_cross_track: Positive | None = None
-    """Offset from the path beyond which a car has lost it, as it has with a heading error of half a
-    radian: what it does then does not count, and it starts afresh. null counts all, and starts cars
-    afresh that end an update further away than 0.5 m."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     decay_updates: Count | Literal["auto"] | None = "auto"  # type: ignore[assignment]

@@ -186,25 +186,6 @@ class Trajectory:
         own = {name: getattr(self, name)[:num_steps] for name in _ENTRIES}
         return replace(self, **own)
 
-    def forgiving(self, cross_track: float, heading: float) -> "Trajectory":
-        """Return the record with no error, and no gradient, of a car once it has left the road.
-
-        What a car does that spins says nothing of how to drive, and its gradient is that of chaos.
-
-        Args:
-            cross_track: Offset [m] beyond which a car has left it.
-            heading: Heading error [rad] beyond which it has.
-        """
-        is_off = (self.cross_track_error.abs() > cross_track) | (self.heading_error.abs() > heading)
-        is_off = (is_off | ~torch.isfinite(self.cross_track_error)).cummax(0).values
-        errors = ("cross_track_error", "heading_error", "speed_error")
-        forgiven = {name: getattr(self, name).where(~is_off, 0.0) for name in errors}
-        for name in ("action", "speed_before", "position"):
-            own = getattr(self, name)
-            counts = ~is_off if own.dim() == 2 else ~is_off[..., None]
-            forgiven[name] = torch.where(counts, own, own.detach())
-        return replace(self, **forgiven)
-
     def select(self, cars: Tensor) -> "Trajectory":
         """Return the record of some of the cars, picked by a mask or by indices."""
         own: dict[str, Any] = {

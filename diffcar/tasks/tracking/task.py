@@ -50,7 +50,6 @@ __all__ = ["PathScore", "TrackingTask"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _GIVEN_UP_CROSS_TRACK = 0.5
-_GIVEN_UP_HEADING = 0.5
 _NUM_PACES = 4
 # Further from the path than this a car does not hold it [m], and so many may not.
 _OFF, _MOST_OFF = 0.2, 0.1
@@ -154,18 +153,13 @@ class TrackingTask(Task[Start, Trajectory]):
         car = torch.arange(self.num_envs, device=self.scene.device)
         is_due = (car + update) % self._train.episode_updates == 0
         errors = compute_error_state(self._road, reached.state, reached.arc_length)
-        lost = self._train.lost_cross_track
-        is_lost = errors.cross_track_error.abs() > (lost or _GIVEN_UP_CROSS_TRACK)
-        if lost is not None:
-            is_lost = is_lost | (errors.heading_error.abs() > _GIVEN_UP_HEADING)
+        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
         end = math.inf if self.path.closed else self.path.length - self._reach
         return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
-        driven = rollout(self.scene, self.driver, self._road, start, num_steps)
-        lost = self._train.lost_cross_track
-        return driven if lost is None else driven.forgiving(lost, _GIVEN_UP_HEADING)
+        return rollout(self.scene, self.driver, self._road, start, num_steps)
 
     def end(self, record: Trajectory) -> Start:
         """Return where the cars go on from: backward rewinds the simulator."""

@@ -11,7 +11,6 @@ from diffcar.base.errors import ConfigError, PathError, SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.gradients.certificate import certify
 from diffcar.gradients.hops import trace_hops
-from diffcar.sim.contract import Start
 from diffcar.tasks.tracking.task import TrackingTask
 from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
@@ -160,26 +159,16 @@ def test_an_evaluation_that_breaks_the_physics_is_the_worst(
     ]
 
 
-def test_a_car_that_has_lost_the_road_does_not_count_and_starts_afresh() -> None:
-    """From then on: no error, no gradient; the others are what they were."""
-    task = task_of("train.lost_cross_track=0.3")
+def test_groups_of_cars_train_at_paces_of_their_own() -> None:
+    """Evenly between the slowest and the reference speed, of starts as of what is followed."""
+    task = task_of("train.pace_spread=0.6", "start.speed=0", "start.standing_fraction=0")
     start = task.draw(0, None)
-    assert start.state is not None
-    away = torch.tensor([0.0, 0.4], dtype=task.scene.dtype)
-    here = start.state.position.clone()
-    normal = start.state.yaw[:2, None] + torch.tensor([[math.pi / 2, 0.0]])
-    here[:2] += away[:, None] * torch.stack([normal[:, 0].cos(), normal[:, 0].sin()], -1)
-    qpos = start.state.qpos.clone()
-    qpos[:, :2] = here
-    off = Start(task.scene.describe(qpos, start.state.dofs_velocity), start.arc_length)
-    driven = task.roll_out(off, 3)
-    assert (driven.cross_track_error[:, 1] == 0).all() and (driven.speed_error[:, 1] == 0).all()
-    assert (driven.cross_track_error[:, 0] != 0).all()
-    costs = task.loss.costs(driven).per_environment
-    weights = list(task.network.parameters())
-    lost, kept = (torch.autograd.grad(own, weights, retain_graph=True) for own in costs[[1, 2]])
-    assert all(float(own.abs().max()) == 0.0 for own in lost)
-    assert any(float(own.abs().max()) > 0.0 for own in kept)
+    assert start.state is not None and start.arc_length is not None
+    whole = task.path.sample(start.arc_length).speed
+    expected = torch.tensor([0.4, 0.6, 0.8, 1.0], dtype=whole.dtype)
+    assert torch.allclose(start.state.speed / whole, expected)
+    driven = task.roll_out(start, 2)
+    reference = driven.speed - driven.speed_error
+    assert torch.allclose(reference / task.path.sample(driven.arc_length).speed, expected)
     again = task.draw(1, task.end(driven))
-    assert again.arc_length is not None and start.arc_length is not None
-    assert abs(float(again.arc_length[1] - start.arc_length[1])) > 0.5
+    assert again.arc_length is not None
