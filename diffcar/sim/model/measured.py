@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import is_there, write_atomically
+from diffcar.base.files import check_outputs, is_there, write_atomically
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["Measured", "Measurement"]
+__all__ = ["Measured", "Measurement", "fastest_measured"]
 
 _KIND = ("engine", "drive", "torque_split")
+_MEASURE = "measure it with `diffcar measure-grip`, --car and drive as here"
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class Measurement:
             The file.
         """
         file, kind = self.file(vehicle), (engine, *_drive_of(vehicle))
-        others = (
-            [row for row in self._rows(file) if tuple(row[:3]) != kind] if file.is_file() else []
-        )
+        others = [row for row in self._kept(vehicle) if tuple(row[:3]) != kind]
         own = [[*kind, *(f"{value:.4g}" for value in row)] for row in rows]
 
         def write(target: Path) -> None:
@@ -63,13 +62,23 @@ class Measurement:
         write_atomically(file, write)
         return file
 
+    def require_room(self, vehicle: Vehicle) -> None:
+        """Refuse a place to which `write` could not write.
+
+        Raises:
+            OutputError: If there is no room beside the model.
+            ModelError: If there is something else by that name.
+        """
+        check_outputs([self.file(vehicle)])
+        self._kept(vehicle)
+
     def is_known(self, vehicle: Vehicle) -> bool:
-        """Tell whether that of a car, as it is driven, is kept."""
-        kind = ",".join(_drive_of(vehicle))
-        file = self.file(vehicle)
-        return is_there(str(file), Path.is_file) and f",{kind}," in file.read_text(
-            "utf-8", "replace"
-        )
+        """Tell whether that of a car, as it is driven, is kept.
+
+        Raises:
+            ModelError: If the file is damaged.
+        """
+        return any(tuple(row[1:3]) == _drive_of(vehicle) for row in self._kept(vehicle))
 
     def read(self, vehicle: Vehicle) -> Measured:
         """Return what was measured of a car as it is driven.
@@ -77,34 +86,40 @@ class Measurement:
         Raises:
             ModelError: If it was not measured, or the file is damaged.
         """
-        file, kind = self.file(vehicle), _drive_of(vehicle)
-        measure = "measure it with `diffcar measure-grip`, --car and drive as here"
+        kind = _drive_of(vehicle)
         told = f"the {self.name} of the car {str(vehicle.file)!r} is not known"
-        if not is_there(str(file), Path.is_file):
-            raise ModelError(told, measure)
+        rows = [row for row in self._kept(vehicle) if tuple(row[1:3]) == kind]
+        if not rows:
+            raise ModelError(f"{told}, {vehicle.drive} driven", _MEASURE)
         try:
-            rows = [row for row in self._rows(file) if tuple(row[1:3]) == kind]
             numbers = np.array([[float(value) for value in row[3:]] for row in rows])
             engines = np.array([row[0] for row in rows])
             tables = [self._table(numbers[engines == engine]) for engine in dict.fromkeys(engines)]
             if any(not np.array_equal(tables[0][1], places) for _, places in tables):
                 raise ValueError(f"its engines differ in {' or '.join(self.columns[:2])}")
-        except (OSError, ValueError, IndexError) as error:
-            hint = f"remove it and {measure}"
-            raise ModelError(f"{str(file)!r} is damaged: {error}", hint) from None
-        if not tables:
-            raise ModelError(f"{told}, {vehicle.drive} driven", measure)
+        except (ValueError, IndexError) as error:
+            raise self._damaged(vehicle, error) from None
         speeds, others = map(np.unique, tables[0][1].T)
         return Measured(speeds, others, np.stack([values for values, _ in tables]))
 
-    def _rows(self, file: Path) -> list[list[str]]:
-        """Read the rows of a file, or raise a ValueError if it is none of these."""
-        with file.open(newline="", encoding="utf-8") as stream:
-            header, *rows = csv.reader(stream)
-        columns = [*_KIND, *self.columns]
-        if header != columns or any(len(row) != len(columns) for row in rows):
-            raise ValueError(f"its columns are not {', '.join(columns)}")
+    def _kept(self, vehicle: Vehicle) -> list[list[str]]:
+        """Return the rows that are kept of a car, however it is driven; none where nothing is."""
+        file, columns = self.file(vehicle), [*_KIND, *self.columns]
+        if not is_there(str(file), Path.is_file):
+            return []
+        try:
+            with file.open(newline="", encoding="utf-8") as stream:
+                header, *rows = csv.reader(stream)
+            if header != columns or any(len(row) != len(columns) for row in rows):
+                raise ValueError(f"its columns are not {', '.join(columns)}")
+        except (OSError, ValueError, csv.Error) as error:
+            raise self._damaged(vehicle, error) from None
         return rows
+
+    def _damaged(self, vehicle: Vehicle, error: Exception) -> ModelError:
+        """Return what to say of a file that cannot be used."""
+        told = f"{str(self.file(vehicle))!r} is damaged: {error}"
+        return ModelError(told, f"remove it and {_MEASURE}")
 
     def _table(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (S, A) of rows (S · A, 3) and where they are, or raise a ValueError."""
@@ -125,3 +140,8 @@ class Measurement:
 def _drive_of(vehicle: Vehicle) -> tuple[str, str]:
     """Return how a car is driven, as files have it."""
     return vehicle.drive, f"{vehicle.torque_split:.3g}"
+
+
+def fastest_measured(vehicle: Vehicle) -> float:
+    """Return the highest speed to measure at: 10 m/s, or what motors reach with some to spare."""
+    return min(10.0, 0.85 * vehicle.top_speed)

@@ -68,8 +68,9 @@ def ensure_servos(
 
 def replace_servos(spec: "mujoco.MjSpec", vehicle: Vehicle) -> None:
     """Give a model the servos that a car has by now, whichever wheels its file drives."""
-    for actuator in list(spec.actuators):
-        spec.delete(actuator)
+    # Sensors and keyframes refer to actuators, and nobody asks for either.
+    for element in (*spec.sensors, *spec.keys, *spec.actuators):
+        spec.delete(element)
     for name in vehicle.steering_joints:
         _add_servo(spec, name, 1, vehicle.steering_gain, vehicle.max_steering_torque)
     motors = zip(vehicle.driven_joints, vehicle.drive_gains, vehicle.max_drive_torques, strict=True)

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.steering_table import STEERING
 from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
-from diffcar.sim.model.measured import Measurement
+from diffcar.sim.model.measured import Measurement, fastest_measured
 from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.tasks.tracking.config import MeasureGripConfig
 from diffcar.tasks.tracking.steering import (
@@ -35,15 +37,17 @@ __all__ = [
     "write_grip",
 ]
 
-_SPEEDS = (3.0, 4.5, 6.0, 8.0, 10.0)
-_DIRECTIONS = tuple(map(math.radians, range(-90, 91, 15)))
+# Shares of the fastest, which is 10 m/s or what the motors reach with something to spare.
+_SPEEDS = (0.3, 0.45, 0.6, 0.8, 1.0)
+_DEGREES = range(-90, 91, 15)
+_DIRECTIONS = tuple(map(math.radians, _DEGREES))
 # Friction pyramids lie along the world's axes, so what is held depends on the compass; it repeats
 # itself every quarter turn.
 _HEADINGS = tuple(map(math.radians, range(0, 90, 15)))
 NUM_CARS = len(_SPEEDS) * len(_DIRECTIONS) * len(_HEADINGS)
 """What the scene of a measurement must have."""
 
-_LEAST, _MOST, _NUM_BISECTIONS = 0.5, 14.0, 7
+_MOST, _NUM_BISECTIONS = 14.0, 7
 _RAMP, _HOLD = 0.2, 0.2
 # What counts as held, on average or at the worst, while the demand is steady.
 _MAX_SLIP, _MAX_LATERAL_MISS, _MAX_SPEED_MISS = 0.1, 0.05, 0.02
@@ -77,6 +81,8 @@ def measure(
         DiffcarError: If the model is unusable, or there is no room beside it.
     """
     vehicle = car_of(config)
+    for kept in (GRIP, STEERING):
+        kept.require_room(vehicle)
 
     def scene(num_cars: int) -> CarScene:
         return build_scene(config, num_envs=num_cars, engine=config.engine, vehicle=vehicle)
@@ -97,16 +103,21 @@ def measure_grip(
     an acceleration, which rises over 0.2 s and is held for as long. It is held if of all six the
     rear axle slips by less than a tenth of the speed, the rate of turn misses less than 5 % of
     it and the speed 2 % of what it was at the start. The largest is found by bisection, to 0.1
-    m/s². Speeds that the motors hardly reach are left out.
+    m/s².
 
     Args:
         scene: `NUM_CARS` plain cars, in the engine that they are to be driven in.
         on_round: Called after each bisection with the fraction that is done.
+
+    Raises:
+        SimulationError: If there is a direction in which none is held.
     """
     shape = len(_SPEEDS), len(_DIRECTIONS), len(_HEADINGS)
-    grid = torch.cartesian_prod(*map(torch.tensor, (_SPEEDS, _DIRECTIONS, _HEADINGS)))
+    speeds = fastest_measured(scene.vehicle) * torch.tensor(_SPEEDS, dtype=torch.float64)
+    own = (torch.tensor(values, dtype=torch.float64) for values in (_DIRECTIONS, _HEADINGS))
+    grid = torch.cartesian_prod(speeds, *own)
     speed, direction, heading = grid.to(scene.dtype).to(scene.device).unbind(-1)
-    held = torch.full(shape[:2], _LEAST, dtype=scene.dtype, device=scene.device)
+    held = torch.zeros(shape[:2], dtype=scene.dtype, device=scene.device)
     failed = torch.full_like(held, _MOST)
     for number in range(_NUM_BISECTIONS):
         asked = (held + failed) / 2
@@ -115,9 +126,15 @@ def measure_grip(
         is_held = _holds(scene, demand).reshape(shape).all(-1)
         held, failed = torch.where(is_held, asked, held), torch.where(is_held, failed, asked)
         on_round((number + 1) / _NUM_BISECTIONS)
-    speeds, accelerations = np.array(_SPEEDS), held.double().cpu().numpy()
-    is_reached = speeds < 0.9 * scene.vehicle.top_speed
-    return GripDiagram(speeds[is_reached], np.array(_DIRECTIONS), accelerations[is_reached])
+    accelerations = held.double().cpu().numpy()
+    if not accelerations.all():
+        at, direction = np.argwhere(accelerations == 0)[0]
+        raise SimulationError(
+            f"at {speeds[at]:.3g} m/s the car holds no acceleration at {_DEGREES[direction]}° of its "
+            "g-g diagram",
+            hint="does it drive straight on? `diffcar simulate --controller stanley --path line`",
+        )
+    return GripDiagram(speeds.numpy(), np.array(_DIRECTIONS), accelerations)
 
 
 def _holds(scene: CarScene, demand: _Demand) -> Tensor:

@@ -11,11 +11,13 @@ from torch import Tensor
 from diffcar.controllers.steering_table import STEERING, SteeringTable
 from diffcar.path.grip import GripDiagram
 from diffcar.sim.contract import CarScene, Placement
+from diffcar.sim.model.measured import fastest_measured
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["NUM_STEERING_CARS", "measure_steering", "write_steering"]
 
-_SPEEDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+# Shares of the fastest that is measured.
+_SPEEDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 # Evenly spaced in their logarithm; below the least, a car turns as it is steered [rad].
 _NUM_ANGLES, _LEAST_ANGLE = 40, 0.008
 NUM_STEERING_CARS = len(_SPEEDS) * _NUM_ANGLES
@@ -25,8 +27,6 @@ _RAMP, _SETTLE, _MEASURE = 0.5, 1.0, 3.0
 # Of the rear axle, sideways over ahead, up to which it holds.
 _MAX_SLIP = 0.3
 _TOO_MUCH = 1.2
-# Of the speed that motors reach at the most, the share up to which it can be held.
-_NEARLY = 0.9
 
 
 def measure_steering(
@@ -42,7 +42,7 @@ def measure_steering(
     turns, where there is one: friction pyramids lie along the world's axes, so what is held depends
     on the compass. A car whose rear axle breaks away has held nothing, nor have those that steer
     further, and it is let go before it turns over; nor are cars steered that by their wheels
-    would need a fifth more than the car's grip. Speeds that motors hardly reach are left out.
+    would need a fifth more than the car's grip.
 
     Args:
         scene: `NUM_STEERING_CARS` plain cars, in the engine that they are to be driven in.
@@ -50,7 +50,7 @@ def measure_steering(
         on_step: Called after each step with the fraction that is done.
     """
     car, dt = scene.vehicle, scene.dt
-    speeds = torch.tensor(_SPEEDS, dtype=torch.float64)
+    speeds = fastest_measured(car) * torch.tensor(_SPEEDS, dtype=torch.float64)
     ends = math.log(_LEAST_ANGLE), math.log(car.max_steering)
     angles = torch.linspace(*ends, _NUM_ANGLES, dtype=torch.float64).exp()
     grid = torch.cartesian_prod(speeds, angles).to(scene.device, scene.dtype)
@@ -79,10 +79,7 @@ def measure_steering(
     held *= is_held.reshape(held.shape).cummin(-1).values
     zero = torch.zeros(1, dtype=torch.float64)
     accelerations = torch.cat([zero.expand(len(speeds), 1), held.double().cpu()], -1)
-    is_reached = speeds < _NEARLY * car.top_speed
-    return SteeringTable(
-        car.wheelbase, speeds[is_reached], torch.cat([zero, angles]), accelerations[is_reached]
-    )
+    return SteeringTable(car.wheelbase, speeds, torch.cat([zero, angles]), accelerations)
 
 
 def _over_quarter_turns(values: Tensor, turns: Tensor) -> Tensor:
