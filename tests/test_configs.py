@@ -113,3 +113,13 @@ if __name__ == "__main__":
     for name, schema in SCHEMAS.items():
         file = Path("configs", f"{name.replace('-', '_')}.yaml")
         file.write_text(commented_yaml(schema))
+
+
+def test_a_comparison_at_the_limit_trains_as_a_training_there_does() -> None:
+    """The two files of settings that are written by hand say the same."""
+    alone = load_config(SCHEMAS["train-e2e"], file=resource_path("configs/train_e2e_limit.yaml"))
+    compared = load_config(SCHEMAS["compare"], file=resource_path("configs/compare_limit.yaml"))
+    for name in ("model", "path", "controller", "loss"):
+        assert getattr(alone, name) == getattr(compared, name), name
+    unchecked = {"gradient_check_interval": 0}
+    assert alone.train.model_copy(update=unchecked) == compared.e2e.model_copy(update=unchecked)

@@ -94,7 +94,11 @@ PATH_SOURCE = Options(path=setting(str, _PATH, key="path.source"))
 PATH = PATH_SOURCE | Options(
     path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
-    grip=setting(float, "Share of the car's measured grip to use, such as 0.9.", key="path.grip"),
+    grip=setting(
+        float,
+        "Share of the car's grip to use, such as 0.9, up to path.top_speed.",
+        key="path.grip",
+    ),
 )
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(

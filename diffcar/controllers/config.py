@@ -48,8 +48,8 @@ class ControllerConfig(Section):
     speed_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(default=[0.15, 0.4])
     """How far ahead the reference speed is observed [`preview_unit`]."""
     preview_unit: Literal["m", "s"] = "m"
-    """What the previews are in. In seconds, they reach as far as a car comes at the reference
-    speed, or at a metre a second where it is slower."""
+    """What the previews are in. In seconds they reach as far as a car comes at the reference speed,
+    and at a metre a second across it: never less than that."""
 
 
 def check_controller(spec: str) -> None:

@@ -28,7 +28,7 @@ class Backprop(Trainer):
     """An optimisation in progress, of any task: everything that an exact continuation needs.
 
     Fresh starts are seeded by the update's number, so the weights, Adam's moments, the number of
-    updates done and where the last one has ended are the whole state.
+    updates done, where the last one has ended and the task's progress are the whole state.
     """
 
     record_type: ClassVar[type[UpdateRecord]] = BackpropUpdate

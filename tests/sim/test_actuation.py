@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from diffcar.sim.actuation import joint_targets, servo_torques
-from diffcar.sim.config import Drive
+from diffcar.sim.config import DrivenWheels
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import load_vehicle
 from tests import plain
@@ -91,7 +91,7 @@ def test_torque_is_split_between_the_axles() -> None:
 
 
 @pytest.mark.parametrize("drive", ["rear", "front", "all"])
-def test_actuation_has_right_derivatives(drive: Drive) -> None:
+def test_actuation_has_right_derivatives(drive: DrivenWheels) -> None:
     """Autograd agrees with differences away from the limits."""
     vehicle = VEHICLE.driven_by(drive, 0.4)
     still = torch.zeros(1, len(vehicle.driven_joints), dtype=torch.float64)
@@ -103,7 +103,7 @@ def test_actuation_has_right_derivatives(drive: Drive) -> None:
 
 
 @pytest.mark.parametrize("drive", ["rear", "front", "all"])
-def test_targets_are_those_of_the_plain_formula(drive: Drive) -> None:
+def test_targets_are_those_of_the_plain_formula(drive: DrivenWheels) -> None:
     """Values and gradients, at the limits of joints and motors, too."""
     vehicle = VEHICLE.driven_by(drive)
     action = torch.tensor(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import digests, is_there, resource_path
-from diffcar.sim.config import CarConfig, Drive
+from diffcar.sim.config import CarConfig, DrivenWheels
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
@@ -80,7 +80,7 @@ class Vehicle:
     """What a model of one's own was read from: name and digest of each file."""
 
     @property
-    def drive(self) -> Drive:
+    def drive(self) -> DrivenWheels:
         """Which wheels are driven."""
         if len(self.driven_joints) == 4:
             return "all"
@@ -129,7 +129,7 @@ class Vehicle:
         motors = zip(self.max_drive_torques, self.drive_gains, strict=True)
         return max(torque / gain for torque, gain in motors) * self.wheel_radius
 
-    def driven_by(self, drive: Drive, torque_split: float = 0.5) -> "Vehicle":
+    def driven_by(self, drive: DrivenWheels, torque_split: float = 0.5) -> "Vehicle":
         """Return the car with its motors' gain and torque shared out anew, the same in all.
 
         Args:
@@ -155,7 +155,7 @@ class Vehicle:
 def load_vehicle(
     model: str | Path | None = None,
     *,
-    drive: Drive | None = None,
+    drive: DrivenWheels | None = None,
     torque_split: float = 0.5,
     lenient: bool = False,
 ) -> Vehicle:

@@ -150,6 +150,10 @@ class TrainConfig(BackpropConfig):
         cut = self.truncation_length
         if cut is not None and cut > self.horizon:
             raise ValueError(f"truncation_length {cut} is longer than horizon {self.horizon}")
+        if self.ramp_updates > self.most_updates:
+            raise ValueError(
+                f"in {self.most_updates} updates the speed does not rise over {self.ramp_updates}"
+            )
         return self
 
     @property

@@ -130,9 +130,9 @@ def measure_grip(
     if not accelerations.all():
         at, direction = np.argwhere(accelerations == 0)[0]
         raise SimulationError(
-            f"at {speeds[at]:.3g} m/s the car holds no acceleration at {_DEGREES[direction]}° of its "
-            "g-g diagram",
-            hint="does it drive straight on? `diffcar simulate --controller stanley --path line`",
+            f"at {speeds[at]:.3g} m/s the car holds no acceleration at {_DEGREES[direction]}° of "
+            "its g-g diagram",
+            hint="does it drive? Try `diffcar simulate --controller stanley --path line`",
         )
     return GripDiagram(speeds.numpy(), np.array(_DIRECTIONS), accelerations)
 

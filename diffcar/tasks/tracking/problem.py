@@ -169,6 +169,8 @@ class CarCases:
         in_air, in_slide = (
             torch.stack(own).double().mean(0) for own in zip(*self._seen, strict=True)
         )
+        # Wheels that roll about a centre of turn are not as fast as the car: they do not slide.
+        in_slide = torch.where(self.are_about(LIMIT), 0.0, in_slide)
         airborne, sliding = self.are_about("airborne"), self.are_about("sliding")
         rolling = 1 - in_air - in_slide
         return torch.where(airborne, in_air, torch.where(sliding, in_slide, rolling))

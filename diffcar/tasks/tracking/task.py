@@ -25,7 +25,7 @@ from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
 from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
-from diffcar.tasks.tracking.grip import load_road
+from diffcar.tasks.tracking.grip import GRIP, load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
@@ -106,7 +106,8 @@ class TrackingTask(Task[Start, Trajectory]):
             if source != config.path.source
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
-        self.inputs = digests(filter(None, [config.path.file])) + self.vehicle.files
+        grip = None if config.path.grip is None else GRIP.file(self.vehicle)
+        self.inputs = digests(filter(None, [config.path.file, grip])) + self.vehicle.files
         self._through_physics = through_physics
         told = [f"{path.name}: {warning}" for path in self.unseen for warning in path.warnings]
         if config.path.source in config.evaluation.unseen_paths:

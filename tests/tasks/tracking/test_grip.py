@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from diffcar.base.errors import ModelError
+from diffcar.base.errors import ModelError, SimulationError
+from diffcar.controllers.steering_table import STEERING
 from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle, load_vehicle
+from diffcar.tasks.tracking.config import MeasureGripConfig
 from diffcar.tasks.tracking.grip import (
     GRIP,
     NUM_CARS,
     known_grip,
     load_road,
+    measure,
     measure_grip,
     read_grip,
     write_grip,
@@ -96,3 +100,31 @@ def test_a_road_uses_its_share_of_the_cars_grip() -> None:
 def _lateral(car: Vehicle) -> tuple[np.ndarray, np.ndarray]:
     grip = read_grip(car)
     return grip.speeds, grip.lateral
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_of_a_car_is_whole_and_smooth(name: str) -> None:
+    """Of both engines, which agree to a few bisections; no entry stands out of its neighbours."""
+    measured = GRIP.read(load_vehicle(name))
+    genesis, mujoco = measured.values
+    assert np.abs(genesis / mujoco - 1).max() < 0.06
+    assert (np.abs(np.diff(np.log(measured.values), axis=-1)) < 0.35).all()
+    assert STEERING.read(load_vehicle(name)).values.shape[0] == 2
+
+
+def test_a_car_that_holds_nothing_has_no_grip(car: Vehicle) -> None:
+    """On ice the bisection would end at its least: the speed and the direction are told."""
+    scene = Bicycle(NUM_CARS, vehicle=car)
+    scene.variations = {"friction_ratio": torch.full((NUM_CARS,), 1e-6, dtype=scene.dtype)}
+    with pytest.raises(SimulationError, match="holds no acceleration at"):
+        measure_grip(scene)
+
+
+def test_what_cannot_be_kept_is_told_before_it_is_measured(
+    car: Vehicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged file in its place would be found out after minutes."""
+    GRIP.file(car).write_text("something else")
+    monkeypatch.setattr("diffcar.tasks.tracking.grip.build_scene", None)
+    with pytest.raises(ModelError, match="is damaged"):
+        measure(MeasureGripConfig(model=str(car.file)))
