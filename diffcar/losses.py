@@ -100,7 +100,10 @@ class TrackingLoss(Loss):
     heading: Weight = 0.005
     """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
     speed: Weight = 0.1
-    """On the squared speed error [s²/m²]."""
+    """On the speed error, squared up to `speed_scale` [s²/m²]."""
+    speed_scale: Positive | None = None
+    """Speed error beyond which the speed cost grows linearly [m/s]; null squares all. A car that
+    starts at rest on a fast road would outweigh all others by far."""
     effort: Weight = 0.0
     """On the squared normalised action."""
     smoothness: Weight = 0.02
@@ -119,7 +122,9 @@ class TrackingLoss(Loss):
 
     def speed_cost(self, driven: "Trajectory") -> "Tensor":
         """Return the mean over the steps, shape (B,)."""
-        return (self.speed * driven.speed_error.square()).mean(0)
+        error, scale = driven.speed_error, self.speed_scale
+        cost = error.square() if scale is None else pseudo_huber(error, scale)
+        return (self.speed * cost).mean(0)
 
     def effort_cost(self, driven: "Trajectory") -> "Tensor":
         """Return the mean over the steps, shape (B,)."""

@@ -60,7 +60,9 @@ _TRAINED = {
     *_at("before", _TRACKING),
     *_at("after", _TRACKING),
 }
+_PLACE = "method seed engine condition path grip"
 _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
+_FURTHER = "cross_track_p95_m time_over_profile"
 _CURVE = "method seed iteration train_seconds num_env_steps cross_track_rmse_m"
 _CERTIFICATE = """
     verdict horizon tolerance num_directions num_kinks median_relative_error worst_relative_error
@@ -137,9 +139,10 @@ JSON: dict[str, set[str]] = {
         *_at("after", "num_targets mean_m p95_m max_m"),
     },
     "compare": {
-        *_named("threshold_m methods engines conditions paths summaries verdicts"),
+        *_named("threshold_m methods engines conditions paths ranked_grip summaries verdicts"),
+        "grips",
         *_at("contestants", "method seed source train_seconds num_env_steps"),
-        *_at("scores", f"method seed engine condition path {_FIGURES} lost"),
+        *_at("scores", f"{_PLACE} {_FIGURES} lost {_FURTHER}"),
         *_at("curves", f"{_CURVE} lost"),
     },
 }
@@ -173,7 +176,7 @@ CSV: dict[str, list[str]] = {
         "drive_seconds learn_seconds train_seconds num_env_steps",
         _EVALUATED,
     ),
-    "scores of compare": _named(f"method seed engine condition path {_FIGURES} lost_share"),
+    "scores of compare": _named(f"{_PLACE} {_FIGURES} lost_share {_FURTHER}"),
     "curves of compare": _named(f"{_CURVE} lost_share"),
 }
 """The first row of each file."""

@@ -75,6 +75,8 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> tuple[Tensor, Tensor]:
     tan = torch.tan(action[:, 0].clamp(-vehicle.max_steering, vehicle.max_steering))
     half = tan * vehicle.track / vehicle.wheelbase / 2
     shares = torch.stack([1 - half, 1 + half], -1)
-    speeds = action[:, 1:] * shares / vehicle.wheel_radius
+    of_front = (shares**2 + tan[:, None] ** 2).sqrt()
+    radii = {"rear": [shares], "front": [of_front], "all": [of_front, shares]}[vehicle.drive]
+    speeds = action[:, 1:] * torch.cat(radii, -1) / vehicle.wheel_radius
     limit = vehicle.max_wheel_speed
     return torch.atan2(tan[:, None], shares), speeds.clamp(-limit, limit)

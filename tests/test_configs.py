@@ -10,6 +10,7 @@ from pydantic import Field
 from diffcar.base.config import Section, commented_yaml, dotted_values, load_config
 from diffcar.base.files import resource_path
 from diffcar.cli.settings import SCHEMAS
+from diffcar.comparison.config import SUITES
 
 
 def test_shipped_files_are_what_the_schemas_say() -> None:
@@ -52,6 +53,19 @@ def test_quick_comparison_fits_the_schema() -> None:
     """Its values are its own."""
     quick = load_config(SCHEMAS["compare"], file=resource_path("configs/compare_quick.yaml"))
     assert quick.seeds == [0]
+
+
+def test_the_suite_at_the_limit_is_of_roads_that_nothing_is_trained_on() -> None:
+    """Each with all shares of the grip, of which methods are ranked at the one trained at."""
+    limit = load_config(SCHEMAS["compare"], file=resource_path(str(SUITES["limit"])))
+    assert limit.ranked_grip == limit.path.grip == 0.9
+    by_road: dict[int, list[float]] = {}
+    for path in limit.suite.paths:
+        by_road.setdefault(path.seed, []).append(path.grip)
+        assert path.model_copy(update={"seed": None, "grip": 0.9}) == limit.path
+    assert list(by_road.values()) == [[0.7, 0.8, 0.9, 0.95]] * 3
+    assert not set(by_road) & set(limit.seeds)
+    assert limit.e2e.num_decay_updates == limit.e2e.num_updates
 
 
 class Wheel(Section):
@@ -99,3 +113,13 @@ if __name__ == "__main__":
     for name, schema in SCHEMAS.items():
         file = Path("configs", f"{name.replace('-', '_')}.yaml")
         file.write_text(commented_yaml(schema))
+
+
+def test_a_comparison_at_the_limit_trains_as_a_training_there_does() -> None:
+    """The two files of settings that are written by hand say the same."""
+    alone = load_config(SCHEMAS["train-e2e"], file=resource_path("configs/train_e2e_limit.yaml"))
+    compared = load_config(SCHEMAS["compare"], file=resource_path("configs/compare_limit.yaml"))
+    for name in ("model", "path", "controller", "loss"):
+        assert getattr(alone, name) == getattr(compared, name), name
+    unchecked = {"gradient_check_interval": 0}
+    assert alone.train.model_copy(update=unchecked) == compared.e2e.model_copy(update=unchecked)

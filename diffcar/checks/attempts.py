@@ -227,13 +227,14 @@ def _steering(car: GenesisCar) -> Tensor:
 
 
 def _wheel_speeds(car: GenesisCar) -> Tensor:
-    """Return two wheel speed targets [rad/s]."""
-    return torch.full_like(_steering(car), (_SPEED + 0.1) / car.vehicle.wheel_radius)
+    """Return a target for each driven wheel [rad/s]."""
+    target = (_SPEED + 0.1) / car.vehicle.wheel_radius
+    return car.zeros(car.num_envs, len(car.driven_dofs)) + target
 
 
 def _torque(car: GenesisCar) -> Tensor:
-    """Return torques of the two driven wheels [N m]."""
-    return torch.full_like(_steering(car), 0.2 * car.vehicle.max_drive_torque)
+    """Return a torque for each driven wheel [N m]."""
+    return torch.full_like(_wheel_speeds(car), 0.2 * car.vehicle.max_drive_torque)
 
 
 def _write_torques(car: GenesisCar, leaf: Tensor) -> None:

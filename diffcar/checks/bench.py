@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from diffcar.checks.config import CheckGradConfig
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.gradients.certificate import Problem
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.problem import tracking_problem
 
 __all__ = ["CarBench", "Label"]
@@ -41,7 +41,7 @@ class CarBench:
             vehicle=vehicle,
             with_repairs=False,
         )
-        path = load_path(config.path, seed=config.seed).to(scene.dtype, scene.device)
+        path = load_road(config.path, vehicle, seed=config.seed).to(scene.dtype, scene.device)
         controller = build_tracking_mlp(
             config.controller, vehicle, dtype=scene.dtype, device=scene.device, seed=config.seed
         )
@@ -51,15 +51,19 @@ class CarBench:
         self,
         horizon: int,
         *,
+        labels: Sequence[Label] | None = None,
         tolerance: float | None = None,
         step_sizes: Sequence[float] | None = None,
     ) -> Problem:
-        """Return what is certified over a horizon; None takes what suits precision and wheels."""
+        """Return what is certified over a horizon; None takes what suits precision and wheels.
+
+        Other `labels` than the bench's must be as many.
+        """
         return tracking_problem(
             self.scene,
             self.controller,
             self.path,
-            self.labels,
+            self.labels if labels is None else labels,
             horizon=horizon,
             step_sizes=step_sizes,
             tolerance=tolerance,

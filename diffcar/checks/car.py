@@ -1,9 +1,10 @@
 """`diffcar check-grad --entity rigid`: where the car's gradient goes, and whether it is right."""
 
+import itertools
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import torch
 from diffcar.base.errors import DiffcarError, ModelError
 from diffcar.base.log import logger
 from diffcar.checks.attempts import try_attempts
-from diffcar.checks.bench import CarBench
+from diffcar.checks.bench import CarBench, Label
 from diffcar.checks.car_result import CheckGradResult, labels_of
 from diffcar.checks.config import CheckGradConfig
 from diffcar.checks.wheels import audit_wheels
@@ -26,11 +27,13 @@ from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.adopt import adopt_model
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle, car_of, load_vehicle
 from diffcar.tasks.contract import Task
-from diffcar.tasks.tracking.problem import CarCases, trace_drive
+from diffcar.tasks.tracking.problem import LIMIT, PARAMETERS, CarCases, trace_drive
 
 __all__ = ["JointNames", "run"]
+
+_LIMIT_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGr
         for horizon in config.certificate.horizons:
             stage = f"comparing with finite differences over {horizon} steps"
             check.attempt(stage, partial(check.certify, horizon))
+        check.try_the_limit()
         check.attempt("driving the same actions in plain mode", check.compare_modes)
         if config.wheels:
             check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
@@ -124,6 +128,26 @@ class _Check:
         self.result.certificate += found
         self.result.failures += map(str, found.failures)
 
+    def try_the_limit(self) -> None:
+        """Compare, over 100 steps at most, cars that turn as sharply as their tyres allow.
+
+        It decides nothing: who asks for all of the grip drives over kinks, and is told how many.
+        """
+        logger.info("comparing at 90 % of the grip")
+        try:
+            self._certify_at_the_limit()
+        except DiffcarError as error:
+            self.result.notes.append(f"nothing is known of 90 % of the grip: {error}")
+
+    def _certify_at_the_limit(self) -> None:
+        """Compare cars in turns that take 90 % of their grip."""
+        horizon = min(max(self.config.certificate.horizons), _LIMIT_STEPS)
+        # Of the weights nothing is known there: an untrained network does not drive so.
+        kinds = itertools.cycle(PARAMETERS[:2])
+        labels = [(LIMIT, kind) for _, kind in zip(self.bench.labels, kinds, strict=False)]
+        problem = _problem(self.bench, horizon, sorted(labels, key=lambda own: own[1]))
+        self.result.at_the_limit += certify(replace(problem, guards=())).rows
+
     def compare_modes(self) -> None:
         """Let the same actions drive in plain mode, and see how far the cars drift apart."""
         bench, scene, horizons = self.bench, self.bench.scene, self.config.certificate.horizons
@@ -154,24 +178,33 @@ class _Check:
 
 def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Vehicle, list[str]]:
     """Read the car, rewriting a model that does not follow diffcar's conventions."""
-    if config.model is None:
-        return load_vehicle(), []
+    if config.model is None or config.model in SHIPPED:
+        return car_of(config), []
     if not (joints.steering or joints.wheels):
         try:
             vehicle = load_vehicle(config.model, lenient=True)
-            return vehicle, list(vehicle.assumptions)
+            return _driven(vehicle, config), list(vehicle.assumptions)
         except ModelError:
             pass  # Not as diffcar writes a car; it may still be one, and adopting it says why not.
     adopted = adopt_model(
         Path(config.model), folder, steering_joints=joints.steering, wheel_joints=joints.wheels
     )
-    return adopted.vehicle, [*adopted.notes, *adopted.vehicle.assumptions]
+    return _driven(adopted.vehicle, config), [*adopted.notes, *adopted.vehicle.assumptions]
 
 
-def _problem(bench: CarBench, horizon: int) -> Problem:
-    """Return what is certified over a horizon."""
+def _driven(vehicle: Vehicle, config: CheckGradConfig) -> Vehicle:
+    """Return the car driven by the wheels that are asked for, or by those of its model."""
+    if config.drive is None:
+        return vehicle
+    return vehicle.driven_by(config.drive, config.torque_split)
+
+
+def _problem(bench: CarBench, horizon: int, labels: Sequence[Label] | None = None) -> Problem:
+    """Return what is certified over a horizon, of the bench's labels or as many others."""
     settings = bench.config.certificate
-    return bench.problem(horizon, tolerance=settings.tolerance, step_sizes=settings.step_sizes)
+    return bench.problem(
+        horizon, labels=labels, tolerance=settings.tolerance, step_sizes=settings.step_sizes
+    )
 
 
 def _certificates_of(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, Certificate]:

@@ -40,6 +40,8 @@ class CheckGradResult:
     """Ways to get a gradient."""
     certificate: Certificate = field(default_factory=Certificate)
     """The gradient that training uses, at every horizon; rolling cars decide."""
+    at_the_limit: list[CertificateRow] = field(default_factory=list)
+    """The same of cars that turn at 90 % of their grip, which decide nothing."""
     parity: dict[int, float] = field(default_factory=dict)
     """How far the same actions lead rolling cars apart in differentiable and in plain mode, at the
     most, after so many steps [m]."""
@@ -151,6 +153,7 @@ class CheckGradResult:
             "certificate": [
                 _row_as_json(row, judged.verdict) for row, judged in self.certificate.pairs
             ],
+            "at_the_limit": [_row_as_json(row, row.verdict) for row in self.at_the_limit],
             "float64": [_row_as_json(row, row.verdict) for row in self.certificate.exact],
             "parity": [
                 {"horizon": horizon, "position_m": apart} for horizon, apart in self.parity.items()
@@ -256,7 +259,7 @@ def _certificate(result: CheckGradResult) -> Table[Pair]:
         f"analytic against numeric directional derivatives, float{result.config.precision}, "
         f"{result.config.actuation} actuation",
         columns,
-        result.certificate.pairs,
+        [*result.certificate.pairs, *((row, row) for row in result.at_the_limit)],
         note="Rolling cars decide. state: initial state; weights: of the network, in closed loop. "
         "Errors: of the directions without a kink; plateau: how far differences at neighbouring "
         f"step sizes disagree at the worst.{legend} {_time_in_regimes(result)}",

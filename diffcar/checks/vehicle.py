@@ -49,6 +49,8 @@ _READ: list[Column[Vehicle]] = [
     Column(
         "steering torque", lambda car: car.max_steering_torque, "N m", key="max_steering_torque_nm"
     ),
+    Column("driven wheels", lambda car: car.drive, key="drive"),
+    Column("front wheels' share of the torque", lambda car: car.torque_split, key="torque_split"),
     Column("motor", lambda car: car.drive_gain, "N m s/rad", key="drive_gain"),
     Column("motor torque", lambda car: car.max_drive_torque, "N m", key="max_drive_torque_nm"),
     Column("wheel speed", lambda car: car.max_wheel_speed, "rad/s", key="max_wheel_speed_radps"),

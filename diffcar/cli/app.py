@@ -13,6 +13,7 @@ from diffcar.cli.check_grad import check_grad
 from diffcar.cli.compare import compare
 from diffcar.cli.console import note
 from diffcar.cli.franka_test import franka_test
+from diffcar.cli.measure_grip import measure_grip
 from diffcar.cli.record import record
 from diffcar.cli.simulate import simulate
 from diffcar.cli.streams import lost_output
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 _COMMANDS = train.commands() | {
     "simulate": simulate,
+    "measure-grip": measure_grip,
     "record": record,
     "compare": compare,
     "check-grad": check_grad,

@@ -16,7 +16,7 @@ from diffcar.cli import options
 from diffcar.cli.console import note
 from diffcar.cli.options import Given, option, with_options
 from diffcar.cli.streams import EXIT_INTERRUPTED
-from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.config import SUITES, CompareConfig
 from diffcar.training.methods import METHODS
 
 __all__ = ["compare"]
@@ -24,7 +24,11 @@ __all__ = ["compare"]
 
 @with_options(
     quick=option(bool, "Little of everything, in five minutes.", "--quick"),
-    suite=option(Path, "What is driven: paths, conditions, engines.", metavar="FILE.yaml"),
+    suite=option(
+        str,
+        f"What is driven: paths, conditions, engines; or whole settings: {', '.join(SUITES)}.",
+        metavar="FILE.yaml|NAME",
+    ),
     load=option(list[str], "Take a run as it is instead of training one.", metavar="METHOD=RUN"),
     out=option(Path, "Folder to make. (default: one below runs/)"),
     resume=option(Path, "Comparison to go on with; what is trained stays."),
@@ -36,7 +40,7 @@ __all__ = ["compare"]
 )
 def compare(
     quick: bool = False,
-    suite: Path | None = None,
+    suite: str | None = None,
     load: list[str] | None = None,
     *,
     given: Given,
@@ -53,7 +57,8 @@ def compare(
     runs = dict(_split(text, config) for text in load or ())
     if len(runs) < len(load or ()):
         raise typer.BadParameter("--load names a method twice")
-    given.check_files(config, inputs=[suite, *runs.values()])
+    read = Path(suite) if suite is not None and suite not in SUITES else None
+    given.check_files(config, inputs=[read, *runs.values()])
     from diffcar.cli.progress import ComparisonDisplay
     from diffcar.comparison.compare import compare as run
     from diffcar.comparison.findings import findings
@@ -85,8 +90,13 @@ def compare(
     given.report(lines, content, notes=result.notes, unwritten=unwritten)
 
 
-def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, object]:
-    """Return what the settings begin with: the quick ones, or those of an earlier session."""
+def _base(quick: bool, resume: Path | None, suite: str | None) -> dict[str, object]:
+    """Return what the settings begin with: shipped ones, or those of an earlier session."""
+    if suite is not None and suite in SUITES:
+        if quick or resume is not None:
+            told = f"--suite {suite} has settings of its own; drop --quick and --resume"
+            raise typer.BadParameter(told)
+        return read_yaml(resource_path(str(SUITES[suite])))
     base: dict[str, object] = {}
     if quick:
         base = read_yaml(resource_path("configs/compare_quick.yaml"))
@@ -98,7 +108,11 @@ def _base(quick: bool, resume: Path | None, suite: Path | None) -> dict[str, obj
                 hint="give the folder that an earlier `diffcar compare` printed",
             )
         base = read_yaml(file)
-    return base if suite is None else base | {"suite": read_yaml(suite)}
+    if suite is None:
+        return base
+    if not is_there(suite):
+        SUITES.check(suite)
+    return base | {"suite": read_yaml(Path(suite))}
 
 
 def _split(given: str, config: CompareConfig) -> tuple[str, Path]:

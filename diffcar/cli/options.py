@@ -35,6 +35,7 @@ __all__ = [
     "CAR",
     "JSON",
     "MESSAGES",
+    "MODEL",
     "PATH",
     "PATH_SOURCE",
     "SERVOS",
@@ -93,10 +94,18 @@ PATH_SOURCE = Options(path=setting(str, _PATH, key="path.source"))
 PATH = PATH_SOURCE | Options(
     path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
+    grip=setting(
+        float,
+        "Share of the car's grip to use, such as 0.9, up to path.top_speed.",
+        key="path.grip",
+    ),
 )
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
-SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
-CAR = PATH | SERVOS
+SERVOS = Options(
+    actuation=setting(Literal["torque", "pd"], _SERVOS),
+)
+MODEL = Options(car=setting(str, "car, racer, or an MJCF file. (default: car)", key="model"))
+CAR = PATH | MODEL | SERVOS
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )

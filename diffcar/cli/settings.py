@@ -17,6 +17,7 @@ SCHEMAS: Registry[type[Section]] = Registry(
     | {
         "train-push": METHODS["e2e"].config["pushing"],
         "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
+        "measure-grip": "diffcar.tasks.tracking.config:MeasureGripConfig",
         "record": "diffcar.demonstrations.config:RecordConfig",
         "compare": "diffcar.comparison.config:CompareConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",

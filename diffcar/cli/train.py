@@ -36,7 +36,12 @@ def _rest(example: str) -> options.Options:
     **_rest("train.horizon=64"),
 )
 def train_e2e(
-    entity: Entity = "rigid", actuation: str | None = None, certify: bool = True, *, given: Given
+    entity: Entity = "rigid",
+    car: str | None = None,
+    actuation: str | None = None,
+    certify: bool = True,
+    *,
+    given: Given,
 ) -> None:
     """Train an MLP by the gradient of a path loss through the physics.
 
@@ -44,8 +49,9 @@ def train_e2e(
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and actuation is not None:
-        raise typer.BadParameter("--actuation is about a car's servos; --entity mpm has none")
+    if task == "pushing" and (car or actuation):
+        named = "--car is about a car" if car else "--actuation is about a car's servos"
+        raise typer.BadParameter(f"{named}; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 
 

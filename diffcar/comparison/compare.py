@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,10 @@ from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
-from diffcar.path.load import load_path
+from diffcar.path.config import PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
@@ -83,7 +85,7 @@ def compare(
     paths = _suite_paths(config, scenes.vehicle)
     earlier = {} if resume is None else _loaded_earlier(home)
     taken = earlier | {method: Path(run) for method, run in (loaded or {}).items()}
-    _check_what_is_needed_later(config, taken)
+    _check_what_is_needed_later(config, taken, scenes.vehicle)
     if out is not None:
         RunFolder.require_free(home)
     was_there = resume is not None or (out is not None and home.exists())
@@ -120,6 +122,7 @@ def compare(
             references={
                 path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
             },
+            grip=config.ranked_grip,
         )
         result.wall_seconds = time.perf_counter() - began
     return result
@@ -148,7 +151,9 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
         write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
 
 
-def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path]) -> None:
+def _check_what_is_needed_later(
+    config: CompareConfig, loaded: Mapping[str, Path], vehicle: Vehicle
+) -> None:
     """Complain now of what would otherwise be missed after hours of training."""
     for method, run in loaded.items():
         choice = choose_controller(str(RunFolder.open(run).path))
@@ -171,17 +176,28 @@ def _check_what_is_needed_later(config: CompareConfig, loaded: Mapping[str, Path
                     f"{method} has no parameters to tune, so it cannot be compared",
                     hint="leave it out, or give its class a SEARCH of ranges",
                 )
+            choose_controller(method).require_knowledge_of(vehicle)
         elif method not in loaded:
             require_method(METHODS[method])
 
 
 def _suite_paths(config: CompareConfig, vehicle: Vehicle) -> list[ReferencePath]:
-    """Load the paths of the suite, each under a name of its own."""
-    paths: list[ReferencePath] = []
-    for settings in config.suite.paths:
-        path = load_path(settings, seed=config.seed, max_curvature=vehicle.max_curvature)
-        same = sum(other.name.partition(" #")[0] == path.name for other in paths)
-        paths.append(path.named(f"{path.name} #{same + 1}") if same else path)
+    """Load the paths of the suite, each under a name of its own.
+
+    A road that is driven with several shares of the grip has one number.
+    """
+    paths, roads = [], defaultdict[str, list[PathConfig]](list)
+    for index, settings in enumerate(config.suite.paths):
+        path = load_road(settings, vehicle, seed=config.seed)
+        road = settings.model_copy(update={"grip": None})
+        roads_so_far = roads[path.name]
+        if road not in roads_so_far or settings in config.suite.paths[:index]:
+            roads_so_far.append(road)
+            number = len(roads_so_far)
+        else:
+            number = roads_so_far.index(road) + 1
+        at = "" if settings.grip is None else f" at {100 * settings.grip:g} %"
+        paths.append(path.named(path.name + (f" #{number}" if number > 1 else "") + at))
     return paths
 
 

@@ -1,12 +1,13 @@
 """The configuration of `diffcar compare`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Positive, Section, Seed
-from diffcar.base.registry import is_own
+from diffcar.base.registry import Registry, is_own
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig, require_few_rows
@@ -18,12 +19,21 @@ from diffcar.training.config import TuningConfig
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.ppo.config import PPOConfig
 
-__all__ = ["CompareConfig", "SuiteConfig"]
+__all__ = ["SUITES", "CompareConfig", "SuiteConfig"]
+
+SUITES: Registry[Path] = Registry(
+    "suite",
+    {"limit": Path("configs/compare_limit.yaml")},
+    nor=", and there is no such file",
+    known="shipped are",
+)
+"""Shipped settings of whole comparisons, by what their suite is about."""
 
 _COMPARED = [
     *(name for name, method in METHODS.items() if method.is_compared),
-    *CLASSICAL,
+    *(name for name, method in CLASSICAL.items() if method.by_default),
 ]
+_KNOWN = list(dict.fromkeys([*_COMPARED, *CLASSICAL]))
 
 
 class SuiteConfig(Section):
@@ -92,13 +102,23 @@ class CompareConfig(DrivingConfig):
     tuning: TuningConfig = TuningConfig()
     suite: SuiteConfig = SuiteConfig()
 
+    @property
+    def ranked_grip(self) -> float | None:
+        """The grip that methods are ranked at where the suite's paths have several; None otherwise.
+
+        It is that of the training path, or the nearest to it.
+        """
+        grips = {path.grip for path in self.suite.paths if path.grip is not None}
+        trained_at = self.path.grip or 1.0
+        return min(grips, key=lambda grip: abs(grip - trained_at)) if len(grips) > 1 else None
+
     @pydantic.field_validator("methods")
     @classmethod
     def _are_known(cls, values: list[str]) -> list[str]:
         for name in values:
-            if name not in _COMPARED and name not in CONTROLLERS and not is_own(name):
+            if name not in _KNOWN and name not in CONTROLLERS and not is_own(name):
                 raise ValueError(
-                    f"{name!r} is none of {', '.join(_COMPARED)}, nor package.module:METHOD"
+                    f"{name!r} is none of {', '.join(_KNOWN)}, nor package.module:METHOD"
                 )
         return values
 

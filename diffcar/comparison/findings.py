@@ -82,6 +82,7 @@ def findings(comparison: Comparison) -> list[str]:
     return [
         *_best(comparison),
         *_costs(comparison, found),
+        *_limits(comparison),
         *_errors(comparison, found),
         *_robustness(comparison),
         *(["One seed decides nothing: trainings differ from seed to seed."] if is_chance else []),
@@ -100,7 +101,7 @@ def _best(comparison: Comparison) -> Iterator[str]:
 
     best, *others = ranked
     text = (
-        f"{best.method} tracks the {len(comparison.paths)} paths of the suite best, "
+        f"{best.method} tracks {comparison.ranked_paths} best, "
         f"{_where(place[1])} in {engine_name(place[0])}: a cross-track RMSE of {spread(best)}"
     )
     text += f" over {best.num_seeds} seeds" if best.num_seeds > 1 else ""
@@ -139,6 +140,26 @@ def _costs(comparison: Comparison, found: Ratios) -> Iterator[str]:
                 text += f", {number(ratio.seconds)} times the wall time and "
                 text += f"{number(ratio.env_steps)} times the steps of e2e"
         yield f"{text}."
+
+
+def _limits(comparison: Comparison) -> Iterator[str]:
+    """Tell up to which grip each method finishes, and what it still finishes beyond."""
+    if not comparison.grips or comparison.ranked_by is None:
+        return
+    engine, condition = comparison.ranked_by
+    drives = comparison.by_grip
+    drives = drives[(drives.engine == engine) & (drives.condition == condition)]
+    where = f"{_where(condition)} in {engine_name(engine)}"
+    for method, own in drives.groupby("method", sort=False):
+        failing = own[own.finished < 1]
+        first = failing.grip.min() if len(failing) else math.inf
+        safe = own.grip[own.grip < first].max()
+        sure = f"up to {100 * safe:g} % of the grip" if safe > 0 else "at no share of the grip"
+        some = [
+            f"{100 * row.finished:.0f} % of them at {100 * row.grip:g} %"
+            for row in failing.itertuples()
+        ]
+        yield ", and ".join([f"{method} finishes all drives {sure}, {where}", *some]) + "."
 
 
 def _errors(comparison: Comparison, found: Ratios) -> list[str]:

@@ -14,6 +14,7 @@ from diffcar.base.files import Unwritten, finite_json, kept, make_folder, write_
 from diffcar.base.table import Table, count, millimetres, number, times
 from diffcar.comparison.findings import findings, ranking, ratios
 from diffcar.comparison.pictures.conditions import draw_conditions
+from diffcar.comparison.pictures.grips import draw_grips
 from diffcar.comparison.pictures.learning_curves import draw_learning_curves
 from diffcar.comparison.pictures.tracks import draw_track, draw_tracks, driven_paths
 from diffcar.comparison.results import Comparison
@@ -60,6 +61,8 @@ def write_results(
         "plots/tracks.png": lambda file: save_png(draw_tracks(comparison), file),
         "report.html": lambda file: write_page(comparison, file, **texts),
     }
+    if comparison.grips:
+        files["plots/grips.png"] = lambda file: save_png(draw_grips(comparison), file)
     for name, write in files.items():
         with kept(unwritten, folder / name):
             write(folder / name)
@@ -97,6 +100,12 @@ def write_page(comparison: Comparison, file: Path, **texts: str) -> None:
             "curves",
             "Cross-track RMSE on the unseen suite over wall time and over control steps of "
             "training, for each method; the tables below have the same figures.",
+        ),
+        grips=lambda: _svg(
+            draw_grips(comparison),
+            "grips",
+            "Cross-track RMSE of each method over the grip that is used, under each condition; the "
+            "tables below have the figures of the undisturbed drives.",
         ),
         conditions=lambda: _svg(
             draw_conditions(comparison),

@@ -22,18 +22,19 @@ __all__ = [
 
 Place = tuple[str, str]
 """Engine and condition."""
-_RMSE = "cross_track_rmse_m"
+_RMSE, _P95, _TIME = "cross_track_rmse_m", "cross_track_p95_m", "time_over_profile"
 SCORE_COLUMNS = [
-    *("method", "seed", "engine", "condition", "path"),
+    *("method", "seed", "engine", "condition", "path", "grip"),
     *(figure.name for figure in fields(SuiteFigures)),
 ]
-"""A run on one path: in `genesis` or `mujoco`, as `nominal` or under a disturbance."""
+"""A run on one path: in `genesis` or `mujoco`, as `nominal` or under a disturbance. The grip is the
+share of the car's that the reference speed uses; NaN where it does not go by that."""
 CURVE_COLUMNS = [
     *("method", "seed", "iteration", "train_seconds", "num_env_steps"),
     *(_RMSE, "lost"),
 ]
-"""A snapshot of a run: its cost so far, as that of a `Run`, and means of its figures over the
-suite's paths, undisturbed in Genesis. Iterations are updates, passes or generations."""
+"""A snapshot of a run: its cost so far, as that of a `Run`, and means of its figures over the paths
+that methods are ranked on, undisturbed in Genesis. Iterations are updates, passes, generations."""
 TRACK_COLUMNS = ["method", "engine", "path", "distance", "x", "y", "cross_track"]
 """A point of an undisturbed drive from rest, with its distance along the path [m]."""
 # Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m].
@@ -69,7 +70,7 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """A method over all of its seeds and all paths of the suite."""
+    """A method over all of its seeds and all paths of the suite, or those at one grip."""
 
     method: str
     num_seeds: int
@@ -79,6 +80,10 @@ class MethodSummary:
     """Standard deviation of that over the seeds [m]."""
     lost: Mapping[Place, float]
     """Share of the drives that lost the path."""
+    p95_m: Mapping[Place, float]
+    """Mean 95th percentile of the cross-track error; one metre where a car fails [m]."""
+    time_over_profile: Mapping[Place, float]
+    """Mean share by which flying cars that arrive take longer than the reference speed."""
     train_seconds: float
     """Mean wall time of a training [s]."""
     num_env_steps: float
@@ -106,6 +111,9 @@ class Comparison:
     """How those of the first seed drove."""
     references: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     """World x and y of the suite's paths by name [m]."""
+    grip: float | None = None
+    """Where the suite's paths have several grips, the one at which methods are ranked and their
+    costs told: a mean over all of them would say nothing."""
 
     @property
     def methods(self) -> list[str]:
@@ -128,6 +136,17 @@ class Comparison:
         return list(self.scores.path.unique())
 
     @property
+    def grips(self) -> list[float]:
+        """Return the grips of the suite's paths, where methods are compared by them."""
+        return [] if self.grip is None else sorted(self.scores.grip.dropna().unique())
+
+    @property
+    def ranked_paths(self) -> str:
+        """Return in words which paths methods are ranked on: `the 5 paths of the suite`."""
+        which = "of the suite" if self.grip is None else f"at {100 * self.grip:g} % of the grip"
+        return f"the {self._ranked.path.nunique()} paths {which}"
+
+    @property
     def ranked_by(self) -> Place | None:
         """Return where methods are ranked: in Genesis, undisturbed, or what comes first instead."""
         return None if self.scores.empty else (self.engines[0], self.conditions[0])
@@ -143,24 +162,51 @@ class Comparison:
         """Return the summary of each method."""
         return {method: self._summarise(method) for method in self.methods}
 
+    @property
+    def by_grip(self) -> pd.DataFrame:
+        """Return how far each method came with the grip, all paths and seeds together.
+
+        Columns are engine, condition, grip and method, then the `finished` share of the drives, the
+        mean RMSE and 95th percentile, and the largest error [m], of which those that fail have one
+        of a metre; and the time over the profile's of those that finish.
+        """
+        columns = {
+            "finished": ("lost", lambda lost: 1 - _mean(lost)),
+            _RMSE: (_RMSE, _mean),
+            _P95: (_P95, _mean),
+            "cross_track_max_m": ("cross_track_max_m", "max"),
+            _TIME: (_TIME, "mean"),
+        }
+        by = ["engine", "condition", "grip", "method"]
+        rising = self.scores.sort_values("grip", kind="stable")
+        return rising.groupby(by, sort=False).agg(**columns).reset_index()
+
     def rmse(self, by: str, **where: str) -> pd.DataFrame:
         """Return the mean cross-track RMSE over all that is not named [m].
+
+        By path, that is on all of them, and otherwise on those that methods are ranked on.
 
         Args:
             by: What a row stands for: `condition` or `path`; a column is a method.
             where: What all scores have in common, such as `engine="genesis"`.
         """
-        chosen = self.scores
+        chosen = self.scores if by == "path" else self._ranked
         for column, value in where.items():
             chosen = chosen[chosen[column] == value]
         rmse = chosen.groupby([by, "method"])[_RMSE].agg(_mean).unstack()
         return rmse.reindex(index=getattr(self, f"{by}s"), columns=self.methods)
 
+    @cached_property
+    def _ranked(self) -> pd.DataFrame:
+        """Return the scores on the paths that methods are ranked on."""
+        return self.scores if self.grip is None else self.scores[self.scores.grip == self.grip]
+
     def _summarise(self, method: str) -> MethodSummary:
         """Average a method over the paths, then over its seeds."""
         runs = [run for run in self.runs if run.method == method]
-        own = self.scores[self.scores.method == method]
-        of_seeds = own.groupby(["engine", "condition", "seed"])[[_RMSE, "lost"]].agg(_mean)
+        own = self._ranked[self._ranked.method == method]
+        of_seeds = own.groupby(["engine", "condition", "seed"])[[_RMSE, "lost", _P95]].agg(_mean)
+        of_all = own.groupby(["engine", "condition"])
         finite = of_seeds.replace([math.inf, -math.inf], math.nan).groupby(["engine", "condition"])
         over_seeds = of_seeds.groupby(["engine", "condition"]).agg(_mean)
         places = pd.MultiIndex.from_product([self.engines, self.conditions])
@@ -171,6 +217,8 @@ class Comparison:
             rmse_m=over_seeds[_RMSE].reindex(places).to_dict(),
             rmse_deviation_m=finite[_RMSE].agg(_deviation).reindex(places).to_dict(),
             lost=over_seeds.lost.reindex(places).to_dict(),
+            p95_m=over_seeds[_P95].reindex(places).to_dict(),
+            time_over_profile=of_all[_TIME].mean().reindex(places).to_dict(),
             train_seconds=sum(run.train_seconds for run in runs) / len(runs),
             num_env_steps=sum(run.num_env_steps for run in runs) / len(runs),
             costs=costs,

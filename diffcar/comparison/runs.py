@@ -23,10 +23,10 @@ from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
-from diffcar.path.load import load_path
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 from diffcar.tasks.tracking.config import TrainingConfig
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import CARS_EACH
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.bc.config import CloneConfig
@@ -227,9 +227,8 @@ class Runs:
     def _search(self, method: str, seed: int) -> Iterator[Generation]:
         """Search on the training path of a seed."""
         scene = self.scenes.cars(CARS_EACH * self.config.tuning.num_candidates)
-        path = load_path(
-            self.config.path, seed=seed, max_curvature=self.scenes.vehicle.max_curvature
-        ).to(scene.dtype, scene.device)
+        path = load_road(self.config.path, self.scenes.vehicle, seed=seed)
+        path = path.to(scene.dtype, scene.device)
         return tune(method, scene, path, self.config.tuning, seed=seed)
 
     def _expert(self, name: str, seed: int) -> ControllerChoice:

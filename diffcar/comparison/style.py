@@ -11,7 +11,7 @@ from diffcar.training.methods import METHODS, Method
 
 __all__ = ["DARK_COLOURS", "MethodStyle", "engine_name", "styles_of"]
 
-_MARKER_SIZES = {"D": 6.5, "v": 8.0, "^": 8.0, "P": 9.0, "X": 9.0}
+_MARKER_SIZES = {"D": 6.5, "v": 8.0, "^": 8.0, "P": 9.0, "*": 11.0, "X": 9.0}
 _OTHER_COLOURS = ("#882255", "#6a3d9a", "#5c4033", "#117733")
 DARK_COLOURS = {
     **{INK: "#e6edf3", FAINT: "#9198a1", GRID: "#30363d", PAPER: "#151b23"},

@@ -1,5 +1,6 @@
 """Drives the runs of a comparison over its suite, many at once, in both engines."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
@@ -40,6 +41,16 @@ class _Driven(NamedTuple):
     figures: SuiteFigures
     points: list[list[float]]
     """Of its car that started from rest, as in `TRACK_COLUMNS`; none if it broke the physics."""
+
+
+class _Road(NamedTuple):
+    """A path of the suite."""
+
+    path: ReferencePath
+    grip: float
+    """Share of the car's grip that its speed uses; NaN if it does not go by that."""
+    is_ranked: bool
+    """Whether methods are ranked on it."""
 
 
 def drive_suite(
@@ -96,22 +107,35 @@ class Suite:
                 self._scenes[engine] = build_scene(
                     config, num_envs=num_envs, vehicle=vehicle, engine=engine
                 )
-        self._paths = [path.to(genesis.dtype, genesis.device) for path in paths]
+        roads = zip(paths, config.suite.paths, strict=True)
+        self._roads = [
+            _Road(
+                path.to(genesis.dtype, genesis.device),
+                settings.grip or math.nan,
+                config.ranked_grip in (None, settings.grip),
+            )
+            for path, settings in roads
+        ]
 
     def scores(self, runs: Sequence[FinishedRun]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return everybody's final scores, and the undisturbed drives of the first seed."""
+        """Return everybody's final scores, and the undisturbed drives of the first seed.
+
+        Where the paths have several grips, those are the drives at the one that is ranked.
+        """
         scores, tracks = [], []
         controllers = [own.controller for own in runs]
         conditions = {"nominal": DisturbanceConfig(), **self._config.suite.conditions}
         for engine in self._config.suite.engines:
             for condition, disturbance in conditions.items():
                 logger.info(f"driving the suite: {engine}, {condition}")
-                for path in self._paths:
+                for path, grip, is_ranked in self._roads:
                     drives = self._drive(controllers, engine, path, disturbance)
                     for run, driven in zip((own.run for own in runs), drives, strict=True):
-                        place = {"engine": engine, "condition": condition, "path": path.name}
+                        where = {"engine": engine, "condition": condition}
+                        place = {**where, "path": path.name, "grip": grip}
                         scores.append({**vars(run), **place, **asdict(driven.figures)})
-                        if condition == "nominal" and run.seed == self._config.seeds[0]:
+                        is_first = run.seed == self._config.seeds[0]
+                        if is_ranked and is_first and condition == "nominal":
                             of_whom = (run.method, engine, path.name)
                             tracks += [(*of_whom, *point) for point in driven.points]
         return (
@@ -120,12 +144,13 @@ class Suite:
         )
 
     def curves(self, runs: Sequence[FinishedRun]) -> pd.DataFrame:
-        """Return how good every run was at each snapshot of its training."""
+        """Return how good every run was at each snapshot of its training, on the paths ranked."""
         logger.info("driving the suite with the snapshots of all trainings")
         points = [(own.run, snapshot) for own in runs for snapshot in own.snapshots]
         controllers = [snapshot.controller for _, snapshot in points]
         calm = DisturbanceConfig()
-        by_path = [self._drive(controllers, "genesis", path, calm) for path in self._paths]
+        paths = (road.path for road in self._roads if road.is_ranked)
+        by_path = [self._drive(controllers, "genesis", path, calm) for path in paths]
         rows = []
         for (run, snapshot), own in zip(points, zip(*by_path, strict=True), strict=True):
             figures = [asdict(driven.figures) for driven in own]

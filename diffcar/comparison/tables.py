@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +59,8 @@ COLUMNS: Sequence[Column[MethodSummary]] = (
     _rmse("genesis"),
     _rmse("mujoco"),
     Column("", lambda summary: _by_key(summary.lost), key="lost"),
+    Column("", lambda summary: _by_key(summary.p95_m), key="cross_track_p95_m"),
+    Column("", lambda summary: _by_key(summary.time_over_profile), key="time_over_profile"),
     Column("lost\n", _lost, "%", 100.0),
     Column("training\n", lambda summary: summary.train_seconds, "s", key="train_seconds"),
     Column("steps\n", lambda summary: summary.num_env_steps, "1000", 1e-3, key="num_env_steps"),
@@ -73,15 +75,18 @@ def tables(comparison: Comparison) -> dict[str, list[Table[Any]]]:
     """Return all tables that are read, from top to bottom, by what they are about.
 
     Returns:
-        Those of `methods`, `costs`, `conditions` and `paths`; none where nothing is known.
+        Those of `methods`, `grips`, `costs`, `conditions` and `paths`; none where nothing is known.
     """
     goal = "until the RMSE on the suite is first below"
+    if comparison.grip is not None:
+        goal = f"until the RMSE at {100 * comparison.grip:g} % of the grip is first below"
     engines, where = comparison.engines, comparison.ranked_by
     measured = [m for m in comparison.methods if m in set(comparison.curves.method)]
     time = _cost_table(f"wall time of training [s] {goal}", comparison, measured, "seconds", 1.0)
     steps = _cost_table(f"control steps [1000] {goal}", comparison, measured, "env_steps", 1e-3)
     return {
         "methods": [_summary(comparison)] if where else [],
+        "grips": [_by_grip(comparison, engine) for engine in engines if comparison.grips],
         "costs": [time, steps] if measured else [],
         "conditions": [
             _grid("condition", comparison.rmse("condition", engine=e), engine_name(e))
@@ -104,10 +109,49 @@ def _summary(comparison: Comparison) -> Table[MethodSummary]:
     num_seeds = max((summary.num_seeds for summary in rows), default=0)
     shown = [c for c in COLUMNS if c.heading and any(c.of(row) is not None for row in rows)]
     return Table(
-        f"{comparison.conditions[0]} drives over the {len(comparison.paths)} paths of the suite: "
+        f"{comparison.conditions[0]} drives over {comparison.ranked_paths}: "
         f"cross-track RMSE, mean ± deviation over {num_seeds} seed{'' if num_seeds == 1 else 's'}",
         shown,
         rows,
+    )
+
+
+_GRIP_COLUMNS: Sequence[Column[dict[str, Any]]] = (
+    Column("method", lambda row: row["method"], key="method"),
+    Column("", lambda row: row["engine"], key="engine"),
+    Column("", lambda row: row["condition"], key="condition"),
+    Column("grip\n", lambda row: row["grip"], "%", 100.0, key="grip"),
+    Column("finished\n", lambda row: row["finished"], "%", 100.0, key="finished"),
+    Column("RMSE\n", lambda row: row["cross_track_rmse_m"], "mm", 1e3, key="cross_track_rmse_m"),
+    Column("p95\n", lambda row: row["cross_track_p95_m"], "mm", 1e3, key="cross_track_p95_m"),
+    Column("max\n", lambda row: row["cross_track_max_m"], "mm", 1e3, key="cross_track_max_m"),
+    Column(
+        "time over the\nprofile's",
+        lambda row: row["time_over_profile"],
+        "%",
+        100.0,
+        key="time_over_profile",
+    ),
+)
+
+
+def _by_grip(comparison: Comparison, engine: str) -> Table[dict[str, Any]]:
+    """Return the table of what each method comes to with the grip, undisturbed in an engine."""
+    own, condition = comparison.by_grip, comparison.conditions[0]
+    own = own[(own.engine == engine) & (own.condition == condition)]
+    best = own.groupby("grip").cross_track_rmse_m.min()
+
+    def mark(row: dict[str, Any]) -> Mark | None:
+        return Mark.BEST if row["cross_track_rmse_m"] == best[row["grip"]] else None
+
+    columns = [column for column in _GRIP_COLUMNS if column.heading]
+    return Table(
+        f"{condition} drives in {engine_name(engine)}, by the share of the grip that the reference "
+        "speed uses: cross-track errors",
+        [replace(own, mark=mark) if own.key == "cross_track_rmse_m" else own for own in columns],
+        own.to_dict("records"),
+        "a drive that fails counts as a metre off; times are of flying cars that arrive",
+        section=lambda row: row["grip"],
     )
 
 
@@ -178,11 +222,13 @@ def as_json(comparison: Comparison) -> dict[str, object]:
         "engines": comparison.engines,
         "conditions": comparison.conditions,
         "paths": comparison.paths,
+        "ranked_grip": comparison.grip,
         "summaries": Table("", COLUMNS, list(comparison.summaries.values())).records(),
         "verdicts": {**found._asdict(), "cost_over_e2e": over_e2e},
         "contestants": [asdict(run) for run in comparison.runs],
         "scores": comparison.scores.to_dict("records"),
         "curves": comparison.curves.to_dict("records"),
+        "grips": Table("", _GRIP_COLUMNS, comparison.by_grip.to_dict("records")).records(),
     }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from diffcar.base.config import NonNegative, Settings, dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import RUNS
-from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
@@ -39,9 +39,8 @@ __all__ = [
 _NAMES = ("best.pt", "last.pt")
 
 _FORMAT = 2
-PHYSICS = ("dt", "substeps", "actuation", "model")
-"""What a controller must know of the physics; no engine setting that did not exist from the first
-is needed to drive."""
+PHYSICS = ("dt", "substeps", "actuation", "model", "drive", "torque_split")
+"""What a controller must know of the physics."""
 # What torch raises for a file that is damaged or holds more than it should.
 _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError),
@@ -112,7 +111,7 @@ def checkpoint_file(path: Path) -> Path:
     if not file.is_file():
         raise CheckpointError(
             f"there is no checkpoint at {str(file)!r}",
-            hint="train one with `diffcar train-e2e`, or name pure-pursuit, stanley or zero",
+            hint="train one with `diffcar train-e2e`, or name one of " + ", ".join(CONTROLLERS),
         )
     return file
 
@@ -188,6 +187,9 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
         values = yaml.safe_load(content["config"])
         if identity(content)[1] == "tracking":
             ControllerConfig.model_validate(values["controller"])
+            # Checkpoints of earlier releases know nothing of which wheels are driven.
+            unsaid = CarConfig().model_dump(include={"drive", "torque_split"})
+            values = unsaid | values
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (LookupError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(

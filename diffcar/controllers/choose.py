@@ -21,6 +21,7 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_classical"]
 
@@ -55,6 +56,15 @@ class ControllerChoice:
             for key in PHYSICS
             if trained and (value := getattr(config, key)) != trained[key]
         ]
+
+    def require_knowledge_of(self, vehicle: Vehicle) -> None:
+        """Refuse, before a scene is built, a car of which a classical controller lacks something.
+
+        Raises:
+            ModelError: If so.
+        """
+        if self.checkpoint is None:
+            CONTROLLERS[self.spec](vehicle, **self.parameters)
 
     def build(self, scene: CarScene) -> Controller:
         """Return the controller of the cars of a scene."""

@@ -17,6 +17,8 @@ class Classical:
     """In every picture, as `#rrggbb`."""
     marker: str
     """In every picture, of matplotlib."""
+    by_default: bool = True
+    """Whether it is compared unless somebody says what is."""
 
 
 CLASSICAL = {
@@ -25,6 +27,8 @@ CLASSICAL = {
         Classical("stanley", "steering law, tuned", "#e69f00", "P"),
         # Grey for the one without a hue.
         Classical("pure-pursuit", "steering law, tuned", "#7f7f7f", "X"),
+        # Needs measurements of the car, which one of somebody's own may lack.
+        Classical("acceleration-pursuit", "racing law, tuned", "#a09000", "*", by_default=False),
     )
 }
 """By name, in the order in which they are listed."""

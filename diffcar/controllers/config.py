@@ -1,7 +1,7 @@
 """The settings of the tracking network, and the controllers that need no training."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ __all__ = ["CONTROLLERS", "ControllerConfig", "check_controller"]
 CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
     "controller",
     {
+        "acceleration-pursuit": "diffcar.controllers.acceleration_pursuit:AccelerationPursuit",
         "pure-pursuit": "diffcar.controllers.pure_pursuit:PurePursuit",
         "stanley": "diffcar.controllers.stanley:Stanley",
         "zero": "diffcar.controllers.zero:Zero",
@@ -43,9 +44,12 @@ class ControllerConfig(Section):
     curvature_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(
         default=[0.0, 0.1, 0.2, 0.35, 0.55, 0.8]
     )
-    """Distances ahead at which the path's curvature is observed [m]."""
+    """How far ahead the path's curvature is observed [`preview_unit`]."""
     speed_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(default=[0.15, 0.4])
-    """Distances ahead at which the reference speed is observed [m]."""
+    """How far ahead the reference speed is observed [`preview_unit`]."""
+    preview_unit: Literal["m", "s"] = "m"
+    """What the previews are in. In seconds they reach as far as a car comes at the reference speed,
+    and at a metre a second across it: never less than that."""
 
 
 def check_controller(spec: str) -> None:

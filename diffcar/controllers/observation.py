@@ -21,7 +21,7 @@ RoadT = TypeVar("RoadT")
 
 
 class _Entry(NamedTuple, Generic[RoadT]):
-    """An entry of the observation, or one for each preview distance."""
+    """An entry of the observation, or one for each preview."""
 
     name: str
     scale: float
@@ -40,14 +40,33 @@ _HERE = (
     _Entry[ErrorState]("lateral_velocity", 0.2, -1.0, lambda state, _: state.lateral_velocity),
     _Entry[ErrorState]("steering_angle", 0.3, -1.0, lambda car, _: car.steering_angles.mean(-1)),
 )
-_AHEAD = (
-    _Entry[PathPoint]("curvature", 0.8, -1.0, lambda _, ahead: ahead.curvature),
-    _Entry[PathPoint]("speed", 1.0, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]),
+_SPEED_AHEAD = _Entry[PathPoint](
+    "speed", 1.0, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
 )
+_AHEAD = {
+    "m": (
+        _Entry[PathPoint]("curvature", 0.8, -1.0, lambda _, ahead: ahead.curvature),
+        _SPEED_AHEAD,
+    ),
+    "s": (
+        # The faster a car is the gentler its turns are, and the more of them matters.
+        _Entry[PathPoint](
+            "curvature", 1.6, -1.0, lambda state, ahead: ahead.curvature * _faster(state.speed)
+        ),
+        _SPEED_AHEAD,
+    ),
+}
+# Where the reference is slower, a car in seconds looks as far ahead as at this speed [m/s].
+_LEAST_SPEED = 1.0
+
+
+def _faster(speed: Tensor) -> Tensor:
+    """Return a factor that grows from one at rest in proportion to the speed, shape (B, 1)."""
+    return 1 + speed[:, None] / 2
 
 
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
-    """Return the distances ahead [m] of each entry of `_AHEAD`."""
+    """Return how far ahead each entry of `_AHEAD` is."""
     return config.curvature_preview, config.speed_preview
 
 
@@ -56,9 +75,11 @@ class PathObserver:
 
     def __init__(self, config: ControllerConfig) -> None:
         previews = _previews(config)
-        self._distances = tuple(distance for own in previews for distance in own)
+        self._unit = config.preview_unit
+        self._ahead = _AHEAD[self._unit]
+        self._reach = tuple(reach for own in previews for reach in own)
         self._widths = [len(own) for own in previews]
-        ahead = [entry for entry, own in zip(_AHEAD, previews, strict=True) for _ in own]
+        ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
         self._scales = (*(entry.scale for entry in _HERE), *(entry.scale for entry in ahead))
         self._signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
 
@@ -69,11 +90,12 @@ class PathObserver:
 
     @staticmethod
     def names(config: ControllerConfig) -> tuple[str, ...]:
-        """Return what the entries of an observation are called, previews with their distance."""
-        ahead = zip(_AHEAD, _previews(config), strict=True)
+        """Return what the entries of an observation are called, previews with how far they are."""
+        unit = config.preview_unit
+        ahead = zip(_AHEAD[unit], _previews(config), strict=True)
         return (
             *(entry.name for entry in _HERE),
-            *(f"{entry.name}_{distance:.10g}m" for entry, own in ahead for distance in own),
+            *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
         )
 
     def mirror(self, observation: Tensor) -> Tensor:
@@ -82,9 +104,15 @@ class PathObserver:
 
     def observe(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return the observation, shape (B, size)."""
-        points = errors.path.preview(errors.arc_length, _like(state.speed, self._distances))
+        reach = _like(state.speed, self._reach)
+        if self._unit == "s":
+            pace = torch.hypot(
+                state.speed - errors.speed_error, _like(state.speed, (_LEAST_SPEED,))
+            )
+            reach = pace[:, None] * reach
+        points = errors.path.preview(errors.arc_length, reach)
         here = [entry.of(state, errors) for entry in _HERE]
-        everywhere = [entry.of(state, points) for entry in _AHEAD]
+        everywhere = [entry.of(state, points) for entry in self._ahead]
         return _Row.apply(_like(state.speed, self._scales), self._widths, *here, *everywhere)
 
 

@@ -70,7 +70,8 @@ class RecordConfig(DrivingConfig):
     """`diffcar record`."""
 
     expert: str = "pure-pursuit"
-    """Who drives: a run folder, a checkpoint, or pure-pursuit, stanley, zero."""
+    """Who drives: a run folder, a checkpoint, or acceleration-pursuit, pure-pursuit,
+    stanley, zero."""
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
     """Of the network that is to learn from the recording: what it observes is recorded."""

@@ -15,10 +15,10 @@ from diffcar.controllers.choose import choose_controller
 from diffcar.demonstrations.config import RecordConfig
 from diffcar.demonstrations.files import write_demonstrations
 from diffcar.demonstrations.recording import Recording, record_demonstrations
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.vehicle import car_of
+from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
@@ -100,9 +100,10 @@ def run(
     """
     expert = choose_controller(config.expert)
     config, notes = expert.in_its_physics(config)
-    vehicle = load_vehicle(config.model)
+    vehicle = car_of(config)
+    expert.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
-    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
+    path = load_road(config.path, vehicle, seed=config.seed)
     num_cars = config.demonstrations.num_episodes
     scene = build_scene(config, num_envs=num_cars, differentiable=False, vehicle=vehicle)
     path = path.to(scene.dtype, scene.device)

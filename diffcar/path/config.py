@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 
 import pydantic
+from pydantic import Field
 
 from diffcar.base.config import Positive, Section, Seed
 from diffcar.base.errors import ConfigError, PathError
@@ -52,6 +53,9 @@ class PathConfig(Section):
     """Seed of the built-in path `random`; null takes the run's."""
     top_speed: Positive = 3.0
     """Upper limit of the reference speed [m/s]."""
+    grip: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the grip measured of the car that the reference speed uses; null goes by the two
+    accelerations instead."""
     lateral_acceleration: Positive = 4.0
     """Limit on speed² times curvature along the path [m/s²]."""
     longitudinal_acceleration: Positive = 3.0
@@ -71,6 +75,13 @@ class PathConfig(Section):
             raise _idle("closed", self.source, "--closed and --open")
         if self.seed is not None and is_fixed:
             raise _idle("seed", self.source, "path.seed")
+        for name in ("lateral_acceleration", "longitudinal_acceleration"):
+            if (
+                self.grip is not None
+                and getattr(self, name) != type(self).model_fields[name].default
+            ):
+                told = f"path.{name} has no effect beside path.grip, which stands in for it"
+                raise ConfigError(told, "leave out one of them")
         return self
 
     def elsewhere(self, source: str, scale: float) -> "PathConfig":

@@ -20,6 +20,8 @@ __all__ = ["Cubics", "Nearest", "PathPoint"]
 _X, _Y, _HEADING, _CURVATURE, _SPEED = range(5)
 _POSE = [_X, _Y, _HEADING]
 _REST = [_CURVATURE, _SPEED]
+# In the table, whose order is of x, y, heading, their rates, curvature, speed and their rates.
+_SPEEDS = [7, 9]
 _MIN_SLOPE = 0.2
 _LONGEST_STEP = 1.0
 
@@ -119,6 +121,12 @@ class Cubics:
         """Return them with everything that a path has of its own changed, beside the table."""
         own = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
         return replace(self, **{n: change(value) for n, value in own.items() if value is not None})
+
+    def slowed(self, share: float) -> "Cubics":
+        """Return them with a share of the speed, and of its rate."""
+        table = self.table.clone()
+        table.unflatten(-1, (4, -1))[..., _SPEEDS] *= share
+        return replace(self, table=table)
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> "Cubics":
         """Return them in a precision and on a device; themselves if nothing differs."""

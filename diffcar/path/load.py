@@ -13,6 +13,7 @@ from diffcar.base.errors import PathError
 from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, PathConfig, check_path_source, refuse_idle_columns
 from diffcar.path.formats import read_points
+from diffcar.path.grip import FrictionEllipse, GripDiagram, Limits
 from diffcar.path.reference import ReferencePath
 from diffcar.path.speed import speed_profile
 
@@ -35,6 +36,7 @@ def load_path(
     *,
     seed: int = 0,
     max_curvature: float | None = None,
+    grip: GripDiagram | None = None,
     nameless: Sequence[str] | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
@@ -47,6 +49,7 @@ def load_path(
         source: A built-in name, a file, `package.module:function`, or all settings at once.
         seed: Of the built-in path `random`, unless the settings have one of their own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
+        grip: Of the car, of which the settings want a share.
         nameless: What the columns of a file are that has as many, no header, and no settings that
             tell them; None finds out.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
@@ -67,7 +70,8 @@ def load_path(
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
         limit = np.minimum(limit, np.maximum(file_speed, 0.05))
-    speed = speed_profile(arc_length, curvature, limit, config, closed=points.closed)
+    limits = _limits(config, grip)
+    speed = speed_profile(arc_length, curvature, limit, limits, closed=points.closed)
     worst = int(np.argmax(np.abs(curvature)))
     if max_curvature is not None and abs(curvature[worst]) > max_curvature:
         warnings.append(
@@ -90,6 +94,18 @@ def load_path(
         origin=origin,
         columns=points.columns,
     )
+
+
+def _limits(config: PathConfig, grip: GripDiagram | None) -> Limits:
+    """Return what bounds the accelerations."""
+    if config.grip is None:
+        return FrictionEllipse(config.lateral_acceleration, config.longitudinal_acceleration)
+    if grip is None:
+        raise PathError(
+            f"path.grip {config.grip:g} is a share of a car's grip, and there is no car here",
+            hint="leave it out, or give `grip`, as diffcar.tasks.tracking.grip reads it",
+        )
+    return replace(grip, share=config.grip)
 
 
 def _read_source(config: PathConfig, seed: int, nameless: Sequence[str] | None) -> Points:

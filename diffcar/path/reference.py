@@ -130,6 +130,19 @@ class ReferencePath(Road):
         """Return the path under another name."""
         return self._with(name=name)
 
+    @property
+    def timetable(self) -> np.ndarray:
+        """When a point that runs along it at its speed is at the grid's points [s], shape (N,)."""
+        speed = self.samples[:, _SPEED]
+        # From one to the next it speeds up or brakes evenly, as in a speed profile.
+        return np.append(0.0, np.cumsum(2 * np.diff(self.grid) / (speed[1:] + speed[:-1])))
+
+    def slowed(self, share: float) -> "ReferencePath":
+        """Return the path with a share of its speed everywhere."""
+        samples = self.samples.copy()
+        samples[:, _SPEED] *= share
+        return self._with(_cubics=self._cubics.slowed(share), samples=samples)
+
     def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
         """Return positions [m], shape (..., 2), in the coordinates that the path came in.
 

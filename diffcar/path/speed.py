@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from diffcar.path.config import PathConfig
+from diffcar.path.grip import Limits
 
 __all__ = ["speed_profile"]
 
@@ -11,19 +11,17 @@ def speed_profile(
     arc_length: np.ndarray,
     curvature: np.ndarray,
     limit: np.ndarray,
-    config: PathConfig,
+    limits: Limits,
     *,
     closed: bool,
 ) -> np.ndarray:
     """Return the fastest speeds within the limits, by a backward and a forward pass.
 
-    What lateral acceleration leaves of the friction ellipse is available along the path.
-
     Args:
         arc_length: Uniform grid [m], shape (N,); a loop's last point is its first.
         curvature: At the grid [1/m], shape (N,).
         limit: Upper bound on the speed [m/s], shape (N,).
-        config: Bounds on the accelerations; that along the path holds where it is straight.
+        limits: Bounds on the accelerations.
         closed: Whether the profile is periodic.
 
     Returns:
@@ -34,22 +32,26 @@ def speed_profile(
         forward and backward passes as its special case of a point mass.
     """
     bend = np.abs(curvature)
-    speed = np.minimum(limit, np.sqrt(config.lateral_acceleration / np.maximum(bend, 1e-9)))
+    speed = np.minimum(limit, limits.cornering_speed(bend))
     step = float(arc_length[1] - arc_length[0])
 
     # A second round lets the limits of a loop's end act across its start.
     for _ in range(2 if closed else 1):
-        speed = _reached(speed[::-1], bend[::-1], step, config)[::-1]
+        speed = _reached(speed[::-1], bend[::-1], step, limits, braking=True)[::-1]
         if closed:
             speed[-1] = speed[0]
-        speed = _reached(speed, bend, step, config)
+        speed = _reached(speed, bend, step, limits, braking=False)
         if closed:
             speed[0] = speed[-1] = min(speed[0], speed[-1])
     return speed
 
 
-def _reached(limit: np.ndarray, bend: np.ndarray, step: float, config: PathConfig) -> np.ndarray:
+def _reached(
+    limit: np.ndarray, bend: np.ndarray, step: float, limits: Limits, *, braking: bool
+) -> np.ndarray:
     """Lower each speed to what can be reached from the one before it, which is lowered first.
+
+    Braking is speeding up backwards.
 
     All at once, then again where the one before has changed: as often as a stretch has points on
     which a car does nothing but speed up.
@@ -59,8 +61,7 @@ def _reached(limit: np.ndarray, bend: np.ndarray, step: float, config: PathConfi
     while later.size:
         # Not `**`: of arrays it rounds otherwise than of the numbers that runs were made with.
         before = np.float_power(speed[later - 1], 2)
-        used = np.minimum(before * bend[later - 1] / config.lateral_acceleration, 1.0)
-        available = config.longitudinal_acceleration * np.sqrt(1.0 - np.float_power(used, 2))
+        available = limits.along(before, bend[later - 1], braking=braking)
         lowered = np.minimum(limit[later], np.sqrt(before + 2 * available * step))
         has_changed = lowered != speed[later]
         speed[later] = lowered

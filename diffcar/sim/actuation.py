@@ -22,13 +22,13 @@ class JointTargets:
     steering_angles: Tensor
     """Left and right steering joints [rad], shape (B, 2)."""
     wheel_speeds: Tensor
-    """Left and right driven wheels [rad/s], shape (B, 2)."""
+    """Driven wheels [rad/s], as `Vehicle.driven_joints` orders them, shape (B, 2) or (B, 4)."""
 
 
 def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
     """Split a bicycle's steering angle and speed over a car's wheels.
 
-    Each front wheel is turned, and each rear wheel driven, so that all roll about one centre of
+    Each front wheel is turned, and each driven wheel driven, so that all roll about one centre of
     turn on the rear axle. The steering angle is limited to what both joints can reach, the speed
     of each wheel to what its motor can be commanded. `action` is steering angle [rad] and speed
     [m/s], shape (B, 2).
@@ -38,6 +38,14 @@ def joint_targets(action: Tensor, vehicle: Vehicle) -> JointTargets:
         (Ackermann steering).
     """
     return JointTargets(*_Ackermann.apply(action, vehicle))
+
+
+def _radii(share: Tensor, squared: Tensor, axles: tuple[bool, ...]) -> Tensor:
+    """Return how far each driven wheel is from the centre of turn, as `share` is of the rear."""
+    front_or_rear = (
+        torch.sqrt(torch.addcmul(squared, share, share)) if f else share for f in axles
+    )
+    return share if axles == (False,) else torch.cat(tuple(front_or_rear), -1)
 
 
 class _Ackermann(Function):
@@ -51,24 +59,30 @@ class _Ackermann(Function):
         half_track = vehicle.track / vehicle.wheelbase / 2
         sides = constant((-half_track, half_track), action.dtype, action.device)
         share = 1 + tan * sides
-        asked = speed * share / vehicle.wheel_radius
+        radii = _radii(share, tan * tan, vehicle.driven_axles)
+        asked = speed * radii / vehicle.wheel_radius
         given = asked.clamp(-vehicle.max_wheel_speed, vehicle.max_wheel_speed)
-        ctx.save_for_backward(steering, speed, tan, share, asked == given)
+        ctx.save_for_backward(steering, speed, tan, share, radii, asked == given)
         ctx.vehicle, ctx.sides = vehicle, sides
         return torch.atan2(tan, share), given
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_angles: Tensor, by_speeds: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        steering, speed, tan, share, is_given = ctx.saved_tensors
+        steering, speed, tan, share, radii, is_given = ctx.saved_tensors
         by_asked = by_speeds * is_given / ctx.vehicle.wheel_radius
         squared = tan * tan
-        by_tan = torch.addcmul(
-            by_angles / torch.addcmul(squared, share, share), by_asked * speed, ctx.sides
-        )
+        by_tan = by_angles / torch.addcmul(squared, share, share)
+        by_radii = (by_asked * speed).split(2, -1)
+        for front, own, radius in zip(
+            ctx.vehicle.driven_axles, by_radii, radii.split(2, -1), strict=True
+        ):
+            # Of a rear wheel d radius / d tan is its side, of a front one that by the root's rule.
+            slope = torch.addcmul(tan, share, ctx.sides) / radius if front else ctx.sides
+            by_tan = torch.addcmul(by_tan, own, slope)
         is_free = steering.abs() <= ctx.vehicle.max_steering
         by_steering = by_tan.sum(-1, keepdim=True) * (1 + squared) * is_free
-        by_speed = (by_asked * share).sum(-1, keepdim=True)
+        by_speed = (by_asked * radii).sum(-1, keepdim=True)
         return torch.cat((by_steering, by_speed), -1), None
 
 
@@ -78,10 +92,14 @@ def servo_torques(targets: JointTargets, state: CarState, vehicle: Vehicle) -> T
     The damping of the steering is a property of its joints, where the engine integrates it
     implicitly; an explicit damping term here would be unstable at this step. Not differentiable
     where a torque reaches its limit. The torques are those of the left and right steering joint and
-    the left and right driven wheel [N m], shape (B, 4).
+    the driven wheels [N m], shape (B, 4) or (B, 6).
     """
     steering = vehicle.steering_gain * (targets.steering_angles - state.steering_angles)
-    drive = vehicle.drive_gain * (targets.wheel_speeds - state.wheel_speeds)
+    gains, limits = (
+        constant(own, state.speed.dtype, state.speed.device)
+        for own in (vehicle.drive_gains, vehicle.max_drive_torques)
+    )
+    drive = gains * (targets.wheel_speeds - state.wheel_speeds)
     steering = steering.clamp(-vehicle.max_steering_torque, vehicle.max_steering_torque)
-    drive = drive.clamp(-vehicle.max_drive_torque, vehicle.max_drive_torque)
+    drive = drive.clamp(-limits, limits)
     return torch.cat([steering, drive], dim=-1)

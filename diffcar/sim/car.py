@@ -12,7 +12,7 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 
@@ -32,7 +32,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         with_camera: bool = False,
         with_varied_mass: bool = False,
     ) -> None:
-        vehicle = vehicle or load_vehicle(config.model)
+        vehicle = vehicle or car_of(config)
         # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
         # to 25 % faster with room for what the model's geometries can make.
         rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
@@ -187,9 +187,10 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
     def _set_servo_gains(self) -> None:
         """Give Genesis's servos the gains and limits of the model."""
         vehicle, entity = self.vehicle, self.entity
-        entity.set_dofs_kp([vehicle.steering_gain] * 2 + [0.0] * 2, self._servo_dofs)
-        entity.set_dofs_kv([0.0] * 2 + [vehicle.drive_gain] * 2, self._servo_dofs)
-        limits = [vehicle.max_steering_torque] * 2 + [vehicle.max_drive_torque] * 2
+        none = [0.0] * len(vehicle.driven_joints)
+        entity.set_dofs_kp([vehicle.steering_gain] * 2 + none, self._servo_dofs)
+        entity.set_dofs_kv([0.0] * 2 + [*vehicle.drive_gains], self._servo_dofs)
+        limits = [vehicle.max_steering_torque] * 2 + [*vehicle.max_drive_torques]
         entity.set_dofs_force_range([-limit for limit in limits], limits, self._servo_dofs)
 
 

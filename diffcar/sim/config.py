@@ -11,7 +11,9 @@ from diffcar.base.registry import Registry
 if TYPE_CHECKING:
     from diffcar.sim.build import Engine
 
-__all__ = ["ENGINES", "ArmConfig", "CarConfig", "EngineConfig", "SoftBodyConfig"]
+__all__ = ["ENGINES", "ArmConfig", "CarConfig", "DrivenWheels", "EngineConfig", "SoftBodyConfig"]
+
+DrivenWheels = Literal["rear", "front", "all"]
 
 ENGINES: "Registry[Engine]" = Registry(
     "engine", {"genesis": "diffcar.sim.build:GENESIS", "mujoco": "diffcar.sim.build:MUJOCO"}
@@ -49,7 +51,20 @@ class CarConfig(EngineConfig):
     """The car and how it is driven."""
 
     model: str | None = None
-    """MJCF file of the car; null takes the shipped one."""
+    """MJCF file of the car, or `car`, which has rear drive, or `racer`, which has all-wheel drive;
+    null takes `car`."""
+    drive: DrivenWheels | None = None
+    """Which wheels are driven, with the torque that all motors have together; null leaves it to the
+    model's actuators."""
+    torque_split: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """The front wheels' share of the torque where `drive` is `all`."""
+
+    @pydantic.model_validator(mode="after")
+    def _splits_what_is_shared(self) -> "CarConfig":
+        if self.torque_split != 0.5 and self.drive != "all":
+            raise ValueError("torque_split has no effect unless drive is `all`")
+        return self
+
     actuation: Literal["torque", "pd"] = "torque"
     """`torque`: servo loops in torch; `pd`: Genesis's position and velocity servos."""
 

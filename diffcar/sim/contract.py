@@ -61,7 +61,7 @@ class CarState:
     steering_angles: Tensor
     """Left and right steering joints [rad], shape (B, 2)."""
     wheel_speeds: Tensor
-    """Left and right driven wheels [rad/s], shape (B, 2)."""
+    """Driven wheels [rad/s], as `Vehicle.driven_joints` orders them, shape (B, 2) or (B, 4)."""
     qpos: Tensor
     """All generalised positions as the engine orders them, shape (B, 13)."""
     dofs_velocity: Tensor

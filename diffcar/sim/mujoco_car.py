@@ -15,7 +15,8 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.servos import replace_servos
+from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class MuJoCoCar(RollingCar):
     def __init__(self, config: CarConfig, num_envs: int, *, vehicle: Vehicle | None = None) -> None:
         import mujoco
 
-        vehicle = vehicle or load_vehicle(config.model)
+        vehicle = vehicle or car_of(config)
         self.num_envs = num_envs
         self.dt = config.dt
         self.actuation: str = config.actuation
@@ -202,6 +203,7 @@ def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -
     import mujoco
 
     spec = mujoco.MjSpec.from_file(str(vehicle.file))
+    replace_servos(spec, vehicle)
     spec.worldbody.add_geom(
         name=_ROAD,
         type=mujoco.mjtGeom.mjGEOM_PLANE,

@@ -116,6 +116,13 @@ class Task(Protocol[StartT, RecordT]):
         """Return where an update has ended, from what a checkpoint holds, loaded to the CPU."""
         return None
 
+    def progress(self) -> dict[str, float]:
+        """Return what of the training so far decides how it goes on, besides weights and start."""
+        return {}
+
+    def go_on_from(self, progress: Mapping[str, float]) -> None:
+        """Go on from what `progress` returned."""
+
     def evaluate(self) -> Any:  # noqa: ANN401
         """Return the metrics of the present weights without gradients, a dataclass of floats."""
 

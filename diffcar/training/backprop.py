@@ -28,7 +28,7 @@ class Backprop(Trainer):
     """An optimisation in progress, of any task: everything that an exact continuation needs.
 
     Fresh starts are seeded by the update's number, so the weights, Adam's moments, the number of
-    updates done and where the last one has ended are the whole state.
+    updates done, where the last one has ended and the task's progress are the whole state.
     """
 
     record_type: ClassVar[type[UpdateRecord]] = BackpropUpdate
@@ -66,7 +66,9 @@ class Backprop(Trainer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on exactly."""
+        progress = self.task.progress()
         return {
+            **({"progress": progress} if progress else {}),
             "network": self.task.network.state_dict(),
             "optimizer": self.optimizer.adam.state_dict(),
             "num_updates_done": self.num_updates_done,
@@ -80,6 +82,7 @@ class Backprop(Trainer):
         self.optimizer.adam.load_state_dict(state["optimizer"])
         self.num_updates_done = state["num_updates_done"]
         self.optimizer.num_skipped_in_a_row = state["num_skipped_in_a_row"]
+        self.task.go_on_from(state.get("progress", {}))
         reached = state.get("reached")  # checkpoints of pushing once had none
         self._reached = None if reached is None else self.task.unpack(reached)
 

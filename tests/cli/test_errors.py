@@ -67,6 +67,9 @@ USAGE_ERRORS = {
     "a discount of one": ["train-ppo", "--set", "train.discount=1.0"],
     "reinforcement that goes on with nothing": ["train-ppo", "--resume", "nowhere"],
     "a suite that is missing": ["compare", "--suite", "nowhere.yaml"],
+    "a suite of no name": ["compare", "--suite", "nope"],
+    "a suite with settings of its own, quickly": ["compare", "--suite", "limit", "--quick"],
+    "a suite with settings of its own, resumed": ["compare", "--suite", "limit", "--resume", "."],
     "a suite with an unknown key": ["compare", "--suite", "suite.yaml"],
     "a suite of an unknown path": ["compare", "--set", "suite.paths=[{source: eight}]"],
     "a suite that is a table": ["compare", "--suite", "track.csv"],
@@ -151,6 +154,7 @@ HINTS = {
     "output over the input": "give the result another name",
     "two results in one file": "give one another name",
     "a method for a list of them": "methods (default: [e2e, ppo, bc-pure-pursuit,",
+    "a suite of no name": "shipped are limit",
     "an unknown method": "'telepathy' is none of e2e, ppo,",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from typer.testing import Result
 
 from diffcar.comparison import runs, suite
@@ -18,6 +19,7 @@ from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations
 from diffcar.path.load import load_path
+from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.drive import drive
 from tests import formats
@@ -362,6 +364,42 @@ def test_a_comparison_is_told_and_written(
     assert json.loads((tmp_path / "c" / "comparison.json").read_text()).keys() == result.keys()
 
 
+@pytest.mark.usefixtures("_unpainted")
+def test_a_shipped_suite_is_compared_by_its_settings_and_those_that_are_given(
+    diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the limit of grip: the racing car, and a table by grip in each engine."""
+    monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
+    sine = "{source: sine, top_speed: 3.0, grip"
+    done = diffcar(
+        *("compare", "--suite=limit", "--set=methods=[stanley]", "--set=seeds=[0]"),
+        "--set=dt=0.05",
+        f"--set=suite.paths=[{sine}: 0.5}}, {sine}: 0.9}}]",
+        "--set=suite.conditions={}",
+        "--set=tuning={num_generations: 1, num_candidates: 8, duration: 1.0}",
+        *("--out=c", "--json=c.json"),
+    )
+    shown = good(done).stdout
+    for engine in ("Genesis", "MuJoCo"):
+        assert f"nominal drives in {engine}, by the share of the grip" in shown
+    assert "stanley finishes all drives" in " ".join(shown.split())
+    result = json.loads((tmp_path / "c.json").read_text())
+    assert set(formats.differing(result, "compare")) == {
+        f"grips.{name}"
+        for name in (
+            *("method", "engine", "condition", "grip", "finished", "cross_track_rmse_m"),
+            *("cross_track_p95_m", "cross_track_max_m", "time_over_profile"),
+        )
+    }
+    assert result["paths"] == ["sine at 50 %", "sine at 90 %"]
+    assert result["ranked_grip"] == 0.9
+    assert (tmp_path / "c" / "plots" / "grips.png").read_bytes().startswith(b"\x89PNG")
+    begun_with = yaml.safe_load((tmp_path / "c" / "compare.yaml").read_text())
+    assert begun_with["model"] == "racer"
+    assert begun_with["controller"]["preview_unit"] == "s"
+    assert begun_with["e2e"]["ramp_updates"] == 80
+
+
 def test_ones_own_controller_drives_and_a_slip_in_it_is_told_first(
     diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,3 +423,21 @@ def test_ones_own_controller_drives_and_a_slip_in_it_is_told_first(
     refused = diffcar(*own, "steady_car:Steedy")
     assert refused.exit_code == 2
     assert "has no 'Steedy'" in refused.stderr
+
+
+def test_grip_is_measured_and_kept_beside_a_model_of_ones_own(diffcar: Run, tmp_path: Path) -> None:
+    """Then a path may ask for a share of it, and a drive tells how much it used."""
+    model = tmp_path / "own.xml"
+    model.write_text(load_vehicle("racer").file.read_text())
+    drive = ["simulate", f"--car={model}", "--controller=stanley", "--path=circle", "--grip=0.5"]
+    refused = diffcar(*drive)
+    assert refused.exit_code == 2
+    assert "diffcar measure-grip" in refused.stderr
+    found = result_of(diffcar("measure-grip", f"--car={model}", "--json=-"))
+    assert Path(found["file"]) == tmp_path / "own.grip.csv"
+    assert (tmp_path / "own.steering.csv").is_file()
+    assert len(found["accelerations_mps2"]) == len(found["speeds_mps"])
+    flying = ["--start=flying", "--set=path.top_speed=9", "--json=-", "--plot=gg.png"]
+    driven = result_of(diffcar(*drive, *flying))
+    assert driven["grip_used_p95"] == pytest.approx(0.5, abs=0.1)
+    assert driven["arrival_s"] == pytest.approx(driven["reference_s"], rel=0.2)

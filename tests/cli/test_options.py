@@ -16,29 +16,32 @@ from diffcar.cli.settings import load_config
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
 
-_PATH = ["--path", "--path-scale", "--closed"]
+_PATH = ["--path", "--path-scale", "--closed", "--grip"]
 _RUN = ["--out", "--resume", "--stop-after"]
 _FILES = ["--config", "--set"]
 _ENGINE = ["--seed", "--backend", "--precision"]
 _MESSAGES = ["--verbose", "--debug"]
 _TRAINING = [*_FILES, *_ENGINE, "--json", *_MESSAGES]
 OPTIONS = {
-    "train-e2e": ["--entity", *_PATH, "--actuation", *_RUN, "--certify", *_TRAINING],
+    "train-e2e": ["--entity", *_PATH, "--car", "--actuation", *_RUN, "--certify", *_TRAINING],
     "train-bc": [
         *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
-        *(*_PATH, "--actuation", *_RUN, *_TRAINING),
+        *(*_PATH, "--car", "--actuation", *_RUN, *_TRAINING),
     ],
-    "train-ppo": [*_PATH, "--actuation", *_RUN, *_TRAINING],
+    "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, *_TRAINING],
     "simulate": [
-        *("--controller", *_PATH, "--start", "--actuation", "--engine"),
+        *("--controller", *_PATH, "--start", "--car", "--actuation", "--engine"),
         *("--csv", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "record": [
-        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--actuation"),
+        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--car", "--actuation"),
         *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
+    "measure-grip": [
+        *("--car", "--actuation", "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
     "compare": [
-        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--actuation"),
+        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--car", "--actuation"),
         *(*_FILES, "--backend", "--json", *_MESSAGES),
     ],
     "check-grad": [
@@ -108,7 +111,7 @@ def test_options_stand_where_they_are_named_and_settings_are_set() -> None:
     assert result.exit_code == 0, result.output
     assert seen == ["line", "zero", 3, 64, True, 7, None]
     names = [line.split()[1] for line in run(drive, "--help").output.splitlines() if "--" in line]
-    assert names[:6] == ["--car", "--path", "--path-scale", "--closed", "--laps", "--seed"]
+    assert names[:7] == ["--car", *_PATH, "--laps", "--seed"]
 
 
 def test_errors_become_text_and_an_exit_code() -> None:

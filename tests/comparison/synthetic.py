@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,8 +60,12 @@ def make_comparison(
     conditions: tuple[str, ...] = tuple(CONDITIONS),
     engines: tuple[str, ...] = ("genesis", "mujoco"),
     paths: tuple[str, ...] = PATHS,
+    grips: tuple[float, ...] = (math.nan,),
 ) -> Comparison:
-    """Return a comparison of some methods over some paths."""
+    """Return a comparison of some methods over some paths, ranked at the second of some grips.
+
+    At the third e2e loses every other drive.
+    """
     chance = random.Random(7)
     runs, points, scores = [], [], []
     for method in methods:
@@ -68,7 +73,7 @@ def make_comparison(
             points += _training(method, seed, chance)
             last_s, last_steps = PROFILES[method][2], round(PROFILES[method][4])
             runs.append(Run(method, seed, f"runs/{method}-{seed}", last_s, last_steps))
-            scores += _scores(method, seed, chance, (engines, conditions, paths))
+            scores += _scores(method, seed, chance, (engines, conditions, paths, grips))
     references, tracks = {}, []
     for number, path in enumerate(paths):
         distance, x, y = reference(number)
@@ -83,6 +88,7 @@ def make_comparison(
         pd.DataFrame(points, columns=CURVE_COLUMNS),
         pd.DataFrame(tracks, columns=TRACK_COLUMNS),
         references,
+        grips[1] if len(grips) > 1 else None,
     )
 
 
@@ -105,21 +111,26 @@ def _training(method: str, seed: int, chance: random.Random) -> Iterator[tuple[o
 
 
 def _scores(
-    method: str, seed: int, chance: random.Random, what: tuple[tuple[str, ...], ...]
+    method: str, seed: int, chance: random.Random, what: tuple[tuple[Any, ...], ...]
 ) -> Iterator[tuple[object, ...]]:
     skill = chance.uniform(0.9, 1.15)
-    for engine, condition, path in itertools.product(*what):
+    grips = what[-1]
+    for engine, condition, path, grip in itertools.product(*what):
         floor = 2e-3 * (CONDITIONS[condition] - 1)
         rmse = math.hypot(PROFILES[method][0] * skill, floor) * chance.uniform(0.8, 1.2)
         rmse *= 1.03 if engine == "mujoco" else 1.0
         is_lost = (method, path) == LOST_ON and condition in ("nominal", "push", "noise")
+        is_lost |= method == "e2e" and grip in grips[2:]
+        name = path if math.isnan(grip) else f"{path} at {100 * grip:g} %"
         figures = SuiteFigures(
             cross_track_rmse_m=0.41 if is_lost else rmse,
             cross_track_max_m=1.0 if is_lost else 2.7 * rmse,
             speed_rmse_mps=chance.uniform(0.02, 0.06),
             lost=0.5 if is_lost else 0.0,
+            cross_track_p95_m=1.0 if is_lost else 1.9 * rmse,
+            time_over_profile=math.nan if is_lost else 0.01,
         )
-        yield method, seed, engine, condition, path, *astuple(figures)
+        yield method, seed, engine, condition, name, grip, *astuple(figures)
 
 
 def reference(number: int, num_points: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

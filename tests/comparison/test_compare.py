@@ -14,9 +14,10 @@ import pytest
 from diffcar.base.config import dump_config, load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.comparison import runs, suite
-from diffcar.comparison.compare import CompareResult, compare
+from diffcar.comparison.compare import CompareResult, _suite_paths, compare
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.page import write_results
+from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated
@@ -215,6 +216,22 @@ def test_a_run_that_is_missing_is_missed_before_anything_is_trained(tmp_path: Pa
     with pytest.raises(CheckpointError, match="nowhere"):
         compare(CompareConfig(), out=tmp_path / "runs", loaded={"bc-e2e": tmp_path / "nowhere"})
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_road_has_one_number_however_much_grip_it_is_driven_with() -> None:
+    """Names tell all paths of a suite apart."""
+    sources = [
+        *("sine, grip: 0.8", "sine, grip: 0.9", "sine, scale: 2.0, grip: 0.9", "slalom"),
+        *("sine, grip: 0.9", "sine", "sine"),
+    ]
+    paths = ", ".join(f"{{source: {source}}}" for source in sources)
+    config = load_config(CompareConfig, overrides=[f"suite.paths=[{paths}]"])
+    loaded = _suite_paths(config, load_vehicle("racer"))
+    assert [path.name for path in loaded] == [
+        *("sine at 80 %", "sine at 90 %", "sine #2 at 90 %", "slalom", "sine #3 at 90 %"),
+        *("sine", "sine #4"),
+    ]
+    assert (loaded[1].samples[:, 4] >= loaded[0].samples[:, 4]).all()
 
 
 BAD = {

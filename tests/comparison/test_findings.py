@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from diffcar.comparison.findings import cost_ratio, findings, ranking, ratios
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, Comparison, Run
+from tests.comparison.synthetic import make_comparison
 
 Curve = Sequence[tuple[float, int, float]]
 
@@ -22,8 +24,8 @@ def of_errors(
     for method, errors in errors_mm.items():
         for seed, error in enumerate([errors] if isinstance(errors, int | float) else errors):
             runs.append(Run(method, seed, "", 10.0, 1000))
-            figures = (1e-3 * error, 1e-3 * error, 0.0, 0.0)
-            scores.append((method, seed, engine, "nominal", "sine", *figures))
+            figures = (1e-3 * error, 1e-3 * error, 0.0, 0.0, 1e-3 * error, 0.0)
+            scores.append((method, seed, engine, "nominal", "sine", math.nan, *figures))
     for (method, seed), curve in (curves or {}).items():
         for index, (seconds, steps, rmse_mm) in enumerate(curve):
             points.append((method, seed, index, seconds, steps, 1e-3 * rmse_mm, 0.0))
@@ -82,6 +84,18 @@ def test_a_lead_within_the_spread_of_the_seeds_is_called_so() -> None:
     """The best is not called better than its seeds allow."""
     comparison = of_errors({"e2e": (1.0, 2.0), "ppo": (1.2, 2.1)})
     assert "within the spread of the seeds" in findings(comparison)[0]
+
+
+def test_what_is_told_of_paths_of_several_grips_is_told_at_one() -> None:
+    """And of each method up to which it finishes all drives, and what it finishes beyond."""
+    comparison = make_comparison(methods=("e2e", "stanley"), grips=(0.8, 0.9, 0.95))
+    told = findings(comparison)
+    assert told[0].startswith("e2e tracks the 6 paths at 90 % of the grip best, undisturbed")
+    where = "of the grip, undisturbed in Genesis"
+    assert f"e2e finishes all drives up to 90 % {where}, and 50 % of them at 95 %." in told
+    assert f"stanley finishes all drives up to 95 % {where}." in told
+    never = replace(comparison, scores=comparison.scores.assign(lost=0.5))
+    assert any("stanley finishes all drives at no share of the grip" in s for s in findings(never))
 
 
 def test_figures_that_are_not_finite_rank_nobody() -> None:

@@ -54,6 +54,13 @@ def sparse() -> dict[str, Comparison]:
         "one of each": make_comparison(
             methods=("ppo",), seeds=(3,), conditions=("nominal",), engines=("mujoco",), paths=("a",)
         ),
+        "several grips": make_comparison(
+            methods=("e2e", "stanley"),
+            seeds=(0,),
+            conditions=("nominal", "delay"),
+            paths=("a",),
+            grips=(0.7, 0.9),
+        ),
         "without e2e, with nasty names": make_comparison(
             methods=("stanley", "pure-pursuit"), seeds=(0, 1), paths=(NASTY,)
         ),
@@ -83,7 +90,9 @@ def test_whatever_is_missing_every_file_is_written(
     (tmp_path / "curves.csv").mkdir()  # where no file can be put
     file = write_results(sparse()[name], tmp_path, **texts, unwritten=unwritten)
     assert list(unwritten) == [tmp_path / "curves.csv"]
-    for picture in ("learning-curves", "conditions", "tracks"):
+    grips = ["grips"] if name == "several grips" else []
+    assert (tmp_path / "plots" / "grips.png").exists() == bool(grips)
+    for picture in ("learning-curves", "conditions", "tracks", *grips):
         content = (tmp_path / "plots" / f"{picture}.png").read_bytes()
         assert content.startswith(b"\x89PNG")
     assert (tmp_path / "comparison.json").is_file()
@@ -91,6 +100,7 @@ def test_whatever_is_missing_every_file_is_written(
     page.feed(file.read_text(encoding="utf-8"))
     assert not page.open
     assert "script" not in page.tags
+    assert ("At the limit of grip" in file.read_text(encoding="utf-8")) == bool(grips)
 
 
 def test_a_report_loads_nothing_and_names_nothing_twice(report: str) -> None:

@@ -26,11 +26,12 @@ def test_a_method_looks_the_same_whoever_else_is_compared() -> None:
 def test_all_that_can_be_compared_is_registered() -> None:
     """In the order in which it is listed, each with looks of its own."""
     trained = [name for name, method in METHODS.items() if method.is_compared]
-    assert (*trained, *CLASSICAL) == COMPARED
+    classical = [name for name, kind in CLASSICAL.items() if kind.by_default]
+    assert (*trained, *classical) == COMPARED
     assert {n for n, kind in CONTROLLERS.items() if hasattr(kind, "SEARCH")} == set(CLASSICAL)
-    styles = styles_of(COMPARED).values()
+    styles = styles_of([*trained, *CLASSICAL]).values()
     assert all(style.label for style in styles)
-    assert len({style.colour for style in styles}) == len({s.marker for s in styles}) == 7
+    assert len({style.colour for style in styles}) == len({s.marker for s in styles}) == 8
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,14 +13,21 @@ from diffcar.base.errors import SimulationError
 from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
-from diffcar.comparison.runs import FinishedRun, RunController, batch_controllers
+from diffcar.comparison.runs import FinishedRun, RunController, Snapshot, batch_controllers
 from diffcar.comparison.suite import drive_suite
 from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
+from diffcar.path.reference import ReferencePath
 from diffcar.tasks.tracking.config import DisturbanceConfig
-from diffcar.tasks.tracking.metrics import CARS_EACH, SuiteFigures, car_figures, tracking_metrics
+from diffcar.tasks.tracking.drive import Drive
+from diffcar.tasks.tracking.metrics import (
+    CARS_EACH,
+    car_figures,
+    suite_figures,
+    tracking_metrics,
+)
 from tests.bicycle import Bicycle
 from tests.samples import VEHICLE, road
 
@@ -58,8 +67,10 @@ def test_figures_are_those_of_the_metrics_where_the_path_is_driven(cars: Bicycle
         rmse = math.sqrt(sum(m.cross_track_rmse_m**2 for m in own) / CARS_EACH)
         speed = math.sqrt(sum(m.speed_rmse_mps**2 for m in own) / CARS_EACH)
         largest = max(m.cross_track_max_m for m in own)
-        expected = SuiteFigures(rmse, largest, speed, 0.0)
-        assert dataclasses.astuple(figures[number]) == pytest.approx(dataclasses.astuple(expected))
+        found = dataclasses.astuple(figures[number])
+        assert found[:4] == pytest.approx((rmse, largest, speed, 0.0))
+        assert rmse < figures[number].cross_track_p95_m < largest
+        assert abs(figures[number].time_over_profile) < 0.05
         assert 1e-4 < rmse < 0.05
     # One started at rest, one did not.
     speed = drive.trajectory.speed_before[0]
@@ -123,6 +134,86 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     assert members[2][0].gain.dtype == torch.float64
 
 
+def record(
+    distance: torch.Tensor, error: torch.Tensor, goal: float, start: float = 0.0, dt: float = 0.4
+) -> Drive:
+    """Return the drive of two cars on a road of 8 m that takes 4 s, from 1 m/s to 3 m/s."""
+    grid = np.linspace(0, 8, 81)
+    still = np.zeros(81)
+    samples = np.stack([grid, still, still, still, np.sqrt(1 + grid)], 1)
+    trajectory = SimpleNamespace(
+        path=ReferencePath(grid, samples, closed=False),
+        distance=distance,
+        cross_track_error=error,
+        speed_error=torch.zeros_like(error),
+        start_arc_length=torch.full((2,), start, dtype=torch.float64),
+        dt=dt,
+    )
+    whole = torch.full((2,), goal, dtype=torch.float64)
+    return Drive(trajectory, whole, (distance >= whole).cummax(0).values)  # type: ignore[arg-type]
+
+
+def test_time_and_percentile_are_as_by_hand() -> None:
+    """Of a car that arrives between two steps, 25 % after the reference speed; then from 3 m on."""
+    step = torch.arange(1, 15, dtype=torch.float64)[:, None].expand(-1, 2)
+    distance, error = 0.64 * step, torch.full_like(step, 0.01)
+    # 18 entries of both cars count, from 2.56 m to 7.68 m: the 95th percentile is past the 17th.
+    error[5, 0], error[6, 1] = -0.02, 0.04
+    error[13, 1] = 3.0  # after the goal
+    (found,) = suite_figures(record(distance, error, 8.0))
+    assert found.time_over_profile == pytest.approx(5.0 / 4.0 - 1)
+    assert found.cross_track_p95_m == pytest.approx(0.02 + 0.15 * 0.02)
+    assert (found.cross_track_max_m, found.lost) == (0.04, 0.0)
+    # From 3 m at 2 m/s to the end: 2 s, and 5 m of 0.64 m a step.
+    (late,) = suite_figures(record(distance, error, 5.0, start=3.0))
+    assert late.time_over_profile == pytest.approx(5.0 / 0.64 * 0.4 / 2 - 1)
+
+
+def test_who_fails_has_no_time_and_a_percentile_of_a_metre() -> None:
+    """The car at speed alone has a time; it is lost, or stands still, or the other is lost."""
+    step = torch.arange(1, 15, dtype=torch.float64)[:, None].expand(-1, 2)
+    distance = 0.64 * step
+    for lost in (0, 1):
+        error = torch.zeros_like(step)
+        error[6, lost] = 1.5
+        (found,) = suite_figures(record(distance, error, 8.0))
+        assert (found.lost, found.cross_track_p95_m) == (0.5, 1.0)
+        assert math.isnan(found.time_over_profile) == (lost == 1)
+    slow = distance * torch.tensor([1.0, 0.5])
+    assert math.isnan(suite_figures(record(slow, 0 * slow, 8.0))[0].time_over_profile)
+
+
+def settings(*overrides: str) -> CompareConfig:
+    """Return settings of a small comparison."""
+    only = ["seeds=[0]", "suite.engines=[genesis]", "suite.conditions={}"]
+    return load_config(CompareConfig, overrides=[*only, *overrides])
+
+
+def test_paths_of_several_grips_are_scored_apart_and_one_of_them_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That of the training path; learning curves are of it, too."""
+    monkeypatch.setattr(
+        suite, "build_scene", lambda *args, num_envs, **how: Bicycle(num_envs, dt=0.04)
+    )
+    monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
+    grips = ", ".join(f"{{source: obstacle-avoidance, grip: {grip}}}" for grip in (0.8, 0.9))
+    config = settings(f"suite.paths=[{grips}]", "path.grip=0.85")
+    assert config.ranked_grip == 0.8
+    config = settings(f"suite.paths=[{grips}]")
+    assert config.ranked_grip == 0.9
+    paths = [PATH.slowed(0.9).named("slow"), PATH]
+    made = suite.Suite(config, paths, VEHICLE)
+    run = Run("stanley", 0, "", 0.0, 0)
+    snapshot = Snapshot(1, 1.0, 10, STANLEY)
+    finished = [FinishedRun(run, STANLEY, [snapshot])]
+    scores, tracks = made.scores(finished)
+    assert scores[["path", "grip"]].to_numpy().tolist() == [["slow", 0.8], [PATH.name, 0.9]]
+    assert scores.cross_track_rmse_m.nunique() == 2
+    assert tracks.path.unique().tolist() == [PATH.name]
+    assert made.curves(finished).cross_track_rmse_m[0] == scores.cross_track_rmse_m[1]
+
+
 class Fragile(Bicycle):
     """Cars of which one breaks the physics for everybody when it is told to."""
 
@@ -138,8 +229,7 @@ def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
         suite, "build_scene", lambda *args, num_envs, **how: Fragile(num_envs, dt=0.04)
     )
     monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
-    only = ["seeds=[0]", "suite.engines=[genesis]", "suite.conditions={}"]
-    config = load_config(CompareConfig, overrides=only)
+    config = settings("suite.paths=[{source: obstacle-avoidance}]")
     controllers = [PURE_PURSUIT, STANLEY, PURE_PURSUIT]
     runs = [
         FinishedRun(Run(method, 0, "", 0.0, 0), controller, [])
@@ -153,7 +243,7 @@ def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
     )
     scores, tracks = made.scores(runs)
     assert scores.method.tolist() == ["a", "b", "c"]
-    figures = scores.drop(columns="method").to_dict("records")
-    assert figures[0] == figures[2] == alone.drop(columns="method").to_dict("records")[0]
+    figures = scores.drop(columns=["method", "grip"]).to_dict("records")
+    assert figures[0] == figures[2] == alone[list(figures[0])].to_dict("records")[0]
     assert (figures[1]["lost"], figures[1]["cross_track_rmse_m"]) == (1.0, 1.0)
     assert tracks.method.unique().tolist() == ["a", "c"]

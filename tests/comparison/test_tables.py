@@ -4,27 +4,31 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from diffcar.base.table import Mark
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.tables import as_json, tables, write_csv
 from tests.comparison.synthetic import make_comparison
 
 SCORE_COLUMNS = (
-    "method,seed,engine,condition,path,cross_track_rmse_m,cross_track_max_m,speed_rmse_mps,"
-    "lost_share"
+    "method,seed,engine,condition,path,grip,cross_track_rmse_m,cross_track_max_m,speed_rmse_mps,"
+    "lost_share,cross_track_p95_m,time_over_profile"
 )
 CURVE_COLUMNS = "method,seed,iteration,train_seconds,num_env_steps,cross_track_rmse_m,lost_share"
 JSON_KEYS = {
-    "": "threshold_m methods engines conditions paths summaries verdicts contestants scores curves",
-    "summaries": "method num_seeds rmse_m rmse_deviation_m lost train_seconds num_env_steps "
-    "seconds_to_threshold env_steps_to_threshold costs",
+    "": "threshold_m methods engines conditions paths ranked_grip summaries verdicts contestants "
+    "scores curves grips",
+    "summaries": "method num_seeds rmse_m rmse_deviation_m lost cross_track_p95_m "
+    "time_over_profile train_seconds num_env_steps seconds_to_threshold env_steps_to_threshold "
+    "costs",
     "costs": "threshold_m seconds env_steps",
     "verdicts": "cost_over_e2e e2e_over_best_classical clone_over_expert dagger_share_of_gap "
     "mujoco_over_genesis",
     "cost_over_e2e": "seconds env_steps",
     "contestants": "method seed source train_seconds num_env_steps",
-    "scores": "method seed engine condition path cross_track_rmse_m cross_track_max_m "
-    "speed_rmse_mps lost",
+    "scores": "method seed engine condition path grip cross_track_rmse_m cross_track_max_m "
+    "speed_rmse_mps lost cross_track_p95_m time_over_profile",
     "curves": "method seed iteration train_seconds num_env_steps cross_track_rmse_m lost",
 }
 
@@ -96,3 +100,39 @@ def test_what_is_never_reached_is_called_so() -> None:
     time, _ = tables(make_comparison())["costs"]
     (row,) = [row for row in time.rows if row.name == "bc-pure-pursuit *"]
     assert [column.text(row) for column in time.columns[1:]] == ["never"] * 5
+
+
+def test_by_grip_each_method_is_told_in_each_engine() -> None:
+    """By hand for one cell; a mean over several grips is nowhere."""
+    comparison = make_comparison(methods=("e2e", "ppo"), grips=(0.8, 0.9, 0.95))
+    genesis, mujoco = tables(comparison)["grips"]
+    assert [column.heading.split()[0] for column in genesis.columns] == [
+        *("method", "grip", "finished", "RMSE", "p95", "max", "time")
+    ]
+    cells = [[column.text(row) for column in mujoco.columns[:3]] for row in mujoco.rows]
+    shares = {("e2e", 95.0): "50"}
+    assert cells == [
+        [method, f"{grip:g}", shares.get((method, grip), "100")]
+        for grip in (80.0, 90.0, 95.0)
+        for method in ("e2e", "ppo")
+    ]
+    assert "MuJoCo" in mujoco.title
+    own = comparison.scores.query(
+        "method == 'ppo' and engine == 'genesis' and condition == 'nominal' and grip == 0.9"
+    )
+    row = genesis.rows[3]
+    assert row["cross_track_rmse_m"] == pytest.approx(sum(own.cross_track_rmse_m) / len(own))
+    assert row["cross_track_max_m"] == max(own.cross_track_max_m)
+    assert row["time_over_profile"] == pytest.approx(0.01)
+    assert genesis.columns[-1].text(genesis.rows[4]) == "-"
+    assert genesis.columns[-1].text(genesis.rows[5]) == "1"
+    (summary,) = tables(comparison)["methods"]
+    assert "the 6 paths at 90 % of the grip" in summary.title
+    assert summary.rows[1].rmse_m["genesis", "nominal"] == pytest.approx(row["cross_track_rmse_m"])
+    grips = as_json(comparison)["grips"]
+    assert isinstance(grips, list)
+    assert len(grips) == 2 * 3 * 8 * 2
+    assert grips[0].keys() == {
+        *("method", "engine", "condition", "grip", "finished", "cross_track_rmse_m"),
+        *("cross_track_p95_m", "cross_track_max_m", "time_over_profile"),
+    }

@@ -1,15 +1,17 @@
 """Controllers of the literature: their formulas by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from diffcar.controllers.acceleration_pursuit import AccelerationPursuit
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.zero import Zero
-from tests.samples import VEHICLE, car_at, road
+from tests.samples import VEHICLE, car_at, doubles, road
 
 LINE = road("line")
 
@@ -35,14 +37,26 @@ def test_stanley_sums_heading_and_cross_track() -> None:
     assert steering == pytest.approx(-0.1 - math.atan(3.0 * front / 3.0), rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", [PurePursuit, Stanley])
+def test_acceleration_pursuit_steers_by_the_acceleration_to_its_target() -> None:
+    """Going 0.2 rad off at 2 m/s, target 0.5 m ahead: 2 v² / L sin(-0.2), looked up."""
+    controller = AccelerationPursuit(VEHICLE, lookahead_offset=0.1, lookahead_time=0.2)
+    state = car_at(5.0, 0.0, 0.3)
+    sideways = -math.tan(0.1) * state.speed  # the car slides as it goes
+    state = replace(state, lateral_velocity=sideways)
+    steering = controller(state, compute_error_state(LINE, state))[:, 0]
+    wanted = doubles(2 * 2.0**2 / 0.5 * math.sin(-0.2))
+    assert float(steering) == pytest.approx(float(controller.table.angle(state.speed, wanted)))
+    assert float(steering) == pytest.approx(math.atan(VEHICLE.wheelbase * wanted / 4), rel=0.01)
+
+
+@pytest.mark.parametrize("kind", [AccelerationPursuit, PurePursuit, Stanley])
 def test_classical_steering_is_bounded_and_towards_the_path(
-    kind: type[PurePursuit] | type[Stanley],
+    kind: type[AccelerationPursuit] | type[PurePursuit] | type[Stanley],
 ) -> None:
     """Far to the left it steers right, at its limit."""
     state = car_at(5.0, 0.9, 0.5)
     action = kind(VEHICLE)(state, compute_error_state(LINE, state))
-    assert float(action[0, 0]) == pytest.approx(-VEHICLE.max_steering)
+    assert float(action[0, 0]) == pytest.approx(-VEHICLE.max_steering, rel=1e-3)
     assert float(action[0, 1]) == pytest.approx(3.0)
 
 

@@ -77,3 +77,26 @@ def test_an_observation_is_its_entries_side_by_side() -> None:
     for own, other in zip(*gradients, strict=True):
         assert torch.allclose(own, other, rtol=0, atol=1e-9)
     assert torch.autograd.gradcheck(seen, inputs)
+
+
+def test_previews_in_seconds_reach_as_far_as_the_reference_speed() -> None:
+    """At a reference of 2.8 m/s half a second is hypot(2.8, 1) / 2 m; gradients are exact."""
+    config = ControllerConfig(preview_unit="s", curvature_preview=[0.5], speed_preview=[0.5, 1.0])
+    path = road("sine")
+    position, car = doubles(4.0, 0.1)[None].requires_grad_(), car_at(4.0, 0.1, 0.2)
+    speed = doubles(3.3).requires_grad_()
+
+    def seen(position: torch.Tensor, speed: torch.Tensor) -> torch.Tensor:
+        state = dataclasses.replace(car, position=position, speed=speed)
+        errors = compute_error_state(path, state, doubles(4.0))
+        return PathObserver(config).observe(state, errors)
+
+    errors = compute_error_state(path, dataclasses.replace(car, position=position.detach()))
+    reference = float(path.sample(errors.arc_length).speed)
+    pace = math.hypot(reference, 1.0)
+    ahead = path.sample(errors.arc_length + pace * doubles(0.5, 0.5, 1.0))
+    row = seen(position, speed)[0]
+    assert torch.allclose(row[7], ahead.curvature[0] * (1 + 3.3 / 2) / 1.6)
+    assert torch.allclose(row[8:], ahead.speed[1:] - 3.3)
+    assert PathObserver.names(config)[-3:] == ("curvature_0.5s", "speed_0.5s", "speed_1s")
+    assert torch.autograd.gradcheck(seen, (position, speed))

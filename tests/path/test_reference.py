@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, PathConfig
+from diffcar.path.grip import FrictionEllipse
 from diffcar.path.load import _first_crossing, load_path
 from diffcar.path.speed import speed_profile
 from tests.samples import doubles, road
@@ -191,11 +192,11 @@ def test_the_speed_profile_is_that_of_one_point_after_the_other(closed: bool) ->
     """To the last digit, as weights of earlier runs need."""
     random = np.random.default_rng(0)
     for _ in range(10):
-        config = PathConfig(longitudinal_acceleration=random.uniform(0.5, 20))
+        limits = FrictionEllipse(4.0, random.uniform(0.5, 20))
         bend, limit = np.abs(random.normal(size=200)), random.uniform(0.1, 6.0, 200)
         bend[-1], limit[-1] = bend[0], limit[0]
         grid = np.linspace(0, 4.0, 200)
-        speed = np.minimum(limit, np.sqrt(config.lateral_acceleration / np.maximum(bend, 1e-9)))
+        speed = np.minimum(limit, np.sqrt(limits.lateral / np.maximum(bend, 1e-9)))
         backward, forward = (
             [(i, i + 1) for i in range(198, -1, -1)],
             [(i, i - 1) for i in range(1, 200)],
@@ -203,11 +204,11 @@ def test_the_speed_profile_is_that_of_one_point_after_the_other(closed: bool) ->
         for _ in range(2 if closed else 1):
             for order in (backward, forward):
                 for index, neighbour in order:
-                    used = speed[neighbour] ** 2 * bend[neighbour] / config.lateral_acceleration
-                    free = np.sqrt(1.0 - min(used, 1.0) ** 2) * config.longitudinal_acceleration
+                    used = speed[neighbour] ** 2 * bend[neighbour] / limits.lateral
+                    free = np.sqrt(1.0 - min(used, 1.0) ** 2) * limits.longitudinal
                     reached = np.sqrt(speed[neighbour] ** 2 + 2 * free * float(grid[1]))
                     speed[index] = min(speed[index], reached)
                 if closed:
                     speed[0] = speed[-1] = min(speed[0], speed[-1])
-        found = speed_profile(grid, bend, limit, config, closed=closed)
+        found = speed_profile(grid, bend, limit, limits, closed=closed)
         assert np.abs(found - speed).max() < 1e-12

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from diffcar.sim.actuation import joint_targets, servo_torques
+from diffcar.sim.config import DrivenWheels
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import load_vehicle
 from tests import plain
@@ -66,24 +67,52 @@ def test_servos_are_proportional_up_to_their_limit() -> None:
     assert rear_right == pytest.approx(0.05 * (1 / VEHICLE.wheel_radius - 19.0))
 
 
-def test_actuation_has_right_derivatives() -> None:
+def test_every_driven_wheel_rolls_about_the_centre_of_turn() -> None:
+    """The front ones on the longer way, by the distance of their contacts to it."""
+    steering, speed = 0.25, 2.0
+    vehicle = VEHICLE.driven_by("all")
+    targets = joint_targets(torch.tensor([[steering, speed]], dtype=torch.float64), vehicle)
+    radius = VEHICLE.wheelbase / math.tan(steering)
+    places = [(x, y) for x in (VEHICLE.wheelbase, 0.0) for y in (0.12, -0.12)]
+    ways = [math.hypot(x, radius - y) / radius for x, y in places]
+    asked = (targets.wheel_speeds[0] * VEHICLE.wheel_radius / speed).tolist()
+    assert asked == pytest.approx(ways)
+
+
+def test_torque_is_split_between_the_axles() -> None:
+    """All motors together give what those of the model do, the front ones their share."""
+    vehicle = VEHICLE.driven_by("all", 0.4)
+    state = dataclasses.replace(car_at_rest(), wheel_speeds=torch.zeros(1, 4, dtype=torch.float64))
+    targets = joint_targets(torch.tensor([[0.0, 5.0]], dtype=torch.float64), vehicle)
+    torques = servo_torques(targets, state, vehicle)[0, 2:]
+    assert torques.tolist() == pytest.approx([0.22, 0.22, 0.33, 0.33])
+    assert vehicle.torque_split == pytest.approx(0.4)
+    assert vehicle.speed_increment == pytest.approx(VEHICLE.speed_increment)
+
+
+@pytest.mark.parametrize("drive", ["rear", "front", "all"])
+def test_actuation_has_right_derivatives(drive: DrivenWheels) -> None:
     """Autograd agrees with differences away from the limits."""
-    state = car_at_rest()
+    vehicle = VEHICLE.driven_by(drive, 0.4)
+    still = torch.zeros(1, len(vehicle.driven_joints), dtype=torch.float64)
+    state = dataclasses.replace(car_at_rest(), wheel_speeds=still)
     action = torch.tensor([[0.15, 0.1], [-0.2, 0.2]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda a: servo_torques(joint_targets(a, VEHICLE), state, VEHICLE), (action,)
+        lambda a: servo_torques(joint_targets(a, vehicle), state, vehicle), (action,)
     )
 
 
-def test_targets_are_those_of_the_plain_formula() -> None:
+@pytest.mark.parametrize("drive", ["rear", "front", "all"])
+def test_targets_are_those_of_the_plain_formula(drive: DrivenWheels) -> None:
     """Values and gradients, at the limits of joints and motors, too."""
+    vehicle = VEHICLE.driven_by(drive)
     action = torch.tensor(
         [[0.1, 2.0], [-0.3, -1.0], [2.0, 1.0], [-2.0, 9.0], [0.2, 7.9], [0.0, 0.0]],
         dtype=torch.float64,
         requires_grad=True,
     )
-    found = tuple(vars(joint_targets(action, VEHICLE)).values())
-    for own, other in zip(found, plain.joint_targets(action, VEHICLE), strict=True):
+    found = tuple(vars(joint_targets(action, vehicle)).values())
+    for own, other in zip(found, plain.joint_targets(action, vehicle), strict=True):
         assert torch.allclose(own, other, rtol=1e-12, atol=1e-12)
         gradients = [
             torch.autograd.grad(value.square().sum(), action, retain_graph=True)[0]
@@ -91,5 +120,5 @@ def test_targets_are_those_of_the_plain_formula() -> None:
         ]
         assert torch.allclose(*gradients, rtol=0, atol=1e-9)
     assert torch.autograd.gradcheck(
-        lambda a: tuple(vars(joint_targets(a, VEHICLE)).values()), (action,)
+        lambda a: tuple(vars(joint_targets(a, vehicle)).values()), (action,)
     )

@@ -91,9 +91,10 @@ def test_non_finite_updates_are_skipped_counted_and_named() -> None:
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_cars_that_drive_on_are_taken_up_exactly(stop_after: int) -> None:
+@pytest.mark.parametrize("pace", [(), ("train.ramp_updates=3", "train.pace_spread=0.4")])
+def test_cars_that_drive_on_are_taken_up_exactly(stop_after: int, pace: tuple[str, ...]) -> None:
     """Four updates in a row equal some, saved, and the rest in a new trainer, bit for bit."""
-    overrides = ("train.num_updates=4", "train.episode_updates=2")
+    overrides = ("train.num_updates=4", "train.episode_updates=2", *pace)
     whole = trainer_of(*overrides)
     expected = [update.loss for update in whole.train()]
     stopped = trainer_of(*overrides)

@@ -56,7 +56,7 @@ def test_what_is_found_beats_a_bad_choice_and_is_what_it_is_said_to_be(
     assert best.cross_track_rmse_m < 0.5 * rmse_with(BAD, cars)
 
 
-@pytest.mark.parametrize("name", ["pure-pursuit", "stanley"])
+@pytest.mark.parametrize("name", ["acceleration-pursuit", "pure-pursuit", "stanley"])
 def test_the_best_never_gets_worse_within_the_ranges(
     name: str, cars: Bicycle, found: list[Generation]
 ) -> None:

@@ -55,7 +55,7 @@ class CarReader:
         if len(found) != 1:
             raise self.error(
                 f" has {len(found) or 'no'} actuators on the joint {joint!r}",
-                "give each steering joint one <position>, each rear wheel one <velocity> servo",
+                "give each steering joint one <position>, each driven wheel one <velocity> servo",
             )
         servo = int(found[0])
         self.refuse(rules.actuator_faults(model, servo, joint))
@@ -101,15 +101,23 @@ class CarReader:
     def stray_actuators(self) -> list[rules.Fault]:
         """Return the actuators that are no servos of the car, which nobody would command."""
         model = self.model
-        driven = [model.joint(name).id for name in (*STEERING_JOINTS, *SPIN_JOINTS[2:])]
+        driven = [model.joint(name).id for name in (*STEERING_JOINTS, *SPIN_JOINTS)]
         return [
             (
-                f"the actuator {model.actuator(i).name!r} is on no front steering or rear wheel",
+                f"the actuator {model.actuator(i).name!r} is on no front steering or wheel",
                 "leave it out",
             )
             for i in range(model.nu)
             if model.actuator_trntype[i] > 1 or model.actuator_trnid[i, 0] not in driven
         ]
+
+    def driven_wheels(self) -> tuple[str, ...]:
+        """Return the spin joints of each axle on which there is an actuator; else of the rear."""
+        model = self.model
+        on_joints = model.actuator_trnid[model.actuator_trntype <= 1, 0]
+        axles = (SPIN_JOINTS[:2], SPIN_JOINTS[2:])
+        driven = [a for a in axles if any(model.joint(name).id in on_joints for name in a)]
+        return tuple(name for axle in driven or axles[1:] for name in axle)
 
     def joint_faults(self, layout: Layout) -> list[rules.Fault]:
         """Return what is wrong with the hinges, their axes and which wheel is on which."""

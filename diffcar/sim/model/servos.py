@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.reader import CarReader
+from diffcar.sim.model.vehicle import Vehicle
 
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["ensure_servos"]
+__all__ = ["ensure_servos", "replace_servos"]
 
 # Steering settles in about a tenth of a second, the motors reach the commanded speed in about a
 # third and give at most half of what the tyres hold.
@@ -63,6 +64,18 @@ def ensure_servos(
         f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
         f"{torque:.3g} N m for the rear wheels",
     ]
+
+
+def replace_servos(spec: "mujoco.MjSpec", vehicle: Vehicle) -> None:
+    """Give a model the servos that a car has by now, whichever wheels its file drives."""
+    # Sensors and keyframes refer to actuators, and nobody asks for either.
+    for element in (*spec.sensors, *spec.keys, *spec.actuators):
+        spec.delete(element)
+    for name in vehicle.steering_joints:
+        _add_servo(spec, name, 1, vehicle.steering_gain, vehicle.max_steering_torque)
+    motors = zip(vehicle.driven_joints, vehicle.drive_gains, vehicle.max_drive_torques, strict=True)
+    for name, gain, limit in motors:
+        _add_servo(spec, name, 2, gain, limit)
 
 
 def _unfit(car: CarReader, joint: str, feedback: int) -> str | None:

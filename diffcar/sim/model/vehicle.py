@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import digests, is_there, resource_path
+from diffcar.sim.config import CarConfig, DrivenWheels
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     import mujoco
     from numpy import ndarray
 
-__all__ = ["Vehicle", "load_vehicle"]
+__all__ = ["SHIPPED", "Vehicle", "car_of", "load_vehicle"]
+
+SHIPPED = ("car", "racer")
+"""Cars that come with diffcar, by the name of their file in `assets/`."""
 
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
@@ -26,7 +30,7 @@ _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
 
 @dataclass(frozen=True)
 class Vehicle:
-    """Geometry, limits and servo gains of a front-steered, rear-driven car."""
+    """Geometry, limits and servo gains of a front-steered car, driven by one axle or by both."""
 
     file: Path
     """The MJCF model."""
@@ -52,10 +56,10 @@ class Vehicle:
     """Position servo on each steering joint [N m/rad]."""
     max_steering_torque: float
     """Limit of a steering servo [N m]."""
-    drive_gain: float
-    """Speed servo on each driven wheel [N m s/rad]."""
-    max_drive_torque: float
-    """Limit of a driven wheel's motor [N m]."""
+    drive_gains: tuple[float, ...]
+    """Speed servo on each driven wheel, in the order of `driven_joints` [N m s/rad]."""
+    max_drive_torques: tuple[float, ...]
+    """Limit of each driven wheel's motor [N m]."""
     max_wheel_speed: float
     """Largest speed that a motor can be commanded, infinite without a limit [rad/s]."""
     friction: float
@@ -68,15 +72,40 @@ class Vehicle:
     """Names of the steering joints, left and right."""
     wheel_joints: tuple[str, str, str, str] = SPIN_JOINTS
     """Names of the wheels' spin joints: front left, front right, rear left, rear right."""
+    driven_joints: tuple[str, ...] = SPIN_JOINTS[2:]
+    """Names of the driven wheels' joints, in the order of `wheel_joints`: two or all four."""
     assumptions: tuple[str, ...] = ()
     """What the model does not say and was assumed, in words."""
     files: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """What a model of one's own was read from: name and digest of each file."""
 
     @property
-    def driven_joints(self) -> tuple[str, str]:
-        """Names of the driven wheels' joints, left and right."""
-        return self.wheel_joints[2], self.wheel_joints[3]
+    def drive(self) -> DrivenWheels:
+        """Which wheels are driven."""
+        if len(self.driven_joints) == 4:
+            return "all"
+        return "rear" if self.driven_joints == self.wheel_joints[2:] else "front"
+
+    @property
+    def driven_axles(self) -> tuple[bool, ...]:
+        """Whether each pair of driven wheels is the one that steers."""
+        return {"rear": (False,), "front": (True,), "all": (True, False)}[self.drive]
+
+    @property
+    def torque_split(self) -> float:
+        """Return the front wheels' share of what all motors can give, 0 to 1."""
+        front = sum(self.max_drive_torques[:2]) if self.driven_axles[0] else 0.0
+        return front / sum(self.max_drive_torques)
+
+    @property
+    def drive_gain(self) -> float:
+        """Return the largest of `drive_gains` [N m s/rad]."""
+        return max(self.drive_gains)
+
+    @property
+    def max_drive_torque(self) -> float:
+        """Return the largest of `max_drive_torques` [N m]."""
+        return max(self.max_drive_torques)
 
     @property
     def max_steering(self) -> float:
@@ -90,31 +119,80 @@ class Vehicle:
         return math.tan(self.max_steering) / self.wheelbase
 
     @property
+    def top_speed(self) -> float:
+        """Largest speed at which motors can be commanded to turn the wheels [m/s]."""
+        return self.max_wheel_speed * self.wheel_radius
+
+    @property
     def speed_increment(self) -> float:
         """Commanded minus actual speed at which the motors give their most [m/s]."""
-        return self.max_drive_torque / self.drive_gain * self.wheel_radius
+        motors = zip(self.max_drive_torques, self.drive_gains, strict=True)
+        return max(torque / gain for torque, gain in motors) * self.wheel_radius
+
+    def driven_by(self, drive: DrivenWheels, torque_split: float = 0.5) -> "Vehicle":
+        """Return the car with its motors' gain and torque shared out anew, the same in all.
+
+        Args:
+            drive: Which wheels are driven.
+            torque_split: The front wheels' share where all are.
+        """
+        front = {"rear": 0.0, "front": 1.0, "all": torque_split}[drive]
+        shares = {name: front / 2 for name in self.wheel_joints[:2]}
+        shares |= {name: (1 - front) / 2 for name in self.wheel_joints[2:]}
+        joints = tuple(name for name in self.wheel_joints if shares[name])
+
+        def shared(total: float) -> tuple[float, ...]:
+            return tuple(total * shares[name] for name in joints)
+
+        return replace(
+            self,
+            driven_joints=joints,
+            drive_gains=shared(sum(self.drive_gains)),
+            max_drive_torques=shared(sum(self.max_drive_torques)),
+        )
 
 
-def load_vehicle(model: str | Path | None = None, *, lenient: bool = False) -> Vehicle:
-    """Read a car from an MJCF file; None takes the shipped one.
+def load_vehicle(
+    model: str | Path | None = None,
+    *,
+    drive: DrivenWheels | None = None,
+    torque_split: float = 0.5,
+    lenient: bool = False,
+) -> Vehicle:
+    """Read a car from an MJCF file, or a shipped one by its name; None takes `car`.
 
     The joints must be named as in `assets/car.xml`, with a position actuator on each steering joint
-    and a velocity actuator on each rear wheel. A lenient look accepts what can be examined but
-    should not be trained on: wheels that are boxes or meshes, and further joints, such as those of
-    a suspension.
+    and a velocity actuator on each wheel of one axle or of both. A lenient look accepts what can be
+    examined but should not be trained on: wheels that are boxes or meshes, and further joints, such
+    as those of a suspension.
+
+    Args:
+        model: A file, or one of `SHIPPED`.
+        drive: Which wheels are driven, with the torque that the model's motors have together; None
+            leaves it to the model's actuators.
+        torque_split: The front wheels' share where a `drive` of all is asked for.
+        lenient: Whether such a look is enough.
 
     Raises:
         ModelError: If the file cannot be read or lacks a part of the car.
     """
-    file = resource_path("assets/car.xml") if model is None else Path(model)
+    is_shipped = model is None or str(model) in SHIPPED
+    file = resource_path(f"assets/{model or 'car'}.xml") if is_shipped else Path(str(model))
     if not is_there(str(file), Path.is_file):
-        raise ModelError(f"the vehicle model {str(file)!r} does not exist", GIVE_MJCF)
+        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
+        raise ModelError(f"the vehicle model {str(file)!r} does not exist", hint)
     with explain_errors(file, "is not a valid MJCF model"):
         spec = open_model(file)
         compiled = spec.compile()
         vehicle = _read(CarReader(file, compiled), lenient)
-        files = () if model is None else digests(files_of_model(file, spec))
-    return replace(vehicle, assumptions=_assumed_masses(spec, compiled), files=files)
+        files = () if is_shipped else digests(files_of_model(file, spec))
+    vehicle = replace(vehicle, assumptions=_assumed_masses(spec, compiled), files=files)
+    return vehicle if drive is None else vehicle.driven_by(drive, torque_split)
+
+
+def car_of(config: CarConfig) -> Vehicle:
+    """Read the car of some settings (see `load_vehicle`)."""
+    return load_vehicle(config.model, drive=config.drive, torque_split=config.torque_split)
 
 
 def _read(car: CarReader, lenient: bool) -> Vehicle:
@@ -147,9 +225,15 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         ]
     )
     servos = [car.servo(name, feedback=1) for name in STEERING_JOINTS]
-    motors = [car.servo(name, feedback=2) for name in SPIN_JOINTS[2:]]
+    driven = car.driven_wheels()
+    motors = {name: car.servo(name, feedback=2) for name in driven}
+    for axle in (driven[:2], driven[2:]):
+        if axle:
+            car.same("the motors", [motors[name] for name in axle])
+    max_wheel_speed, _ = car.same(
+        "the largest commands of the motors", [(speed, "rad/s") for _, _, speed in motors.values()]
+    )
     steering_gain, steering_limit, max_target = car.same("the steering servos", servos)
-    drive_gain, drive_limit, max_wheel_speed = car.same("the motors", motors)
     inertia, centre_of_mass = layout.mass()
     front, _, rear_left, rear_right = map(_three, centres)
     return Vehicle(
@@ -165,12 +249,13 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         max_joint_angle=min(car.joint_limit(), max_target),
         steering_gain=steering_gain,
         max_steering_torque=steering_limit,
-        drive_gain=drive_gain,
-        max_drive_torque=drive_limit,
+        drive_gains=tuple(gain for gain, _, _ in motors.values()),
+        max_drive_torques=tuple(limit for _, limit, _ in motors.values()),
         max_wheel_speed=max_wheel_speed,
         friction=friction,
         max_contacts=sum(_CONTACTS.get(kind, 20) for kind in car.colliding().values()),
         wheel_shape=shape,
+        driven_joints=driven,
     )
 
 

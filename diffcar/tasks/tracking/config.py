@@ -17,6 +17,7 @@ __all__ = [
     "DrivingConfig",
     "E2EEvaluationConfig",
     "EvaluationConfig",
+    "MeasureGripConfig",
     "SimulateConfig",
     "StartConfig",
     "TrainConfig",
@@ -85,6 +86,13 @@ class DrivingConfig(CarConfig):
     _has_files = pydantic.model_validator(mode="after")(require_files)
 
 
+class MeasureGripConfig(CarConfig):
+    """`diffcar measure-grip`."""
+
+    engine: Literal["genesis", "mujoco"] = "genesis"
+    """Physics engine to measure in."""
+
+
 class SimulateConfig(DrivingConfig):
     """`diffcar simulate`."""
 
@@ -92,7 +100,8 @@ class SimulateConfig(DrivingConfig):
     engine: Literal["genesis", "mujoco"] = "genesis"
     """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
-    """A run folder, a checkpoint, or pure-pursuit, stanley, zero; null takes the newest run."""
+    """A run folder, a checkpoint, or acceleration-pursuit, pure-pursuit, stanley, zero; null takes
+    the newest run."""
     start: Literal["standing", "flying"] = "standing"
     """At rest, or at the reference speed."""
     start_cross_track: Finite = 0.0
@@ -119,6 +128,15 @@ class TrainConfig(BackpropConfig):
     """Cars simulated in parallel."""
     episode_updates: Count = 8
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
+    ramp_updates: Annotated[int, Field(ge=0)] = 0
+    """Updates in which the reference speed rises to that of the path, at the soonest, while nine
+    cars of ten stay within 0.2 m of it: who has not learnt to steer learns nothing from a road at
+    the limit. 0 begins with all of it."""
+    ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the reference speed that the first of them has."""
+    pace_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """How much slower than the reference speed the slowest of four groups of cars train, as a
+    share, the others evenly between: what they learn on the way is not forgotten at the limit."""
     truncation_length: Count | None = None
     """Control steps between cuts of the graph; null backpropagates through the whole horizon."""
     decay_updates: Count | Literal["auto"] | None = "auto"  # type: ignore[assignment]
@@ -132,6 +150,10 @@ class TrainConfig(BackpropConfig):
         cut = self.truncation_length
         if cut is not None and cut > self.horizon:
             raise ValueError(f"truncation_length {cut} is longer than horizon {self.horizon}")
+        if self.ramp_updates > self.most_updates:
+            raise ValueError(
+                f"in {self.most_updates} updates the speed does not rise over {self.ramp_updates}"
+            )
         return self
 
     @property

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
+from diffcar.path.grip import GripDiagram
 from diffcar.path.reference import PathBatch, ReferencePath
 from diffcar.sim.contract import CarScene, CarState, Placement
 from diffcar.tasks.tracking.metrics import (
@@ -23,7 +25,10 @@ from diffcar.tasks.tracking.metrics import (
     car_figures,
     tracking_metrics,
 )
-from diffcar.tasks.tracking.rollout import Trajectory, rollout
+from diffcar.tasks.tracking.rollout import Trajectory, accelerations, rollout
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Drive", "drive", "drive_together", "plot_drive", "skipped_distance"]
 
@@ -57,6 +62,18 @@ class Drive:
             skip_distance=skipped_distance(driven.path, skip_distance),
             is_driving=~was_lost,
         )
+
+    @property
+    def seconds(self) -> Tensor:
+        """How long each car took to its goal [s], between steps; NaN of who is not there."""
+        after = self.trajectory.distance
+        before = torch.cat([torch.zeros_like(after[:1]), after[:-1]])
+        arrival = (~self.has_arrived).sum(0, keepdim=True).clamp_max(len(after) - 1)
+        # Within the step that it arrives in a car is taken to be evenly fast.
+        begun, ended = before.gather(0, arrival), after.gather(0, arrival)
+        within = ((self.goal_distance - begun) / (ended - begun)).clamp(0, 1)
+        seconds = self.trajectory.dt * (arrival + within)[0]
+        return seconds.where(self.has_arrived[-1], torch.nan)
 
     def figures(self) -> CarFigures:
         """Return the figures of each car."""
@@ -230,23 +247,30 @@ def skipped_distance(path: ReferencePath, asked: float | None = None) -> float:
 
 def _time_limit(path: ReferencePath) -> float:
     """Return half as long again as the path takes at its reference speed, from rest [s]."""
-    speed = path.samples[:, 4]
-    seconds = float((path.length / (len(speed) - 1) / speed[:-1]).sum())
-    return 1.5 * (seconds + float(speed[0]) / _TYPICAL_ACCELERATION) + 1.0
+    return (
+        1.5 * (float(path.timetable[-1]) + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION) + 1.0
+    )
 
 
 def plot_drive(
-    driven: Drive, file: Path, title: str = "", beside: Mapping[str, Drive] | None = None
+    driven: Drive,
+    file: Path,
+    title: str = "",
+    beside: Mapping[str, Drive] | None = None,
+    grip: GripDiagram | None = None,
 ) -> None:
     """Draw the path that the first car drove over the reference, the errors and the speed along it.
 
     The title is the path's name by default, and says how far a drive came that did not arrive;
-    other drives along the path are drawn beside it.
+    other drives along the path are drawn beside it. Where the car's grip is known, its
+    accelerations are drawn inside of it.
     """
     path = driven.trajectory.path
     figure = new_figure(10, 8)
-    grid = figure.add_gridspec(3, 1, height_ratios=[2.4, 1, 1])
-    plan, error, speed = (figure.add_subplot(grid[row]) for row in range(3))
+    grid = figure.add_gridspec(3, 3, height_ratios=[2.4, 1, 1])
+    along = slice(None) if grip is None else slice(2)
+    plan = figure.add_subplot(grid[0, :])
+    error, speed = (figure.add_subplot(grid[row, along]) for row in (1, 2))
     first = driven.trajectory
     distance = first.distance[:, 0].cpu().numpy()
     goal = float(driven.goal_distance[0])
@@ -276,4 +300,16 @@ def plot_drive(
     speed.plot(distance, arrived(first.speed - first.speed_error), color="0.65", linewidth=3)
     speed.plot(distance, arrived(first.speed), color="tab:blue", linewidth=1)
     speed.set(xlabel="distance along the path [m]", ylabel="speed [m/s]")
+    if grip is not None:
+        _plot_grip(figure.add_subplot(grid[1:, 2]), first.until(last), grip)
     save_png(figure, file)
+
+
+def _plot_grip(axes: "Axes", driven: Trajectory, grip: GripDiagram) -> None:
+    """Draw the first car's accelerations over the least and the most that it holds at any speed."""
+    _, aside, ahead = accelerations(driven)
+    axes.plot(aside, ahead, ".", color="tab:blue", markersize=2)
+    for held, colour in ((grip.accelerations.min(0), "0.4"), (grip.accelerations.max(0), "0.75")):
+        x, y = held * np.cos(grip.directions), held * np.sin(grip.directions)
+        axes.plot([*x, *-x[::-1]], [*y, *y[::-1]], color=colour, linewidth=1.2)
+    axes.set(xlabel="leftward [m/s²]", ylabel="forward [m/s²]", title="g-g", aspect="equal")

@@ -1,10 +1,11 @@
 """From a trajectory to the figures that trackers are compared by."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ __all__ = [
     "LOST_CROSS_TRACK",
     "METRICS",
     "METRICS_OF_A_TIME",
+    "NOTHING_DRIVEN",
     "SKIP_DISTANCE",
     "EvaluationMetrics",
     "SuiteFigures",
@@ -73,6 +75,13 @@ class EvaluationMetrics(TrackingMetrics):
         rmse = f"{1e3 * self.cross_track_rmse_m:.4g} mm"
         return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
 
+
+NOTHING_DRIVEN = EvaluationMetrics(
+    **dict.fromkeys((own.name for own in fields(TrackingMetrics)[:-2]), math.nan),
+    completion=0.0,
+    got_going=0.0,
+)
+"""Of an evaluation that broke off."""
 
 METRICS: list[Column[TrackingMetrics]] = [
     Column(heading, attrgetter(key), unit, factor, key)
@@ -162,9 +171,14 @@ class SuiteFigures:
     """Root mean square of the speed error [m/s]; NaN if a car failed."""
     lost: float
     """Share of the cars that lost the path or did not arrive in time."""
+    cross_track_p95_m: float
+    """95th percentile of the cross-track error's absolute value [m]; one metre if a car failed."""
+    time_over_profile: float
+    """How much longer the car that starts at speed took to its goal than the reference speed does,
+    as a share of that: 0.01 is one percent; NaN if it failed."""
 
 
-FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0)
+FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0, LOST_CROSS_TRACK, math.nan)
 """Of a controller whose cars both fail."""
 
 
@@ -191,8 +205,7 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     is_on_its_way = ~driven.has_arrived
     is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
     has_lost_path = (is_lost & is_on_its_way).any(0)
-    skip_distance = min(SKIP_DISTANCE, trajectory.path.length / 4)
-    counted = (trajectory.distance >= skip_distance) & is_on_its_way
+    counted = _counted(driven)
     failed = has_lost_path | ~counted.any(0) | (is_on_its_way[-1] & must_arrive)
     largest = torch.where(counted, error, 0.0).amax(0)
     return CarFigures(
@@ -203,10 +216,24 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     )
 
 
+def _counted(driven: "Drive") -> Tensor:
+    """Tell which entries count: from past the first metres to the goal, shape (T, B)."""
+    skip_distance = min(SKIP_DISTANCE, driven.trajectory.path.length / 4)
+    return (driven.trajectory.distance >= skip_distance) & ~driven.has_arrived
+
+
 def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:
     """Return each car's root mean square of what counts, shape (B,)."""
     total = torch.where(counted, values.square(), 0.0).sum(0)
     return (total / counted.sum(0)).sqrt()
+
+
+def _time_over_profile(driven: "Drive") -> Tensor:
+    """Return how much longer than the reference speed each car takes, shape (B,), if it arrives."""
+    trajectory, path, seconds = driven.trajectory, driven.trajectory.path, driven.seconds
+    begins_at = np.zeros(1) if path.closed else trajectory.start_arc_length.cpu().numpy()
+    profile = path.timetable[-1] - np.interp(begins_at, path.grid, path.timetable)
+    return seconds / torch.as_tensor(profile).to(seconds) - 1
 
 
 def suite_figures(driven: "Drive") -> list[SuiteFigures]:
@@ -216,11 +243,19 @@ def suite_figures(driven: "Drive") -> list[SuiteFigures]:
     def together(values: Tensor) -> Tensor:
         return values.reshape(-1, CARS_EACH).mean(-1)
 
+    error = driven.trajectory.cross_track_error.abs()
+    error = torch.where(_counted(driven), error, torch.nan)
+    of_both = error.reshape(len(error), -1, CARS_EACH).transpose(1, 2).flatten(0, 1)
+    is_lost = together(cars.is_lost.to(error.dtype))
+    p95 = torch.nanquantile(of_both, 0.95, dim=0)
+    times = torch.where(cars.is_lost, torch.nan, _time_over_profile(driven))
     columns = zip(
         together(cars.cross_track_rmse.square()).sqrt().tolist(),
         cars.cross_track_max.reshape(-1, CARS_EACH).amax(-1).tolist(),
         together(cars.speed_rmse.square()).sqrt().tolist(),
-        together(cars.is_lost.to(cars.speed_rmse.dtype)).tolist(),
+        is_lost.tolist(),
+        torch.where(is_lost > 0, LOST_CROSS_TRACK, p95).tolist(),
+        times.reshape(-1, CARS_EACH)[:, 1:].mean(-1).tolist(),
         strict=True,
     )
     return [SuiteFigures(*values) for values in columns]

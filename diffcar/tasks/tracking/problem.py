@@ -1,13 +1,14 @@
-"""What is certified about driving: actions, initial state and network, in three regimes.
+"""What is certified about driving: actions, initial state and network, in four regimes.
 
-Every car of a differentiable scene is a case of its own: it rolls, slides or falls, and a direction
-in one kind of parameter is differentiated.
+Every car of a differentiable scene is a case of its own: it rolls, turns at 90 % of its grip,
+slides or falls, and a direction in one kind of parameter is differentiated.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +22,14 @@ from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, Placement, Start
+from diffcar.sim.model.vehicle import Vehicle
+from diffcar.tasks.tracking.grip import known_grip
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["PARAMETERS", "TOLERANCES", "CarCases", "trace_drive", "tracking_problem"]
+__all__ = ["LIMIT", "PARAMETERS", "TOLERANCES", "CarCases", "trace_drive", "tracking_problem"]
+
+LIMIT = "90 % grip"
+"""The regime of cars that turn as sharply as that allows in the worst direction."""
 
 PARAMETERS = ("actions", "initial state", "network weights")
 """What a case can be about."""
@@ -40,6 +46,7 @@ _SLIDING_SPEED = 0.1
 # millimetres over it: friction in pyramids pushes a sliding contact up by friction · speed · dt.
 _AIRBORNE_HEIGHT = 0.05
 _DROP_HEIGHT = 600.0
+_LIMIT_SPEED, _LIMIT_SHARE = 5.0, 0.9
 _ICE = 0.05
 # Only what the physics carries: terms on the action itself would drown a wrong gradient. Squared
 # up to centimetres: training's bend at 3 mm would cost the differences digits, not the gradient.
@@ -65,7 +72,8 @@ def tracking_problem(
     Args:
         scene: Differentiable cars, one a label.
         controller: A network of the kind that is trained; its weights are the ones perturbed.
-        labels: Regime (`rolling`, `sliding` or `airborne`) and kind of parameter of each car.
+        labels: Regime (`rolling`, `LIMIT`, `sliding` or `airborne`) and kind of parameter of each
+            car.
         step_sizes: Perturbations tried along each direction; None takes some for the precision.
         tolerance: Largest relative error that is right; None takes one for precision and wheels.
     """
@@ -106,7 +114,8 @@ def _tolerance(scene: GenesisCar) -> float:
 class CarCases:
     """Cars that roll, slide or fall beside a path, and what of them is perturbed.
 
-    Rolling cars steer and accelerate well within the grip of their tyres; sliding ones come
+    Rolling cars steer and accelerate well within the grip of their tyres; those at the limit hold
+    5 m/s in a turn that takes 90 % of it; sliding ones come
     sideways onto a road with a twentieth of the friction and brake and accelerate at full torque;
     airborne ones fall.
     """
@@ -160,6 +169,8 @@ class CarCases:
         in_air, in_slide = (
             torch.stack(own).double().mean(0) for own in zip(*self._seen, strict=True)
         )
+        # Wheels that roll about a centre of turn are not as fast as the car: they do not slide.
+        in_slide = torch.where(self.are_about(LIMIT), 0.0, in_slide)
         airborne, sliding = self.are_about("airborne"), self.are_about("sliding")
         rolling = 1 - in_air - in_slide
         return torch.where(airborne, in_air, torch.where(sliding, in_slide, rolling))
@@ -208,6 +219,7 @@ class CarCases:
         height = scene.rest_height + torch.where(airborne, _DROP_HEIGHT, 0.0)
         position = point.position + offset[:, None] * normal
         speed = torch.where(sliding, uniform(3.0, 4.0), uniform(1.5, 2.5))
+        speed = torch.where(self.are_about(LIMIT), _LIMIT_SPEED, speed)
         velocity = scene.zeros(num_cars, scene.entity.n_dofs)
         velocity[:, 0] = speed * torch.cos(point.heading)
         velocity[:, 1] = speed * torch.sin(point.heading)
@@ -219,10 +231,24 @@ class CarCases:
         amplitude = (0.2 + 0.5 * violence) * scene.vehicle.max_steering
         steering = amplitude * torch.sin(2.5 * time + phase)
         commanded = speed[:, None] + (0.2 + 6.0 * violence) * torch.cos(2.0 * time + phase)
+        limit, side = self.are_about(LIMIT)[:, None], uniform(-1.0, 1.0, 1).sign()
+        turn = math.atan(
+            scene.vehicle.wheelbase * _LIMIT_SHARE * _lateral_grip(scene.vehicle) / _LIMIT_SPEED**2
+        )
+        steering = torch.where(limit, side * turn, steering)
+        commanded = torch.where(limit, _LIMIT_SPEED, commanded)
         self._pose = torch.cat([position, height[:, None], yaw[:, None]], -1)
         self._velocity, self._arc_length = velocity, arc_length
         self._actions = torch.stack([steering, commanded], -1)
         self._friction_ratio = torch.where(sliding, _ICE, 1.0).to(scene.dtype)
+
+
+def _lateral_grip(vehicle: Vehicle) -> float:
+    """Return what a car holds sideways [m/s²]: as measured, or what an ideal one would."""
+    if (grip := known_grip(vehicle)) is not None:
+        return float(np.interp(_LIMIT_SPEED, grip.speeds, grip.lateral))
+    # Across the edges of the friction pyramid.
+    return vehicle.friction * 9.81 / math.sqrt(2)
 
 
 class _CaseController:

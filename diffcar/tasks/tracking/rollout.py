@@ -6,6 +6,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.contract import CarScene, CarState, Placement, Start, map_tensors
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["ClosedLoop", "Step", "Trajectory", "advance_along", "rollout"]
+__all__ = ["ClosedLoop", "Step", "Trajectory", "accelerations", "advance_along", "rollout"]
 
 
 _AT_START = ("start_arc_length", "timed_start", "output_before")
@@ -258,6 +259,15 @@ def rollout(
             break
     timed = None if isinstance(start, Placement) else start.timed_arc_length
     return Trajectory.of(steps, loop, start_arc_length=start_arc_length, timed_start=timed)
+
+
+def accelerations(driven: Trajectory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the first car's speed [m/s], and its accelerations leftward and forward [m/s²]."""
+    speed, yaw_rate, before = (
+        own[:, 0].detach().double().cpu().numpy()
+        for own in (driven.speed, driven.yaw_rate, driven.speed_before)
+    )
+    return speed, speed * yaw_rate, (speed - before) / driven.dt
 
 
 def advance_along(path: Road, arc_length: Tensor, dt: float) -> Tensor:

@@ -6,7 +6,7 @@ from diffcar.base.log import logger
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import Vehicle, car_of
 
 __all__ = ["Scenes"]
 
@@ -18,7 +18,7 @@ class Scenes:
         self, config: CarConfig, *, build: Callable[..., GenesisCar] = build_scene
     ) -> None:
         self.config = config
-        self.vehicle: Vehicle = load_vehicle(config.model)
+        self.vehicle: Vehicle = car_of(config)
         """The car, before any variation."""
         for assumption in self.vehicle.assumptions:
             logger.warning(assumption)

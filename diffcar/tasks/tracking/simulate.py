@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from diffcar.base.files import Unwritten, kept, write_atomically
@@ -15,16 +16,16 @@ from diffcar.base.table import Column, Shown, across, number
 from diffcar.controllers.choose import choose_controller, newest_or_classical
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
-from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
+from diffcar.tasks.tracking.grip import known_grip, load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
-from diffcar.tasks.tracking.rollout import Trajectory
+from diffcar.tasks.tracking.rollout import Trajectory, accelerations
 
 __all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]
 
@@ -43,6 +44,10 @@ class EngineFigures:
     """Simulated time [s]."""
     wall_seconds: float
     """Wall time of the drive, without building the scene [s]."""
+    arrival_s: float
+    """When the car was at its goal [s]; NaN if it did not come there."""
+    grip_used_p95: float | None = None
+    """95th percentile of the share of the car's grip that it used; None where that is not known."""
 
     def as_json(self) -> dict[str, object]:
         """Return flat values for a JSON file."""
@@ -87,6 +92,7 @@ class SimulateResult:
         """Return the drive's values, flat, and below keys of their own what they compare with."""
         values = {**vars(self), **self.figures.as_json(), **self.path.as_json()}
         values |= {"path": self.path.name, "path_length_m": self.path.length}
+        values |= {"reference_s": float(self.path.timetable[-1])}
         del values["figures"], values["genesis_figures"], values["unwritten"]
         if self.genesis_figures is not None:
             values["genesis"] = self.genesis_figures.as_json()
@@ -123,10 +129,11 @@ def run(
     choice = choose_controller(spec)
     config, changes = choice.in_its_physics(config)
     notes += changes
-    vehicle = load_vehicle(config.model)
+    vehicle = car_of(config)
+    choice.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
-    path = load_path(config.path, seed=config.seed, max_curvature=vehicle.max_curvature)
-    skip_distance = skipped_distance(path, config.skip_distance)
+    path = load_road(config.path, vehicle, seed=config.seed)
+    skip_distance, grip = skipped_distance(path, config.skip_distance), known_grip(vehicle)
     scenes: list[CarScene] = [
         build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
     ]
@@ -148,7 +155,12 @@ def run(
         wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
         metrics = driven.metrics(skip_distance=skip_distance)
         sim_seconds = round(num_steps * scene.dt, 9)
-        figures.append(EngineFigures(metrics, num_steps, sim_seconds, wall_seconds))
+        used = None
+        if grip is not None:
+            used = float(np.quantile(grip.usage(*accelerations(driven.trajectory)), 0.95))
+        arrival = float(driven.seconds[0])
+        own = EngineFigures(metrics, num_steps, sim_seconds, wall_seconds, arrival, used)
+        figures.append(own)
     name = getattr(controller, "name", choice.spec)  # one's own needs none
     if csv_file is not None:
         with kept(unwritten, csv_file):
@@ -156,7 +168,7 @@ def run(
     if plot_file is not None:
         beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
         with kept(unwritten, plot_file):
-            plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside)
+            plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside, grip)
     if len(drives) > 1 and (csv_file or plot_file):
         notes.append("what is written and drawn is the drive in MuJoCo")
     if (completion := figures[-1].metrics.completion) < 1:
@@ -257,7 +269,11 @@ def simulation_report(result: SimulateResult) -> list[Shown]:
         Column("steps", lambda drive: drive.num_steps),
         Column("simulated time", lambda drive: drive.sim_seconds, "s"),
         Column("wall time of the drive", lambda drive: drive.wall_seconds, "s"),
+        Column("at the goal after", lambda drive: drive.arrival_s, "s"),
+        Column("the reference speed takes", lambda _: float(result.path.timetable[-1]), "s"),
     ]
+    if result.figures.grip_used_p95 is not None:
+        figures.append(Column("grip used, p95", lambda drive: drive.grip_used_p95, "%", 100.0))
     drives = {"value": result.figures}
     if result.genesis_figures is not None:
         drives = {"Genesis": result.genesis_figures, "MuJoCo": result.figures}

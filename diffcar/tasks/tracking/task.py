@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffcar.base.errors import SimulationError
 from diffcar.base.files import Unwritten, digests, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
@@ -19,16 +20,17 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
-from diffcar.path.load import load_path
-from diffcar.path.reference import ReferencePath
+from diffcar.path.reference import PathBatch, ReferencePath, Road
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
-from diffcar.tasks.tracking.drive import drive_together, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
+from diffcar.tasks.tracking.grip import GRIP, load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
     METRICS_OF_A_TIME,
+    NOTHING_DRIVEN,
     SKIP_DISTANCE,
     EvaluationMetrics,
     TrackingMetrics,
@@ -48,6 +50,9 @@ __all__ = ["PathScore", "TrackingTask"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _GIVEN_UP_CROSS_TRACK = 0.5
+_NUM_PACES = 4
+# Further from the path than this a car does not hold it [m], and so many may not.
+_OFF, _MOST_OFF = 0.2, 0.1
 _DRAWN_TIME = 10.0
 
 
@@ -101,7 +106,8 @@ class TrackingTask(Task[Start, Trajectory]):
             if source != config.path.source
         ]
         """What the finished controller drives, at the limits and the scale of the training path."""
-        self.inputs = digests(filter(None, [config.path.file])) + self.vehicle.files
+        grip = None if config.path.grip is None else GRIP.file(self.vehicle)
+        self.inputs = digests(filter(None, [config.path.file, grip])) + self.vehicle.files
         self._through_physics = through_physics
         told = [f"{path.name}: {warning}" for path in self.unseen for warning in path.warnings]
         if config.path.source in config.evaluation.unseen_paths:
@@ -128,6 +134,8 @@ class TrackingTask(Task[Start, Trajectory]):
         )
         """The network that is trained, as a controller."""
         self.network = self.driver.network
+        self._road: Road = self.path
+        self._pace = 1.0
         return self
 
     def draw(self, update: int, reached: Start | None) -> Start:
@@ -136,21 +144,23 @@ class TrackingTask(Task[Start, Trajectory]):
         Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
         has lost the path.
         """
-        placement = self._place(seed_of_update(self.config.seed, update))
+        self._pace = self._next_pace(update, reached)
+        self._road = self._paced()
+        placement = self._place(seed_of_update(self.config.seed, update), self._road)
         fresh = Start(self.scene.state_of(placement), placement.arc_length)
         if reached is None:
             return fresh
         assert reached.state is not None and reached.arc_length is not None
         car = torch.arange(self.num_envs, device=self.scene.device)
         is_due = (car + update) % self._train.episode_updates == 0
-        errors = compute_error_state(self.path, reached.state, reached.arc_length)
+        errors = compute_error_state(self._road, reached.state, reached.arc_length)
         is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
         end = math.inf if self.path.closed else self.path.length - self._reach
         return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
-        return rollout(self.scene, self.driver, self.path, start, num_steps)
+        return rollout(self.scene, self.driver, self._road, start, num_steps)
 
     def end(self, record: Trajectory) -> Start:
         """Return where the cars go on from: backward rewinds the simulator."""
@@ -166,6 +176,14 @@ class TrackingTask(Task[Start, Trajectory]):
         """Return where the cars were when a checkpoint was written, which is loaded to the CPU."""
         own = {name: value.to(self.scene.device) for name, value in packed.items()}
         return Start(self.scene.describe(own["qpos"], own["velocity"]), own["arc_length"])
+
+    def progress(self) -> dict[str, float]:
+        """Return how fast training drives by now, where that changes."""
+        return {"pace": self._pace} if self._train.ramp_updates else {}
+
+    def go_on_from(self, progress: Mapping[str, float]) -> None:
+        """Drive as fast as training did."""
+        self._pace = progress.get("pace", 1.0)
 
     def evaluate(self) -> EvaluationMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
@@ -184,7 +202,12 @@ class TrackingTask(Task[Start, Trajectory]):
         goal_distance = path.length - arc_length if is_short else path.length
         speed = path.sample(arc_length).speed
         start = starts_on_path(path, arc_length, speed=torch.where(index % 2 == 0, speed, 0.0))
-        trajectory = self._drive_some(start, max(1, round(duration / self.evaluation_scene.dt)))
+        try:
+            trajectory = self._drive_some(start, max(1, round(duration / self.evaluation_scene.dt)))
+        except SimulationError as error:
+            # Weights that throw a car about are bad ones; the training goes on.
+            logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
+            return NOTHING_DRIVEN
         skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
@@ -209,7 +232,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
-        place = self._place(seed=0)
+        place = self._place(0, self.path)
         return trace_drive(watch, self.scene, self.driver, self.path, place, loss=self.loss)
 
     def problem(self, horizon: int) -> Problem:
@@ -236,7 +259,7 @@ class TrackingTask(Task[Start, Trajectory]):
         paths = (self.path, *self.unseen)
         max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
         driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
-        for number, (own, is_standing) in enumerate(driven):
+        for number, (own, is_standing) in enumerate(_unbroken(driven)):
             name = own.trajectory.path.name
             file = folder / f"drive-{number}-{name}.png"
             with kept(unwritten, file):
@@ -284,10 +307,44 @@ class TrackingTask(Task[Start, Trajectory]):
         """Return how far a car can come in an update [m]."""
         return self._train.horizon * self.scene.dt * self.config.path.top_speed
 
-    def _place(self, seed: int) -> Placement:
+    def _next_pace(self, update: int, reached: Start | None) -> float:
+        """Return the share of the reference speed to train at: faster while cars stay on the road.
+
+        Where too many do not, or an update had to be skipped, it is two steps slower again.
+        """
+        train = self._train
+        if not train.ramp_updates:
+            return 1.0
+        if update == 0:
+            return train.ramp_from
+        is_held = False
+        if reached is not None:
+            assert reached.state is not None and reached.arc_length is not None
+            errors = compute_error_state(self._road, reached.state, reached.arc_length)
+            is_off = errors.cross_track_error.abs() > _OFF
+            is_held = float(is_off.to(self.path.dtype).mean()) <= _MOST_OFF
+        step = (1 - train.ramp_from) / train.ramp_updates
+        pace = self._pace + (step if is_held else -2 * step)
+        return min(1.0, max(train.ramp_from, pace))
+
+    def _paced(self) -> Road:
+        """Return the path at the speeds that an update trains at."""
+        most, slowest = self._pace, 1 - self._train.pace_spread
+        if slowest == 1:
+            return self.path if most == 1 else self.path.slowed(most)
+        paces = [most * (slowest + (1 - slowest) * n / (_NUM_PACES - 1)) for n in range(_NUM_PACES)]
+        which = torch.arange(self.num_envs, device=self.path.device) % _NUM_PACES
+        return PathBatch([self.path.slowed(pace) for pace in paces], which)
+
+    def _place(self, seed: int, road: Road) -> Placement:
         """Draw where cars begin afresh."""
         return draw_starts(
-            self.path, self.num_envs, seed=seed, config=self.config.start, reach=self._reach
+            self.path,
+            self.num_envs,
+            seed=seed,
+            config=self.config.start,
+            reach=self._reach,
+            road=road,
         )
 
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
@@ -301,9 +358,13 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""
-        return load_path(
-            settings,
-            seed=self.config.seed,
-            max_curvature=self.vehicle.max_curvature,
-            nameless=self.config.path.columns,
-        )
+        own, seed = self.config.path.columns, self.config.seed
+        return load_road(settings, self.vehicle, seed=seed, nameless=own)
+
+
+def _unbroken(drives: Iterator[tuple[Drive, Tensor]]) -> Iterator[tuple[Drive, Tensor]]:
+    """Yield drives up to one that breaks the physics, which bad weights may do, and tell."""
+    try:
+        yield from drives
+    except SimulationError as error:
+        logger.warning(f"driving the paths broke off: {error.message}")

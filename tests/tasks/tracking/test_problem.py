@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState
-from diffcar.tasks.tracking.problem import PARAMETERS, tracking_problem
+from diffcar.tasks.tracking.grip import read_grip
+from diffcar.tasks.tracking.problem import LIMIT, PARAMETERS, tracking_problem
 
 pytestmark = pytest.mark.genesis
 
@@ -37,7 +39,7 @@ def problem_of(car: GenesisCar, path: ReferencePath, regime: str, horizon: int) 
 
 
 @pytest.mark.parametrize("actuation", ["torque", "pd"])
-@pytest.mark.parametrize("regime", ["rolling", "sliding", "airborne"])
+@pytest.mark.parametrize("regime", ["rolling", LIMIT, "sliding", "airborne"])
 def test_the_gradient_is_right(
     differentiable_car: GenesisCar, line: ReferencePath, actuation: str, regime: str
 ) -> None:
@@ -53,6 +55,20 @@ def test_the_gradient_is_right(
     assert certificate.is_certified
     assert (certificate.worst_relative_error or 0.0) <= 1e-5
     assert differentiable_car.variations == {}
+
+
+def test_cars_at_the_limit_turn_with_nine_tenths_of_their_grip(
+    differentiable_car: GenesisCar, line: ReferencePath
+) -> None:
+    """At 5 m/s, once they have begun to; the one that the untrained network drives does not."""
+    differentiable_car.actuation = "torque"
+    with torch.no_grad():
+        problem_of(differentiable_car, line, LIMIT, 40).score()
+    after = differentiable_car.read()
+    grip = read_grip(differentiable_car.vehicle)
+    wanted = 0.9 * float(np.interp(5.0, grip.speeds, grip.lateral))
+    found = (after.speed * after.yaw_rate).abs()[[0, 1, 3]]
+    assert found.tolist() == pytest.approx([wanted] * 3, rel=0.06)
 
 
 class _Scaled(torch.autograd.Function):

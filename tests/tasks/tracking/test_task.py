@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffcar.base.errors import ConfigError, PathError
+from diffcar.base.errors import ConfigError, PathError, SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.gradients.certificate import certify
 from diffcar.gradients.hops import trace_hops
@@ -119,3 +119,56 @@ def test_columns_that_are_told_hold_for_all_files_without_a_header(tmp_path: Pat
     for idle in ("slalom", "math:tau"):
         with pytest.raises(ConfigError, match="no effect"):
             config_of("e2e", f"evaluation.unseen_paths=[{idle}]", "path.columns=[x, y]")
+
+
+def test_the_reference_speed_rises_while_cars_stay_on_the_road() -> None:
+    """By a quarter of the way in each of four updates; where they do not, by half of it back."""
+    task = task_of("train.ramp_updates=4", "train.ramp_from=0.2", "start.speed=0")
+    shares, reached = [], None
+    for update, are_on_road in enumerate((True, True, False, True, True, True, True)):
+        start = task.draw(update, reached)
+        driven = task.roll_out(start, 2)
+        reference = driven.speed - driven.speed_error
+        shares.append((reference[-1] / task.path.sample(driven.arc_length[-1]).speed).mean())
+        reached = start if are_on_road else None
+        assert task.progress() == {"pace": pytest.approx(float(shares[-1]))}
+    assert torch.stack(shares).tolist() == pytest.approx([0.2, 0.4, 0.6, 0.2, 0.4, 0.6, 0.8])
+    assert task_of().progress() == {}
+
+
+def test_an_evaluation_that_breaks_the_physics_is_the_worst(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the training goes on; so it is with the paths that are driven in the end."""
+    task = task_of()
+
+    def explode(*args: object, **how: object) -> None:
+        raise SimulationError("a car has exploded")
+
+    monkeypatch.setattr(task.scene, "step", explode)
+    with caplog.at_level("WARNING"):
+        metrics = task.evaluate()
+        found = task.finish(Path())
+    assert metrics.got_going == 0.0 and math.isnan(metrics.cross_track_rmse_m)
+    assert task.score(metrics) == math.inf
+    assert found == {"scores": [], "unwritten": {}}
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "an evaluation broke off, which counts as the worst: a car has exploded",
+        "driving the paths broke off: a car has exploded",
+    ]
+
+
+def test_groups_of_cars_train_at_paces_of_their_own() -> None:
+    """Evenly between the slowest and the reference speed, of starts as of what is followed."""
+    task = task_of("train.pace_spread=0.6", "start.speed=0", "start.standing_fraction=0")
+    start = task.draw(0, None)
+    assert start.state is not None and start.arc_length is not None
+    whole = task.path.sample(start.arc_length).speed
+    expected = torch.tensor([0.4, 0.6, 0.8, 1.0], dtype=whole.dtype)
+    assert torch.allclose(start.state.speed / whole, expected)
+    driven = task.roll_out(start, 2)
+    reference = driven.speed - driven.speed_error
+    assert torch.allclose(reference / task.path.sample(driven.arc_length).speed, expected)
+    again = task.draw(1, task.end(driven))
+    assert again.arc_length is not None

@@ -1,0 +1,219 @@
+"""What a car can do with its tyres: measured by driving it, and kept in a file beside its model."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffcar.base.errors import SimulationError
+from diffcar.controllers.steering_table import STEERING
+from diffcar.path.config import PathConfig
+from diffcar.path.grip import GripDiagram
+from diffcar.path.load import load_path
+from diffcar.path.reference import ReferencePath
+from diffcar.sim.build import build_scene
+from diffcar.sim.contract import CarScene, Placement
+from diffcar.sim.model.measured import Measurement, fastest_measured
+from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.tasks.tracking.config import MeasureGripConfig
+from diffcar.tasks.tracking.steering import (
+    NUM_STEERING_CARS,
+    measure_steering,
+    write_steering,
+)
+
+__all__ = [
+    "GRIP",
+    "NUM_CARS",
+    "known_grip",
+    "load_road",
+    "measure",
+    "measure_grip",
+    "read_grip",
+    "write_grip",
+]
+
+# Shares of the fastest, which is 10 m/s or what the motors reach with something to spare.
+_SPEEDS = (0.3, 0.45, 0.6, 0.8, 1.0)
+_DEGREES = range(-90, 91, 15)
+_DIRECTIONS = tuple(map(math.radians, _DEGREES))
+# Friction pyramids lie along the world's axes, so what is held depends on the compass; it repeats
+# itself every quarter turn.
+_HEADINGS = tuple(map(math.radians, range(0, 90, 15)))
+NUM_CARS = len(_SPEEDS) * len(_DIRECTIONS) * len(_HEADINGS)
+"""What the scene of a measurement must have."""
+
+_MOST, _NUM_BISECTIONS = 14.0, 7
+_RAMP, _HOLD = 0.2, 0.2
+# What counts as held, on average or at the worst, while the demand is steady.
+_MAX_SLIP, _MAX_LATERAL_MISS, _MAX_SPEED_MISS = 0.1, 0.05, 0.02
+GRIP = Measurement("grip", ("speed_mps", "direction_deg", "acceleration_mps2"), least=0.0)
+"""What is kept of it."""
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """Accelerations that cars are asked for, all of shape (B,)."""
+
+    speed: Tensor
+    """At the start [m/s]."""
+    heading: Tensor
+    """At the start [rad]."""
+    lateral: Tensor
+    """Leftward acceleration [m/s²]."""
+    along: Tensor
+    """Forward acceleration [m/s²]."""
+
+
+def measure(
+    config: MeasureGripConfig, *, on_round: Callable[[float], None] = lambda fraction: None
+) -> tuple[Path, GripDiagram]:
+    """Measure a car's grip, and how it turns by its steering, and keep both.
+
+    Returns:
+        The file of the grip, and what it holds.
+
+    Raises:
+        DiffcarError: If the model is unusable, or there is no room beside it.
+    """
+    vehicle = car_of(config)
+    for kept in (GRIP, STEERING):
+        kept.require_room(vehicle)
+
+    def scene(num_cars: int) -> CarScene:
+        return build_scene(config, num_envs=num_cars, engine=config.engine, vehicle=vehicle)
+
+    diagram = measure_grip(scene(NUM_CARS), on_round=lambda share: on_round(share / 2))
+    turning = scene(NUM_STEERING_CARS)
+    table = measure_steering(turning, diagram, on_step=lambda share: on_round((1 + share) / 2))
+    write_steering(vehicle, config.engine, table)
+    return write_grip(vehicle, config.engine, diagram), diagram
+
+
+def measure_grip(
+    scene: CarScene, *, on_round: Callable[[float], None] = lambda fraction: None
+) -> GripDiagram:
+    """Return the accelerations that a car holds in the worst direction of the world.
+
+    At five speeds, in thirteen directions of its g-g diagram, cars that head six ways are asked for
+    an acceleration, which rises over 0.2 s and is held for as long. It is held if of all six the
+    rear axle slips by less than a tenth of the speed, the rate of turn misses less than 5 % of
+    it and the speed 2 % of what it was at the start. The largest is found by bisection, to 0.1
+    m/s².
+
+    Args:
+        scene: `NUM_CARS` plain cars, in the engine that they are to be driven in.
+        on_round: Called after each bisection with the fraction that is done.
+
+    Raises:
+        SimulationError: If there is a direction in which none is held.
+    """
+    shape = len(_SPEEDS), len(_DIRECTIONS), len(_HEADINGS)
+    speeds = fastest_measured(scene.vehicle) * torch.tensor(_SPEEDS, dtype=torch.float64)
+    own = (torch.tensor(values, dtype=torch.float64) for values in (_DIRECTIONS, _HEADINGS))
+    grid = torch.cartesian_prod(speeds, *own)
+    speed, direction, heading = grid.to(scene.dtype).to(scene.device).unbind(-1)
+    held = torch.zeros(shape[:2], dtype=scene.dtype, device=scene.device)
+    failed = torch.full_like(held, _MOST)
+    for number in range(_NUM_BISECTIONS):
+        asked = (held + failed) / 2
+        size = asked[..., None].expand(shape).reshape(-1)
+        demand = _Demand(speed, heading, size * torch.cos(direction), size * torch.sin(direction))
+        is_held = _holds(scene, demand).reshape(shape).all(-1)
+        held, failed = torch.where(is_held, asked, held), torch.where(is_held, failed, asked)
+        on_round((number + 1) / _NUM_BISECTIONS)
+    accelerations = held.double().cpu().numpy()
+    if not accelerations.all():
+        at, direction = np.argwhere(accelerations == 0)[0]
+        raise SimulationError(
+            f"at {speeds[at]:.3g} m/s the car holds no acceleration at {_DEGREES[direction]}° of "
+            "its g-g diagram",
+            hint="does it drive? Try `diffcar simulate --controller stanley --path line`",
+        )
+    return GripDiagram(speeds.numpy(), np.array(_DIRECTIONS), accelerations)
+
+
+def _holds(scene: CarScene, demand: _Demand) -> Tensor:
+    """Tell which cars (B,) do what they are asked for, by feedforward with some feedback."""
+    car, dt = scene.vehicle, scene.dt
+    still = torch.zeros_like(demand.speed)
+    position = torch.stack([still, still], -1)
+    scene.reset(Placement(position, demand.heading, demand.speed, still))
+    full = sum(car.max_drive_torques) / car.wheel_radius / car.mass
+    wanted, slips, misses = demand.speed, [], []
+    num_steps, num_steady = round((_RAMP + _HOLD) / dt), round(0.8 * _HOLD / dt)
+    for step in range(num_steps):
+        state = scene.read()
+        share = min(1.0, (step + 1) * dt / _RAMP)
+        wanted = wanted + share * demand.along * dt
+        turn = share * demand.lateral / wanted.clamp_min(0.5)
+        speed = state.speed.clamp_min(0.5)
+        steering = torch.atan(car.wheelbase * turn / speed) + 0.1 * (turn - state.yaw_rate)
+        # The wheels' inertia takes a fifth of the torque.
+        drive = 1.2 * share * demand.along / full + 2 * (wanted - state.speed)
+        command = state.speed + drive.clamp(-1, 1) * car.speed_increment
+        scene.apply(torch.stack([steering, command], -1))
+        scene.step()
+        if step >= num_steps - num_steady:
+            after = scene.read()
+            aside = after.lateral_velocity + car.rear_axle_x * after.yaw_rate
+            slips.append((aside / after.speed.abs().clamp_min(0.5)).abs())
+            misses.append(torch.stack([(after.yaw_rate - turn) * speed, after.speed - wanted]))
+    lateral, along = torch.stack(misses).unbind(1)
+    size = torch.hypot(demand.lateral, demand.along)
+    is_on_course = lateral.mean(0).abs() < _MAX_LATERAL_MISS * size + 0.1
+    is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05
+    return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
+
+
+def write_grip(vehicle: Vehicle, engine: str, diagram: GripDiagram) -> Path:
+    """Keep a measured diagram beside a car's model, in place of an earlier one of its kind.
+
+    Returns:
+        The file.
+    """
+    return GRIP.write(
+        vehicle,
+        engine,
+        (
+            (speed, math.degrees(direction), most)
+            for speed, row in zip(diagram.speeds, diagram.accelerations, strict=True)
+            for direction, most in zip(diagram.directions, row, strict=True)
+        ),
+    )
+
+
+def read_grip(vehicle: Vehicle) -> GripDiagram:
+    """Return what is known of a car's grip: the least of the engines that it was measured in.
+
+    Raises:
+        ModelError: If it was not measured, or the file is damaged.
+    """
+    own = GRIP.read(vehicle)
+    return GripDiagram(own.speeds, np.radians(own.others), own.values.min(0))
+
+
+def known_grip(vehicle: Vehicle) -> GripDiagram | None:
+    """Return what is known of a car's grip, if anything is."""
+    return read_grip(vehicle) if GRIP.is_known(vehicle) else None
+
+
+def load_road(
+    config: PathConfig,
+    vehicle: Vehicle,
+    *,
+    seed: int,
+    nameless: Sequence[str] | None = None,
+) -> ReferencePath:
+    """Load a path for a car to drive (see `load_path`): with its grip, where that is asked for."""
+    return load_path(
+        config,
+        seed=seed,
+        max_curvature=vehicle.max_curvature,
+        grip=None if config.grip is None else read_grip(vehicle),
+        nameless=nameless,
+    )
