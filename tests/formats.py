@@ -51,8 +51,8 @@ _TRACKING = f"{_ERRORS} completion got_going"
 _PATH = "path path_length_m path_is_loop path_columns path_origin_m"
 _OBSERVED = " ".join(f"obs_{name}" for name in PathObserver.names(ControllerConfig()))
 _EVALUATED = " ".join(f"eval_{name}" for name in _named(_TRACKING))
-_DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds"
-_SIMULATED = _named("controller start skip_distance_m engine notes", _PATH, _DRIVEN)
+_DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds arrival_s grip_used_p95"
+_SIMULATED = _named("controller start skip_distance_m engine notes reference_s", _PATH, _DRIVEN)
 _TRAINED = {
     *_named("run_folder num_updates num_skipped num_env_steps is_interrupted"),
     *_named("is_good_enough losses warnings"),

@@ -44,7 +44,7 @@ class EngineFigures:
     """Simulated time [s]."""
     wall_seconds: float
     """Wall time of the drive, without building the scene [s]."""
-    arrival_s: float
+    arrival_s: float = math.nan
     """When the car was at its goal [s]; NaN if it did not come there."""
     grip_used_p95: float | None = None
     """95th percentile of the share of the car's grip that it used; None where that is not known."""
