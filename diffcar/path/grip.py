@@ -92,8 +92,11 @@ class GripDiagram:
     def usage(self, speed: np.ndarray, lateral: np.ndarray, along: np.ndarray) -> np.ndarray:
         """Return accelerations [m/s²] as shares of the largest that were held in their direction.
 
-        Those are interpolated in the direction and the speed; all of one shape.
+        Those are interpolated in the direction and the speed; all of one shape. Of what is not a
+        number there is no share.
         """
+        is_known = np.isfinite(speed) & np.isfinite(lateral) & np.isfinite(along)
+        speed, lateral, along = (np.where(is_known, own, 1.0) for own in (speed, lateral, along))
         direction = np.arctan2(along, np.abs(lateral))
         by_speed = np.stack(
             [np.interp(direction, self.directions, own) for own in self.accelerations]
@@ -103,7 +106,7 @@ class GripDiagram:
         above = np.minimum(below + 1, len(self.speeds) - 1)
         own = np.arange(len(speed))
         held = (1 - row + below) * by_speed[below, own] + (row - below) * by_speed[above, own]
-        return np.hypot(along, lateral) / held
+        return np.where(is_known, np.hypot(along, lateral) / held, np.nan)
 
     @cached_property
     def _left(self) -> tuple[np.ndarray, np.ndarray]:

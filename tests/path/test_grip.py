@@ -61,9 +61,9 @@ def test_usage_is_relative_to_what_was_held_in_that_direction() -> None:
     """A car that holds 4 m/s² while braking and 8 in turns uses half in either case."""
     held = np.where(np.isclose(DIRECTIONS, -math.pi / 2), 4.0, 8.0) * np.ones((2, 1))
     grip = GripDiagram(np.array([1.0, 9.0]), DIRECTIONS, held)
-    speed = np.array([3.0, 3.0])
-    used = grip.usage(speed, np.array([0.0, -4.0]), np.array([-2.0, 0.0]))
-    assert used == pytest.approx([0.5, 0.5])
+    speed = np.array([3.0, 3.0, 3.0])
+    used = grip.usage(speed, np.array([0.0, -4.0, np.nan]), np.array([-2.0, 0.0, 0.0]))
+    assert used == pytest.approx([0.5, 0.5, np.nan], nan_ok=True)
 
 
 def test_a_share_needs_a_car_and_stands_alone() -> None:

@@ -63,7 +63,7 @@ def adopt_model(
         steering, wheels = _in_order(layout, steering), _in_order(layout, wheels)
         _point_axes(spec, layout, steering, 2)
         _point_axes(spec, layout, wheels, 1)
-        notes += ensure_servos(CarReader(file, model), spec, steering, wheels[2:])
+        notes += ensure_servos(CarReader(file, model), spec, steering, _driven(spec, wheels))
         for old, new in zip((*steering, *wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True):
             _rename(spec, old, new)
         spec.compile()
@@ -74,6 +74,13 @@ def adopt_model(
             told = error.message.replace(str(adopted), str(file))
             raise ModelError(told, error.hint) from None
     return AdoptedModel(vehicle, tuple(notes))
+
+
+def _driven(spec: "mujoco.MjSpec", wheels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the wheels of each axle whose wheels have an actuator each, or else the rear ones."""
+    targets = {actuator.target for actuator in spec.actuators}
+    driven = [axle for axle in (wheels[:2], wheels[2:]) if targets >= {*axle}]
+    return tuple(name for axle in driven or [wheels[2:]] for name in axle)
 
 
 def _free_the_base(spec: "mujoco.MjSpec") -> list[str]:

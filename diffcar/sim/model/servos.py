@@ -62,7 +62,7 @@ def ensure_servos(
         f"no servos with a limited force on {', '.join(lacking)}"
         f"{f' ({reasons})' if reasons else ''}: assumed{instead} {stiffness:.3g} "
         f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
-        f"{torque:.3g} N m for the rear wheels",
+        f"{torque:.3g} N m for each driven wheel",
     ]
 
 
@@ -119,8 +119,9 @@ def _add_motors(
 ) -> tuple[float, float]:
     """Add velocity servos; return their gain and limit."""
     mass, radius = float(car.model.body_subtreemass[0]), car.wheel(names[0])[1]
-    torque = _MOTOR_SHARE * mass * _GRAVITY / 4 * radius
-    gain = mass * radius**2 / 2 / _MOTOR_TIME
+    # Two motors give half of what two wheels hold; four share it.
+    torque = _MOTOR_SHARE * mass * _GRAVITY / 2 * radius / len(names)
+    gain = mass * radius**2 / len(names) / _MOTOR_TIME
     for name in names:
         _add_servo(spec, name, 2, gain, torque)
     return gain, torque

@@ -157,7 +157,7 @@ def run(
         sim_seconds = round(num_steps * scene.dt, 9)
         used = None
         if grip is not None:
-            used = float(np.quantile(grip.usage(*accelerations(driven.trajectory)), 0.95))
+            used = float(np.nanquantile(grip.usage(*accelerations(driven.trajectory)), 0.95))
         arrival = float(driven.seconds[0])
         own = EngineFigures(metrics, num_steps, sim_seconds, wall_seconds, arrival, used)
         figures.append(own)

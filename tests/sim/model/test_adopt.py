@@ -9,7 +9,7 @@ import pytest
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
 from diffcar.sim.model.adopt import adopt_model
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
 
 SHIPPED = resource_path("assets/car.xml").read_text()
@@ -219,6 +219,14 @@ def test_a_servo_that_says_more_is_replaced_and_told(tmp_path: Path) -> None:
     assert "the actuator on 'rear_left_spin' has gear (3)" in notes
     assert "instead of 4 given" in notes
     assert "'winch' is left out" in notes
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_car_stays_driven_as_its_motors_say(name: str, tmp_path: Path) -> None:
+    """By all wheels or by the rear ones."""
+    shipped = load_vehicle(name)
+    adopted = adopt_model(shipped.file, tmp_path).vehicle
+    assert (adopted.drive, adopted.drive_gains) == (shipped.drive, shipped.drive_gains)
 
 
 def test_a_range_that_is_cut_is_told(tmp_path: Path) -> None:
