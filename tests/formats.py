@@ -119,9 +119,16 @@ JSON: dict[str, set[str]] = {
         *_at("horizons", f"horizon cosine uncertainty {_CHECKED}"),
         *_at("horizons.verdicts", "actions"),
         *("horizons.verdicts.initial state", "horizons.verdicts.network weights"),
-        *_at("certificate", f"regime parameter horizon regime_fraction verdict {_CHECKED}"),
-        *_named("certificate.cosine certificate.uncertainty wall_seconds"),
-        *_at("certificate.directions", _DIRECTION),
+        *(
+            key
+            for rows in ("certificate", "at_the_limit")
+            for key in (
+                *_at(rows, f"regime parameter horizon regime_fraction verdict {_CHECKED}"),
+                *_at(f"{rows}.directions", _DIRECTION),
+                *_named(f"{rows}.cosine {rows}.uncertainty"),
+            )
+        ),
+        "wall_seconds",
         *_at("parity", "horizon position_m"),
         *_at("hops", _HOP),
         *_at("attempts", "name report outcome error relative_error advice"),
