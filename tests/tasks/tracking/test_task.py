@@ -131,7 +131,7 @@ def test_the_reference_speed_rises_while_cars_stay_on_the_road() -> None:
         reference = driven.speed - driven.speed_error
         shares.append((reference[-1] / task.path.sample(driven.arc_length[-1]).speed).mean())
         reached = start if are_on_road else None
-        assert task.progress() == {"pace": pytest.approx(float(shares[-1]))}
+        assert task.progress() == {"pace": pytest.approx(float(shares[-1].detach()))}
     assert torch.stack(shares).tolist() == pytest.approx([0.2, 0.4, 0.6, 0.2, 0.4, 0.6, 0.8])
     assert task_of().progress() == {}
 
