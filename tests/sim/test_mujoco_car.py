@@ -17,6 +17,7 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
+from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import tracking_metrics
@@ -295,3 +296,23 @@ def test_cars_of_different_masses_need_a_scene_for_them(
         plain_car.reset(rolling_start())
     plain_car.variations = {}
     plain_car.reset(rolling_start())
+
+
+def test_sensors_and_keyframes_of_a_model_keep_nobody_from_driving(tmp_path: Path) -> None:
+    """They refer to actuators, which are those of the car as it is driven."""
+    text = load_vehicle().file.read_text()
+    sensor = '<sensor><actuatorfrc actuator="rear_left_motor"/></sensor>'
+    model = tmp_path / "own.xml"
+    model.write_text(text.replace("</mujoco>", f"{sensor}</mujoco>"))
+    for config in (CarConfig(model=str(model)), CarConfig(model=str(model), drive="all")):
+        car = build_scene(config, num_envs=1, engine="mujoco")
+        car.apply(torch.tensor([[0.0, 1.0]]))
+        car.step()
+        assert float(car.read().speed[0]) > 0
+
+
+def test_a_split_of_torque_that_nobody_shares_is_refused() -> None:
+    """It would have no effect."""
+    with pytest.raises(ValueError, match="torque_split has no effect"):
+        CarConfig(torque_split=0.3)
+    assert CarConfig(drive="all", torque_split=0.3).torque_split == 0.3
