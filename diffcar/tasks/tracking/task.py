@@ -20,7 +20,7 @@ from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
-from diffcar.path.reference import PathBatch, ReferencePath, Road
+from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.contract import Placement, Start, map_tensors
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
@@ -36,6 +36,7 @@ from diffcar.tasks.tracking.metrics import (
     TrackingMetrics,
     tracking_metrics,
 )
+from diffcar.tasks.tracking.pace import Pace
 from diffcar.tasks.tracking.problem import (
     PARAMETERS,
     SHORT_TOLERANCES,
@@ -50,9 +51,6 @@ __all__ = ["PathScore", "TrackingTask"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m].
 _GIVEN_UP_CROSS_TRACK = 0.5
-_NUM_PACES = 4
-# Further from the path than this a car does not hold it [m], and so many may not.
-_OFF, _MOST_OFF = 0.2, 0.1
 _DRAWN_TIME = 10.0
 
 
@@ -135,7 +133,8 @@ class TrackingTask(Task[Start, Trajectory]):
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         self._road: Road = self.path
-        self._pace = 1.0
+        if self._through_physics:
+            self._pace = Pace(self.path, self._train)
         return self
 
     def draw(self, update: int, reached: Start | None) -> Start:
@@ -144,8 +143,9 @@ class TrackingTask(Task[Start, Trajectory]):
         Each car starts afresh every `episode_updates` updates, not all in the same one, and when it
         has lost the path.
         """
-        self._pace = self._next_pace(update, reached)
-        self._road = self._paced()
+        if update:
+            self._pace.adapt(reached)
+        self._road = self._pace.road
         placement = self._place(seed_of_update(self.config.seed, update), self._road)
         fresh = Start(self.scene.state_of(placement), placement.arc_length)
         if reached is None:
@@ -179,11 +179,11 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def progress(self) -> dict[str, float]:
         """Return how fast training drives by now, where that changes."""
-        return {"pace": self._pace} if self._train.ramp_updates else {}
+        return {"pace": self._pace.share} if self._train.ramp_updates else {}
 
     def go_on_from(self, progress: Mapping[str, float]) -> None:
         """Drive as fast as training did."""
-        self._pace = progress.get("pace", 1.0)
+        self._pace.share = progress.get("pace", self._pace.share)
 
     def evaluate(self) -> EvaluationMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
@@ -306,35 +306,6 @@ class TrackingTask(Task[Start, Trajectory]):
     def _reach(self) -> float:
         """Return how far a car can come in an update [m]."""
         return self._train.horizon * self.scene.dt * self.config.path.top_speed
-
-    def _next_pace(self, update: int, reached: Start | None) -> float:
-        """Return the share of the reference speed to train at: faster while cars stay on the road.
-
-        Where too many do not, or an update had to be skipped, it is two steps slower again.
-        """
-        train = self._train
-        if not train.ramp_updates:
-            return 1.0
-        if update == 0:
-            return train.ramp_from
-        is_held = False
-        if reached is not None:
-            assert reached.state is not None and reached.arc_length is not None
-            errors = compute_error_state(self._road, reached.state, reached.arc_length)
-            is_off = errors.cross_track_error.abs() > _OFF
-            is_held = float(is_off.to(self.path.dtype).mean()) <= _MOST_OFF
-        step = (1 - train.ramp_from) / train.ramp_updates
-        pace = self._pace + (step if is_held else -2 * step)
-        return min(1.0, max(train.ramp_from, pace))
-
-    def _paced(self) -> Road:
-        """Return the path at the speeds that an update trains at."""
-        most, slowest = self._pace, 1 - self._train.pace_spread
-        if slowest == 1:
-            return self.path if most == 1 else self.path.slowed(most)
-        paces = [most * (slowest + (1 - slowest) * n / (_NUM_PACES - 1)) for n in range(_NUM_PACES)]
-        which = torch.arange(self.num_envs, device=self.path.device) % _NUM_PACES
-        return PathBatch([self.path.slowed(pace) for pace in paces], which)
 
     def _place(self, seed: int, road: Road) -> Placement:
         """Draw where cars begin afresh."""
