@@ -115,6 +115,7 @@ MESSAGES = Options(
     verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
     debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
+VIEWER = Options(viewer=setting(bool, "Watch in Genesis's own window.", "--viewer"))
 
 
 def controller(text: str, default: str) -> Option:

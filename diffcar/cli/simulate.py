@@ -27,6 +27,7 @@ __all__ = ["simulate"]
     csv_file=output("Write the trajectory.", "--csv"),
     plot_file=output("Draw the drive.", "--plot", suffix=".png"),
     video_file=output("Film the drive.", "--video", suffix=".mp4"),
+    **options.VIEWER,
     **options.common("start_cross_track=0.1"),
 )
 def simulate(given: Given) -> None:

@@ -33,6 +33,7 @@ def _rest(example: str) -> options.Options:
     entity=option(Entity, "A car, or a tool that pushes a soft body along the path."),
     **_CAR,
     certify=option(bool, "Check the gradients against finite differences first."),
+    **options.VIEWER,
     **_rest("train.horizon=64"),
 )
 def train_e2e(

@@ -18,7 +18,7 @@ from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
-from diffcar.path.config import PathConfig
+from diffcar.path.config import DRAWN, PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import load_road
@@ -205,7 +205,7 @@ def _trained_on(config: CompareConfig) -> list[str]:
     """Tell which paths of the suite are trained on, and therefore say less."""
 
     def road(source: str, seed: int | None) -> tuple[str, int | None]:
-        return source, seed if source == "random" else None
+        return source, seed if source in DRAWN else None
 
     seeds = config.seeds if config.path.seed is None else [config.path.seed]
     trained = {road(config.path.source, seed) for seed in seeds}

@@ -15,7 +15,14 @@ from diffcar.base.registry import Registry, is_own
 if TYPE_CHECKING:
     from diffcar.path.builtin import Points
 
-__all__ = ["PATHS", "PathConfig", "check_path_source", "refuse_idle_columns", "require_files"]
+__all__ = [
+    "DRAWN",
+    "PATHS",
+    "PathConfig",
+    "check_path_source",
+    "refuse_idle_columns",
+    "require_files",
+]
 
 PATHS: Registry[Callable[[int], "Points"]] = Registry(
     "path",
@@ -28,12 +35,16 @@ PATHS: Registry[Callable[[int], "Points"]] = Registry(
         "double-lane-change": "diffcar.path.builtin:double_lane_change",
         "obstacle-avoidance": "diffcar.path.builtin:obstacle_avoidance",
         "random": "diffcar.path.builtin:random",
+        "stage": "diffcar.path.builtin:stage",
     },
     error=PathError,
     nor=" and no such file exists",
     known="built in are",
 )
 """Functions of a seed that return the points of a path, by its name."""
+
+DRAWN = ("random", "stage")
+"""Those of them that differ by seed."""
 
 
 class PathConfig(Section):
@@ -50,7 +61,7 @@ class PathConfig(Section):
     or by the numbers where they leave no doubt. Unseen paths without a header, of as many columns,
     are read so, too."""
     seed: Seed | None = None
-    """Seed of the built-in path `random`; null takes the run's."""
+    """Seed of the built-in paths `random` and `stage`; null takes the run's."""
     top_speed: Positive = 3.0
     """Upper limit of the reference speed [m/s]."""
     grip: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -70,7 +81,7 @@ class PathConfig(Section):
     @pydantic.model_validator(mode="after")
     def _is_effective(self) -> "PathConfig":
         """Refuse what would change nothing; a `ConfigError` keeps its hint on the way out."""
-        is_fixed = self.file is not None or (self.source in PATHS and self.source != "random")
+        is_fixed = self.file is not None or (self.source in PATHS and self.source not in DRAWN)
         if self.closed is not None and _is_made(self.source):
             raise _idle("closed", self.source, "--closed and --open")
         if self.seed is not None and is_fixed:
@@ -86,7 +97,7 @@ class PathConfig(Section):
 
     def elsewhere(self, source: str, scale: float) -> "PathConfig":
         """Return the limits of this path for another one."""
-        seed = self.seed if source == "random" or is_own(source) else None
+        seed = self.seed if source in DRAWN or is_own(source) else None
         own = {"source": source, "scale": scale, "closed": None, "columns": None, "seed": seed}
         return self.model_copy(update=own)
 

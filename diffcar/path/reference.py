@@ -143,6 +143,10 @@ class ReferencePath(Road):
         samples[:, _SPEED] *= share
         return self._with(_cubics=self._cubics.slowed(share), samples=samples)
 
+    def dots(self, spacing: float = 0.1) -> np.ndarray:
+        """Return points about so far apart [m] along the path: x, y [m], shape (N, 2)."""
+        return self.samples[:: max(1, round(spacing / (self.grid[1] - self.grid[0]))), :2]
+
     def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
         """Return positions [m], shape (..., 2), in the coordinates that the path came in.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,8 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
         # to 25 % faster with room for what the model's geometries can make.
         rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
-        with self._building(config, num_envs, differentiable, rigid=rigid) as scene:
+        view = (-3.5 * vehicle.wheelbase, -3.0 * vehicle.wheelbase, 2.5 * vehicle.wheelbase)
+        with self._building(config, num_envs, differentiable, rigid=rigid, view=view) as scene:
             import genesis as gs
 
             road = gs.materials.Rigid(friction=vehicle.friction)
@@ -45,6 +47,10 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             model = gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
             self.entity = scene.add_entity(model)
             self.camera = ChaseCamera(scene) if with_camera else None
+        if self.scene.visualizer.viewer is not None:
+            self.scene.visualizer.viewer.follow_entity(self.entity)
+        self.dots: np.ndarray | None = None
+        """World x, y [m] to be painted on the road where somebody looks, shape (N, 2)."""
         self.actuation: str = config.actuation
         self._find_joints(vehicle)
         self._servo_dofs = self.steering_dofs + self.driven_dofs
@@ -155,6 +161,11 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
                 _VARIATIONS[name](self, self.variations.get(name))
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
+        if self.dots is not None:
+            # The reset has wiped what was painted before it.
+            dots = np.pad(self.dots, ((0, 0), (0, 1)))
+            radius = 0.045 * self.vehicle.wheelbase
+            self.scene.draw_debug_spheres(dots, radius=radius, color=(1.0, 0.8, 0.1, 1.0))
 
     def _set_friction(self, ratio: Tensor | None) -> None:
         """Give road and wheels of each car another friction, until the next reset of the scene."""

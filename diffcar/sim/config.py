@@ -38,6 +38,8 @@ class EngineConfig(Section):
     """Physics steps in a control interval."""
     verbose: bool = Field(default=False, exclude=True)
     """Whether Genesis may log to the terminal; no part of what a run is."""
+    viewer: bool = Field(default=False, exclude=True)
+    """Whether Genesis shows its first scene in a window; no part of what a run is."""
 
     @pydantic.field_validator("dt")
     @classmethod

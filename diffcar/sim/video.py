@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
 
 from diffcar.base.errors import OutputError, SimulationError
@@ -75,17 +74,10 @@ class ChaseCamera(_Camera):
 
     def __init__(self, scene: "Scene") -> None:
         super().__init__(scene, fov=45)
-        self.dots: np.ndarray | None = None
-        """To be painted on the road at the next frame: world x, y [m], shape (N, 2)."""
         self._yaw: float | None = None
 
     def follow(self, state: CarState) -> None:
         """Point the camera at the first car, for the frames to come."""
-        if self.dots is not None:
-            # Not earlier: the reset at a drive's start wipes what was painted before it.
-            positions = np.column_stack([self.dots, np.zeros(len(self.dots))])
-            self._scene.draw_debug_spheres(positions, radius=0.012, color=(1.0, 0.8, 0.1, 1.0))
-            self.dots = None
         x, y = (float(value) for value in state.position[0])
         yaw = float(state.yaw[0])
         # The camera's heading lags behind the car's, so that turns are seen.

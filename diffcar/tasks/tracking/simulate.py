@@ -29,8 +29,6 @@ from diffcar.tasks.tracking.rollout import Trajectory, accelerations
 
 __all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]
 
-_DOT_SPACING = 0.1
-
 
 @dataclass(frozen=True)
 class EngineFigures:
@@ -197,7 +195,11 @@ def _drive(
     on_step: Callable[[float], None],
 ) -> Drive:
     """Drive, filming if there is a camera and a file for it."""
-    camera = scene.camera if isinstance(scene, GenesisCar) else None
+    camera = None
+    if isinstance(scene, GenesisCar):
+        camera = scene.camera
+        if camera is not None or config.viewer:
+            scene.dots = path.dots()
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         if camera is not None:
@@ -207,9 +209,6 @@ def _drive(
     driven: Drive | None = None
     with contextlib.ExitStack() as filming:
         if camera is not None and film is not None:
-            # Points along the path to paint on the road [m], shape (N, 2).
-            stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
-            camera.dots = path.samples[::stride, :2]
             file, unwritten = film
             filming.enter_context(kept(unwritten, file))
             filming.enter_context(camera.recording(file))

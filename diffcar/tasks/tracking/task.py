@@ -134,6 +134,8 @@ class TrackingTask(Task[Start, Trajectory]):
         self.network = self.driver.network
         self._road: Road = self.path
         if self._through_physics:
+            if config.viewer:
+                self.scene.dots = self.path.dots()
             self._pace = Pace(self.path, self._train)
         return self
 
