@@ -12,6 +12,7 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
@@ -33,6 +34,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         with_varied_mass: bool = False,
     ) -> None:
         vehicle = vehicle or car_of(config)
+        config = suited(config, vehicle)
         # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
         # to 25 % faster with room for what the model's geometries can make.
         rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
@@ -44,7 +46,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             # Left alone, Genesis gives joints without armature 0.1 kg m²: 39 kg a free wheel.
             model = gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
             self.entity = scene.add_entity(model)
-            self.camera = ChaseCamera(scene) if with_camera else None
+            self.camera = ChaseCamera(scene, vehicle.size) if with_camera else None
         self.actuation: str = config.actuation
         self._find_joints(vehicle)
         self._servo_dofs = self.steering_dofs + self.driven_dofs
