@@ -85,10 +85,13 @@ JSON: dict[str, set[str]] = {
         *_at("scores", "path start metrics"),
         *_at("scores.metrics", _TRACKING),
         *_at("certificate", _CERTIFICATE),
-        *_named("worst_gradient_error errors_before_training errors_in_training"),
+        *_named("worst_gradient_error errors_before_training errors_in_training skip_distance_m"),
     },
-    "train-bc": {*_TRAINED, *_named("scores num_rows num_skipped_rows validation_loss notes")},
-    "train-ppo": {*_TRAINED, "scores"},
+    "train-bc": {
+        *_TRAINED,
+        *_named("scores skip_distance_m num_rows num_skipped_rows validation_loss notes"),
+    },
+    "train-ppo": {*_TRAINED, "scores", "skip_distance_m"},
     "simulate": set(_SIMULATED),
     "simulate in mujoco": {
         *_SIMULATED,

@@ -27,6 +27,7 @@ from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.build import build_scene, repair
 from diffcar.sim.model.adopt import adopt_model
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import SHIPPED, Vehicle, car_of, load_vehicle
 from diffcar.tasks.contract import Task
 from diffcar.tasks.tracking.problem import LIMIT, PARAMETERS, CarCases, trace_drive
@@ -62,6 +63,7 @@ def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGr
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         vehicle, notes = _load(config, joints or JointNames(), Path(folder))
+        config = suited(config, vehicle)
         check = _Check(config, vehicle, notes)
         found = check.result
         logger.info("trying the ways to get a gradient")
@@ -110,10 +112,12 @@ class _Check:
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
         scene, controller, path = self.bench.scene, self.bench.controller, self.bench.path
-        start = starts_on_path(path, 1.0 + scene.zeros(scene.num_envs), cross_track=0.05)
+        size = self.vehicle.size
+        start = starts_on_path(path, size + scene.zeros(scene.num_envs), cross_track=0.05 * size)
+        loss = suited(TrackingLoss(), self.vehicle)
         self.result.hops = trace_hops(
             controller.network,
-            lambda watch: trace_drive(watch, scene, controller, path, start, loss=TrackingLoss()),
+            lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
             scene.backward,
             output=Task.output,
         )

@@ -104,7 +104,7 @@ _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(
     actuation=setting(Literal["torque", "pd"], _SERVOS),
 )
-MODEL = Options(car=setting(str, "car, racer, or an MJCF file. (default: car)", key="model"))
+MODEL = Options(car=setting(str, "car, racer, sedan, or an MJCF file. (default: car)", key="model"))
 CAR = PATH | MODEL | SERVOS
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")

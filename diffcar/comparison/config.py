@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Positive, Section, Seed
+from diffcar.base.config import Follows, Positive, Section, Seed
 from diffcar.base.registry import Registry, is_own
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
@@ -84,7 +84,7 @@ class CompareConfig(DrivingConfig):
     """What is compared: methods of training, and classical controllers, which are tuned."""
     seeds: list[Seed] = Field(min_length=1, default=[0, 1, 2])
     """Every method is trained or tuned once with each."""
-    threshold: Positive = 0.02
+    threshold: Annotated[Positive, Follows("length")] = 0.02
     """Cross-track RMSE on the suite whose cost is told for each method [m]."""
     num_snapshots: Annotated[int, Field(ge=2, le=200)] = 30
     """Points on the learning curve of a training."""

@@ -190,6 +190,8 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
             # Checkpoints of earlier releases know nothing of which wheels are driven.
             unsaid = CarConfig().model_dump(include={"drive", "torque_split"})
             values = unsaid | values
+            # Nor of the car's size, by which what is observed is scaled since then.
+            values["controller"] = {"car_size": 1.0} | values["controller"]
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (LookupError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(

@@ -1,5 +1,6 @@
 """What the tracking network sees."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -25,44 +26,39 @@ class _Entry(NamedTuple, Generic[RoadT]):
 
     name: str
     scale: float
-    """Its characteristic size."""
+    """Its characteristic size, of the shipped car."""
+    power: float
+    """Of a car's size that it grows with."""
     sign: float
     """Its factor if left and right are exchanged."""
     of: Callable[[CarState, RoadT], Tensor]
 
 
 _HERE = (
-    _Entry[ErrorState]("cross_track", 0.1, -1.0, lambda _, errors: errors.cross_track_error),
-    _Entry[ErrorState]("heading_error", 0.2, -1.0, lambda _, errors: errors.heading_error),
-    _Entry[ErrorState]("speed_error", 1.0, 1.0, lambda _, errors: errors.speed_error),
-    _Entry[ErrorState]("speed", 2.0, 1.0, lambda state, _: state.speed),
-    _Entry[ErrorState]("yaw_rate", 2.0, -1.0, lambda state, _: state.yaw_rate),
-    _Entry[ErrorState]("lateral_velocity", 0.2, -1.0, lambda state, _: state.lateral_velocity),
-    _Entry[ErrorState]("steering_angle", 0.3, -1.0, lambda car, _: car.steering_angles.mean(-1)),
+    _Entry[ErrorState]("cross_track", 0.1, 1, -1.0, lambda _, errors: errors.cross_track_error),
+    _Entry[ErrorState]("heading_error", 0.2, 0, -1.0, lambda _, errors: errors.heading_error),
+    _Entry[ErrorState]("speed_error", 1.0, 0.5, 1.0, lambda _, errors: errors.speed_error),
+    _Entry[ErrorState]("speed", 2.0, 0.5, 1.0, lambda state, _: state.speed),
+    _Entry[ErrorState]("yaw_rate", 2.0, -0.5, -1.0, lambda state, _: state.yaw_rate),
+    _Entry[ErrorState]("lateral_velocity", 0.2, 0.5, -1.0, lambda car, _: car.lateral_velocity),
+    _Entry[ErrorState]("steering_angle", 0.3, 0, -1.0, lambda car, _: car.steering_angles.mean(-1)),
 )
 _SPEED_AHEAD = _Entry[PathPoint](
-    "speed", 1.0, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
+    "speed", 1.0, 0.5, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
 )
 _AHEAD = {
     "m": (
-        _Entry[PathPoint]("curvature", 0.8, -1.0, lambda _, ahead: ahead.curvature),
+        _Entry[PathPoint]("curvature", 0.8, -1, -1.0, lambda _, ahead: ahead.curvature),
         _SPEED_AHEAD,
     ),
     "s": (
-        # The faster a car is the gentler its turns are, and the more of them matters.
-        _Entry[PathPoint](
-            "curvature", 1.6, -1.0, lambda state, ahead: ahead.curvature * _faster(state.speed)
-        ),
+        _Entry[PathPoint]("curvature", 1.6, -1, -1.0, lambda _, ahead: ahead.curvature),
         _SPEED_AHEAD,
     ),
 }
-# Where the reference is slower, a car in seconds looks as far ahead as at this speed [m/s].
+# Where the reference is slower, a car in seconds looks as far ahead as at this speed [m/s], of the
+# shipped one's size; at twice that, turns count twice as much as at rest.
 _LEAST_SPEED = 1.0
-
-
-def _faster(speed: Tensor) -> Tensor:
-    """Return a factor that grows from one at rest in proportion to the speed, shape (B, 1)."""
-    return 1 + speed[:, None] / 2
 
 
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
@@ -80,7 +76,8 @@ class PathObserver:
         self._reach = tuple(reach for own in previews for reach in own)
         self._widths = [len(own) for own in previews]
         ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
-        self._scales = (*(entry.scale for entry in _HERE), *(entry.scale for entry in ahead))
+        self._least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
+        self._scales = tuple(own.scale * config.car_size**own.power for own in (*_HERE, *ahead))
         self._signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
 
     @staticmethod
@@ -107,12 +104,15 @@ class PathObserver:
         reach = _like(state.speed, self._reach)
         if self._unit == "s":
             pace = torch.hypot(
-                state.speed - errors.speed_error, _like(state.speed, (_LEAST_SPEED,))
+                state.speed - errors.speed_error, _like(state.speed, (self._least_speed,))
             )
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
         here = [entry.of(state, errors) for entry in _HERE]
         everywhere = [entry.of(state, points) for entry in self._ahead]
+        if self._unit == "s":
+            # The faster a car is the gentler its turns are, and the more of them matters.
+            everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self._least_speed))
         return _Row.apply(_like(state.speed, self._scales), self._widths, *here, *everywhere)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import NonNegative, Positive, Section
+from diffcar.base.config import Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
 
@@ -27,15 +27,15 @@ class DemonstrationConfig(Section):
 
     num_episodes: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Cars that drive in parallel, each for one episode."""
-    duration: Annotated[float, Field(gt=0, le=3600)] = 8.0
+    duration: Annotated[float, Field(gt=0, le=3600), Follows("time")] = 8.0
     """Simulated time of an episode [s]."""
     noisy_fraction: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Share of the episodes whose commands are disturbed."""
     steering_noise: NonNegative = 0.1
     """Standard deviation of the disturbance of the steering angle [rad]."""
-    speed_noise: NonNegative = 0.2
+    speed_noise: Annotated[NonNegative, Follows("speed")] = 0.2
     """Standard deviation of the disturbance of the commanded speed [m/s]."""
-    noise_time: Positive = 0.2
+    noise_time: Annotated[Positive, Follows("time")] = 0.2
     """Time in which a disturbance is forgotten to 1/e [s]."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Positive, Section, Seed
+from diffcar.base.config import Follows, Positive, Section, Seed
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry, is_own
@@ -53,7 +53,8 @@ class PathConfig(Section):
     source: str = "random"
     """Name of a built-in path, a CSV file, or package.module:function of one's own."""
     scale: Positive = 1.0
-    """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car."""
+    """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car. Built-in paths are
+    as large as the car asks for without it."""
     closed: bool | None = None
     """Whether a file's path is a loop; null decides by the gap between its ends."""
     columns: list[Literal["x", "y", "speed", "ignore"]] | None = None
@@ -62,14 +63,14 @@ class PathConfig(Section):
     are read so, too."""
     seed: Seed | None = None
     """Seed of the built-in paths `random` and `stage`; null takes the run's."""
-    top_speed: Positive = 3.0
+    top_speed: Annotated[Positive, Follows("top speed")] = 3.0
     """Upper limit of the reference speed [m/s]."""
     grip: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the grip measured of the car that the reference speed uses; null goes by the two
     accelerations instead."""
-    lateral_acceleration: Positive = 4.0
+    lateral_acceleration: Annotated[Positive, Follows("lateral acceleration")] = 4.0
     """Limit on speed² times curvature along the path [m/s²]."""
-    longitudinal_acceleration: Positive = 3.0
+    longitudinal_acceleration: Annotated[Positive, Follows("longitudinal acceleration")] = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
 
     @property

@@ -37,6 +37,7 @@ def load_path(
     seed: int = 0,
     max_curvature: float | None = None,
     grip: GripDiagram | None = None,
+    car_size: float = 1.0,
     nameless: Sequence[str] | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
@@ -50,6 +51,7 @@ def load_path(
         seed: Of the built-in path `random`, unless the settings have one of their own.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
         grip: Of the car, of which the settings want a share.
+        car_size: `Vehicle.size`: built-in paths are so many times larger, and the grid coarser.
         nameless: What the columns of a file are that has as many, no header, and no settings that
             tell them; None finds out.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
@@ -62,10 +64,11 @@ def load_path(
     config = load_config(PathConfig, base=base, flags=settings)
     if nameless is None:  # or they may be those of another path
         refuse_idle_columns(config)
-    points = _read_source(config, seed if config.seed is None else config.seed, nameless)
+    seed = seed if config.seed is None else config.seed
+    points = _read_source(config, seed, nameless, car_size)
     points, warnings = _check_points(points, config.source)
-    points, origin = _shifted(points, warnings)
-    arc_length, pose, file_speed = _resample(points)
+    points, origin = _shifted(points, warnings, car_size)
+    arc_length, pose, file_speed = _resample(points, _GRID_STEP * car_size)
     curvature = pose[:, 3]
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
@@ -108,8 +111,10 @@ def _limits(config: PathConfig, grip: GripDiagram | None) -> Limits:
     return replace(grip, share=config.grip)
 
 
-def _read_source(config: PathConfig, seed: int, nameless: Sequence[str] | None) -> Points:
-    """Return the points of a built-in path or a file."""
+def _read_source(
+    config: PathConfig, seed: int, nameless: Sequence[str] | None, car_size: float
+) -> Points:
+    """Return the points of a built-in path, as large as the car asks for, or of a file."""
     check_path_source(config.source)
     if (file := config.file) is not None:
         return read_points(
@@ -120,7 +125,8 @@ def _read_source(config: PathConfig, seed: int, nameless: Sequence[str] | None) 
             nameless=nameless,
         )
     points = PATHS[config.source](seed)
-    return replace(points, xy=points.xy * config.scale)
+    size = car_size if config.source in PATHS else 1.0
+    return replace(points, xy=points.xy * (config.scale * size))
 
 
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
@@ -209,11 +215,16 @@ def _first_crossing(points: Points) -> tuple[float, float] | None:
     return None
 
 
-def _shifted(points: Points, warnings: list[str]) -> tuple[Points, tuple[float, float]]:
-    """Return points near the origin, and where that was; note what the user should know."""
+def _shifted(
+    points: Points, warnings: list[str], car_size: float
+) -> tuple[Points, tuple[float, float]]:
+    """Return points near the origin, and where that was; note what the user should know.
+
+    What is fine enough for a car is by its size.
+    """
     corners = points.xy.min(0), points.xy.max(0)
     middle = np.round((corners[0] + corners[1]) / 2)
-    if np.hypot(*middle) > _FAR:
+    if np.hypot(*middle) > _FAR * car_size:
         points = replace(points, xy=points.xy - middle)
         warnings.append(
             f"the path is driven with ({middle[0]:.0f}, {middle[1]:.0f}) m as the origin, near "
@@ -221,7 +232,7 @@ def _shifted(points: Points, warnings: list[str]) -> tuple[Points, tuple[float, 
         )
     else:
         middle = np.zeros(2)
-    if (reach := np.abs(points.xy).max()) > _TOO_FAR:
+    if (reach := np.abs(points.xy).max()) > _TOO_FAR * car_size:
         warnings.append(
             f"numbers of 32 bits are {1e3 * np.spacing(np.float32(reach)):.2g} mm apart at the "
             f"ends of the path, {reach:.0f} m from its middle; --precision 64 is finer"
@@ -234,7 +245,7 @@ def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
-def _resample(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _resample(points: Points, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Spline the points; return a grid's arc length, x y heading curvature, and speed if given."""
     xy = points.around(points.xy)
     chord = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
@@ -246,7 +257,7 @@ def _resample(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray | None
     middle = np.linalg.norm(curve((fine[1:] + fine[:-1]) / 2, 1), axis=1)
     pieces = np.diff(fine) * (rate[:-1] + 4 * middle + rate[1:]) / 6
     fine_arc = np.append(0.0, np.cumsum(pieces))
-    num_samples = max(int(np.ceil(fine_arc[-1] / _GRID_STEP)), 50) + 1
+    num_samples = max(int(np.ceil(fine_arc[-1] / step)), 50) + 1
     arc_length = np.linspace(0.0, fine_arc[-1], num_samples)
     parameter = CubicSpline(fine_arc, fine)(arc_length)
     parameter[[0, -1]] = fine[[0, -1]]

@@ -143,7 +143,7 @@ class ReferencePath(Road):
         samples[:, _SPEED] *= share
         return self._with(_cubics=self._cubics.slowed(share), samples=samples)
 
-    def dots(self, spacing: float = 0.1) -> np.ndarray:
+    def dots(self, spacing: float) -> np.ndarray:
         """Return points about so far apart [m] along the path: x, y [m], shape (N, 2)."""
         return self.samples[:: max(1, round(spacing / (self.grid[1] - self.grid[0]))), :2]
 

@@ -13,6 +13,7 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
@@ -34,10 +35,11 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         with_varied_mass: bool = False,
     ) -> None:
         vehicle = vehicle or car_of(config)
+        config = suited(config, vehicle)
         # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
         # to 25 % faster with room for what the model's geometries can make.
         rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
-        view = (-3.5 * vehicle.wheelbase, -3.0 * vehicle.wheelbase, 2.5 * vehicle.wheelbase)
+        view = (-1.2 * vehicle.size, -1.0 * vehicle.size, 0.8 * vehicle.size)
         with self._building(config, num_envs, differentiable, rigid=rigid, view=view) as scene:
             import genesis as gs
 
@@ -46,7 +48,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             # Left alone, Genesis gives joints without armature 0.1 kg m²: 39 kg a free wheel.
             model = gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
             self.entity = scene.add_entity(model)
-            self.camera = ChaseCamera(scene) if with_camera else None
+            self.camera = ChaseCamera(scene, vehicle.size) if with_camera else None
         if self.scene.visualizer.viewer is not None:
             self.scene.visualizer.viewer.follow_entity(self.entity)
         self.dots: np.ndarray | None = None
@@ -164,7 +166,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         if self.dots is not None:
             # The reset has wiped what was painted before it.
             dots = np.pad(self.dots, ((0, 0), (0, 1)))
-            radius = 0.045 * self.vehicle.wheelbase
+            radius = 0.012 * self.vehicle.size
             self.scene.draw_debug_spheres(dots, radius=radius, color=(1.0, 0.8, 0.1, 1.0))
 
     def _set_friction(self, ratio: Tensor | None) -> None:

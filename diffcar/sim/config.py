@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, NonNegative, Positive, Section, Seed
+from diffcar.base.config import Count, Follows, NonNegative, Positive, Section, Seed
 from diffcar.base.registry import Registry
 
 if TYPE_CHECKING:
@@ -52,9 +52,11 @@ class EngineConfig(Section):
 class CarConfig(EngineConfig):
     """The car and how it is driven."""
 
+    dt: Annotated[float, Field(gt=0, le=0.1), Follows("control interval")] = 0.02
+    """Control interval [s]."""
     model: str | None = None
-    """MJCF file of the car, or `car`, which has rear drive, or `racer`, which has all-wheel drive;
-    null takes `car`."""
+    """MJCF file of the car, or `car`, which has rear drive, `racer`, which has all-wheel drive, or
+    `sedan`, which has its full size and front drive; null takes `car`."""
     drive: DrivenWheels | None = None
     """Which wheels are driven, with the torque that all motors have together; null leaves it to the
     model's actuators."""

@@ -16,6 +16,7 @@ from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.model.servos import replace_servos
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.sim.rolling import RollingCar
 
@@ -40,6 +41,7 @@ class MuJoCoCar(RollingCar):
         import mujoco
 
         vehicle = vehicle or car_of(config)
+        config = suited(config, vehicle)
         self.num_envs = num_envs
         self.dt = config.dt
         self.actuation: str = config.actuation

@@ -70,10 +70,11 @@ def _told_of(file: Path) -> Iterator[None]:
 
 
 class ChaseCamera(_Camera):
-    """A camera that follows the first car."""
+    """A camera that follows the first car, whose `Vehicle.size` tells from how far."""
 
-    def __init__(self, scene: "Scene") -> None:
+    def __init__(self, scene: "Scene", size: float) -> None:
         super().__init__(scene, fov=45)
+        self._size = size
         self._yaw: float | None = None
 
     def follow(self, state: CarState) -> None:
@@ -84,7 +85,9 @@ class ChaseCamera(_Camera):
         turned = 0.0 if self._yaw is None else math.remainder(yaw - self._yaw, 2 * math.pi)
         self._yaw = yaw if self._yaw is None else self._yaw + 0.12 * turned
         cos, sin = math.cos(self._yaw), math.sin(self._yaw)
-        behind, ahead = (x - 1.3 * cos, y - 1.3 * sin, 0.6), (x + 0.4 * cos, y + 0.4 * sin, 0.05)
+        back, on = 1.3 * self._size, 0.4 * self._size
+        behind = (x - back * cos, y - back * sin, 0.6 * self._size)
+        ahead = (x + on * cos, y + on * sin, 0.05 * self._size)
         self._camera.set_pose(pos=behind, lookat=ahead, up=(0.0, 0.0, 1.0))
 
 

@@ -14,6 +14,9 @@ from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import PHYSICS, config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
+from diffcar.sim.config import CarConfig
+from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
@@ -136,7 +139,8 @@ def train(
     if folder is not None and begun_with is not None:
         # What the user has not set, a clone takes from its expert.
         open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())
-        require_same_settings(folder.path, begun_with, config, MAY_CHANGE | open_yet)
+        wanted = _suited_as(config, begun_with, open_yet)
+        require_same_settings(folder.path, begun_with, wanted, MAY_CHANGE | open_yet)
     trainer = make_trainer(how, config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
@@ -268,6 +272,14 @@ def _begun_with(how: Method, task: str, folder: RunFolder) -> TaskConfig:
     """Return the settings of a run that is resumed."""
     config: TaskConfig = load_config(how.config[task], base=config_values(folder.last))
     return config
+
+
+def _suited_as(config: TaskConfig, begun_with: TaskConfig, open_yet: set[str]) -> TaskConfig:
+    """Return settings of a car as they suit the one that a run was begun with."""
+    if not isinstance(config, CarConfig):
+        return config
+    own = config.model_copy(update={name: getattr(begun_with, name) for name in open_yet})
+    return suited(own, car_of(own))
 
 
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SHIPPED", "Vehicle", "car_of", "load_vehicle"]
 
-SHIPPED = ("car", "racer")
+SHIPPED = ("car", "racer", "sedan")
 """Cars that come with diffcar, by the name of their file in `assets/`."""
 
+# Of the car that defaults were made for [m], and the sharpest turns of the roads for it [1/m].
+_SHIPPED_WHEELBASE, _SHARPEST_TURN = 0.3302, 1.3
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
@@ -117,6 +120,38 @@ class Vehicle:
     def max_curvature(self) -> float:
         """Sharpest turn of the rear axle's middle [1/m]."""
         return math.tan(self.max_steering) / self.wheelbase
+
+    @cached_property
+    def size(self) -> float:
+        """How large the car is beside the shipped one: by its wheelbase, or by its sharpest turn.
+
+        To three digits; 1 for whatever is as large and turns as sharply as that.
+        """
+        own = max(self.wheelbase / _SHIPPED_WHEELBASE, _SHARPEST_TURN / self.max_curvature)
+        return float(f"{own:.3g}")
+
+    @cached_property
+    def root_size(self) -> float:
+        """By how much times and speeds are larger, at the same accelerations (Froude)."""
+        return math.sqrt(self.size)
+
+    @property
+    def height(self) -> float:
+        """Of the centre of mass over the road [m]."""
+        return self.base_height + self.centre_of_mass[2]
+
+    @property
+    def driven_load(self) -> float:
+        """Share of the weight on the driven wheels when they hold the car back or drive it on.
+
+        At the limit of their grip, whichever leaves less: the rear is relieved by braking, the
+        front by speeding up.
+        """
+        if self.drive == "all":
+            return 1.0
+        front = (self.centre_of_mass[0] - self.rear_axle_x) / self.wheelbase
+        share = front if self.drive == "front" else 1 - front
+        return share / (1 + self.friction * self.height / self.wheelbase)
 
     @property
     def top_speed(self) -> float:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
+from diffcar.base.config import Count, Finite, Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig, require_files
@@ -32,11 +32,11 @@ _MOST_TO_TARGET, _DECAY_TO_TARGET, _DECAY = 100, 40, 100
 class DisturbanceConfig(Section):
     """What the car and its sensors suffer that the controller was not told of."""
 
-    push_force: NonNegative = 0.0
+    push_force: Annotated[NonNegative, Follows("force")] = 0.0
     """Size of pushes to a random side of the car [N]; 0 for none."""
-    push_duration: Positive = 0.2
+    push_duration: Annotated[Positive, Follows("time")] = 0.2
     """How long a push lasts [s]."""
-    push_interval: Positive = 2.0
+    push_interval: Annotated[Positive, Follows("time")] = 2.0
     """Mean time from one push to the next [s]; each is drawn between half and one and a half."""
     mass_ratio: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     """Factor on the mass and inertia of all bodies of the car."""
@@ -44,24 +44,24 @@ class DisturbanceConfig(Section):
     """Factor on the friction between wheels and road."""
     delay_steps: Annotated[int, Field(ge=0, le=100)] = 0
     """Control steps from a command to its effect."""
-    position_noise: NonNegative = 0.0
+    position_noise: Annotated[NonNegative, Follows("length")] = 0.0
     """Standard deviation of the measured x and y [m], white."""
     yaw_noise: NonNegative = 0.0
     """Standard deviation of the measured heading [rad], white."""
-    speed_noise: NonNegative = 0.0
+    speed_noise: Annotated[NonNegative, Follows("speed")] = 0.0
     """Standard deviation of the measured speed [m/s], white."""
-    yaw_rate_noise: NonNegative = 0.0
+    yaw_rate_noise: Annotated[NonNegative, Follows("rate")] = 0.0
     """Standard deviation of the measured rate of turn [rad/s], white."""
 
 
 class StartConfig(Section):
     """How far from the path training rollouts start, at the most; most start much nearer."""
 
-    cross_track: NonNegative = 0.15
+    cross_track: Annotated[NonNegative, Follows("length")] = 0.15
     """Lateral offset [m]."""
     heading: NonNegative = 0.25
     """Heading offset [rad]."""
-    speed: NonNegative = 0.5
+    speed: Annotated[NonNegative, Follows("speed")] = 0.5
     """Speed offset [m/s]."""
     standing_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Fraction of the environments that start at rest."""
@@ -72,7 +72,7 @@ class EvaluationConfig(ScheduleConfig):
 
     num_envs: Count = 16
     """Cars spread along the training path in an evaluation."""
-    duration: Positive = 4.0
+    duration: Annotated[Positive, Follows("time")] = 4.0
     """Simulated time of an evaluation [s]."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
@@ -109,8 +109,8 @@ class SimulateConfig(DrivingConfig):
     start_heading: Finite = 0.0
     """Initial heading offset [rad]."""
     skip_distance: NonNegative | None = None
-    """Metrics count from this far along the path [m]; null takes 2 m, or a quarter of a short
-    path."""
+    """Metrics count from this far along the path [m]; null takes six wheelbases (2 m of the shipped
+    car), or a quarter of a short path."""
     max_time: Positive | None = None
     """Simulated time at the most [s]; null allows half as long again as needed."""
 
@@ -121,7 +121,7 @@ class TrainConfig(BackpropConfig):
     num_updates: Count | None = None  # type: ignore[assignment]  # wider than elsewhere
     """Optimiser steps; null takes as many as it needs until an evaluation finds the `target`
     reached, and at most 100."""
-    target: Positive = 0.002
+    target: Annotated[Positive, Follows("length")] = 0.002
     """Cross-track RMSE on the training path that is good enough [m], where no `num_updates` are
     asked for."""
     num_envs: Count = 24
@@ -130,8 +130,8 @@ class TrainConfig(BackpropConfig):
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
     ramp_updates: Annotated[int, Field(ge=0)] = 0
     """Updates in which the reference speed rises to that of the path, at the soonest, while nine
-    cars of ten stay within 0.2 m of it: who has not learnt to steer learns nothing from a road at
-    the limit. 0 begins with all of it."""
+    cars of ten stay within 0.6 wheelbases of it: who has not learnt to steer learns nothing from a
+    road at the limit. 0 begins with all of it."""
     ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the reference speed that the first of them has."""
     pace_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0

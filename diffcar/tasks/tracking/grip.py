@@ -18,6 +18,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.measured import Measurement, fastest_measured
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle, car_of
 from diffcar.tasks.tracking.config import MeasureGripConfig
 from diffcar.tasks.tracking.steering import (
@@ -37,7 +38,7 @@ __all__ = [
     "write_grip",
 ]
 
-# Shares of the fastest, which is 10 m/s or what the motors reach with something to spare.
+# Shares of the fastest (see `fastest_measured`).
 _SPEEDS = (0.3, 0.45, 0.6, 0.8, 1.0)
 _DEGREES = range(-90, 91, 15)
 _DIRECTIONS = tuple(map(math.radians, _DEGREES))
@@ -81,6 +82,7 @@ def measure(
         DiffcarError: If the model is unusable, or there is no room beside it.
     """
     vehicle = car_of(config)
+    config = suited(config, vehicle)
     for kept in (GRIP, STEERING):
         kept.require_room(vehicle)
 
@@ -100,7 +102,8 @@ def measure_grip(
     """Return the accelerations that a car holds in the worst direction of the world.
 
     At five speeds, in thirteen directions of its g-g diagram, cars that head six ways are asked for
-    an acceleration, which rises over 0.2 s and is held for as long. It is held if of all six the
+    an acceleration, which rises over 0.2 s (of a car of the shipped one's size; times grow with its
+    root) and is held for as long. It is held if of all six the
     rear axle slips by less than a tenth of the speed, the rate of turn misses less than 5 % of
     it and the speed 2 % of what it was at the start. The largest is found by bisection, to 0.1
     m/s².
@@ -139,34 +142,35 @@ def measure_grip(
 
 def _holds(scene: CarScene, demand: _Demand) -> Tensor:
     """Tell which cars (B,) do what they are asked for, by feedforward with some feedback."""
-    car, dt = scene.vehicle, scene.dt
+    car, dt, root = scene.vehicle, scene.dt, scene.vehicle.root_size
     still = torch.zeros_like(demand.speed)
     position = torch.stack([still, still], -1)
     scene.reset(Placement(position, demand.heading, demand.speed, still))
     full = sum(car.max_drive_torques) / car.wheel_radius / car.mass
     wanted, slips, misses = demand.speed, [], []
-    num_steps, num_steady = round((_RAMP + _HOLD) / dt), round(0.8 * _HOLD / dt)
+    ramp, hold, least = _RAMP * root, _HOLD * root, 0.5 * root
+    num_steps, num_steady = round((ramp + hold) / dt), round(0.8 * hold / dt)
     for step in range(num_steps):
         state = scene.read()
-        share = min(1.0, (step + 1) * dt / _RAMP)
+        share = min(1.0, (step + 1) * dt / ramp)
         wanted = wanted + share * demand.along * dt
-        turn = share * demand.lateral / wanted.clamp_min(0.5)
-        speed = state.speed.clamp_min(0.5)
-        steering = torch.atan(car.wheelbase * turn / speed) + 0.1 * (turn - state.yaw_rate)
+        turn = share * demand.lateral / wanted.clamp_min(least)
+        speed = state.speed.clamp_min(least)
+        steering = torch.atan(car.wheelbase * turn / speed) + 0.1 * root * (turn - state.yaw_rate)
         # The wheels' inertia takes a fifth of the torque.
-        drive = 1.2 * share * demand.along / full + 2 * (wanted - state.speed)
+        drive = 1.2 * share * demand.along / full + 2 / root * (wanted - state.speed)
         command = state.speed + drive.clamp(-1, 1) * car.speed_increment
         scene.apply(torch.stack([steering, command], -1))
         scene.step()
         if step >= num_steps - num_steady:
             after = scene.read()
             aside = after.lateral_velocity + car.rear_axle_x * after.yaw_rate
-            slips.append((aside / after.speed.abs().clamp_min(0.5)).abs())
+            slips.append((aside / after.speed.abs().clamp_min(least)).abs())
             misses.append(torch.stack([(after.yaw_rate - turn) * speed, after.speed - wanted]))
     lateral, along = torch.stack(misses).unbind(1)
     size = torch.hypot(demand.lateral, demand.along)
     is_on_course = lateral.mean(0).abs() < _MAX_LATERAL_MISS * size + 0.1
-    is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05
+    is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05 * root
     return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
 
 
@@ -215,5 +219,6 @@ def load_road(
         seed=seed,
         max_curvature=vehicle.max_curvature,
         grip=None if config.grip is None else read_grip(vehicle),
+        car_size=vehicle.size,
         nameless=nameless,
     )

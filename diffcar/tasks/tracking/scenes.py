@@ -6,6 +6,7 @@ from diffcar.base.log import logger
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle, car_of
 
 __all__ = ["Scenes"]
@@ -17,9 +18,9 @@ class Scenes:
     def __init__(
         self, config: CarConfig, *, build: Callable[..., GenesisCar] = build_scene
     ) -> None:
-        self.config = config
         self.vehicle: Vehicle = car_of(config)
         """The car, before any variation."""
+        self.config = suited(config, self.vehicle)
         for assumption in self.vehicle.assumptions:
             logger.warning(assumption)
         self._build = build

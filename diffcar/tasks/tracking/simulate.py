@@ -20,6 +20,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
@@ -128,10 +129,12 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = car_of(config)
+    config = suited(config, vehicle)
     choice.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
-    skip_distance, grip = skipped_distance(path, config.skip_distance), known_grip(vehicle)
+    grip = known_grip(vehicle)
+    skip_distance = skipped_distance(path, config.skip_distance, car_size=vehicle.size)
     scenes: list[CarScene] = [
         build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
     ]
@@ -172,7 +175,7 @@ def run(
     if (completion := figures[-1].metrics.completion) < 1:
         notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
     if not figures[-1].metrics.got_going:
-        notes.append(f"no errors: the car did not come past the first {skip_distance:g} m")
+        notes.append(f"no errors: the car did not come past the first {skip_distance:.3g} m")
     return SimulateResult(
         controller=name,
         path=path,
@@ -199,7 +202,7 @@ def _drive(
     if isinstance(scene, GenesisCar):
         camera = scene.camera
         if camera is not None or config.viewer:
-            scene.dots = path.dots()
+            scene.dots = path.dots(0.1 * scene.vehicle.size)
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         if camera is not None:
@@ -279,7 +282,7 @@ def simulation_report(result: SimulateResult) -> list[Shown]:
     table = across(
         f"{result.controller} on {result.path.name} ({result.path.length:.1f} m, "
         f"{result.path.kind}), "
-        f"{result.start} start, errors after the first {result.skip_distance_m:g} m",
+        f"{result.start} start, errors after the first {result.skip_distance_m:.3g} m",
         "metric",
         figures,
         drives,

@@ -22,6 +22,7 @@ from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.contract import Placement, Start, map_tensors
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
 from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
@@ -49,7 +50,8 @@ from diffcar.tasks.tracking.starts import draw_starts
 
 __all__ = ["PathScore", "TrackingTask"]
 
-# Further off the path there is nothing to learn that a fresh start would not teach better [m].
+# Further off the path there is nothing to learn that a fresh start would not teach better [m], of
+# a car of the shipped one's size.
 _GIVEN_UP_CROSS_TRACK = 0.5
 _DRAWN_TIME = 10.0
 
@@ -63,7 +65,7 @@ class PathScore:
     start: str
     """`standing` or `flying`."""
     metrics: TrackingMetrics
-    """After the first two metres."""
+    """After the first metres."""
 
 
 _SCORES: list[Column[PathScore]] = [
@@ -92,10 +94,12 @@ class TrackingTask(Task[Start, Trajectory]):
     def __init__(
         self, config: TrainingConfig, *, scenes: Scenes | None = None, through_physics: bool = True
     ) -> None:
-        self.config: TrainingConfig = config
-        self.loss = config.loss
         self.scenes = scenes or Scenes(config)
         self.vehicle = self.scenes.vehicle
+        self.config: TrainingConfig = suited(config, self.vehicle)
+        """The settings, as they suit the car."""
+        config = self.config
+        self.loss = config.loss
         self.path = self._load(config.path)
         """What training follows."""
         self.unseen = [
@@ -135,8 +139,8 @@ class TrackingTask(Task[Start, Trajectory]):
         self._road: Road = self.path
         if self._through_physics:
             if config.viewer:
-                self.scene.dots = self.path.dots()
-            self._pace = Pace(self.path, self._train)
+                self.scene.dots = self.path.dots(0.1 * self.vehicle.size)
+            self._pace = Pace(self.path, self._train, car_size=self.vehicle.size)
         return self
 
     def draw(self, update: int, reached: Start | None) -> Start:
@@ -156,7 +160,7 @@ class TrackingTask(Task[Start, Trajectory]):
         car = torch.arange(self.num_envs, device=self.scene.device)
         is_due = (car + update) % self._train.episode_updates == 0
         errors = compute_error_state(self._road, reached.state, reached.arc_length)
-        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
+        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK * self.vehicle.size
         end = math.inf if self.path.closed else self.path.length - self._reach
         return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
 
@@ -210,7 +214,7 @@ class TrackingTask(Task[Start, Trajectory]):
             # Weights that throw a car about are bad ones; the training goes on.
             logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
             return NOTHING_DRIVEN
-        skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
+        skip_distance = min(self._skipped, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
         )
@@ -259,7 +263,7 @@ class TrackingTask(Task[Start, Trajectory]):
         scores: list[PathScore] = []
         unwritten: Unwritten = {}
         paths = (self.path, *self.unseen)
-        max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
+        max_times = (_DRAWN_TIME * self.vehicle.root_size, *[None] * len(self.unseen))
         driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
         for number, (own, is_standing) in enumerate(_unbroken(driven)):
             name = own.trajectory.path.name
@@ -269,7 +273,7 @@ class TrackingTask(Task[Start, Trajectory]):
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
                     scores.append(PathScore(name, start, own.select(cars).metrics()))
-        return {"scores": scores, "unwritten": unwritten}
+        return {"scores": scores, "skip_distance_m": self._skipped, "unwritten": unwritten}
 
     @staticmethod
     def report(
@@ -284,9 +288,10 @@ class TrackingTask(Task[Start, Trajectory]):
             both = {"before": before, "after": after}
             shown.append(across(title, "metric", METRICS_OF_A_TIME, both))
         if scores := findings.get("scores"):
+            skipped = findings.get("skip_distance_m", SKIP_DISTANCE)
             title = (
-                f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m or a "
-                "quarter of a short path"
+                f"paths never trained on, plain physics, errors after {skipped:.3g} m or a quarter "
+                "of a short path"
             )
             shown.append(Table(title, _SCORES, scores))
         return shown
@@ -297,6 +302,11 @@ class TrackingTask(Task[Start, Trajectory]):
         evaluation = self.config.evaluation
         is_wanted = isinstance(evaluation, E2EEvaluationConfig) and not evaluation.plain_scene
         return self._through_physics and is_wanted and evaluation.num_envs <= self.num_envs
+
+    @property
+    def _skipped(self) -> float:
+        """Return after how much way errors count [m]."""
+        return SKIP_DISTANCE * self.vehicle.size
 
     @property
     def _train(self) -> TrainConfig:
