@@ -8,6 +8,7 @@ import pytest
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
+from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
@@ -63,11 +64,14 @@ def write(folder: Path, text: str, name: str = "racer.urdf") -> Path:
     return file
 
 
+AS_IS = CarReadingConfig(wheels="as-is")
+
+
 def test_urdf_becomes_a_car(tmp_path: Path) -> None:
-    """Joints by name, a free base, servos that are said to be assumed, axes all one way."""
-    adopted = adopt_model(write(tmp_path, urdf()), tmp_path)
+    """Joints by place, a free base, servos that are said to be assumed, axes all one way."""
+    adopted = adopt_model(write(tmp_path, urdf()), tmp_path, AS_IS)
     vehicle = adopted.vehicle
-    assert vehicle == load_vehicle(vehicle.file)
+    assert replace(vehicle, assumptions=()) == load_vehicle(vehicle.file)
     assert vehicle.wheelbase == pytest.approx(0.32)
     assert vehicle.track == pytest.approx(0.2)
     assert vehicle.wheel_shape == "cylinder"
@@ -90,14 +94,14 @@ def test_wheels_turn_forward_on_either_side(tmp_path: Path) -> None:
 
 
 def test_joints_can_be_named(tmp_path: Path) -> None:
-    """Names that say nothing are an error that lists the hinges, and flags that mend it."""
+    """Any that are named are taken, in any order; one that is none is told, with all that are."""
     file = write(tmp_path, urdf(wheel="j_{side}_{end}"))
-    with pytest.raises(ModelError, match="0 wheel joints") as caught:
-        adopt_model(file, tmp_path)
-    assert "j_left_front" in (caught.value.hint or "")
-    names = ("j_right_rear", "j_left_rear", "j_left_front", "j_right_front")
-    adopted = adopt_model(file, tmp_path, wheel_joints=names)
+    names = ["j_right_rear", "j_left_rear", "j_left_front", "j_right_front"]
+    adopted = adopt_model(file, tmp_path, CarReadingConfig(wheel_joints=names))
     assert adopted.vehicle.wheelbase == pytest.approx(0.32)
+    with pytest.raises(ModelError, match="no hinge 'j_left'") as caught:
+        adopt_model(file, tmp_path, CarReadingConfig(wheel_joints=["j_left", *names[1:]]))
+    assert "j_left_front" in (caught.value.hint or "")
 
 
 _MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
@@ -108,7 +112,12 @@ _MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
     [
         ("a.urdf", "<robot", "cannot be read as a car: XML", ""),
         ("a.xml", "<mujoco><worldbody/></mujoco>", "world holds 0", ""),
-        ("a.urdf", urdf().replace("steering_hinge", "turning"), "0 steering joints", "left_front"),
+        (
+            "a.urdf",
+            urdf().replace('kind="revolute"', 'kind="fixed"').replace('"revolute"', '"fixed"'),
+            "0 steering joints",
+            "left_front",
+        ),
         (
             "a.urdf",
             urdf().replace('<axis xyz="0 0 -1"/>', '<axis xyz="1 0 0"/>'),
@@ -126,7 +135,7 @@ _MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
         (
             "a.xml",
             SHIPPED.replace('geom name="front_left_contact"', 'geom size="0.06"'),
-            "radius and friction of the wheels must not differ",
+            "wheels of one radius",
             "",
         ),
     ],
@@ -154,7 +163,7 @@ def adopt_shipped(folder: Path, *changes: tuple[str, str]) -> tuple[Vehicle, str
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
-    adopted = adopt_model(write(folder, text, "car.xml"), folder)
+    adopted = adopt_model(write(folder, text, "mine.xml"), folder)
     return adopted.vehicle, " ".join(adopted.notes)
 
 
@@ -164,7 +173,7 @@ def test_good_servos_and_an_empty_world_stay(tmp_path: Path) -> None:
     assert replace(vehicle, file=load_vehicle().file) == load_vehicle()
     assert "servos" not in notes
     assert "removed" not in notes
-    assert (tmp_path / "car.xml").read_text() == SHIPPED
+    assert (tmp_path / "mine.xml").read_text() == SHIPPED
 
 
 def test_what_stands_beside_the_car_is_removed(tmp_path: Path) -> None:
