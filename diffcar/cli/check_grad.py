@@ -37,7 +37,7 @@ def check_grad(
     """
     if car is not None and model is not None:
         raise typer.BadParameter("--car and --model name the same thing: drop one")
-    own = {"repairs": False} if no_repairs else {}
+    own: dict[str, object] = {"repairs": False} if no_repairs else {}
     if model is not None:
         own |= {"model": model, "car_reading.wheels": "as-is"}
     config = given.config(CheckGradConfig, own)

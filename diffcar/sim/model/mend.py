@@ -296,7 +296,11 @@ def point_axes(
     straightened = []
     for name in names:
         if not layout.is_along(name, direction):
-            raise ValueError(f"the axis of the joint {name!r} is not along {'xyz'[direction]}")
+            raise UnfitError(
+                f"the axis of the joint {name!r} is not along {'xyz'[direction]}",
+                "turn the model so that, seen from its base, it faces along x, with y to its left "
+                "and z up; wheels turn about y, steering joints about z",
+            )
         joint, cosine = spec.joint(name), float(layout.axis(name)[direction])
         if cosine < 0:
             low, high = joint.range

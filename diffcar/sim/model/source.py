@@ -82,12 +82,14 @@ def _expanded(file: Path) -> str:
     told = f"{str(file)!r} is a xacro, which stands for a model and is none yet"
     by_hand = f"expand it where ROS is: xacro {file.name} > {file.name.partition('.')[0]}.urdf"
     try:
+        import xacro
         from xacrodoc import XacroDoc
     except ImportError:
         hint = f"pip install 'diffcar[xacro]' and try again, or {by_hand}"
         raise ModelError(told, hint) from None
     try:
-        return str(XacroDoc.from_file(str(file)).to_urdf_string())
+        xacro.init_stacks(str(file))  # so that files are included from beside it
+        return str(XacroDoc.from_file(str(file), resolve_packages=False).to_urdf_string())
     # Whatever its expressions run into.
     except Exception as error:
         raise ModelError(f"{told}; expanding it: {error}", by_hand) from None

@@ -12,58 +12,9 @@ from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
+from tests.sim.model.cars import link, urdf, write
 
 SHIPPED = resource_path("assets/car.xml").read_text()
-_LINK = """<link name="{name}"><inertial><mass value="{mass}"/>
-<inertia ixx="2e-4" iyy="2e-4" izz="2e-4" ixy="0" ixz="0" iyz="0"/></inertial>{collision}</link>"""
-_TYRE = """<collision><geometry><cylinder radius="0.05" length="0.045"/></geometry></collision>"""
-_JOINT = """<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>
-<origin xyz="{place}" rpy="{turn}"/><axis xyz="0 0 {sign}"/>
-<limit lower="-0.42" upper="0.42" effort="10" velocity="100"/></joint>"""
-
-
-def urdf(wheel: str = "{side}_{end}_wheel_joint") -> str:
-    """Return a car as many draw it: wheels about z turned over, the base at the ground."""
-    parts = [_LINK.format(name="base_link", mass=3, collision="")]
-
-    def add(link: str, collision: str, **joint: object) -> None:
-        parts.append(_LINK.format(name=link, mass=0.1, collision=collision))
-        parts.append(_JOINT.format(child=link, **joint))
-
-    for side, y, sign in (("left", 0.1, -1), ("right", -0.1, 1)):
-        add(
-            f"{side}_hinge",
-            "",
-            name=f"{side}_steering_hinge_joint",
-            kind="revolute",
-            parent="base_link",
-            place=f"0.16 {y} 0.05",
-            turn="0 0 0",
-            sign=1,
-        )
-        for end, parent, place in (
-            ("front", f"{side}_hinge", "0 0 0"),
-            ("rear", "base_link", f"-0.16 {y} 0.05"),
-        ):
-            add(
-                f"{side}_{end}",
-                _TYRE,
-                name=wheel.format(side=side, end=end),
-                kind="continuous",
-                parent=parent,
-                place=place,
-                turn="1.5708 0 0",
-                sign=sign,
-            )
-    return f'<robot name="racer">{"".join(parts)}</robot>'
-
-
-def write(folder: Path, text: str, name: str = "racer.urdf") -> Path:
-    file = folder / name
-    file.write_text(text)
-    return file
-
-
 AS_IS = CarReadingConfig(wheels="as-is")
 
 
@@ -266,7 +217,7 @@ def test_a_turned_base_is_adopted_as_the_same_car(tmp_path: Path) -> None:
 
 def test_an_assumed_mass_and_an_effort_are_read_of_a_urdf(tmp_path: Path) -> None:
     """What has no inertia weighs as water does; a joint's effort is a limit."""
-    inertial = _LINK.format(name="left_hinge", mass=0.1, collision="")
+    inertial = link("left_hinge", 0.1)
     hull = '<link name="left_hinge"><collision><origin xyz="0 0 0.1"/><geometry>'
     hull += '<box size="0.1 0.1 0.01"/></geometry></collision></link>'
     text = urdf().replace(inertial, hull).replace('effort="10"', 'effort="0.1"')
