@@ -177,7 +177,7 @@ INPUT_ERRORS = {
     "empty run folder": (["--controller", "empty"], "no checkpoint"),
     "pickled code": (["--controller", "evil.pt"], "evil.pt"),
     "no MJCF": (["--set", "model=track.csv"], "track.csv"),
-    "car without joints": (["--set", "model=box.xml"], "front_left_steering"),
+    "car without joints": (["--set", "model=box.xml"], "0 wheel joints instead of 4"),
 }
 
 

@@ -46,6 +46,9 @@ OPTIONS = {
         *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, *_CAR),
         *(*_FILES, "--backend", "--json", *_MESSAGES),
     ],
+    "check-car": [
+        *("car", *_CAR[1:], "--certify", "--plot", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
     "check-grad": [
         *("--entity", "--model", "--car", "--drive", *_JOINTS, "--wheels"),
         *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),

@@ -12,14 +12,15 @@ from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.carried import files_of_carried
 from diffcar.sim.model.model_file import explain_errors, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS
-from diffcar.sim.model.vehicle import SHIPPED, Vehicle, load_vehicle, shipped_file
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle, shipped_file
+from diffcar.sim.model.vehicle import load_vehicle as load_own
 
-__all__ = ["car_of", "read_car"]
+__all__ = ["car_of", "load_vehicle"]
 
 _READING = CarReadingConfig()
 
 
-def read_car(
+def load_vehicle(
     model: str | Path | None = None,
     *,
     drive: DrivenWheels | None = None,
@@ -29,8 +30,8 @@ def read_car(
 ) -> Vehicle:
     """Read a car: a shipped one by its name, or any MJCF or URDF of a front-steered car.
 
-    A file that names its joints as `assets/car.xml` does is read as it is (see `load_vehicle`),
-    any other rewritten (see `adopt_model`); what was found, assumed or changed is among the car's
+    A file that names its joints as `assets/car.xml` does is read as it is (see `vehicle.py`), any
+    other rewritten (see `adopt_model`); what was found, assumed or changed is among the car's
     `assumptions`.
 
     Args:
@@ -47,15 +48,15 @@ def read_car(
     if model is None or str(model) in SHIPPED:
         file = shipped_file(str(model or "car"))
         is_ours = file.suffix == ".xml"
-        own = load_vehicle(model) if is_ours else _adopted(file, reading, lenient=lenient)
+        own = load_own(model) if is_ours else _adopted(file, reading, lenient=lenient)
         vehicle = replace(own, files=())
     elif (files := files_of_carried(Path(model))) is not None:
-        vehicle = replace(load_vehicle(model, lenient=lenient), files=files)
+        vehicle = replace(load_own(model, lenient=lenient), files=files)
     elif reading.steering_joints or reading.wheel_joints or not _has_our_names(Path(model)):
         vehicle = _adopted(Path(model), reading, lenient=lenient)
     else:
         try:
-            vehicle = load_vehicle(model, lenient=lenient)
+            vehicle = load_own(model, lenient=lenient)
         except ModelError:
             if not lenient:
                 raise
@@ -73,8 +74,8 @@ def _adopted(file: Path, reading: CarReadingConfig, *, lenient: bool) -> Vehicle
 
 
 def car_of(config: CarConfig, *, lenient: bool = False) -> Vehicle:
-    """Read the car of some settings (see `read_car`)."""
-    return read_car(
+    """Read the car of some settings (see `load_vehicle`)."""
+    return load_vehicle(
         config.model,
         drive=config.drive,
         torque_split=config.torque_split,
@@ -94,7 +95,7 @@ def _has_our_names(file: Path) -> bool:
     if not is_there(str(file), Path.is_file):
         return True  # which is told where it is read
     with explain_errors(file, "is not a valid MJCF model"):
-        if b"<robot" in file.read_bytes():
+        if file.suffix == ".urdf" or b"<robot" in file.read_bytes():
             return False
         names = {joint.name for joint in open_model(file).joints}
     return names >= {*STEERING_JOINTS, *SPIN_JOINTS}

@@ -11,7 +11,7 @@ from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
 from diffcar.sim.model.carried import carry_car, files_of_carried, origin_of_carried
 from diffcar.sim.model.measured import Measurement
-from diffcar.sim.model.read import read_car
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.vehicle import Vehicle
 from tests.sim.model.cars import mjcf, write
 from tests.sim.model.test_kinds import in_a_package
@@ -26,14 +26,14 @@ def moved(car: Vehicle, folder: Path) -> Vehicle:
     shutil.rmtree(car.origin.parent)
     there = folder / "elsewhere"
     (folder / "car").rename(there)
-    return read_car(there / "car.xml", drive="front")
+    return load_vehicle(there / "car.xml", drive="front")
 
 
 def test_a_carried_car_is_the_same_anywhere(tmp_path: Path) -> None:
     """With its meshes, which lay in a package; what was read of it is known by its digests."""
     mine = tmp_path / "mine"
     mine.mkdir()
-    car = read_car(in_a_package(mine, "my_car"))
+    car = load_vehicle(in_a_package(mine, "my_car"))
     again = moved(replace(car), tmp_path)
     as_before = replace(car.driven_by("front"), assumptions=again.assumptions, file=again.file)
     assert again == as_before
@@ -49,14 +49,14 @@ def test_a_carried_car_is_the_same_anywhere(tmp_path: Path) -> None:
 def test_a_car_in_diffcars_naming_is_carried_as_it_is(tmp_path: Path) -> None:
     """To the last digit; a shipped one needs no copy."""
     text = resource_path("assets/car.xml").read_text()
-    car = read_car(write(tmp_path, text, "mine.xml"))
+    car = load_vehicle(write(tmp_path, text, "mine.xml"))
     assert car.origin is None
     carry_car(car, "mine.xml", tmp_path / "car")
     (tmp_path / "mine.xml").unlink()
-    again = read_car(tmp_path / "car" / "car.xml")
+    again = load_vehicle(tmp_path / "car" / "car.xml")
     assert replace(again, file=car.file) == car
     assert again.files == car.files
-    carry_car(read_car("racer"), "racer", tmp_path / "none")
+    carry_car(load_vehicle("racer"), "racer", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
@@ -64,7 +64,7 @@ def test_measurements_lie_beside_the_users_file_and_are_carried(tmp_path: Path) 
     """Under its name there, and under the copy's in the run."""
     mine = tmp_path / "mine"
     mine.mkdir()
-    car = read_car(write(mine, mjcf(), "truck.xml"))
+    car = load_vehicle(write(mine, mjcf(), "truck.xml"))
     file = GRIP.write(car, "genesis", [(1.0, 0.0, 5.0), (2.0, 0.0, 5.0)])
     assert file == mine / "truck.grip.csv"
     again = moved(car, tmp_path)
@@ -76,12 +76,12 @@ def test_measurements_lie_beside_the_users_file_and_are_carried(tmp_path: Path) 
 
 def test_a_carried_car_is_not_rewritten_again(tmp_path: Path) -> None:
     """Whatever settings say how its file was to be read; a damaged record is told."""
-    car = read_car(write(tmp_path, mjcf(), "truck.xml"))
+    car = load_vehicle(write(tmp_path, mjcf(), "truck.xml"))
     carry_car(car, "truck.xml", tmp_path / "car")
     model = tmp_path / "car" / "car.xml"
-    assert read_car(model).assumptions == ()
+    assert load_vehicle(model).assumptions == ()
     record = tmp_path / "car" / "car.json"
     assert json.loads(record.read_text())["model"] == "truck.xml"
     record.write_text("{}")
     with pytest.raises(ModelError, match=r"car.json' is damaged"):
-        read_car(model)
+        load_vehicle(model)

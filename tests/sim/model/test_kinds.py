@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffcar.base.errors import ModelError
-from diffcar.sim.model.read import read_car
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.vehicle import Vehicle
 from tests.sim.model.cars import (
     FRONT,
@@ -257,7 +257,7 @@ def in_a_package(folder: Path, package: str, manifest: str = "") -> Path:
 @pytest.mark.parametrize(("package", "manifest"), [("my_car", ""), ("checkout-7", "my_car")])
 def test_meshes_are_found_in_packages(package: str, manifest: str, tmp_path: Path) -> None:
     """In a folder above the model, by its name or by what its package.xml says."""
-    car = read_car(in_a_package(tmp_path, package, manifest))
+    car = load_vehicle(in_a_package(tmp_path, package, manifest))
     require(car, reach=0.42)
     assert car.wheel_radius == pytest.approx(0.05, abs=1e-5)
 
@@ -265,11 +265,11 @@ def test_meshes_are_found_in_packages(package: str, manifest: str, tmp_path: Pat
 def test_a_mesh_that_is_not_found_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
     """Of a package that is another, and of one that lacks it."""
     with pytest.raises(ModelError, match="no folder above the model is the package 'my_car'"):
-        read_car(in_a_package(tmp_path, "other"))
+        load_vehicle(in_a_package(tmp_path, "other"))
     file = in_a_package(tmp_path, "my_car")
     (tmp_path / "my_car" / "meshes" / "tyre.obj").unlink()
     with pytest.raises(ModelError, match=r"the package 'my_car' at .* has no such file"):
-        read_car(file)
+        load_vehicle(file)
 
 
 def test_looks_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
@@ -440,12 +440,12 @@ def test_motors_of_a_urdf_are_those_of_its_transmissions(tmp_path: Path) -> None
 
 def test_the_buggy_is_what_it_says() -> None:
     """3 kg, 0.324 m between the axles, all wheels driven."""
-    car = read_car("buggy")
+    car = load_vehicle("buggy")
     assert (car.wheelbase, car.track, car.wheel_radius) == pytest.approx((0.324, 0.24, 0.0535))
     assert car.mass == pytest.approx(3.006)
     assert (car.drive, car.max_joint_angle) == ("all", 0.5)
     assert car.files == ()
-    assert read_car("buggy", drive="rear").drive == "rear"
+    assert load_vehicle("buggy", drive="rear").drive == "rear"
     told = " | ".join(car.assumptions)
     for piece in ("no mass|moving without a mass", "dry friction", "0.046°", "continuous"):
         assert any(part in told for part in piece.split("|"))
