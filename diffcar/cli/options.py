@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKEND",
     "CAR",
+    "JOINTS",
     "JSON",
     "MESSAGES",
     "MODEL",
+    "MODEL_FILE",
     "PATH",
     "PATH_SOURCE",
     "SERVOS",
@@ -104,8 +106,40 @@ _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(
     actuation=setting(Literal["torque", "pd"], _SERVOS),
 )
-MODEL = Options(car=setting(str, "car, racer, sedan, or an MJCF file. (default: car)", key="model"))
-CAR = PATH | MODEL | SERVOS
+MODEL = Options(
+    car=setting(
+        str, "car, racer, buggy, sedan, or an MJCF or URDF file. (default: car)", key="model"
+    ),
+    drive=setting(
+        Literal["rear", "front", "all"], "Wheels that are driven. (default: as the model says)"
+    ),
+)
+JOINTS = Options(
+    steering_joints=setting(
+        str,
+        "A file's steering joints; found by where they are by default.",
+        key="car_reading.steering_joints",
+        metavar="NAME,NAME",
+    ),
+    wheel_joints=setting(
+        str,
+        "A file's four wheel joints; found by where they are by default.",
+        key="car_reading.wheel_joints",
+        metavar="NAME,...",
+    ),
+)
+MODEL_FILE = (
+    MODEL
+    | JOINTS
+    | Options(
+        wheels=setting(
+            Literal["spheres", "as-is"],
+            "What a file's wheels collide as. (default: spheres)",
+            key="car_reading.wheels",
+        )
+    )
+)
+CAR = PATH | MODEL_FILE | SERVOS
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )

@@ -20,6 +20,7 @@ SCHEMAS: Registry[type[Section]] = Registry(
         "measure-grip": "diffcar.tasks.tracking.config:MeasureGripConfig",
         "record": "diffcar.demonstrations.config:RecordConfig",
         "compare": "diffcar.comparison.config:CompareConfig",
+        "check-car": "diffcar.checks.config:CheckCarConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",
         "franka-test": METHODS["e2e"].config["reaching"],
     },

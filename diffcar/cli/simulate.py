@@ -18,7 +18,7 @@ __all__ = ["simulate"]
     start=setting(
         Literal["standing", "flying"], "At rest, or at the reference speed. (default: standing)"
     ),
-    **options.MODEL,
+    **options.MODEL_FILE,
     **options.SERVOS,
     engine=setting(
         Literal["genesis", "mujoco"],

@@ -39,6 +39,8 @@ def _rest(example: str) -> options.Options:
 def train_e2e(
     entity: Entity = "rigid",
     car: str | None = None,
+    drive: str | None = None,
+    wheels: str | None = None,
     actuation: str | None = None,
     certify: bool = True,
     *,
@@ -50,8 +52,8 @@ def train_e2e(
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and (car or actuation):
-        named = "--car is about a car" if car else "--actuation is about a car's servos"
+    if task == "pushing" and (car or drive or wheels or actuation):
+        named = "--actuation is about a car's servos" if actuation else "--car is about a car"
         raise typer.BadParameter(f"{named}; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 

@@ -17,8 +17,8 @@ from diffcar.demonstrations.files import write_demonstrations
 from diffcar.demonstrations.recording import Recording, record_demonstrations
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,

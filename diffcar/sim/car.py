@@ -13,8 +13,9 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 

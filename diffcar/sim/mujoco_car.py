@@ -15,9 +15,10 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.servos import replace_servos
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:

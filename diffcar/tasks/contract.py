@@ -85,6 +85,10 @@ class Task(Protocol[StartT, RecordT]):
     def build(self) -> Self:
         """Build what takes long: scenes, and the untrained network."""
 
+    def keep(self, folder: Path) -> None:
+        """Put into a run's folder what its use takes that lies elsewhere, such as a model."""
+        return
+
     def draw(self, update: int, reached: StartT | None) -> StartT:
         """Return where an update begins.
 

@@ -12,11 +12,11 @@ from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.base.files import Unwritten, kept, plain_values, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
-from diffcar.controllers.checkpoint import PHYSICS, config_values, identity
+from diffcar.controllers.checkpoint import PHYSICS, as_carried, config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
 from diffcar.sim.config import CarConfig
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
@@ -136,6 +136,8 @@ def train(
     begun_with = None if folder is None else _begun_with(how, task, folder)
     config = config or begun_with or load_config(how.config[task])
     assert config is not None
+    if folder is not None:
+        config = as_carried(folder.last, config)
     if folder is not None and begun_with is not None:
         # What the user has not set, a clone takes from its expert.
         open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())

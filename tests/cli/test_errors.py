@@ -53,7 +53,9 @@ USAGE_ERRORS = {
     "tolerance that 32 bits cannot tell": ["franka-test", "--precision", "32"],
     "an unknown key of the arm": ["franka-test", "--set", "reach.joint_stp=1"],
     "an endless number": ["train-e2e", "--seed", "9" * 30],
-    "two names for four wheels": ["check-grad", "--wheel-joints", "left,right"],
+    "two names for four wheels": ["check-grad", "--car=a.xml", "--wheel-joints", "left,right"],
+    "joints of no file": ["simulate", "--steering-joints", "left,right"],
+    "one car by two names": ["check-grad", "--car", "a.xml", "--model", "a.xml"],
     "wheels of a soft body": ["check-grad", "--entity", "mpm", "--wheels"],
     "an entity of no kind": ["check-grad", "--entity", "gas"],
     "a rollout of no steps": ["check-grad", "--set", "certificate.horizons=[0]"],
@@ -175,7 +177,7 @@ INPUT_ERRORS = {
     "empty run folder": (["--controller", "empty"], "no checkpoint"),
     "pickled code": (["--controller", "evil.pt"], "evil.pt"),
     "no MJCF": (["--set", "model=track.csv"], "track.csv"),
-    "car without joints": (["--set", "model=box.xml"], "front_left_steering"),
+    "car without joints": (["--set", "model=box.xml"], "0 wheel joints instead of 4"),
 }
 
 
@@ -202,7 +204,7 @@ BAD_MODELS = {
     "missing": ("nowhere.urdf", "does not exist"),
     "a folder": (".", "is not a file"),
     "empty": ("empty.urdf", "cannot be read as a car"),
-    "a car without wheels": ("box.xml", "0 steering joints"),
+    "a car without wheels": ("box.xml", "0 wheel joints"),
 }
 
 

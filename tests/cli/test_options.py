@@ -17,35 +17,40 @@ from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
 
 _PATH = ["--path", "--path-scale", "--closed", "--grip"]
+_JOINTS = ["--steering-joints", "--wheel-joints"]
+_CAR = ["--car", "--drive", *_JOINTS, "--wheels", "--actuation"]
 _RUN = ["--out", "--resume", "--stop-after"]
 _FILES = ["--config", "--set"]
 _ENGINE = ["--seed", "--backend", "--precision"]
 _MESSAGES = ["--verbose", "--debug"]
 _TRAINING = [*_FILES, *_ENGINE, "--json", *_MESSAGES]
 OPTIONS = {
-    "train-e2e": ["--entity", *_PATH, "--car", "--actuation", *_RUN, "--certify", *_TRAINING],
+    "train-e2e": ["--entity", *_PATH, *_CAR, *_RUN, "--certify", *_TRAINING],
     "train-bc": [
         *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
-        *(*_PATH, "--car", "--actuation", *_RUN, *_TRAINING),
+        *(*_PATH, *_CAR, *_RUN, *_TRAINING),
     ],
-    "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, *_TRAINING],
+    "train-ppo": [*_PATH, *_CAR, *_RUN, *_TRAINING],
     "simulate": [
-        *("--controller", *_PATH, "--start", "--car", "--actuation", "--engine"),
+        *("--controller", *_PATH, "--start", *_CAR, "--engine"),
         *("--csv", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "record": [
-        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--car", "--actuation"),
+        *("--expert", *_PATH, "--out", "--episodes", "--duration", *_CAR),
         *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "measure-grip": [
-        *("--car", "--actuation", "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+        *(*_CAR, "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "compare": [
-        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--car", "--actuation"),
+        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, *_CAR),
         *(*_FILES, "--backend", "--json", *_MESSAGES),
     ],
+    "check-car": [
+        *("car", *_CAR[1:], "--certify", "--plot", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
     "check-grad": [
-        *("--entity", "--model", "--steering-joints", "--wheel-joints", "--wheels"),
+        *("--entity", "--model", "--car", "--drive", *_JOINTS, "--wheels"),
         *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "franka-test": [

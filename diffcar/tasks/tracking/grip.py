@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.base.log import logger
 from diffcar.controllers.steering_table import STEERING
 from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
@@ -18,8 +19,9 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.measured import Measurement, fastest_measured
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import MeasureGripConfig
 from diffcar.tasks.tracking.steering import (
     NUM_STEERING_CARS,
@@ -82,6 +84,8 @@ def measure(
         DiffcarError: If the model is unusable, or there is no room beside it.
     """
     vehicle = car_of(config)
+    for assumption in vehicle.assumptions:
+        logger.warning(assumption)
     config = suited(config, vehicle)
     for kept in (GRIP, STEERING):
         kept.require_room(vehicle)

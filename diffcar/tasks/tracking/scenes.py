@@ -6,8 +6,9 @@ from diffcar.base.log import logger
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["Scenes"]
 

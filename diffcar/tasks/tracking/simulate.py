@@ -20,8 +20,8 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
 from diffcar.tasks.tracking.grip import known_grip, load_road

@@ -22,6 +22,7 @@ from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.contract import Placement, Start, map_tensors
+from diffcar.sim.model.carried import CARRIED_FOLDER, CARRIED_MODEL, carry_car
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
@@ -117,6 +118,11 @@ class TrackingTask(Task[Start, Trajectory]):
         self.warnings = (*self.path.warnings, *told)
         for warning in self.warnings:
             logger.warning(warning)
+
+    def keep(self, folder: Path) -> None:
+        """Put the car into a run's folder, so that the run drives wherever that is."""
+        if not (folder / CARRIED_FOLDER / CARRIED_MODEL).exists():
+            carry_car(self.vehicle, self.config.model or "car", folder / CARRIED_FOLDER)
 
     def build(self) -> "TrackingTask":
         """Build the scenes and the untrained network."""
