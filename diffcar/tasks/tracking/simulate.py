@@ -22,6 +22,7 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.vehicle import car_of
 from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
 from diffcar.tasks.tracking.grip import known_grip, load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
@@ -198,6 +199,9 @@ def _drive(
 ) -> Drive:
     """Drive, filming if there is a camera and a file for it."""
     camera = scene.camera if isinstance(scene, GenesisCar) else None
+    plant, sensors = (torch.Generator().manual_seed(config.seed + offset) for offset in (0, 1))
+    car = DisturbedScene(scene, config.disturbance, plant)
+    driver = NoisyController(controller, config.disturbance, sensors, traits=car.traits)
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         if camera is not None:
@@ -214,8 +218,8 @@ def _drive(
             filming.enter_context(kept(unwritten, file))
             filming.enter_context(camera.recording(file))
         driven = drive(
-            scene,
-            controller,
+            car,
+            driver,
             path,
             is_standing=torch.tensor([config.start == "standing"], device=scene.device),
             cross_track=config.start_cross_track,
