@@ -34,6 +34,7 @@ class Bicycle:
     device = torch.device("cpu")
     entity = SimpleNamespace(n_dofs=12)
     wheel_dofs = (8, 9, 10, 11)
+    command_delay: Tensor | None = None
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Bicycle:
         self._state = self.describe(qpos, velocity)
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
+        self._ratios = dict(self.variations)
         fresh, qpos, velocity = (
             self.state_of(placement),
             self._state.qpos,

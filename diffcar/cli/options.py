@@ -238,6 +238,7 @@ class Given:
         self.run: RunFolder | None = None
         """The run that goes on, once it is opened."""
         self.stop_after: int | None = values.get("stop_after")
+        self.is_robust = bool(values.get("robust"))
         json_target: str | None = values.get("json_target")
         self._unwritten: Unwritten = {}
         self._json_file = None if json_target in (None, "-") else Path(json_target)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from diffcar.base.files import resource_path
+from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli import options
 from diffcar.cli.console import note
 from diffcar.cli.options import Entity, Given, option, setting, with_options
@@ -24,6 +26,13 @@ _CAR = {
 }
 
 
+_ROBUST = {
+    "robust": option(
+        bool, "For cars that differ, obey late and are pushed: docs/robust.md.", "--robust"
+    )
+}
+
+
 def _rest(example: str) -> options.Options:
     """Return the last options of every command that trains."""
     return options.files(example) | options.engine() | options.JSON | options.MESSAGES
@@ -32,6 +41,7 @@ def _rest(example: str) -> options.Options:
 @with_options(
     entity=option(Entity, "A car, or a tool that pushes a soft body along the path."),
     **_CAR,
+    **_ROBUST,
     certify=option(bool, "Check the gradients against finite differences first."),
     **options.VIEWER,
     **_rest("train.horizon=64"),
@@ -52,8 +62,9 @@ def train_e2e(
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and (car or drive or wheels or actuation):
-        named = "--actuation is about a car's servos" if actuation else "--car is about a car"
+    if task == "pushing" and (car or drive or wheels or actuation or given.is_robust):
+        named = "--car is about a car" if car or drive or wheels else "--robust is about cars"
+        named = "--actuation is about a car's servos" if actuation else named
         raise typer.BadParameter(f"{named}; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 
@@ -106,7 +117,8 @@ def _plain(method: str) -> Callable[..., None]:
         _train(method, given, settings_of(method, given))
 
     train.__doc__ = METHODS[method].help
-    return with_options(**_CAR, **_rest("train.num_updates=500"))(train)
+    robust = _ROBUST if METHODS[method].robust else {}
+    return with_options(**_CAR, **robust, **_rest("train.num_updates=500"))(train)
 
 
 def commands() -> dict[str, Callable[..., None]]:
@@ -134,10 +146,12 @@ def settings_of(
     task: str = "tracking",
 ) -> Any:  # noqa: ANN401
     """Return the settings of a run; those of the run that is resumed, if one is, come first."""
-    base = None
+    base = read_yaml(resource_path(METHODS[method].robust)) if given.is_robust else None
     if given.resume is not None:
         if given.out is not None:
             raise typer.BadParameter("--resume goes on in its own folder; drop --out")
+        if given.is_robust:
+            raise typer.BadParameter("--resume goes on as the run began; drop --robust")
         # Only a run that exists is worth importing torch for.
         from diffcar.training.run_folder import RunFolder
 

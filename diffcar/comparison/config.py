@@ -10,7 +10,7 @@ from diffcar.base.config import Follows, Positive, Section, Seed
 from diffcar.base.registry import Registry, is_own
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
-from diffcar.demonstrations.config import DemonstrationConfig, require_few_rows
+from diffcar.demonstrations.config import DemonstrationConfig, require_recordable
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
 from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
@@ -23,7 +23,10 @@ __all__ = ["SUITES", "CompareConfig", "SuiteConfig"]
 
 SUITES: Registry[Path] = Registry(
     "suite",
-    {"limit": Path("configs/compare_limit.yaml")},
+    {
+        "limit": Path("configs/compare_limit.yaml"),
+        "robust": Path("configs/compare_robust.yaml"),
+    },
     nor=", and there is no such file",
     known="shipped are",
 )
@@ -122,7 +125,7 @@ class CompareConfig(DrivingConfig):
                 )
         return values
 
-    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
+    _is_recordable = pydantic.model_validator(mode="after")(require_recordable)
 
     @pydantic.field_validator("e2e")
     @classmethod

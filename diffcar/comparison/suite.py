@@ -76,9 +76,10 @@ def drive_suite(
     batch = batch_controllers(controllers, scene, CARS_EACH)
     plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
+    cars = DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH)
     driven = drive(
-        DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH),
-        NoisyController(batch, disturbance, sensors, cars_alike=CARS_EACH),
+        cars,
+        NoisyController(batch, disturbance, sensors, cars_alike=CARS_EACH, traits=cars.traits),
         path,
         is_standing=is_standing,
         must_stay_finite=False,

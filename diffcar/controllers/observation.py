@@ -43,6 +43,22 @@ _HERE = (
     _Entry[ErrorState]("lateral_velocity", 0.2, 0.5, -1.0, lambda car, _: car.lateral_velocity),
     _Entry[ErrorState]("steering_angle", 0.3, 0, -1.0, lambda car, _: car.steering_angles.mean(-1)),
 )
+
+
+def _past(number: int) -> tuple[_Entry[ErrorState], ...]:
+    """Return the entries of the command that was given so many steps ago."""
+
+    def commands(state: CarState) -> Tensor:
+        assert state.commands is not None
+        return state.commands[:, number - 1]
+
+    steering, speed = f"steering_command_{number}", f"speed_command_{number}"
+    return (
+        _Entry(steering, 0.3, 0, -1.0, lambda state, _: commands(state)[:, 0]),
+        _Entry(speed, 0.5, 0.5, 1.0, lambda state, _: commands(state)[:, 1] - state.speed),
+    )
+
+
 _SPEED_AHEAD = _Entry[PathPoint](
     "speed", 1.0, 0.5, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
 )
@@ -61,6 +77,12 @@ _AHEAD = {
 _LEAST_SPEED = 1.0
 
 
+def _here(config: ControllerConfig) -> list[_Entry[ErrorState]]:
+    """Return the entries that are no previews."""
+    past = (entry for number in range(config.past_commands) for entry in _past(number + 1))
+    return [*_HERE, *past]
+
+
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
     """Return how far ahead each entry of `_AHEAD` is."""
     return config.curvature_preview, config.speed_preview
@@ -76,9 +98,13 @@ class PathObserver:
         self._reach = tuple(reach for own in previews for reach in own)
         self._widths = [len(own) for own in previews]
         ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
+        self.past_commands = config.past_commands
+        """How many of the last commands are seen."""
+        self._here = _here(config)
         self._least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
-        self._scales = tuple(own.scale * config.car_size**own.power for own in (*_HERE, *ahead))
-        self._signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
+        entries = (*self._here, *ahead)
+        self._scales = tuple(own.scale * config.car_size**own.power for own in entries)
+        self._signs = tuple(own.sign for own in entries)
 
     @staticmethod
     def size(config: ControllerConfig) -> int:
@@ -91,7 +117,7 @@ class PathObserver:
         unit = config.preview_unit
         ahead = zip(_AHEAD[unit], _previews(config), strict=True)
         return (
-            *(entry.name for entry in _HERE),
+            *(entry.name for entry in _here(config)),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
         )
 
@@ -108,7 +134,7 @@ class PathObserver:
             )
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
-        here = [entry.of(state, errors) for entry in _HERE]
+        here = [entry.of(state, errors) for entry in self._here]
         everywhere = [entry.of(state, points) for entry in self._ahead]
         if self._unit == "s":
             # The faster a car is the gentler its turns are, and the more of them matters.

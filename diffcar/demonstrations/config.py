@@ -10,7 +10,7 @@ from diffcar.base.config import Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
 
-__all__ = ["DemonstrationConfig", "RecordConfig", "require_few_rows"]
+__all__ = ["DemonstrationConfig", "RecordConfig", "require_recordable"]
 
 # What some 5 GB hold.
 _MAX_ROWS = 10_000_000
@@ -44,17 +44,20 @@ class _Recording(Protocol):
 
     dt: float
     demonstrations: DemonstrationConfig
+    controller: ControllerConfig
 
 
 RecordingT = TypeVar("RecordingT", bound=_Recording)
 
 
-def require_few_rows(config: RecordingT) -> RecordingT:
-    """Refuse more rows than memory may hold, as a validator of a schema.
+def require_recordable(config: RecordingT) -> RecordingT:
+    """Refuse more rows than memory may hold, and what logs lack, as a validator of a schema.
 
     Raises:
-        ValueError: If there are too many.
+        ValueError: If there are too many, or past commands are to be observed.
     """
+    if config.controller.past_commands:
+        raise ValueError("past_commands must be 0 where networks may learn from recordings")
     own = config.demonstrations
     num_rows = own.num_episodes * math.ceil(own.duration / config.dt)
     if num_rows > _MAX_ROWS:
@@ -77,4 +80,4 @@ class RecordConfig(DrivingConfig):
     """Of the network that is to learn from the recording: what it observes is recorded."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()
 
-    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
+    _is_recordable = pydantic.model_validator(mode="after")(require_recordable)

@@ -137,6 +137,11 @@ class _Recorder:
     name: str = "recorder"
     rows: list[DemonstrationTable] = field(default_factory=list)
 
+    @property
+    def past_commands(self) -> int:
+        """Return how many of the last commands driver and expert must be shown."""
+        return max(getattr(own, "past_commands", 0) for own in (self.driver, self.expert))
+
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
         action = self.expert(state, errors)

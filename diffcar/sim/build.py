@@ -66,7 +66,7 @@ def build_scene(
         with_camera: Whether the scene can be filmed.
         with_repairs: Whether a differentiable scene is repaired and takes diffcar's fast paths, and
             a car proves its gradient; without, it differentiates as Genesis comes, until `repair`.
-        options: Of cars in Genesis, `with_varied_mass`: whether the variation `mass_ratio` may
+        options: Of cars in Genesis, `with_varied_mass`: whether `mass_ratio` and `mass_shift` may
             differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
             whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
 

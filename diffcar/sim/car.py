@@ -58,6 +58,13 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self._find_joints(vehicle)
         self._servo_dofs = self.steering_dofs + self.driven_dofs
         self._mass_ratio = torch.ones_like(self.zeros(num_envs))
+        self._mass_shift = self.zeros(num_envs)
+        solver = self.scene.sim.rigid_solver
+        own = solver.get_links_COM([self.entity.links[0].idx])
+        self._mass_centre = own.reshape(-1, 3)[0].clone()
+        self._varied: dict[str, Tensor] = {}
+        self._force: Tensor | None = None
+        self._is_held = False
         self._set_servo_gains()
         self._settle()
 
@@ -91,6 +98,8 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         """Place some of the cars of a plain scene afresh, as `reset` places all."""
         state = self.state_of(placement)
         with torch.no_grad():
+            if self.variations is not self._varied:
+                self._vary()
             self.entity.set_qpos(state.qpos, envs_idx=cars, zero_velocity=False)
             self.entity.set_dofs_velocity(state.dofs_velocity, envs_idx=cars)
         self._state = None
@@ -115,16 +124,10 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             self.last_command = {"command: joint torques": torques}
 
     def apply_force(self, force: Tensor) -> None:
-        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step.
-
-        Raises:
-            SimulationError: In a differentiable scene, whose reverse pass would not know of it.
-        """
+        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step."""
         if self.differentiable:
-            raise SimulationError(
-                "a differentiable scene cannot be pushed: its gradient would leave the push out",
-                hint="push the cars of a plain scene",
-            )
+            self._push(force.to(self.device, self.dtype))
+            return
         import genesis as gs
 
         forces = torch.nn.functional.pad(self.tensor(force.detach()), (0, 1))
@@ -133,6 +136,27 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self.scene.sim.rigid_solver.apply_links_external_wrench(
             force=forces[:, None], links_idx=base, ref=gs.link_ref_frame.link_COM
         )
+
+    def step(self) -> None:
+        """Advance all environments by `dt`."""
+        if self._force is None and self._is_held:
+            self._push(self.zeros(self.num_envs, 2))
+            self._is_held = False
+        super().step()
+        self._force = None
+
+    def _push(self, force: Tensor) -> None:
+        """Push the base of a differentiable car by its own dofs, which the reverse pass replays."""
+        self._force = force if self._force is None else self._force + force
+        (x, y), (ahead, left, up) = self._force.unbind(-1), self._mass_centre
+        yaw, ahead = self.read().yaw, ahead + self._mass_shift
+        arm_x = torch.cos(yaw) * ahead - torch.sin(yaw) * left
+        arm_y = torch.sin(yaw) * ahead + torch.cos(yaw) * left
+        wrench = torch.stack([x, y, 0 * x, -up * y, up * x, arm_x * y - arm_y * x], -1)
+        with torch.no_grad():
+            self.entity.control_dofs_force(wrench, list(range(6)))
+        # Genesis holds a command until the next one.
+        self._is_held = True
 
     def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
@@ -160,8 +184,8 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         """Set the whole state and forget what was controlled before."""
         with torch.no_grad():
             self._rewind()
-            for name in dict.fromkeys((*_VARIATIONS, *self.variations)):
-                _VARIATIONS[name](self, self.variations.get(name))
+            self._vary()
+            self._force = None
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
         if self.dots is not None:
@@ -169,6 +193,12 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             dots = np.pad(self.dots, ((0, 0), (0, 1)))
             radius = 0.012 * self.vehicle.size
             self.scene.draw_debug_spheres(dots, radius=radius, color=(1.0, 0.8, 0.1, 1.0))
+
+    def _vary(self) -> None:
+        """Let the cars differ as they are to."""
+        for name in dict.fromkeys((*_VARIATIONS, *self.variations)):
+            _VARIATIONS[name](self, self.variations.get(name))
+        self._varied = self.variations
 
     def _set_friction(self, ratio: Tensor | None) -> None:
         """Give road and wheels of each car another friction, until the next reset of the scene."""
@@ -183,16 +213,28 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         ratio = neutral if ratio is None else ratio.to(neutral)
         if torch.equal(ratio, self._mass_ratio):
             return
-        if self.scene.sim.rigid_solver.is_links_info_batched:
-            self.entity.set_mass(self.vehicle.mass * ratio)
-        elif torch.equal(ratio, ratio[:1].expand_as(ratio)):
-            self.entity.set_mass(self.vehicle.mass * float(ratio[0]))
-        else:
-            raise SimulationError(
-                "this scene was built for cars of one mass",
-                hint="build it with build_scene(..., with_varied_mass=True)",
-            )
+        self.entity.set_mass(self._of_links(self.vehicle.mass * ratio))
         self._mass_ratio = ratio
+
+    def _shift_mass(self, shift: Tensor | None) -> None:
+        """Move the chassis's centre of mass forward [m], which a reset does not undo."""
+        shift = torch.zeros_like(self._mass_shift) if shift is None else shift.to(self._mass_shift)
+        if torch.equal(shift, self._mass_shift):
+            return
+        centre = torch.nn.functional.pad(shift[:, None], (0, 2)) + self._mass_centre
+        self.entity.set_links_COM(self._of_links(centre)[..., None, :], [0])
+        self._mass_shift = shift
+
+    def _of_links(self, values: Tensor) -> Tensor:
+        """Return what Genesis takes for its links: of every car, or of all where they are alike."""
+        if self.scene.sim.rigid_solver.is_links_info_batched:
+            return values
+        if torch.equal(values, values[:1].expand_as(values)):
+            return values[0]
+        raise SimulationError(
+            "this scene was built for cars of one mass",
+            hint="build it with build_scene(..., with_varied_mass=True)",
+        )
 
     def _dof(self, joint: str) -> int:
         """Return the local dof of a named hinge."""
@@ -210,7 +252,11 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
 
 _VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(
     "variation",
-    {"mass_ratio": GenesisCar._set_mass, "friction_ratio": GenesisCar._set_friction},
+    {
+        "mass_ratio": GenesisCar._set_mass,
+        "mass_shift": GenesisCar._shift_mass,
+        "friction_ratio": GenesisCar._set_friction,
+    },
     error=SimulationError,
 )
 """How each variation is applied when cars are placed; to None where the cars do not differ."""

@@ -120,11 +120,11 @@ class Task(Protocol[StartT, RecordT]):
         """Return where an update has ended, from what a checkpoint holds, loaded to the CPU."""
         return None
 
-    def progress(self) -> dict[str, float]:
+    def progress(self) -> dict[str, Any]:
         """Return what of the training so far decides how it goes on, besides weights and start."""
         return {}
 
-    def go_on_from(self, progress: Mapping[str, float]) -> None:
+    def go_on_from(self, progress: Mapping[str, Any]) -> None:
         """Go on from what `progress` returned."""
 
     def evaluate(self) -> Any:  # noqa: ANN401

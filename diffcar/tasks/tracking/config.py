@@ -1,9 +1,9 @@
 """The settings of path tracking."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from diffcar.base.config import Count, Finite, Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
@@ -18,6 +18,7 @@ __all__ = [
     "E2EEvaluationConfig",
     "EvaluationConfig",
     "MeasureGripConfig",
+    "RandomisedTrainingConfig",
     "SimulateConfig",
     "StartConfig",
     "TrainConfig",
@@ -29,29 +30,66 @@ __all__ = [
 _MOST_TO_TARGET, _DECAY_TO_TARGET, _DECAY = 100, 40, 100
 
 
-class DisturbanceConfig(Section):
-    """What the car and its sensors suffer that the controller was not told of."""
+BoundT = TypeVar("BoundT")
 
-    push_force: Annotated[NonNegative, Follows("force")] = 0.0
+
+def _ascending(bounds: list[BoundT]) -> list[BoundT]:
+    """Refuse a range whose least is more than its most."""
+    if sorted(bounds) != bounds:  # type: ignore[type-var]
+        raise ValueError("the first of a range is its least")
+    return bounds
+
+
+Drawn = (
+    BoundT | Annotated[list[BoundT], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+)
+"""A number, or the least and the most of what every car draws its own from, evenly."""
+
+
+class DisturbanceConfig(Section):
+    """What car and sensors suffer that the controller is not told of: numbers, or ranges [a, b]."""
+
+    push_force: Annotated[Drawn[NonNegative], Follows("force")] = 0.0
     """Size of pushes to a random side of the car [N]; 0 for none."""
     push_duration: Annotated[Positive, Follows("time")] = 0.2
     """How long a push lasts [s]."""
     push_interval: Annotated[Positive, Follows("time")] = 2.0
     """Mean time from one push to the next [s]; each is drawn between half and one and a half."""
-    mass_ratio: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    mass_ratio: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
     """Factor on the mass and inertia of all bodies of the car."""
-    friction_ratio: Annotated[float, Field(ge=0.01, le=10)] = 1.0
+    mass_shift: Drawn[Annotated[float, Field(ge=-0.5, le=0.5)]] = 0.0
+    """How far ahead of where the model has it the chassis's centre of mass is [m]."""
+    friction_ratio: Drawn[Annotated[float, Field(ge=0.01, le=10)]] = 1.0
     """Factor on the friction between wheels and road."""
-    delay_steps: Annotated[int, Field(ge=0, le=100)] = 0
+    motor_gain: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
+    """Factor on the torque that the motors answer a command with, within their limit."""
+    steering_gain: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
+    """Factor on the commanded steering angle."""
+    steering_offset: Drawn[Annotated[float, Field(ge=-0.5, le=0.5)]] = 0.0
+    """Added to the commanded steering angle, + left [rad]."""
+    delay_steps: Drawn[Annotated[int, Field(ge=0, le=100)]] = 0
     """Control steps from a command to its effect."""
-    position_noise: Annotated[NonNegative, Follows("length")] = 0.0
+    position_noise: Annotated[Drawn[NonNegative], Follows("length")] = 0.0
     """Standard deviation of the measured x and y [m], white."""
-    yaw_noise: NonNegative = 0.0
+    yaw_noise: Drawn[NonNegative] = 0.0
     """Standard deviation of the measured heading [rad], white."""
-    speed_noise: Annotated[NonNegative, Follows("speed")] = 0.0
+    speed_noise: Annotated[Drawn[NonNegative], Follows("speed")] = 0.0
     """Standard deviation of the measured speed [m/s], white."""
-    yaw_rate_noise: Annotated[NonNegative, Follows("rate")] = 0.0
+    yaw_rate_noise: Annotated[Drawn[NonNegative], Follows("rate")] = 0.0
     """Standard deviation of the measured rate of turn [rad/s], white."""
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and the most of each disturbance, in the order of the fields."""
+        own = {
+            name: value for name, value in self if name not in ("push_duration", "push_interval")
+        }
+        return {name: (v[0], v[1]) if isinstance(v, list) else (v, v) for name, v in own.items()}
+
+    @property
+    def is_calm(self) -> bool:
+        """Return whether nothing is disturbed."""
+        return self.ranges == DisturbanceConfig().ranges
 
 
 class StartConfig(Section):
@@ -97,6 +135,7 @@ class SimulateConfig(DrivingConfig):
     """`diffcar simulate`."""
 
     path: PathConfig = PathConfig(source="figure-eight")
+    disturbance: DisturbanceConfig = DisturbanceConfig()
     engine: Literal["genesis", "mujoco"] = "genesis"
     """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
@@ -197,7 +236,15 @@ class E2EEvaluationConfig(EvaluationConfig):
     unseen paths."""
 
 
-class TrainE2EConfig(TrainingConfig):
+class RandomisedTrainingConfig(TrainingConfig):
+    """What the ways to train share that drive the network while it learns."""
+
+    randomisation: DisturbanceConfig = DisturbanceConfig()
+    """What cars suffer in training and its evaluations; each draws its own from the ranges
+    whenever it starts afresh. A number is the same for all."""
+
+
+class TrainE2EConfig(RandomisedTrainingConfig):
     """`diffcar train-e2e`."""
 
     train: TrainConfig = TrainConfig()

@@ -279,7 +279,7 @@ class _CaseController:
     def __init__(
         self, controller: TrackingMLP, actions: Tensor, weights: Sequence[Tensor], rows: Tensor
     ) -> None:
-        self.rows = rows
+        self.rows, self.past_commands = rows, controller.past_commands
         self.policy = with_weights(controller, [weight[rows] for weight in weights])
         self.actions = iter(actions.unbind(1))
 

@@ -23,6 +23,7 @@ from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
 from diffcar.tasks.tracking.grip import known_grip, load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
@@ -203,6 +204,9 @@ def _drive(
         camera = scene.camera
         if camera is not None or config.viewer:
             scene.dots = path.dots(0.1 * scene.vehicle.size)
+    plant, sensors = (torch.Generator().manual_seed(config.seed + offset) for offset in (0, 1))
+    car = DisturbedScene(scene, config.disturbance, plant)
+    driver = NoisyController(controller, config.disturbance, sensors, traits=car.traits)
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         if camera is not None:
@@ -216,8 +220,8 @@ def _drive(
             filming.enter_context(kept(unwritten, file))
             filming.enter_context(camera.recording(file))
         driven = drive(
-            scene,
-            controller,
+            car,
+            driver,
             path,
             is_standing=torch.tensor([config.start == "standing"], device=scene.device),
             cross_track=config.start_cross_track,

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,19 @@ from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.reference import ReferencePath, Road
-from diffcar.sim.contract import Placement, Start, map_tensors
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import CarScene, Placement, Start, map_tensors
 from diffcar.sim.model.carried import CARRIED_FOLDER, CARRIED_MODEL, carry_car
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.contract import Task, seed_of_update
-from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
+from diffcar.tasks.tracking.config import (
+    DisturbanceConfig,
+    E2EEvaluationConfig,
+    RandomisedTrainingConfig,
+    TrainConfig,
+    TrainingConfig,
+)
+from diffcar.tasks.tracking.disturbances import RandomisedCars
 from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
 from diffcar.tasks.tracking.grip import GRIP, load_road
 from diffcar.tasks.tracking.metrics import (
@@ -101,6 +109,10 @@ class TrackingTask(Task[Start, Trajectory]):
         """The settings, as they suit the car."""
         config = self.config
         self.loss = config.loss
+        self.randomisation = DisturbanceConfig()
+        """What cars suffer in training."""
+        if isinstance(config, RandomisedTrainingConfig):
+            self.randomisation = config.randomisation
         self.path = self._load(config.path)
         """What training follows."""
         self.unseen = [
@@ -129,10 +141,10 @@ class TrackingTask(Task[Start, Trajectory]):
         config = self.config
         if self._through_physics:
             self.num_envs = self._train.num_envs
-            self.scene = self.scenes.cars(self.num_envs, differentiable=True)
+            self.scene = self.cars(self.num_envs, differentiable=True)
         num_cars = config.evaluation.num_envs
         self.evaluation_scene = (
-            self.scene if self._shares_scene else self.scenes.cars(num_cars, purpose="evaluation")
+            self.scene if self._shares_scene else self.cars(num_cars, purpose="evaluation")
         )
         """What training is evaluated in; what it trains in begins each update anew."""
         dtype, device = self.evaluation_scene.dtype, self.evaluation_scene.device
@@ -143,11 +155,26 @@ class TrackingTask(Task[Start, Trajectory]):
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         self._road: Road = self.path
+        self._varied = self._evaluated = None
+        if not self.randomisation.is_calm:
+            self._evaluated = self.randomised(self.evaluation_scene)
         if self._through_physics:
             if config.viewer:
                 self.scene.dots = self.path.dots(0.1 * self.vehicle.size)
             self._pace = Pace(self.path, self._train, car_size=self.vehicle.size)
+            if self._evaluated is not None:
+                self._varied = self.randomised(self.scene)
         return self
+
+    def cars(self, num_envs: int, **how: Any) -> GenesisCar:  # noqa: ANN401
+        """Return a scene, whose cars can differ in mass where they are to."""
+        ranges, usual = self.randomisation.ranges, DisturbanceConfig().ranges
+        with_varied_mass = any(ranges[name] != usual[name] for name in ("mass_ratio", "mass_shift"))
+        return self.scenes.cars(num_envs, with_varied_mass=with_varied_mass, **how)
+
+    def randomised(self, scene: CarScene) -> RandomisedCars:
+        """Return the cars of a scene as they differ in training, and how the network sees them."""
+        return RandomisedCars(scene, self.driver, self.randomisation, seed=self.config.seed)
 
     def draw(self, update: int, reached: Start | None) -> Start:
         """Return where an update begins: where the last one ended, or afresh.
@@ -158,9 +185,15 @@ class TrackingTask(Task[Start, Trajectory]):
         if update:
             self._pace.adapt(reached)
         self._road = self._pace.road
-        placement = self._place(seed_of_update(self.config.seed, update), self._road)
-        fresh = Start(self.scene.state_of(placement), placement.arc_length)
+        seed = seed_of_update(self.config.seed, update)
+        placement = self._place(seed, self._road)
+        varied = self._varied
+        num_commands = self.driver.past_commands if varied is None else varied.num_commands
+        state = self.scene.state_of(placement).remembering(num_commands)
+        fresh = Start(state, placement.arc_length)
         if reached is None:
+            if varied is not None:
+                varied.draw(seed)
             return fresh
         assert reached.state is not None and reached.arc_length is not None
         car = torch.arange(self.num_envs, device=self.scene.device)
@@ -168,10 +201,17 @@ class TrackingTask(Task[Start, Trajectory]):
         errors = compute_error_state(self._road, reached.state, reached.arc_length)
         is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK * self.vehicle.size
         end = math.inf if self.path.closed else self.path.length - self._reach
-        return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
+        is_fresh = is_due | is_lost | (reached.arc_length > end)
+        if varied is not None:
+            varied.draw(seed, is_fresh)
+        return reached.where(is_fresh, fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
+        if self._varied is not None:
+            own = self._varied
+            own.begin()
+            return rollout(own.scene, own.driver, self._road, start, num_steps)
         return rollout(self.scene, self.driver, self._road, start, num_steps)
 
     def end(self, record: Trajectory) -> Start:
@@ -182,20 +222,25 @@ class TrackingTask(Task[Start, Trajectory]):
         """Return what a checkpoint holds of where the cars are."""
         state, arc_length = reached.state, reached.arc_length
         assert state is not None and arc_length is not None
-        return {"qpos": state.qpos, "velocity": state.dofs_velocity, "arc_length": arc_length}
+        packed = {"qpos": state.qpos, "velocity": state.dofs_velocity, "arc_length": arc_length}
+        return packed if state.commands is None else packed | {"commands": state.commands}
 
     def unpack(self, packed: Mapping[str, Tensor]) -> Start:
         """Return where the cars were when a checkpoint was written, which is loaded to the CPU."""
         own = {name: value.to(self.scene.device) for name, value in packed.items()}
-        return Start(self.scene.describe(own["qpos"], own["velocity"]), own["arc_length"])
+        state = self.scene.describe(own["qpos"], own["velocity"])
+        return Start(replace(state, commands=own.get("commands")), own["arc_length"])
 
-    def progress(self) -> dict[str, float]:
-        """Return how fast training drives by now, where that changes."""
-        return {"pace": self._pace.share} if self._train.ramp_updates else {}
+    def progress(self) -> dict[str, Any]:
+        """Return how fast training drives by now, where that changes, and what cars are like."""
+        pace = {"pace": self._pace.share} if self._train.ramp_updates else {}
+        return pace if self._varied is None else pace | {"traits": dict(self._varied.scene.traits)}
 
-    def go_on_from(self, progress: Mapping[str, float]) -> None:
-        """Drive as fast as training did."""
+    def go_on_from(self, progress: Mapping[str, Any]) -> None:
+        """Drive as fast as training did, cars that are the same."""
         self._pace.share = progress.get("pace", self._pace.share)
+        if self._varied is not None:
+            self._varied.take(progress["traits"])
 
     def evaluate(self) -> EvaluationMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
@@ -244,6 +289,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
+        self.scene.variations = {}
         place = self._place(0, self.path)
         return trace_drive(watch, self.scene, self.driver, self.path, place, loss=self.loss)
 
@@ -252,6 +298,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
         Weights come first: they are what training changes, however few cars there are.
         """
+        self.scene.variations = {}
         kinds = itertools.islice(itertools.cycle(reversed(PARAMETERS)), self.num_envs)
         return tracking_problem(
             self.scene,
@@ -270,6 +317,7 @@ class TrackingTask(Task[Start, Trajectory]):
         unwritten: Unwritten = {}
         paths = (self.path, *self.unseen)
         max_times = (_DRAWN_TIME * self.vehicle.root_size, *[None] * len(self.unseen))
+        self.evaluation_scene.variations = {}
         driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
         for number, (own, is_standing) in enumerate(_unbroken(driven)):
             name = own.trajectory.path.name
@@ -341,8 +389,12 @@ class TrackingTask(Task[Start, Trajectory]):
         num_cars = len(placement.speed)
         copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
+        scene, driver = self.evaluation_scene, self.driver
+        if self._evaluated is not None:
+            self._evaluated.begin()
+            scene, driver = self._evaluated.scene, self._evaluated.driver
         with torch.no_grad():
-            driven = rollout(self.evaluation_scene, self.driver, self.path, everywhere, num_steps)
+            driven = rollout(scene, driver, self.path, everywhere, num_steps)
         return driven.select(torch.arange(num_cars, device=self.path.device))
 
     def _load(self, settings: PathConfig) -> ReferencePath:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from diffcar.base.config import Count, Follows, NonNegative, Positive
 from diffcar.tasks.config import UpdatesConfig
-from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig
+from diffcar.tasks.tracking.config import EvaluationConfig, RandomisedTrainingConfig
 
 __all__ = ["PPOConfig", "PPOEvaluationConfig", "TrainPPOConfig"]
 
@@ -68,7 +68,7 @@ class PPOEvaluationConfig(EvaluationConfig):
     """Updates between evaluations."""
 
 
-class TrainPPOConfig(TrainingConfig):
+class TrainPPOConfig(RandomisedTrainingConfig):
     """`diffcar train-ppo`."""
 
     train: PPOConfig = PPOConfig()
