@@ -102,7 +102,7 @@ class PathObserver:
         """How many of the last commands are seen."""
         self._here = _here(config)
         self._least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
-        entries = (*self._here, *ahead)
+        entries: tuple[_Entry[Any], ...] = (*self._here, *ahead)
         self._scales = tuple(own.scale * config.car_size**own.power for own in entries)
         self._signs = tuple(own.sign for own in entries)
 

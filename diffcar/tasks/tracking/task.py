@@ -15,6 +15,7 @@ from diffcar.base.errors import SimulationError
 from diffcar.base.files import Unwritten, digests, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
+from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import compute_error_state, starts_on_path
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
@@ -389,7 +390,8 @@ class TrackingTask(Task[Start, Trajectory]):
         num_cars = len(placement.speed)
         copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
-        scene, driver = self.evaluation_scene, self.driver
+        scene: CarScene = self.evaluation_scene
+        driver: Controller = self.driver
         if self._evaluated is not None:
             self._evaluated.begin()
             scene, driver = self._evaluated.scene, self._evaluated.driver
