@@ -266,11 +266,11 @@ def limit_steering(
     """Let both steering joints reach as far to either side."""
     unit = "deg" if spec.compiler.degree else "rad"
     told, ranges = [], {}
+    if endless := [name for name in steering if name in limits]:
+        told.append(f"declared continuous, with limits, which hold: {', '.join(endless)}")
     for name in steering:
         joint = spec.joint(name)
-        if name in limits:
-            joint.range, joint.limited = limits[name], 1
-            told.append(f"{name} is declared continuous and has limits: they hold")
+        joint.range = limits.get(name, joint.range)
         low, high = map(float, joint.range)
         if low == high == 0:
             turn = 180 / math.pi if spec.compiler.degree else 1.0  # commands are in radians

@@ -70,7 +70,7 @@ def test_limits_of_a_continuous_joint_hold(tmp_path: Path) -> None:
     """A slip that many share; those of the wheels, declared so rightly, do not."""
     car, told = adopted(tmp_path, changed(CONTINUOUS), "a.urdf")
     require(car, mass=3.6, reach=0.42)
-    assert "left_steering_hinge_joint is declared continuous and has limits" in told
+    assert "declared continuous, with limits, which hold: left_steering_hinge_joint" in told
     none = changed(CONTINUOUS, (' lower="-0.42" upper="0.42"', ""))
     with pytest.raises(ModelError, match="no range about zero"):
         adopted(tmp_path, none, "a.urdf")
