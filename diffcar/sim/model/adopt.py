@@ -59,9 +59,8 @@ def adopt_model(
         source = open_source(file, folder)
         files = digests(files_of_model(file, source.spec))
         spec, found, notes = _mended(file, source, reading, lenient=lenient)
-        named = zip((*found.steering, *found.wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True)
-        for old, new in named:
-            _rename(spec, old, new)
+        ours = (*STEERING_JOINTS, *SPIN_JOINTS)
+        _rename(spec, dict(zip((*found.steering, *found.wheels), ours, strict=True)))
         spec.compile()
         adopted.write_text(spec.to_xml())
         try:
@@ -132,9 +131,12 @@ def _driven(spec: "mujoco.MjSpec", wheels: tuple[str, ...], actuated: set[str]) 
     return tuple(name for axle in driven or [wheels[2:]] for name in axle)
 
 
-def _rename(spec: "mujoco.MjSpec", old: str, new: str) -> None:
-    """Give a joint another name, also where actuators refer to it."""
-    spec.joint(old).name = new
+def _rename(spec: "mujoco.MjSpec", names: dict[str, str]) -> None:
+    """Give joints other names, also where actuators refer to them."""
+    joints = {new: spec.joint(old) for old, new in names.items()}
+    for new, joint in joints.items():  # one may be called by now as another will be
+        joint.name = f"{new} to be"
+    for new, joint in joints.items():
+        joint.name = new
     for actuator in spec.actuators:
-        if actuator.target == old:
-            actuator.target = new
+        actuator.target = names.get(actuator.target, actuator.target)

@@ -99,7 +99,7 @@ def clear_the_world(spec: "mujoco.MjSpec", base: "mujoco.MjsBody") -> list[str]:
 def weigh_the_massless(spec: "mujoco.MjSpec") -> list[str]:
     """Give a little mass to what moves and has none, and balance impossible inertias."""
     massless, told = [], []
-    total = sum(body.mass for body in spec.bodies if body.explicitinertial)
+    total = sum(max(0.0, body.mass) for body in spec.bodies if body.explicitinertial)
     light = _MASS_SHARE * (total or 1.0)
     radius = (3 * light / (4 * math.pi * _WATER)) ** (1 / 3)
     for body in spec.bodies:
@@ -136,7 +136,7 @@ def _has_mass(geom: "mujoco.MjsGeom") -> bool:
 
 def _moments(body: "mujoco.MjsBody") -> np.ndarray:
     """Return the principal moments of inertia that a file gives [kg m²]."""
-    if math.isnan(body.fullinertia[0]):
+    if not np.isfinite(body.fullinertia).all():
         return np.asarray(body.inertia)
     xx, yy, zz, xy, xz, yz = body.fullinertia
     return np.linalg.eigvalsh([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
@@ -266,12 +266,16 @@ def limit_steering(
     """Let both steering joints reach as far to either side."""
     unit = "deg" if spec.compiler.degree else "rad"
     told, ranges = [], {}
+    if endless := [name for name in steering if name in limits]:
+        told.append(f"declared continuous, with limits, which hold: {', '.join(endless)}")
     for name in steering:
         joint = spec.joint(name)
-        if name in limits:
-            joint.range, joint.limited = limits[name], 1
-            told.append(f"{name} is declared continuous and has limits: they hold")
+        joint.range = limits.get(name, joint.range)
         low, high = map(float, joint.range)
+        if low == high == 0:
+            turn = 180 / math.pi if spec.compiler.degree else 1.0  # commands are in radians
+            low, high = (turn * end for end in _commands_of(spec, name))
+            told.append(f"{name} is limited as the commands of its servo are")
         if not low < 0 < high:
             raise car.error(
                 f": the steering joint {name!r} has no range about zero",
@@ -280,13 +284,19 @@ def limit_steering(
         ranges[name] = low, high
     reach = min(min(-low, high) for low, high in ranges.values())
     for name, (low, high) in ranges.items():
-        spec.joint(name).range = [-reach, reach]
+        spec.joint(name).range, spec.joint(name).limited = [-reach, reach], 1
         if not (math.isclose(low, -reach) and math.isclose(high, reach)):
             told.append(
                 f"the range {low:g} to {high:g} {unit} of the steering joint {name!r} is taken for "
                 f"{reach:g} {unit} to either side"
             )
     return told
+
+
+def _commands_of(spec: "mujoco.MjSpec", joint: str) -> tuple[float, float]:
+    """Return what a joint's servo can be asked for; nothing where that is not said."""
+    ranges = [tuple(map(float, own.ctrlrange)) for own in spec.actuators if own.target == joint]
+    return (ranges[0][0], ranges[0][1]) if len(ranges) == 1 else (0.0, 0.0)
 
 
 def point_axes(

@@ -1,6 +1,5 @@
 """Opening somebody's car, MJCF, URDF or xacro, with the slips mended that only its text shows."""
 
-import math
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffcar.base.csv_reader import parse_number
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.model_file import open_model, parts_of_model
 
@@ -59,8 +59,8 @@ def open_source(file: Path, folder: Path) -> Source:
     for joint in root.iter("joint"):
         limit = joint.find("limit")
         if joint.get("type") == "continuous" and limit is not None:
-            low, high = (float(limit.get(end, "nan")) for end in ("lower", "upper"))
-            if low < high and math.isfinite(high - low):
+            low, high = (parse_number(limit.get(end, "")) for end in ("lower", "upper"))
+            if low is not None and high is not None and low < high:
                 source.limits[joint.get("name", "")] = low, high
     for driver in (*root.iter("transmission"), *root.iter("ros2_control")):
         for joint in driver.iter("joint"):

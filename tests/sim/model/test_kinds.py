@@ -70,7 +70,7 @@ def test_limits_of_a_continuous_joint_hold(tmp_path: Path) -> None:
     """A slip that many share; those of the wheels, declared so rightly, do not."""
     car, told = adopted(tmp_path, changed(CONTINUOUS), "a.urdf")
     require(car, mass=3.6, reach=0.42)
-    assert "left_steering_hinge_joint is declared continuous and has limits" in told
+    assert "declared continuous, with limits, which hold: left_steering_hinge_joint" in told
     none = changed(CONTINUOUS, (' lower="-0.42" upper="0.42"', ""))
     with pytest.raises(ModelError, match="no range about zero"):
         adopted(tmp_path, none, "a.urdf")
@@ -418,6 +418,25 @@ def test_steering_that_reaches_differently_far_is_cut_to_the_least(tmp_path: Pat
     car, told = adopted(tmp_path, text)
     require(car, mass=3.5, reach=0.3)
     assert "'fr_steer' is taken for 0.3" in told
+
+
+def test_steering_without_a_range_reaches_as_far_as_its_servo(tmp_path: Path) -> None:
+    """Where that has one; else the error says what is missing."""
+    free = (' range="-0.4 0.4"', "")
+    car, told = adopted(tmp_path, mjcf(free, actuators(f"<actuator>{_STEERING}</actuator>")))
+    require(car, mass=3.5, reach=0.4)
+    assert "fl_steer is limited as the commands of its servo are" in told
+    with pytest.raises(ModelError, match="no range about zero"):
+        adopted(tmp_path, mjcf(free))
+
+
+def test_diffcars_own_names_in_other_places_are_given_anew(tmp_path: Path) -> None:
+    """Left and right exchanged, as whoever turns y over would."""
+    text = mjcf()
+    for old, new in {"fl": "front_right", "fr": "front_left", "rl": "x", "rr": "rear_left"}.items():
+        text = text.replace(f'joint name="{old}_wheel"', f'joint name="{new}_spin"')
+    car, _ = adopted(tmp_path, text)
+    require(car, mass=3.5)
 
 
 def test_degrees_are_degrees(tmp_path: Path) -> None:
