@@ -77,7 +77,8 @@ class PathObserver:
         self._widths = [len(own) for own in previews]
         ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
         self._least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
-        self._scales = tuple(own.scale * config.car_size**own.power for own in (*_HERE, *ahead))
+        sizes = [(e.scale, e.power) for e in _HERE] + [(e.scale, e.power) for e in ahead]
+        self._scales = tuple(scale * config.car_size**power for scale, power in sizes)
         self._signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
 
     @staticmethod
