@@ -25,7 +25,7 @@ _SPEED_SHARE = 0.75
 # Of what tyres hold at best, before it tips over: easy roads leave some for mistakes.
 _LATERAL_SHARE = 0.4
 # Of what the driven wheels hold, and of what the motors give.
-_GRIP_SHARE, _MOTOR_SHARE = 0.8, 0.55
+_GRIP_SHARE, _MOTOR_SHARE = 0.8, 0.75
 
 
 def suited(settings: SectionT, vehicle: Vehicle, *, is_default: bool = False) -> SectionT:
