@@ -51,8 +51,9 @@ class ControllerConfig(Section):
     """What the previews are in. In seconds they reach as far as a car comes at the reference speed,
     and at a metre a second across it: never less than that."""
     past_commands: Annotated[int, Field(ge=0, le=100)] = 0
-    """How many of its own last commands the network observes: with as many as control steps pass
-    before one takes effect it can tell what is still under way."""
+    """How many of its own last commands the network observes, each with the steering angle and the
+    speed that the car had then: from them it can tell how late commands take effect, and what is
+    still under way."""
 
 
 def check_controller(spec: str) -> None:

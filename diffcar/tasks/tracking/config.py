@@ -1,6 +1,6 @@
 """The settings of path tracking."""
 
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 import pydantic
 from pydantic import AfterValidator, Field
@@ -40,7 +40,7 @@ def _ascending(bounds: list[BoundT]) -> list[BoundT]:
     return bounds
 
 
-Drawn = (
+Drawn: TypeAlias = (
     BoundT | Annotated[list[BoundT], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 )
 """A number, or the least and the most of what every car draws its own from, evenly."""
