@@ -55,8 +55,9 @@ class ControllerConfig(Section):
     car_size: Annotated[Positive, Follows("length")] = 1.0
     """How large the car is beside the shipped one, so that what is observed is of order one."""
     past_commands: Annotated[int, Field(ge=0, le=100)] = 0
-    """How many of its own last commands the network observes: with as many as control steps pass
-    before one takes effect it can tell what is still under way."""
+    """How many of its own last commands the network observes, each with the steering angle and the
+    speed that the car had then: from them it can tell how late commands take effect, and what is
+    still under way."""
 
 
 def check_controller(spec: str) -> None:

@@ -45,18 +45,24 @@ _HERE = (
 )
 
 
-def _past(number: int) -> tuple[_Entry[ErrorState], ...]:
-    """Return the entries of the command that was given so many steps ago."""
+def _past(number: int) -> list[_Entry[ErrorState]]:
+    """Return the entries of so many steps ago: what was commanded, and how the car was then."""
 
-    def commands(state: CarState) -> Tensor:
-        assert state.commands is not None
-        return state.commands[:, number - 1]
+    def entry(
+        name: str, scale: float, power: float, sign: float, column: int
+    ) -> _Entry[ErrorState]:
+        def of(state: CarState, _: ErrorState) -> Tensor:
+            assert state.commands is not None
+            own = state.commands[:, number - 1, column]
+            return own - state.speed if column % 2 else own
 
-    steering, speed = f"steering_command_{number}", f"speed_command_{number}"
-    return (
-        _Entry(steering, 0.3, 0, -1.0, lambda state, _: commands(state)[:, 0]),
-        _Entry(speed, 0.5, 0.5, 1.0, lambda state, _: commands(state)[:, 1] - state.speed),
-    )
+        return _Entry(f"{name}_{number}", scale, power, sign, of)
+
+    names = ("steering_command", "speed_command", "steering_angle", "speed")
+    how = ((0.3, 0.0, -1.0), (0.5, 0.5, 1.0)) * 2
+    return [
+        entry(name, *own, column) for column, (name, own) in enumerate(zip(names, how, strict=True))
+    ]
 
 
 _SPEED_AHEAD = _Entry[PathPoint](

@@ -67,14 +67,14 @@ class CarState:
     dofs_velocity: Tensor
     """All generalised velocities as the engine orders them, shape (B, 12)."""
     commands: Tensor | None = None
-    """The last actions that the car was commanded, newest first, shape (B, K, 2); None where nobody
-    keeps them. No engine does: `ClosedLoop` does."""
+    """Of the last steps, newest first: steering angle [rad] and speed [m/s] as commanded, and as
+    they were then, shape (B, K, 4); None where nobody keeps them. `ClosedLoop` does, no engine."""
 
     def remembering(self, num_commands: int) -> "CarState":
         """Return it with so many last commands; unknown ones kept it rolling as it is."""
         if num_commands == (0 if self.commands is None else self.commands.shape[1]):
             return self
-        rolling = torch.stack([self.steering_angles.mean(-1), self.speed], dim=-1)
+        rolling = torch.stack([self.steering_angles.mean(-1), self.speed] * 2, dim=-1)
         return replace(self, commands=rolling[:, None].expand(-1, num_commands, -1))
 
     def select(self, cars: Tensor | slice) -> "CarState":

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
-from diffcar.sim.contract import CarScene, CarState, Placement
+from diffcar.path.reference import Road
+from diffcar.sim.contract import CarScene, CarState, Placement, Start
 from diffcar.tasks.tracking.config import DisturbanceConfig
+from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
 __all__ = ["DisturbedScene", "NoisyController", "RandomisedCars", "Traits", "draw_traits"]
 
@@ -230,9 +232,11 @@ class RandomisedCars:
     def draw(self, seed: int, is_fresh: Tensor | None = None) -> None:
         """Draw anew what some of the cars are like, by a mask (B,), and all pushes and noise."""
         self._seed = seed
+        if self.config.is_calm:
+            return
         # Not the numbers that the starts are drawn from.
         generator = torch.Generator().manual_seed(seed + 1_500_000_001)
-        drawn = draw_traits(self.config, self.scene.num_envs, generator)
+        drawn = _by_newton(draw_traits(self.config, self.scene.num_envs, generator))
         if is_fresh is not None:
             fresh, own = is_fresh.cpu(), self.scene.traits
             drawn = {name: torch.where(fresh, new, own[name]) for name, new in drawn.items()}
@@ -243,9 +247,25 @@ class RandomisedCars:
         self.scene.take(traits)
         self.driver.take(traits)
 
+    def roll_out(self, path: Road, start: Placement | Start, num_steps: int) -> Trajectory:
+        """Let the network drive them, from the beginning of the pushes and the noise on."""
+        self.begin()
+        return rollout(self.scene, self.driver, path, start, num_steps)
+
     def begin(self) -> None:
         """Begin with the pushes and the noise that were drawn."""
         self._generator.manual_seed(self._seed + 2_500_000_001)
+
+
+def _by_newton(traits: Traits) -> Traits:
+    """Let heavy cars have as much weaker motors and pushes instead, as Newton's law has it.
+
+    What wheels hold goes with the weight by itself, and what steers and spins them hardly does. So
+    cars of different masses need no kernels of their own, which Genesis compiles for minutes.
+    """
+    mass = traits["mass_ratio"]
+    own = {name: traits[name] / mass for name in ("motor_gain", "push_force")}
+    return {**traits, **own, "mass_ratio": torch.ones_like(mass)}
 
 
 def _repeated(values: Tensor, num_cars: int) -> Tensor:

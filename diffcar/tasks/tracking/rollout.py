@@ -249,9 +249,10 @@ class ClosedLoop:
         hint = torch.add(self.errors.arc_length, speed_before, alpha=self.scene.dt).detach()
         applied, commands = action, self.state.commands
         if commands is not None:
-            commands = torch.cat([action[:, None], commands], 1)
+            now = torch.stack([self.state.steering_angles.mean(-1), speed_before], -1)
+            commands = torch.cat([torch.cat([action, now], -1)[:, None], commands], 1)
             if (late := self.scene.command_delay) is not None:
-                applied = commands[torch.arange(len(late), device=late.device), late]
+                applied = commands[torch.arange(len(late), device=late.device), late, :2]
             commands = commands[:, :-1]
         self.scene.apply(applied)
         self.scene.step()

@@ -15,7 +15,6 @@ from diffcar.base.errors import SimulationError
 from diffcar.base.files import Unwritten, digests, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, across
-from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import compute_error_state, starts_on_path
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.gradients.certificate import Problem
@@ -54,7 +53,7 @@ from diffcar.tasks.tracking.problem import (
     trace_drive,
     tracking_problem,
 )
-from diffcar.tasks.tracking.rollout import Trajectory, rollout
+from diffcar.tasks.tracking.rollout import Trajectory
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.starts import draw_starts
 
@@ -156,26 +155,18 @@ class TrackingTask(Task[Start, Trajectory]):
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         self._road: Road = self.path
-        self._varied = self._evaluated = None
-        if not self.randomisation.is_calm:
-            self._evaluated = self.randomised(self.evaluation_scene)
+        self._evaluated = self._randomised(self.evaluation_scene)
         if self._through_physics:
             if config.viewer:
                 self.scene.dots = self.path.dots(0.1 * self.vehicle.size)
             self._pace = Pace(self.path, self._train, car_size=self.vehicle.size)
-            if self._evaluated is not None:
-                self._varied = self.randomised(self.scene)
+            self._trained = self._randomised(self.scene)
         return self
 
     def cars(self, num_envs: int, **how: Any) -> GenesisCar:  # noqa: ANN401
         """Return a scene, whose cars can differ in mass where they are to."""
-        ranges, usual = self.randomisation.ranges, DisturbanceConfig().ranges
-        with_varied_mass = any(ranges[name] != usual[name] for name in ("mass_ratio", "mass_shift"))
+        with_varied_mass = any(self.randomisation.ranges["mass_shift"])
         return self.scenes.cars(num_envs, with_varied_mass=with_varied_mass, **how)
-
-    def randomised(self, scene: CarScene) -> RandomisedCars:
-        """Return the cars of a scene as they differ in training, and how the network sees them."""
-        return RandomisedCars(scene, self.driver, self.randomisation, seed=self.config.seed)
 
     def draw(self, update: int, reached: Start | None) -> Start:
         """Return where an update begins: where the last one ended, or afresh.
@@ -188,13 +179,10 @@ class TrackingTask(Task[Start, Trajectory]):
         self._road = self._pace.road
         seed = seed_of_update(self.config.seed, update)
         placement = self._place(seed, self._road)
-        varied = self._varied
-        num_commands = self.driver.past_commands if varied is None else varied.num_commands
-        state = self.scene.state_of(placement).remembering(num_commands)
+        state = self.scene.state_of(placement).remembering(self._trained.num_commands)
         fresh = Start(state, placement.arc_length)
         if reached is None:
-            if varied is not None:
-                varied.draw(seed)
+            self._trained.draw(seed)
             return fresh
         assert reached.state is not None and reached.arc_length is not None
         car = torch.arange(self.num_envs, device=self.scene.device)
@@ -203,17 +191,12 @@ class TrackingTask(Task[Start, Trajectory]):
         is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK * self.vehicle.size
         end = math.inf if self.path.closed else self.path.length - self._reach
         is_fresh = is_due | is_lost | (reached.arc_length > end)
-        if varied is not None:
-            varied.draw(seed, is_fresh)
+        self._trained.draw(seed, is_fresh)
         return reached.where(is_fresh, fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
-        if self._varied is not None:
-            own = self._varied
-            own.begin()
-            return rollout(own.scene, own.driver, self._road, start, num_steps)
-        return rollout(self.scene, self.driver, self._road, start, num_steps)
+        return self._trained.roll_out(self._road, start, num_steps)
 
     def end(self, record: Trajectory) -> Start:
         """Return where the cars go on from: backward rewinds the simulator."""
@@ -235,13 +218,14 @@ class TrackingTask(Task[Start, Trajectory]):
     def progress(self) -> dict[str, Any]:
         """Return how fast training drives by now, where that changes, and what cars are like."""
         pace = {"pace": self._pace.share} if self._train.ramp_updates else {}
-        return pace if self._varied is None else pace | {"traits": dict(self._varied.scene.traits)}
+        traits = {} if self.randomisation.is_calm else {"traits": dict(self._trained.scene.traits)}
+        return pace | traits
 
     def go_on_from(self, progress: Mapping[str, Any]) -> None:
         """Drive as fast as training did, cars that are the same."""
         self._pace.share = progress.get("pace", self._pace.share)
-        if self._varied is not None:
-            self._varied.take(progress["traits"])
+        if "traits" in progress:
+            self._trained.take(progress["traits"])
 
     def evaluate(self) -> EvaluationMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
@@ -385,18 +369,17 @@ class TrackingTask(Task[Start, Trajectory]):
             road=road,
         )
 
+    def _randomised(self, scene: CarScene) -> RandomisedCars:
+        """Return the cars of a scene as they differ in training, and how the network sees them."""
+        return RandomisedCars(scene, self.driver, self.randomisation, seed=self.config.seed)
+
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
         """Let the network drive cars that may be fewer than the scene has."""
         num_cars = len(placement.speed)
         copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
-        scene: CarScene = self.evaluation_scene
-        driver: Controller = self.driver
-        if self._evaluated is not None:
-            self._evaluated.begin()
-            scene, driver = self._evaluated.scene, self._evaluated.driver
         with torch.no_grad():
-            driven = rollout(scene, driver, self.path, everywhere, num_steps)
+            driven = self._evaluated.roll_out(self.path, everywhere, num_steps)
         return driven.select(torch.arange(num_cars, device=self.path.device))
 
     def _load(self, settings: PathConfig) -> ReferencePath:

@@ -40,14 +40,10 @@ class DrivingEnv(VecEnv):
         self._reach = config.train.episode_duration * config.path.top_speed
         self._last_arc_length = math.inf if path.closed else path.length
         self._last_output = torch.zeros(self.num_envs, 2, dtype=path.dtype, device=self.device)
-        self._varied: RandomisedCars | None = None
-        num_commands = controller.past_commands
-        if not config.randomisation.is_calm:
-            varied = RandomisedCars(scene, controller, config.randomisation, seed=config.seed)
-            varied.begin()
-            self._varied, scene, num_commands = varied, varied.scene, varied.num_commands
-        start = self._draw(self.num_envs)
-        self._loop = ClosedLoop(scene, path, start, num_commands=num_commands)
+        self._cars = RandomisedCars(scene, controller, config.randomisation, seed=config.seed)
+        self._cars.begin()
+        start, num_commands = self._draw(self.num_envs), self._cars.num_commands
+        self._loop = ClosedLoop(self._cars.scene, path, start, num_commands=num_commands)
         self._seen = self._loop.state
         self._timed: Tensor | None = None
         # All begin at different times of their episodes, so that these do not end together.
@@ -57,11 +53,8 @@ class DrivingEnv(VecEnv):
 
     def get_observations(self) -> TensorDict:
         """Return what the cars observe now, as the group `policy`."""
-        state, errors = self._loop.state, self._loop.errors
-        if self._varied is not None:
-            state, errors = self._varied.driver.measure(state, errors)
-        self._seen = state
-        observation = self._controller.observer.observe(state, errors)
+        self._seen, errors = self._cars.driver.measure(self._loop.state, self._loop.errors)
+        observation = self._controller.observer.observe(self._seen, errors)
         return TensorDict({"policy": observation}, batch_size=[self.num_envs])
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Tensor]]:
@@ -104,11 +97,11 @@ class DrivingEnv(VecEnv):
     def _restart(self, cars: Tensor) -> None:
         """Start some cars afresh."""
         if len(cars):
-            if self._varied is not None:
+            if not self.cfg.randomisation.is_calm:
                 is_fresh = torch.zeros(self.num_envs, dtype=torch.bool)
                 is_fresh[cars.cpu()] = True
                 seed = int(torch.randint(2**31, (), generator=self.generator))
-                self._varied.draw(seed, is_fresh)
+                self._cars.draw(seed, is_fresh)
             self._loop.restart(cars, self._draw(len(cars)))
             self.episode_length_buf[cars] = 0
 

@@ -141,7 +141,7 @@ def test_a_range_begins_with_its_least() -> None:
 def test_only_fresh_cars_change_in_training(car: Bicycle, rolling_start: Starts) -> None:
     """Pushes and noise are those of the draw as often as they are begun with."""
     config = DisturbanceConfig(
-        mass_ratio=[0.5, 1.5], yaw_noise=[0.0, 0.1], push_force=[1.0, 5.0], push_interval=0.2
+        friction_ratio=[0.5, 1.5], yaw_noise=[0.0, 0.1], push_force=[1.0, 5.0], push_interval=0.2
     )
     recorder = Recorder(car)
     cars = RandomisedCars(recorder, PurePursuit(car.vehicle), config, seed=0)
@@ -156,14 +156,23 @@ def test_only_fresh_cars_change_in_training(car: Bicycle, rolling_start: Starts)
 
     before = forces()
     assert torch.equal(before, forces())
-    assert torch.equal(cars.scene.variations["mass_ratio"], first["mass_ratio"])
+    assert torch.equal(cars.scene.variations["friction_ratio"], first["friction_ratio"])
     largest = before.norm(dim=-1).amax(0)
     assert torch.allclose(largest[largest > 0], first["push_force"][largest > 0])
     is_fresh = torch.tensor([True, False, False, True])
     cars.draw(1, is_fresh)
-    for name in ("mass_ratio", "yaw_noise", "push_force"):
+    for name in ("friction_ratio", "yaw_noise", "push_force"):
         assert torch.equal(cars.scene.traits[name] != first[name], is_fresh), name
     assert not torch.equal(before, forces())
+
+
+def test_a_heavy_car_in_training_has_weaker_motors_and_feels_pushes_less(car: Bicycle) -> None:
+    """It drives as one does that weighs more, and is built no other."""
+    config = DisturbanceConfig(mass_ratio=1.25, motor_gain=0.8, push_force=5.0, friction_ratio=0.9)
+    cars = RandomisedCars(car, PurePursuit(car.vehicle), config, seed=0)
+    for name, value in {"motor_gain": 0.64, "push_force": 4.0, "mass_ratio": 1.0}.items():
+        assert cars.scene.traits[name].tolist() == pytest.approx([value] * 4), name
+    assert cars.scene.variations.keys() == {"friction_ratio"}
 
 
 def test_no_push_or_delay_is_left_out_of_gradients(figure_eight: ReferencePath) -> None:

@@ -65,7 +65,7 @@ def test_two_halves_are_the_whole(figure_eight: ReferencePath, start: Placement)
     assert torch.equal(first.timed_position, whole.timed_position[:5])
     middle = first.end
     assert not middle.state.position.requires_grad
-    assert middle.state.commands.shape == (4, 3, 2)
+    assert middle.state.commands.shape == (4, 3, 4)
     assert not middle.state.commands.requires_grad
     second = rollout(cars, controller, figure_eight, middle, 7)
     for name in ("position", "cross_track_error", "action", "timed_position"):

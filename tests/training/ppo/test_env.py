@@ -70,11 +70,11 @@ def test_cars_differ_and_obey_late() -> None:
     env = env_of(
         car,
         "randomisation.delay_steps=2",
-        "randomisation.mass_ratio=[0.5, 1.5]",
+        "randomisation.friction_ratio=[0.5, 1.5]",
         "controller.past_commands=1",
         "train.lost_cross_track=9",
     )
-    first = car.variations["mass_ratio"]
+    first = car.variations["friction_ratio"]
     assert len(first.unique()) == 4
     given = []
     for number in range(3):
@@ -86,7 +86,7 @@ def test_cars_differ_and_obey_late() -> None:
     assert torch.equal(car.last_command["command: action"], given[0])
     env.episode_length_buf[1] = env.max_episode_length - 1
     env.step(output)
-    assert (car.variations["mass_ratio"] != first).tolist() == [False, True, False, False]
+    assert (car.variations["friction_ratio"] != first).tolist() == [False, True, False, False]
 
 
 def test_episodes_end_by_time_and_begin_elsewhere() -> None:
