@@ -75,13 +75,17 @@ class PathObserver:
 
     def __init__(self, config: ControllerConfig) -> None:
         previews = _previews(config)
+        self.config = config
+        """What is seen."""
         self._unit = config.preview_unit
         self._ahead = _AHEAD[self._unit]
         self._reach = tuple(reach for own in previews for reach in own)
         self._widths = [len(own) for own in previews]
         ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
-        self._scales = (*(entry.scale for entry in _HERE), *(entry.scale for entry in ahead))
-        self._signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
+        self.scales = (*(entry.scale for entry in _HERE), *(entry.scale for entry in ahead))
+        """What each entry is divided by."""
+        self.signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
+        """Factor of each if left and right are exchanged."""
 
     @staticmethod
     def size(config: ControllerConfig) -> int:
@@ -100,20 +104,40 @@ class PathObserver:
 
     def mirror(self, observation: Tensor) -> Tensor:
         """Return what cars would observe, (B, size), if left and right were exchanged."""
-        return observation * _like(observation, self._signs)
+        return observation * _like(observation, self.signs)
 
-    def observe(self, state: CarState, errors: ErrorState) -> Tensor:
-        """Return the observation, shape (B, size)."""
+    def observe(self, state: CarState, errors: ErrorState, *, is_exported: bool = False) -> Tensor:
+        """Return the observation, shape (B, size).
+
+        Args:
+            is_exported: Whether by operations that other formats have, too, instead of a fused one.
+        """
         reach = _like(state.speed, self._reach)
         if self._unit == "s":
-            pace = torch.hypot(
-                state.speed - errors.speed_error, _like(state.speed, (_LEAST_SPEED,))
-            )
+            reference, least = state.speed - errors.speed_error, _like(state.speed, (_LEAST_SPEED,))
+            pace = _hypot(reference, least) if is_exported else torch.hypot(reference, least)
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
         here = [entry.of(state, errors) for entry in _HERE]
         everywhere = [entry.of(state, points) for entry in self._ahead]
-        return _Row.apply(_like(state.speed, self._scales), self._widths, *here, *everywhere)
+        scales = _like(state.speed, self.scales)
+        join = _joined if is_exported else _Row.apply
+        return join(scales, self._widths, *here, *everywhere)
+
+
+def _hypot(a: Tensor, b: Tensor) -> Tensor:
+    """Return what torch has an operation for that ONNX lacks."""
+    return (a * a + b * b).sqrt()
+
+
+def _joined(scales: Tensor, widths: list[int], *entries: Tensor) -> Tensor:
+    """Join entries (B,), then entries (B, K) with as many own columns each, in their order."""
+    num_here = len(entries) - len(widths)
+    ahead = [
+        entry.split_with_sizes(widths, -1)[number]
+        for number, entry in enumerate(entries[num_here:])
+    ]
+    return torch.cat([torch.stack(entries[:num_here], -1), *ahead], -1) / scales
 
 
 class _Row(Function):
@@ -121,14 +145,9 @@ class _Row(Function):
 
     @staticmethod
     def forward(ctx: Any, scales: Tensor, widths: list[int], *entries: Tensor) -> Tensor:  # noqa: ANN401
-        """Take entries (B,), then entries (B, K) with as many own columns each, in their order."""
-        num_here = len(entries) - len(widths)
-        ahead = [
-            entry.split_with_sizes(widths, -1)[number]
-            for number, entry in enumerate(entries[num_here:])
-        ]
-        ctx.scales, ctx.widths = scales, [num_here, *widths]
-        return torch.cat([torch.stack(entries[:num_here], -1), *ahead], -1) / scales
+        """Take what `_joined` takes."""
+        ctx.scales, ctx.widths = scales, [len(entries) - len(widths), *widths]
+        return _joined(scales, widths, *entries)
 
     @staticmethod
     @once_differentiable

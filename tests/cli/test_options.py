@@ -37,6 +37,10 @@ OPTIONS = {
         *("--expert", *_PATH, "--out", "--episodes", "--duration", "--car", "--actuation"),
         *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
+    "export": [
+        *("controller", "--format", *_PATH, "--out", "--overwrite", "--car", "--actuation"),
+        *("--json", *_FILES, "--seed", "--precision", *_MESSAGES),
+    ],
     "measure-grip": [
         *("--car", "--actuation", "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
