@@ -9,7 +9,7 @@ from diffcar.base.errors import OutputError
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Given, Option, option, setting, with_options
-from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, FormatName, require_formats
+from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_formats
 
 __all__ = ["export"]
 
@@ -19,7 +19,10 @@ _RUN = "A run folder, a checkpoint, or shipped. (default: the newest run, or els
 @with_options(
     controller=Option(Annotated[str | None, typer.Argument(metavar="[RUN]", help=_RUN)], key=""),
     format=setting(
-        list[FormatName], "What to write; may be repeated. (default: onnx)", key="formats"
+        list[str],
+        f"What to write: {', '.join(FORMATS)}; may be repeated. (default: onnx)",
+        key="formats",
+        metavar="FORMAT",
     ),
     **options.PATH,
     out=option(Path, "The folder to write to. (default: exported)"),

@@ -107,6 +107,16 @@ Place = tuple[Tensor, Tensor]
 class PlainRoad(nn.Module):
     """A path as tables of cubics, for one car: what is not said otherwise has shape (1,)."""
 
+    knots: Tensor
+    """Where pieces begin, x and y [m], shape (rows, 2)."""
+    marks: Tensor
+    """Those that a search looks at."""
+    points: Tensor
+    """Cubics of x and y of the knot and from it on, heading, curvature, speed and rate of the
+    heading, shape (rows, 4, 8)."""
+    profile: Tensor
+    """Cubics of curvature and speed, shape (rows, 8)."""
+
     def __init__(self, path: ReferencePath, dtype: torch.dtype) -> None:
         super().__init__()
         cubics = torch.from_numpy(path.coefficients)

@@ -35,7 +35,7 @@ __all__ = ["ExportResult", "Verified", "export_report", "run"]
 
 # Share of full scale by which rounding may change a command.
 _TOLERANCES = {32: 1e-5, 64: 1e-6}
-_KINDS = {32: np.float32, 64: np.float64}
+_KINDS: dict[int, type[np.floating]] = {32: np.float32, 64: np.float64}
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def run(
             is not installed.
     """
     require_formats(config.formats)
+    torch.set_num_threads(1)  # as on a robot; what is so small is slower where threads wait
     notes: list[str] = []
     subject = _subject(config, notes)
     _write(subject, config, out)

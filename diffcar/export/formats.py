@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,6 @@ Call = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From state and memory to action and memory, as the contract has them."""
 
 _FLAGS = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-O2", "-shared", "-fPIC")
-_NAMES = {
-    "input_names": ["state", "arc_length"],
-    "output_names": ["action", "next_arc_length"],
-}
 
 
 def write(name: FormatName, driver: Driver, contract: dict[str, Any], folder: Path) -> None:
@@ -42,7 +39,7 @@ def write(name: FormatName, driver: Driver, contract: dict[str, Any], folder: Pa
     """
     contents = _WRITERS[name](driver, contract)
     for file, content in zip(FORMATS[name].files, contents, strict=True):
-        write_atomically(folder / file, lambda own, content=content: own.write_bytes(content))
+        write_atomically(folder / file, partial(Path.write_bytes, data=content))
 
 
 def _examples(driver: Driver) -> tuple[torch.Tensor, torch.Tensor]:
@@ -72,7 +69,15 @@ def _onnx(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
 
     stream, examples = io.BytesIO(), _examples(driver)
     with _quiet():
-        torch.onnx.export(driver, examples, stream, dynamo=False, opset_version=18, **_NAMES)
+        torch.onnx.export(
+            driver,
+            examples,
+            stream,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=18,
+            input_names=["state", "arc_length"],
+            output_names=["action", "next_arc_length"],
+        )
     model = onnx.load_from_string(stream.getvalue())
     model.producer_name = "diffcar"
     model.metadata_props.add(key="contract", value=contract_text(contract))
