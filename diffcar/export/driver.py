@@ -152,9 +152,8 @@ class PlainRoad(nn.Module):
         """
         is_known = arc_length.abs() < LONGEST_WAY
         mark = (self.marks - position).square().sum(-1).argmin().to(position)
-        piece = self._limited(torch.floor(arc_length / self.step))
-        way = torch.where(is_known, arc_length - piece * self.step, 0.0)
-        return torch.where(is_known, piece, mark * self.stride), way
+        piece = torch.where(is_known, 0.0, mark * self.stride)
+        return piece, torch.where(is_known, arc_length, 0.0)
 
     def nearest(
         self, position: Tensor, place: Place
@@ -184,7 +183,7 @@ class PlainRoad(nn.Module):
         """Return how far along the path a place is [m], within the lap of a closed one."""
         piece, way = place
         if self.is_closed:
-            piece = piece - torch.floor(piece / self.num_pieces) * self.num_pieces
+            piece = self._row(piece).to(way.dtype)
         return piece * self.step + way
 
     def preview(self, place: Place, distances: Tensor) -> PathPoint:
@@ -206,15 +205,18 @@ class PlainRoad(nn.Module):
     def _on_a_piece(self, place: Place) -> tuple[Place, Tensor]:
         """Return places with the pieces that they lie on, and where in the tables these are.
 
-        What is no number stays none, but is no index.
+        An open path goes straight on before its first piece and after its last one.
         """
         piece, way = place
-        own = self._limited(piece + torch.floor(way / self.step))
-        return (own, way - (own - piece) * self.step), own.long() % len(self.points)
+        further = torch.floor(way / self.step)
+        if not self.is_closed:
+            further = (piece + further).clamp(-1.0, float(self.num_pieces)) - piece
+        piece = piece + further
+        return (piece, way - further * self.step), self._row(piece)
 
-    def _limited(self, piece: Tensor) -> Tensor:
-        """Return numbers of pieces: an open path goes straight on before its first and last one."""
-        return piece if self.is_closed else piece.clamp(-1.0, float(self.num_pieces))
+    def _row(self, piece: Tensor) -> Tensor:
+        """Return where in the tables pieces are; what is no number stays none, but is no index."""
+        return piece.long() % len(self.points)
 
 
 @dataclass(frozen=True)
