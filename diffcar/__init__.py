@@ -7,6 +7,8 @@ What is listed here is the library; each name is imported when it is first used,
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from diffcar.base.version import VERSION
+
 if TYPE_CHECKING:
     from diffcar.base.errors import DiffcarError as DiffcarError
     from diffcar.cli.settings import load_config as load_config
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from diffcar.tasks.tracking.starts import draw_starts as draw_starts
     from diffcar.training.run import train as train
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _PUBLIC = {
     "load_path": "diffcar.path.load",

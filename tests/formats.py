@@ -98,6 +98,15 @@ JSON: dict[str, set[str]] = {
         *_at("genesis", _DRIVEN),
         *_at("difference_percent", _TRACKING),
     },
+    "export": {
+        *_named("folder controller precision path path_length_m network_rmse_m tolerance notes"),
+        "agrees",
+        *_at(
+            "formats",
+            "format files size_bytes steering_difference_rad speed_difference_mps "
+            "difference_share call_seconds cross_track_rmse_m agrees",
+        ),
+    },
     "record": {
         *_named("file expert num_rows num_episodes num_noisy_episodes", _PATH),
         *_named("num_lost_episodes episode_seconds recorded_seconds noisy_row_share notes"),

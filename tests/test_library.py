@@ -1,13 +1,18 @@
 """The library as its users meet it: public names, and the examples, which do what they say."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import diffcar
+from diffcar.export.contract import contract_of
+from diffcar.export.driver import Driver
+from diffcar.export.formats import write
 from diffcar.sim.config import CarConfig
 from tests.bicycle import bicycle_scenes, bicycles
 
@@ -48,7 +53,7 @@ def test_the_readme_shows_the_example_as_it_is(readme: str) -> None:
 
 def build(config: CarConfig | None = None, **how: Any) -> Any:
     """Build bicycles where a user would build cars."""
-    return bicycles(config or CarConfig(), **how)
+    return bicycles(config or CarConfig(), **{"num_envs": 1, **how})
 
 
 def run_example(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -101,6 +106,25 @@ def test_training_by_a_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert done["result"].num_updates == 2
     assert (tmp_path / "my-run" / "checkpoints" / "best.pt").is_file()
     assert done["driver"].network is not None
+
+
+def test_a_driver_without_diffcar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was exported drives a car along the path, by numpy and ONNX Runtime alone."""
+    for module in ("onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    controller = diffcar.make_controller("shipped", build())
+    path = diffcar.load_path("figure-eight")
+    contract = contract_of(controller, path, dt=0.02, precision=32, origin="shipped")
+    (tmp_path / "exported").mkdir()
+    exported = Driver(controller, path, 0.02, torch.float32)
+    write("onnx", exported, contract, tmp_path / "exported")
+    told = run_example("drive_onnx", tmp_path, monkeypatch)
+    assert not {"torch", "diffcar"} & set(told)
+    assert capsys.readouterr().out.startswith("after 10 s at 2")
+    here = path.sample(torch.tensor(float(told["arc_length"][0]), dtype=torch.float64)).position
+    assert math.dist(here.tolist(), (told["x"], told["y"])) < 0.03
 
 
 def test_a_gradient_of_ones_own_is_proved_or_caught(

@@ -20,7 +20,7 @@ FLOORS = (
     {"tasks"},
     {"demonstrations"},
     {"training"},
-    {"checks", "comparison"},
+    {"checks", "comparison", "export"},
     {"cli"},
     {"__main__"},
 )

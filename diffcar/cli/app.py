@@ -13,6 +13,7 @@ from diffcar.cli.check_car import check_car
 from diffcar.cli.check_grad import check_grad
 from diffcar.cli.compare import compare
 from diffcar.cli.console import note
+from diffcar.cli.export import export
 from diffcar.cli.franka_test import franka_test
 from diffcar.cli.measure_grip import measure_grip
 from diffcar.cli.record import record
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 _COMMANDS = train.commands() | {
     "simulate": simulate,
+    "export": export,
     "measure-grip": measure_grip,
     "record": record,
     "compare": compare,

@@ -24,7 +24,7 @@ from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
 from diffcar.cli.streams import require_stdout, write_result
-from diffcar.controllers.config import CONTROLLERS
+from diffcar.controllers.config import CONTROLLERS, SHIPPED
 from diffcar.path.config import PATHS, check_path_source
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ VIEWER = Options(viewer=setting(bool, "Watch in Genesis's own window.", "--viewe
 
 def controller(text: str, default: str) -> Option:
     """Return an option that names a controller."""
-    names = f"a run folder, a checkpoint, {', '.join(CONTROLLERS)} or package.module:Class"
+    known = ", ".join([SHIPPED, *CONTROLLERS])
+    names = f"a run folder, a checkpoint, {known} or package.module:Class"
     return setting(str, f"{text}: {names}. (default: {default})", metavar="RUN|CHECKPOINT|NAME")
 
 

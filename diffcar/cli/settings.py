@@ -19,6 +19,7 @@ SCHEMAS: Registry[type[Section]] = Registry(
         "simulate": "diffcar.tasks.tracking.config:SimulateConfig",
         "measure-grip": "diffcar.tasks.tracking.config:MeasureGripConfig",
         "record": "diffcar.demonstrations.config:RecordConfig",
+        "export": "diffcar.export.config:ExportConfig",
         "compare": "diffcar.comparison.config:CompareConfig",
         "check-car": "diffcar.checks.config:CheckCarConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",

@@ -13,7 +13,7 @@ __all__ = ["simulate"]
 
 
 @with_options(
-    controller=options.controller("Who drives", "the newest run"),
+    controller=options.controller("Who drives", "the newest run, or else shipped"),
     **options.PATH,
     start=setting(
         Literal["standing", "flying"], "At rest, or at the reference speed. (default: standing)"
@@ -33,7 +33,8 @@ __all__ = ["simulate"]
 def simulate(given: Given) -> None:
     """Drive a controller along a path in plain physics and measure how well it tracks.
 
-    Without arguments: the newest run's controller, or pure pursuit, on the figure-eight.
+    Without arguments: the newest run's controller, or the one that comes with diffcar, on the
+    figure-eight.
     """
     config = given.config(SimulateConfig)
     if given.files["video_file"] and config.engine != "genesis":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffcar.base.files import digests, is_there
+from diffcar.base.files import digests, is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
     PHYSICS,
@@ -17,15 +17,16 @@ from diffcar.controllers.checkpoint import (
     require_car,
     restore_tracking_mlp,
 )
-from diffcar.controllers.config import CONTROLLERS, ControllerConfig, check_controller
+from diffcar.controllers.config import CONTROLLERS, SHIPPED, ControllerConfig, check_controller
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_classical"]
+__all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_shipped"]
 
+_SHIPPED_FILE = "assets/controller.pt"
 ConfigT = TypeVar("ConfigT", bound=CarConfig)
 
 
@@ -87,7 +88,7 @@ def choose_controller(spec: str) -> ControllerChoice:
     if spec in CONTROLLERS or (is_own(spec) and not is_there(spec)):
         CONTROLLERS[spec]  # imported now: a slip in one's own is told before a scene is built
         return ControllerChoice(spec)
-    file = checkpoint_file(Path(spec))
+    file = resource_path(_SHIPPED_FILE) if spec == SHIPPED else checkpoint_file(Path(spec))
     checkpoint = load_checkpoint(file)
     require_car(checkpoint)
     return ControllerChoice(spec, checkpoint, files=digests([file]))
@@ -99,8 +100,8 @@ def make_controller(
     """Return a controller of the cars of a scene.
 
     Args:
-        spec: `mlp` for an untrained network, a run folder, a checkpoint, a name such as `stanley`,
-            or `package.module:Class`.
+        spec: `mlp` for an untrained network, `shipped` for a trained one, a run folder, a
+            checkpoint, a name such as `stanley`, or `package.module:Class`.
         config: Of the untrained network, as the seed is; None takes the defaults.
 
     Raises:
@@ -114,10 +115,18 @@ def make_controller(
     )
 
 
-def newest_or_classical() -> tuple[str, str]:
-    """Return the newest run, or pure pursuit where there is none, and what to tell the user."""
+def newest_or_shipped(config: CarConfig, verb: str = "drives") -> tuple[str, str]:
+    """Return the newest run, or else what comes with diffcar, and what to tell the user.
+
+    That is a trained controller of the shipped car, and pure pursuit for every other one.
+    """
     if newest := newest_run():
-        return str(newest), f"no --controller given, so the newest run drives: {newest}"
-    return "pure-pursuit", (
-        "no trained controller below runs/, so pure pursuit drives; `diffcar train-e2e` trains one"
+        return str(newest), f"no controller given, so the newest run {verb}: {newest}"
+    is_shipped = config.model in (None, "car") and config.drive in (None, "rear")
+    name, spec = (
+        ("the controller that comes with diffcar", SHIPPED)
+        if is_shipped
+        else ("pure pursuit", "pure-pursuit")
     )
+    told = f"no trained controller below runs/, so {name} {verb}; `diffcar train-e2e` trains yours"
+    return spec, told

@@ -13,7 +13,10 @@ from diffcar.base.registry import Registry
 if TYPE_CHECKING:
     from diffcar.controllers.contract import Controller
 
-__all__ = ["CONTROLLERS", "ControllerConfig", "check_controller"]
+__all__ = ["CONTROLLERS", "SHIPPED", "ControllerConfig", "check_controller"]
+
+SHIPPED = "shipped"
+"""What the trained controller is called that comes with diffcar, for the shipped `car`."""
 
 CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
     "controller",
@@ -25,7 +28,7 @@ CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
     },
     error=CheckpointError,
     nor=" and no such run or checkpoint exists",
-    known="give a run folder, a checkpoint, or one of",
+    known=f"give a run folder, a checkpoint, {SHIPPED}, or one of",
 )
 """Classes by name, made with a vehicle; one with a `SEARCH` of its parameters' ranges is tuned and
 compared."""
@@ -66,5 +69,5 @@ def check_controller(spec: str) -> None:
     Raises:
         CheckpointError: With the names there are.
     """
-    if not is_there(spec):
+    if spec != SHIPPED and not is_there(spec):
         CONTROLLERS.check(spec)

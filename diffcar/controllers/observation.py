@@ -99,6 +99,8 @@ class PathObserver:
 
     def __init__(self, config: ControllerConfig) -> None:
         previews = _previews(config)
+        self.config = config
+        """What is seen."""
         self._unit = config.preview_unit
         self._ahead = _AHEAD[self._unit]
         self._reach = tuple(reach for own in previews for reach in own)
@@ -109,8 +111,10 @@ class PathObserver:
         self._here = _here(config)
         self._least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
         entries: tuple[_Entry[Any], ...] = (*self._here, *ahead)
-        self._scales = tuple(own.scale * config.car_size**own.power for own in entries)
-        self._signs = tuple(own.sign for own in entries)
+        self.scales = tuple(own.scale * config.car_size**own.power for own in entries)
+        """What each entry is divided by."""
+        self.signs = tuple(own.sign for own in entries)
+        """Factor of each if left and right are exchanged."""
 
     @staticmethod
     def size(config: ControllerConfig) -> int:
@@ -129,15 +133,19 @@ class PathObserver:
 
     def mirror(self, observation: Tensor) -> Tensor:
         """Return what cars would observe, (B, size), if left and right were exchanged."""
-        return observation * _like(observation, self._signs)
+        return observation * _like(observation, self.signs)
 
-    def observe(self, state: CarState, errors: ErrorState) -> Tensor:
-        """Return the observation, shape (B, size)."""
+    def observe(self, state: CarState, errors: ErrorState, *, is_exported: bool = False) -> Tensor:
+        """Return the observation, shape (B, size).
+
+        Args:
+            is_exported: Whether by operations that other formats have, too, instead of a fused one.
+        """
         reach = _like(state.speed, self._reach)
         if self._unit == "s":
-            pace = torch.hypot(
-                state.speed - errors.speed_error, _like(state.speed, (self._least_speed,))
-            )
+            reference = state.speed - errors.speed_error
+            least = _like(state.speed, (self._least_speed,))
+            pace = _hypot(reference, least) if is_exported else torch.hypot(reference, least)
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
         here = [entry.of(state, errors) for entry in self._here]
@@ -145,7 +153,24 @@ class PathObserver:
         if self._unit == "s":
             # The faster a car is the gentler its turns are, and the more of them matters.
             everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self._least_speed))
-        return _Row.apply(_like(state.speed, self._scales), self._widths, *here, *everywhere)
+        scales = _like(state.speed, self.scales)
+        join = _joined if is_exported else _Row.apply
+        return join(scales, self._widths, *here, *everywhere)
+
+
+def _hypot(a: Tensor, b: Tensor) -> Tensor:
+    """Return what torch has an operation for that ONNX lacks."""
+    return (a * a + b * b).sqrt()
+
+
+def _joined(scales: Tensor, widths: list[int], *entries: Tensor) -> Tensor:
+    """Join entries (B,), then entries (B, K) with as many own columns each, in their order."""
+    num_here = len(entries) - len(widths)
+    ahead = [
+        entry.split_with_sizes(widths, -1)[number]
+        for number, entry in enumerate(entries[num_here:])
+    ]
+    return torch.cat([torch.stack(entries[:num_here], -1), *ahead], -1) / scales
 
 
 class _Row(Function):
@@ -153,14 +178,9 @@ class _Row(Function):
 
     @staticmethod
     def forward(ctx: Any, scales: Tensor, widths: list[int], *entries: Tensor) -> Tensor:  # noqa: ANN401
-        """Take entries (B,), then entries (B, K) with as many own columns each, in their order."""
-        num_here = len(entries) - len(widths)
-        ahead = [
-            entry.split_with_sizes(widths, -1)[number]
-            for number, entry in enumerate(entries[num_here:])
-        ]
-        ctx.scales, ctx.widths = scales, [num_here, *widths]
-        return torch.cat([torch.stack(entries[:num_here], -1), *ahead], -1) / scales
+        """Take what `_joined` takes."""
+        ctx.scales, ctx.widths = scales, [len(entries) - len(widths), *widths]
+        return _joined(scales, widths, *entries)
 
     @staticmethod
     @once_differentiable

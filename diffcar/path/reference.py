@@ -131,6 +131,15 @@ class ReferencePath(Road):
         return self._with(name=name)
 
     @property
+    def coefficients(self) -> np.ndarray:
+        """Cubics of x, y, heading, curvature and speed, shape (pieces, 5, 4), highest power first.
+
+        Each counts from where it begins. Of an open path the last two go straight on, after
+        its end and before its start.
+        """
+        return _piecewise_cubics(self.grid, self.samples, self.closed)
+
+    @property
     def timetable(self) -> np.ndarray:
         """When a point that runs along it at its speed is at the grid's points [s], shape (N,)."""
         speed = self.samples[:, _SPEED]

@@ -37,7 +37,16 @@ def test_what_the_readme_runs_is_in_a_fresh_checkout() -> None:
     """Its files are shipped, or made by a command before; nothing has to be found elsewhere."""
     commands = commands_in((_ROOT / "README.md").read_text())
     assert [command for command, *_ in commands] == [
-        *("train-e2e", "simulate", "train-e2e", "check-grad", "check-grad", "compare", "simulate")
+        *(
+            "train-e2e",
+            "simulate",
+            "train-e2e",
+            "check-grad",
+            "check-grad",
+            "compare",
+            "simulate",
+            "export",
+        )
     ]
     made: set[str] = set()
     for _, *arguments in commands:

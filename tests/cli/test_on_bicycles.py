@@ -91,21 +91,81 @@ def test_training_through_physics_is_stopped_and_goes_on_and_its_run_drives(
     assert driven["controller"] == str(Path("runs") / "a")
 
 
-def test_simulate_without_arguments_drives_pure_pursuit_and_says_so(
+def test_simulate_without_arguments_drives_what_is_shipped_and_says_so(
     diffcar: Run, tmp_path: Path
 ) -> None:
-    """No run yet: pure pursuit on the figure-eight, tracked to a few centimetres."""
+    """No run yet: the shipped network on the figure-eight, tracked to a centimetre."""
     done = diffcar("simulate", "--json", "-", "--csv", "t.csv", "--plot", "p.png")
     figures = result_of(done)
     assert formats.differing(figures, "simulate") == []
-    assert "pure pursuit drives" in done.stderr
-    assert (figures["controller"], figures["path"]) == ("pure-pursuit", "figure-eight")
+    assert "the controller that comes with diffcar drives; `diffcar train-e2e`" in done.stderr
+    assert (figures["controller"], figures["path"]) == ("shipped", "figure-eight")
     assert figures["completion"] == pytest.approx(1.0)
     assert 0 < figures["cross_track_rmse_m"] < 0.03
     assert figures["cross_track_rmse_m"] <= figures["cross_track_max_m"]
     assert header_of(tmp_path / "t.csv") == formats.CSV["simulate"]
     assert len((tmp_path / "t.csv").read_text().splitlines()) == figures["num_steps"] + 1
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_car_of_ones_own_is_driven_by_pure_pursuit_until_it_is_trained(diffcar: Run) -> None:
+    """The shipped network knows the shipped car alone."""
+    done = diffcar("simulate", "--car=racer", "--json=-", "--set=max_time=0.2")
+    assert result_of(done)["controller"] == "pure-pursuit"
+    assert "pure pursuit drives" in done.stderr
+
+
+C = ["export", "shipped", "--format=c", "--path=circle"]
+
+
+def test_a_controller_is_exported_and_drives_a_lap_as_the_network_does(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """In every format that can be had here; nothing is replaced that nobody has named."""
+    formats_here = ["--format=torchscript", "--format=c"]
+    result = result_of(diffcar(*C, *formats_here, "--json=-"))
+    assert formats.differing(result, "export") == []
+    assert (result["agrees"], result["controller"], result["path"]) == (True, "shipped", "circle")
+    for each in result["formats"]:
+        assert each["agrees"] is not False
+        assert all((tmp_path / "exported" / name).is_file() for name in each["files"])
+    contract = json.loads((tmp_path / "exported" / "contract.json").read_text())
+    assert (contract["dt_s"], contract["path"]["name"]) == (0.02, "circle")
+    refused = diffcar(*C)
+    assert refused.exit_code == 2
+    assert "exists already" in refused.stderr
+    good(diffcar(*C, "--overwrite", "--precision=64", "--set=path.top_speed=2"))
+    contract = json.loads((tmp_path / "exported" / "contract.json").read_text())
+    assert (contract["precision"], contract["path"]["top_speed_mps"]) == (64, 2.0)
+
+
+def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run, tmp_path: Path) -> None:
+    """Limits are kept for another path, its place and its size are not."""
+    arguments = ["--set=path.top_speed=2.5", "--set=path.scale=0.9", "--out=run"]
+    good(diffcar(*TRAIN, *arguments))
+    for own, name, speed in (([], "circle", 2.5), (["--path=sine"], "sine", 2.5)):
+        good(diffcar("export", "run", "--format=torchscript", "--out", name, *own))
+        path = json.loads((tmp_path / name / "contract.json").read_text())["path"]
+        assert (path["name"], path["top_speed_mps"]) == (name, speed)
+
+
+def test_what_cannot_be_exported_is_told(
+    diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No network, no package, no compiler: what would help, and C is written all the same."""
+    for name in ("stanley", "steady_car:Steady"):
+        refused = diffcar("export", name)
+        assert refused.exit_code == 2
+        assert "is no network" in refused.stderr
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refused = diffcar("export", "shipped")
+    assert refused.exit_code == 2
+    assert "pip install 'diffcar[onnx]'" in refused.stderr
+    assert not (tmp_path / "exported").exists()
+    monkeypatch.setattr("diffcar.export.formats.compiler", lambda: None)
+    done = good(diffcar(*C))
+    assert "c is written, and was not run" in done.stderr
+    assert (tmp_path / "exported" / "diffcar_controller.c").is_file()
 
 
 @pytest.fixture

@@ -39,6 +39,10 @@ OPTIONS = {
         *("--expert", *_PATH, "--out", "--episodes", "--duration", *_CAR),
         *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
+    "export": [
+        *("controller", "--format", *_PATH, "--out", "--overwrite", "--car", "--actuation"),
+        *("--json", *_FILES, "--seed", "--precision", *_MESSAGES),
+    ],
     "measure-grip": [
         *(*_CAR, "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],

@@ -139,8 +139,8 @@ class SimulateConfig(DrivingConfig):
     engine: Literal["genesis", "mujoco"] = "genesis"
     """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
-    """A run folder, a checkpoint, or acceleration-pursuit, pure-pursuit, stanley, zero; null takes
-    the newest run."""
+    """A run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley, zero; null
+    takes the newest run, or else shipped, the trained controller that comes with diffcar."""
     start: Literal["standing", "flying"] = "standing"
     """At rest, or at the reference speed."""
     start_cross_track: Finite = 0.0

@@ -13,7 +13,7 @@ import torch
 
 from diffcar.base.files import Unwritten, kept, write_atomically
 from diffcar.base.table import Column, Shown, across, number
-from diffcar.controllers.choose import choose_controller, newest_or_classical
+from diffcar.controllers.choose import choose_controller, newest_or_shipped
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
 from diffcar.path.reference import ReferencePath
@@ -124,7 +124,7 @@ def run(
     """
     spec, notes = config.controller, []
     if spec is None:
-        spec, reason = newest_or_classical()
+        spec, reason = newest_or_shipped(config)
         notes.append(reason)
     choice = choose_controller(spec)
     config, changes = choice.in_its_physics(config)

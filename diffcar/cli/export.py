@@ -1,0 +1,59 @@
+"""`diffcar export`, as the terminal sees it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffcar.base.errors import OutputError
+from diffcar.cli import options
+from diffcar.cli.console import EXIT_NEGATIVE
+from diffcar.cli.options import Given, Option, option, setting, with_options
+from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_formats
+
+__all__ = ["export"]
+
+_RUN = "A run folder, a checkpoint, or shipped. (default: the newest run, or else shipped)"
+
+
+@with_options(
+    controller=Option(Annotated[str | None, typer.Argument(metavar="[RUN]", help=_RUN)], key=""),
+    format=setting(
+        list[str],
+        f"What to write: {', '.join(FORMATS)}; may be repeated. (default: onnx)",
+        key="formats",
+        metavar="FORMAT",
+    ),
+    **options.PATH,
+    out=option(Path, "The folder to write to. (default: exported)"),
+    overwrite=option(bool, "Replace files that are there already.", "--overwrite"),
+    **options.MODEL,
+    **options.SERVOS,
+    **options.JSON,
+    **options.files("path.top_speed=2"),
+    seed=setting(int, "Seed of everything random. (default: 0)"),
+    precision=options.engine(remark=" in what is written")["precision"],
+    **options.MESSAGES,
+)
+def export(out: Path = Path("exported"), overwrite: bool = False, *, given: Given) -> None:
+    """Write a trained controller for a real car, as ONNX, TorchScript or C, and drive a lap by it.
+
+    What is written goes from pose and velocities to steering angle and speed; the path is in it,
+    that of the training unless you name another one. docs/export.md has a driver of your own.
+    """
+    config = given.config(ExportConfig)
+    require_formats(config.formats)
+    files = [name for each in config.formats for name in FORMATS[each].files]
+    given.check_files(config, inputs=[config.controller])
+    taken = [name for name in (CONTRACT, *files) if (out / name).exists()]
+    if taken and not overwrite:
+        told = f"{str(out / taken[0])!r} exists already and is not overwritten"
+        raise OutputError(told, "choose another --out, or --overwrite")
+    from diffcar.cli.progress import DriveDisplay
+    from diffcar.export import export as command
+
+    with DriveDisplay() as display:
+        result = command.run(config, out=out, on_step=display.show)
+    given.report(command.export_report(result), result.as_json(), notes=result.notes)
+    if not result.agrees:
+        raise typer.Exit(EXIT_NEGATIVE)

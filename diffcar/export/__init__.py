@@ -1,0 +1,1 @@
+"""A trained controller with its path, as a file for a real car."""

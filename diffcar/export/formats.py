@@ -1,0 +1,181 @@
+"""Writes a driver in each format, and calls what was written."""
+
+import ctypes
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diffcar.base.errors import SimulationError
+from diffcar.base.files import write_atomically
+from diffcar.export.c_source import c_sources
+from diffcar.export.config import FORMATS, FormatName
+from diffcar.export.contract import contract_text
+from diffcar.export.driver import Driver
+
+__all__ = ["Call", "compiler", "load", "write"]
+
+Call = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From state and memory to action and memory, as the contract has them."""
+
+_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-O2", "-shared", "-fPIC")
+
+
+def write(name: FormatName, driver: Driver, contract: dict[str, Any], folder: Path) -> None:
+    """Write a driver in a format, with its contract inside.
+
+    Raises:
+        OutputError: If the file system refuses.
+    """
+    contents = _WRITERS[name](driver, contract)
+    for file, content in zip(FORMATS[name].files, contents, strict=True):
+        write_atomically(folder / file, partial(Path.write_bytes, data=content))
+
+
+def _examples(driver: Driver) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return inputs that a graph is recorded with, once the driver has been called with them.
+
+    Constants are made then, and not while it is recorded.
+    """
+    dtype = driver.road.knots.dtype
+    inputs = torch.zeros(7, dtype=dtype), torch.zeros(1, dtype=dtype)
+    driver(*inputs)
+    return inputs
+
+
+def _torchscript(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
+    """Return what `torch.jit.load` reads, in Python and C++."""
+    stream = io.BytesIO()
+    with _quiet():
+        traced = torch.jit.freeze(torch.jit.trace(driver.eval(), _examples(driver)))
+        extra = {"contract.json": contract_text(contract)}
+        torch.jit.save(traced, stream, _extra_files=extra)
+    return [stream.getvalue()]
+
+
+def _onnx(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
+    """Return a model of ONNX, the contract among its metadata."""
+    import onnx
+
+    stream, examples = io.BytesIO(), _examples(driver)
+    with _quiet():
+        torch.onnx.export(
+            driver,
+            examples,
+            stream,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=18,
+            input_names=["state", "arc_length"],
+            output_names=["action", "next_arc_length"],
+        )
+    model = onnx.load_from_string(stream.getvalue())
+    model.producer_name = "diffcar"
+    model.metadata_props.add(key="contract", value=contract_text(contract))
+    onnx.checker.check_model(model, full_check=True)
+    return [model.SerializeToString()]
+
+
+def _c(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
+    """Return a header and a source file."""
+    return [text.encode() for text in c_sources(driver, contract)]
+
+
+_WRITERS: dict[FormatName, Callable[[Driver, dict[str, Any]], list[bytes]]] = {
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+    "c": _c,
+}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what torch says about its exporters: that others will follow some day."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def load(name: FormatName, folder: Path, dtype: type[np.floating]) -> Call | None:
+    """Return what was written as a function; None of C where there is no compiler."""
+    return _LOADERS[name](folder, dtype)
+
+
+def _load_torchscript(folder: Path, dtype: type[np.floating]) -> Call:
+    """Call by torch."""
+    with _quiet():
+        module = torch.jit.load(str(folder / FORMATS["torchscript"].files[0]))
+
+    def call(state: np.ndarray, arc_length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            action, memory = module(torch.from_numpy(state), torch.from_numpy(arc_length))
+        return action.numpy(), memory.numpy()
+
+    return call
+
+
+def _load_onnx(folder: Path, dtype: type[np.floating]) -> Call:
+    """Call by ONNX Runtime, on one core as on a robot."""
+    import onnxruntime
+
+    how = onnxruntime.SessionOptions()
+    how.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(folder / FORMATS["onnx"].files[0]), how, providers=["CPUExecutionProvider"]
+    )
+
+    def call(state: np.ndarray, arc_length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        action, memory = session.run(None, {"state": state, "arc_length": arc_length})
+        return action, memory
+
+    return call
+
+
+def compiler() -> str | None:
+    """Return the C compiler of this machine, if it has one."""
+    named = os.environ.get("CC")
+    return next(filter(None, map(shutil.which, [*([named] if named else []), "cc", "gcc"])), None)
+
+
+def _load_c(folder: Path, dtype: type[np.floating]) -> Call | None:
+    """Compile for this machine and call by ctypes."""
+    if (found := compiler()) is None:
+        return None
+    source = folder / FORMATS["c"].files[1]
+    with tempfile.TemporaryDirectory() as place:
+        library = Path(place) / "controller.so"
+        command = [found, *_FLAGS, str(source), "-o", str(library), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            told = done.stderr.strip().partition("\n")[0]
+            raise SimulationError(f"{found} does not compile {str(source)!r}: {told}")
+        step = ctypes.CDLL(str(library)).diffcar_step
+    command_values, memory = np.zeros(2, dtype), np.zeros(1, dtype)
+    pointers = (
+        memory.ctypes.data_as(ctypes.c_void_p),
+        command_values.ctypes.data_as(ctypes.c_void_p),
+    )
+
+    def call(state: np.ndarray, arc_length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        memory[0] = arc_length[0]
+        if step(ctypes.c_void_p(state.ctypes.data), *pointers):
+            raise SimulationError("the exported C refuses a state that is not finite")
+        return command_values.copy(), memory.copy()
+
+    return call
+
+
+_LOADERS: dict[FormatName, Callable[[Path, type[np.floating]], Call | None]] = {
+    "onnx": _load_onnx,
+    "torchscript": _load_torchscript,
+    "c": _load_c,
+}
