@@ -16,7 +16,16 @@ from diffcar.cli.settings import load_config
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
 
-_PATH = ["--path", "--path-scale", "--closed", "--grip"]
+_PATH = [
+    "--path",
+    "--column",
+    "--path-scale",
+    "--closed",
+    "--lap",
+    "--latlon",
+    "--smooth",
+    "--grip",
+]
 _RUN = ["--out", "--resume", "--stop-after"]
 _FILES = ["--config", "--set"]
 _ENGINE = ["--seed", "--backend", "--precision"]
@@ -26,7 +35,8 @@ OPTIONS = {
     "train-e2e": ["--entity", *_PATH, "--car", "--actuation", *_RUN, "--certify", *_TRAINING],
     "train-bc": [
         *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
-        *(*_PATH, "--car", "--actuation", *_RUN, *_TRAINING),
+        *(own for own in _PATH if own != "--column"),
+        *("--car", "--actuation", *_RUN, *_TRAINING),
     ],
     "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, *_TRAINING],
     "simulate": [
@@ -46,7 +56,16 @@ OPTIONS = {
     ],
     "check-grad": [
         *("--entity", "--model", "--steering-joints", "--wheel-joints", "--wheels"),
-        *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+        *(
+            "--no-repairs",
+            "--path",
+            "--column",
+            "--actuation",
+            "--json",
+            *_FILES,
+            *_ENGINE,
+            *_MESSAGES,
+        ),
     ],
     "franka-test": [
         "--out",
@@ -111,7 +130,7 @@ def test_options_stand_where_they_are_named_and_settings_are_set() -> None:
     assert result.exit_code == 0, result.output
     assert seen == ["line", "zero", 3, 64, True, 7, None]
     names = [line.split()[1] for line in run(drive, "--help").output.splitlines() if "--" in line]
-    assert names[:7] == ["--car", *_PATH, "--laps", "--seed"]
+    assert names[:11] == ["--car", *_PATH, "--laps", "--seed"]
 
 
 def test_errors_become_text_and_an_exit_code() -> None:

@@ -214,7 +214,7 @@ BAD = {
     "a column twice": (HEADER.replace("y_m", "x_m") + ROW, {}, "2 columns called 'x_m'"),
     "too many fields": (HEADER + ROW + "0,0,0,1,0,0,1,1\n", {}, "row 3 has 8 fields"),
     "too few fields": (HEADER + "0,0,0\n", {}, "row 2, column 'speed_mps': empty"),
-    "decimal commas": (HEADER.replace(",", ";") + "0,5;0;0;1;0;0;1\n", {}, "'0,5'"),
+    "points beside commas": (HEADER.replace(",", ";") + "0,5;0;0;1;0;0.5;1\n", {}, "'0,5'"),
     "no path": (HEADER + ROW, {}, "without the path"),
     "nothing complete": (HEADER + "0,0,,1\n", {"skip_incomplete": True}, "no row is complete"),
     "a map from nothing": (HEADER + ROW, {"columns": {"x": "y_m"}}, "no column 'x' is needed"),
@@ -247,7 +247,7 @@ def test_likely_names_are_suggested(tmp_path: Path) -> None:
     with pytest.raises(DemonstrationError) as caught:
         read(file)
     assert "--column steering_command_rad=steering_command" in (caught.value.hint or "")
-    assert "--column yaw_rad=yaw" in (caught.value.hint or "")
+    assert "--column speed_command_mps=speed_command" in (caught.value.hint or "")
 
 
 def test_unreadable_and_missing_files_are_explained(tmp_path: Path) -> None:
