@@ -48,7 +48,7 @@ _ERRORS = """
     speed_rmse_mps steering_rate_rms_radps
 """
 _TRACKING = f"{_ERRORS} completion got_going"
-_PATH = "path path_length_m path_is_loop path_columns path_origin_m"
+_PATH = "path path_length_m path_is_loop path_columns path_origin_m path_origin_deg"
 _OBSERVED = " ".join(f"obs_{name}" for name in PathObserver.names(ControllerConfig()))
 _EVALUATED = " ".join(f"eval_{name}" for name in _named(_TRACKING))
 _DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds arrival_s grip_used_p95"

@@ -25,7 +25,7 @@ from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
 from diffcar.cli.streams import require_stdout, write_result
 from diffcar.controllers.config import CONTROLLERS, SHIPPED
-from diffcar.path.config import PATHS, check_path_source
+from diffcar.path.config import COLUMNS, PATHS, check_path_source
 
 if TYPE_CHECKING:
     from diffcar.training.run_folder import RunFolder
@@ -91,11 +91,18 @@ def output(text: str, *names: str, suffix: str = "", metavar: str = "FILE") -> O
 
 
 _CLOSED = "Whether a file's path is a loop; guessed by default."
-_PATH = f"{', '.join(PATHS)}, a CSV file, or package.module:function."
-PATH_SOURCE = Options(path=setting(str, _PATH, key="path.source"))
+_PATH = f"{', '.join(PATHS)}, a CSV or GPX file, or package.module:function."
+_COLUMN = "What a path's file calls x, y or speed: speed=v*0.278. May be repeated."
+PATH_SOURCE = Options(
+    path=setting(str, _PATH, key="path.source"),
+    column=option(list[str], _COLUMN, metavar="NAME=THEIRS[*FACTOR]"),
+)
 PATH = PATH_SOURCE | Options(
     path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
+    lap=setting(bool, "Cut a lap out of the log of a drive.", "--lap", key="path.lap"),
+    latlon=setting(bool, "Project latitude and longitude.", "--latlon", key="path.latlon"),
+    smooth=setting(bool, "Round corners that are too sharp.", "--smooth", key="path.smooth"),
     grip=setting(
         float,
         "Share of the car's grip to use, such as 0.9, up to path.top_speed.",
@@ -247,6 +254,11 @@ class Given:
         self._is_json_shown = json_target == "-"
         self.console = messages() if self._is_json_shown else results()
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """What `--column` tells, by name."""
+        return dict(map(_split, self._values.get("column") or ()))
+
     def config(
         self,
         schema: type[ConfigT],
@@ -260,11 +272,16 @@ class Given:
             own: What options set besides, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
-        flags = {
+        flags: dict[str, Any] = {
             each.key or name: self._values[name]
             for name, each in self._options.items()
             if each.key is not None
         }
+        for name, theirs in self.columns.items():
+            if name not in COLUMNS and "columns" not in schema.model_fields:
+                known = ", ".join(COLUMNS)
+                raise typer.BadParameter(f"--column {name}={theirs}: a path has {known}")
+            flags.setdefault("path.columns" if name in COLUMNS else "columns", {})[name] = theirs
         if bits := flags.get("precision"):
             flags["precision"] = int(bits)
         config = load_config(
@@ -340,6 +357,16 @@ class Given:
         if problems := list(self._unwritten.values()):
             told = "; ".join(problem.message for problem in problems)
             raise OutputError(told, problems[0].hint)
+
+
+def _split(given: str) -> tuple[str, str]:
+    """Split an argument of `--column`."""
+    name, separator, theirs = given.partition("=")
+    if not (separator and name.strip() and theirs.strip()):
+        raise typer.BadParameter(
+            f"--column {given!r} is not of the form NAME=THEIRS or NAME=THEIRS*FACTOR"
+        )
+    return name.strip(), theirs.strip()
 
 
 def _paths(config: Section) -> list[str]:

@@ -12,6 +12,7 @@ from diffcar.cli.console import note
 from diffcar.cli.options import Entity, Given, option, setting, with_options
 from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.controllers.config import check_controller
+from diffcar.path.config import COLUMNS
 from diffcar.training.methods import METHODS, resume_hint
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def train_e2e(
     data=setting(list[str], "CSV of demonstrations; may be repeated.", metavar="FILE"),
     column=option(
         list[str],
-        "What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
+        "What the files, or the path's, call a column: yaw_rad=deg*0.01745. May be repeated.",
         metavar="NAME=THEIRS[*FACTOR]",
     ),
     skip_incomplete=setting(bool, "Leave out rows that lack a number.", "--skip-incomplete"),
@@ -83,11 +84,10 @@ def train_e2e(
         "Rounds in which the network drives and the expert corrects.",
         key="train.dagger_rounds",
     ),
-    **_CAR,
+    **{name: each for name, each in _CAR.items() if name != "column"},
     **_rest("train.num_updates=200"),
 )
 def train_bc(
-    column: list[str] | None = None,
     skip_incomplete: bool | None = None,
     expert: str | None = None,
     *,
@@ -97,9 +97,8 @@ def train_bc(
 
     Without arguments: records pure pursuit on a random road and clones it.
     """
-    columns = dict(map(_split, column)) if column else None
-    config = settings_of("bc", given, {"columns": columns})
-    if not config.data and (column or skip_incomplete):
+    config = settings_of("bc", given)
+    if not config.data and (skip_incomplete or {*given.columns} - {*COLUMNS}):
         raise typer.BadParameter("--column and --skip-incomplete are about --data: name its files")
     if config.data and expert and not config.train.dagger_rounds:
         raise typer.BadParameter(
@@ -126,16 +125,6 @@ def commands() -> dict[str, Callable[..., None]]:
     own = {"train-e2e": train_e2e, "train-bc": train_bc}
     others = [how for how in METHODS.values() if how.command and how.command not in own]
     return own | {how.command: _plain(how.name) for how in others}
-
-
-def _split(given: str) -> tuple[str, str]:
-    """Split an argument of `--column`."""
-    name, separator, theirs = given.partition("=")
-    if not (separator and name.strip() and theirs.strip()):
-        raise typer.BadParameter(
-            f"--column {given!r} is not of the form NAME=THEIRS or NAME=THEIRS*FACTOR"
-        )
-    return name.strip(), theirs.strip()
 
 
 def settings_of(

@@ -109,7 +109,8 @@ class PathObserver:
         self.past_commands = config.past_commands
         """How many of the last commands are seen."""
         self._here = _here(config)
-        self._least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
+        self.least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
+        """Where the reference is slower, as far is looked ahead in seconds as at it [m/s]."""
         entries: tuple[_Entry[Any], ...] = (*self._here, *ahead)
         self.scales = tuple(own.scale * config.car_size**own.power for own in entries)
         """What each entry is divided by."""
@@ -144,7 +145,7 @@ class PathObserver:
         reach = _like(state.speed, self._reach)
         if self._unit == "s":
             reference = state.speed - errors.speed_error
-            least = _like(state.speed, (self._least_speed,))
+            least = _like(state.speed, (self.least_speed,))
             pace = _hypot(reference, least) if is_exported else torch.hypot(reference, least)
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
@@ -152,7 +153,7 @@ class PathObserver:
         everywhere = [entry.of(state, points) for entry in self._ahead]
         if self._unit == "s":
             # The faster a car is the gentler its turns are, and the more of them matters.
-            everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self._least_speed))
+            everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self.least_speed))
         scales = _like(state.speed, self.scales)
         join = _joined if is_exported else _Row.apply
         return join(scales, self._widths, *here, *everywhere)

@@ -37,6 +37,10 @@ class Points:
     """Speeds that came with the points [m/s], shape (N,), positive."""
     columns: tuple[str, ...] = ()
     """What the columns of a file were read as, one by one; nothing where there is no file."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how they came about."""
+    geographic_origin: tuple[float, float] | None = None
+    """Latitude and longitude of the origin [degrees], where they were projected."""
 
     def around(self, values: np.ndarray, num_more: int = 1) -> np.ndarray:
         """Return values at the points, of a loop with the first ones again at the end."""

@@ -1,7 +1,7 @@
 """What a car can do with its tyres: measured by driving it, and kept in a file beside its model."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 from diffcar.controllers.steering_table import STEERING
-from diffcar.path.config import PathConfig
+from diffcar.path.config import Columns, PathConfig
 from diffcar.path.grip import GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
@@ -220,7 +220,7 @@ def load_road(
     vehicle: Vehicle,
     *,
     seed: int,
-    nameless: Sequence[str] | None = None,
+    nameless: Columns | None = None,
 ) -> ReferencePath:
     """Load a path for a car to drive (see `load_path`): with its grip, where that is asked for."""
     return load_path(
