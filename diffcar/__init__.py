@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from diffcar.path.load import load_path as load_path
     from diffcar.sim.build import build_scene as build_scene
     from diffcar.sim.build import repair as repair
-    from diffcar.sim.model.vehicle import load_vehicle as load_vehicle
+    from diffcar.sim.model.read import load_vehicle as load_vehicle
+    from diffcar.sim.model.suited import suited as suited
     from diffcar.tasks.tracking.drive import drive as drive
     from diffcar.tasks.tracking.rollout import rollout as rollout
     from diffcar.tasks.tracking.starts import draw_starts as draw_starts
@@ -31,8 +32,9 @@ __version__ = VERSION
 
 _PUBLIC = {
     "load_path": "diffcar.path.load",
-    "load_vehicle": "diffcar.sim.model.vehicle",
+    "load_vehicle": "diffcar.sim.model.read",
     "load_config": "diffcar.cli.settings",
+    "suited": "diffcar.sim.model.suited",
     "build_scene": "diffcar.sim.build",
     "repair": "diffcar.sim.build",
     "make_controller": "diffcar.controllers.choose",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import NonNegative, Positive, Section
+from diffcar.base.config import Follows, NonNegative, Positive, Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,13 +93,13 @@ class Loss(Section):
 class TrackingLoss(Loss):
     """Weights of the terms of path tracking; a weight of zero leaves a term out."""
 
-    cross_track: Weight = 700.0
+    cross_track: Annotated[Weight, Follows("per area")] = 700.0
     """On the cross-track error, squared up to `cross_track_scale` [1/m²]."""
-    cross_track_scale: Positive = 0.003
+    cross_track_scale: Annotated[Positive, Follows("length")] = 0.003
     """Offset beyond which the cross-track cost grows linearly [m]."""
     heading: Weight = 0.005
     """On the squared heading error [1/rad²]; small, since a car in a curve must point inwards."""
-    speed: Weight = 0.1
+    speed: Annotated[Weight, Follows("per squared speed")] = 0.1
     """On the speed error, squared up to `speed_scale` [s²/m²]."""
     speed_scale: Positive | None = None
     """Speed error beyond which the speed cost grows linearly [m/s]; null squares all. A car that
@@ -108,7 +108,7 @@ class TrackingLoss(Loss):
     """On the squared normalised action."""
     smoothness: Weight = 0.02
     """On the squared change of the normalised action from step to step."""
-    time_indexed: Weight = 0.0
+    time_indexed: Annotated[Weight, Follows("per area")] = 0.0
     """On the squared distance to the point where the car should be by now [1/m²]."""
 
     def cross_track_cost(self, driven: "Trajectory") -> "Tensor":

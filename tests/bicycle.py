@@ -28,12 +28,13 @@ class Bicycle:
         vehicle: The car; None takes the shipped one.
         dtype: Precision of everything.
         dt: Control interval [s].
-        slip_time: In which the car comes to turn as its wheels point [s].
+        slip_time: In which a car of the shipped one's size comes to turn as its wheels point [s].
     """
 
     device = torch.device("cpu")
     entity = SimpleNamespace(n_dofs=12)
     wheel_dofs = (8, 9, 10, 11)
+    command_delay: Tensor | None = None
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class Bicycle:
         self.vehicle = vehicle or load_vehicle()
         self.dtype = dtype
         self.dt = dt
-        self.slip_time = slip_time
+        self.slip_time = slip_time * self.vehicle.root_size
         self.rest_height = self.vehicle.base_height
         self.variations: dict[str, Tensor] = {}
         self.last_command: dict[str, Tensor] = {}
@@ -73,6 +74,7 @@ class Bicycle:
         self._state = self.describe(qpos, velocity)
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
+        self._ratios = dict(self.variations)
         fresh, qpos, velocity = (
             self.state_of(placement),
             self._state.qpos,
@@ -140,7 +142,7 @@ class Bicycle:
         friction = self._ratios.get("friction_ratio", one)
         grip = 9.81 * vehicle.friction * friction
         target = self._action[:, :1].clamp(-vehicle.max_steering, vehicle.max_steering)
-        share = 1 - math.exp(-dt / _STEERING_TIME)
+        share = 1 - math.exp(-dt / (_STEERING_TIME * vehicle.root_size))
         steering = car.steering_angles + share * (target - car.steering_angles)
 
         excess = (self._action[:, 1] - car.speed) / vehicle.wheel_radius

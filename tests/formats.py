@@ -48,7 +48,7 @@ _ERRORS = """
     speed_rmse_mps steering_rate_rms_radps
 """
 _TRACKING = f"{_ERRORS} completion got_going"
-_PATH = "path path_length_m path_is_loop path_columns path_origin_m"
+_PATH = "path path_length_m path_is_loop path_columns path_origin_m path_origin_deg"
 _OBSERVED = " ".join(f"obs_{name}" for name in PathObserver.names(ControllerConfig()))
 _EVALUATED = " ".join(f"eval_{name}" for name in _named(_TRACKING))
 _DRIVEN = f"{_TRACKING} num_steps sim_seconds wall_seconds arrival_s grip_used_p95"
@@ -85,10 +85,13 @@ JSON: dict[str, set[str]] = {
         *_at("scores", "path start metrics"),
         *_at("scores.metrics", _TRACKING),
         *_at("certificate", _CERTIFICATE),
-        *_named("worst_gradient_error errors_before_training errors_in_training"),
+        *_named("worst_gradient_error errors_before_training errors_in_training skip_distance_m"),
     },
-    "train-bc": {*_TRAINED, *_named("scores num_rows num_skipped_rows validation_loss notes")},
-    "train-ppo": {*_TRAINED, "scores"},
+    "train-bc": {
+        *_TRAINED,
+        *_named("scores skip_distance_m num_rows num_skipped_rows validation_loss notes"),
+    },
+    "train-ppo": {*_TRAINED, "scores", "skip_distance_m"},
     "simulate": set(_SIMULATED),
     "simulate in mujoco": {
         *_SIMULATED,

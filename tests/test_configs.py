@@ -11,6 +11,7 @@ from diffcar.base.config import Section, commented_yaml, dotted_values, load_con
 from diffcar.base.files import resource_path
 from diffcar.cli.settings import SCHEMAS
 from diffcar.comparison.config import SUITES
+from diffcar.training.methods import METHODS
 
 
 def test_shipped_files_are_what_the_schemas_say() -> None:
@@ -66,6 +67,20 @@ def test_the_suite_at_the_limit_is_of_roads_that_nothing_is_trained_on() -> None
     assert list(by_road.values()) == [[0.7, 0.8, 0.9, 0.95]] * 3
     assert not set(by_road) & set(limit.seeds)
     assert limit.e2e.num_decay_updates == limit.e2e.num_updates
+
+
+def test_training_for_real_cars_is_the_same_by_both_methods() -> None:
+    """Cars differ alike, and the network remembers a command longer than the longest delay."""
+    e2e, ppo = (
+        load_config(METHODS[name].config["tracking"], file=resource_path(METHODS[name].robust))
+        for name in ("e2e", "ppo")
+    )
+    assert e2e.randomisation == ppo.randomisation
+    assert e2e.controller == ppo.controller
+    assert e2e.controller.past_commands > e2e.randomisation.ranges["delay_steps"][1]
+    assert not e2e.randomisation.is_calm
+    suite = load_config(SCHEMAS["compare"], file=resource_path(str(SUITES["robust"]))).suite
+    assert {own.delay_steps for own in suite.conditions.values()} == {0, 1, 2, 3}
 
 
 class Wheel(Section):

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar, get_args, get_origin
 
 import pydantic
 import yaml
@@ -25,6 +25,7 @@ from diffcar.base.yaml_reader import RESOLVERS, parse_yaml, read_yaml
 __all__ = [
     "Count",
     "Finite",
+    "Follows",
     "NonNegative",
     "Positive",
     "Section",
@@ -43,6 +44,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Tolerance = Annotated[float, Field(gt=0, le=0.5)]
 """A relative error; one of 1 would let a gradient pass that is zero, one of 2 a reversed one."""
+
+
+class Follows(NamedTuple):
+    """Says of a setting that its default follows from the car, as metadata of its annotation."""
+
+    kind: str
+    """What kind of quantity it is (see `diffcar.sim.model.suited`)."""
 
 
 class Section(BaseModel):
@@ -133,7 +141,10 @@ def commented_yaml(schema: type[BaseModel]) -> str:
         f"Settings of {_first_paragraph(schema).removesuffix('.')}; every value shown is the "
         "default. Any of them can be given as `--set key=value`, nested keys with dots."
     )
-    return "\n".join([*_comment(intro, "# "), "", *_commented(schema(), ""), ""])
+    has_car = any(_follows(schema, name) for name in schema.model_fields)
+    if has_car:
+        intro += " What follows from the car is shown as the shipped one has it (docs/cars.md)."
+    return "\n".join([*_comment(intro, "# "), "", *_commented(schema(), "", has_car), ""])
 
 
 def _comment(text: str, lead: str) -> list[str]:
@@ -143,15 +154,18 @@ def _comment(text: str, lead: str) -> list[str]:
     )
 
 
-def _commented(section: BaseModel, indent: str) -> list[str]:
+def _commented(section: BaseModel, indent: str, has_car: bool = False) -> list[str]:
     """Return a section's settings as lines: its values, then the sections in it."""
     entries = []
     schema = type(section)
     for name, field in schema.model_fields.items():
         if not field.exclude:
             value = getattr(section, name)
-            text, below = _entry(value, indent)
-            entries.append((f"{indent}{name}:{text}", _meaning(schema, name, value), below))
+            text, below = _entry(value, indent, has_car)
+            meaning = _meaning(schema, name, value)
+            if has_car and _follows(schema, name):
+                meaning += " Follows from the car."
+            entries.append((f"{indent}{name}:{text}", meaning, below))
     column = 2 + max((len(text) for text, *_ in entries if len(text) <= _LONGEST), default=0)
     lines: list[str] = []
     for text, meaning, below in sorted(entries, key=lambda entry: bool(entry[-1])):
@@ -178,10 +192,10 @@ for _resolver in RESOLVERS:
     _Dumper.add_implicit_resolver(*_resolver)
 
 
-def _entry(value: Any, indent: str) -> tuple[str, list[str]]:  # noqa: ANN401
+def _entry(value: Any, indent: str, has_car: bool = False) -> tuple[str, list[str]]:  # noqa: ANN401
     """Return what stands behind a key, and the lines below it."""
     if isinstance(value, BaseModel):
-        return "", _commented(value, f"{indent}  ")
+        return "", _commented(value, f"{indent}  ", has_car)
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     is_plain = not any(isinstance(item, BaseModel) for item in items)
     how = {"default_flow_style": is_plain, "sort_keys": False, "allow_unicode": True}
@@ -201,6 +215,11 @@ def _meaning(schema: type[BaseModel], name: str, value: object) -> str:
     if not all(str(choice) in text for choice in choices):
         text = f"{' | '.join(map(str, choices))}: {text}"
     return " ".join(text.split())
+
+
+def _follows(schema: type[BaseModel], name: str) -> bool:
+    """Return whether the default of a field follows from the car."""
+    return any(isinstance(own, Follows) for own in schema.model_fields[name].metadata)
 
 
 @functools.cache

@@ -1,191 +1,184 @@
-"""Somebody's CSV file: its header and rows, every complaint naming file, row and column."""
+"""Reads somebody's table, however it was exported, where its meaning is certain."""
 
+import codecs
 import csv
-import difflib
 import errno
 import hashlib
-import math
-import shlex
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from diffcar.base.errors import DemonstrationError, DiffcarError
+from diffcar.base.errors import DiffcarError
+from diffcar.base.sheet import UNITS, Sheet, parse_number
 
-__all__ = ["Place", "Sheet", "parse_number", "read_lines", "read_sheet", "split_factor"]
+__all__ = ["read_sheet", "read_text"]
 
-_SEPARATORS = (";", "\t", ",")
-_NUM_NAMES_SHOWN = 24
-
-
-Place = tuple[int, float]
-"""Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""
+# What may separate fields; None is white space. Where two do as well, the first.
+_SEPARATORS = (";", "\t", ",", None)
+_NUM_TRIED = 50
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """The text of a CSV file, cut into fields."""
+def read_sheet(
+    file: Path,
+    what: str,
+    *,
+    error: type[DiffcarError],
+    is_known: Callable[[str], bool],
+    remedy: str,
+    hint: str | None = None,
+) -> Sheet:
+    """Read a table of whatever separators, as text of any common encoding.
 
-    file: Path
-    header: list[str]
-    rows: list[tuple[int, list[str]]]
-    """Each row's number, as a text editor counts lines, and its fields."""
-    digest: str
-    """SHA-256 of its lines that are not blank."""
+    Separated by semicolons, tabs, commas or white space, whichever gives numbers; where it is not
+    by commas, numbers may have decimal commas. Empty lines and those that begin with `#` or `%`
+    are passed over, save that the last one before the numbers that names at least two known
+    columns is the header; and so is what stands before the header. A line of units may follow it.
 
-    def find(self, name: str, columns: Mapping[str, str]) -> Place | None:
-        """Return where a quantity stands, or None if it does not.
-
-        Args:
-            name: What diffcar calls it.
-            columns: What the files call it, as `NAME` or `NAME*FACTOR`, by diffcar's names. A file
-                without a column of that name may have one of diffcar's.
-
-        Raises:
-            DemonstrationError: If two columns have the name.
-        """
-        for given, factor in (split_factor(columns.get(name, name)), (name, 1.0)):
-            if self.header.count(given) > 1:
-                raise DemonstrationError(
-                    f"{str(self.file)!r} has {self.header.count(given)} columns called {given!r}",
-                    hint="rename or delete all but one",
-                )
-            if given in self.header:
-                return self.header.index(given), factor
-        return None
-
-    def numbers(
-        self, columns: Mapping[str, Place], *, skip_incomplete: bool, gaps: Collection[str] = ()
-    ) -> tuple[dict[str, list[float]], list[int]]:
-        """Return the numbers of some columns, and of which rows they are.
-
-        Args:
-            columns: Where each is found.
-            skip_incomplete: Whether to leave out rows that lack a number.
-            gaps: Columns whose missing numbers are NaN and leave a row complete.
-
-        Raises:
-            DemonstrationError: At the first row that lacks a number; where such are left out, if
-                no row remains.
-        """
-        complete: list[list[float]] = []
-        rows: list[int] = []
-        problems: list[DemonstrationError] = []
-        for row, fields in self.rows:
-            try:
-                own = [self._number(row, fields, to, name in gaps) for name, to in columns.items()]
-            except DemonstrationError as problem:
-                if not skip_incomplete:
-                    raise
-                problems.append(problem)
-            else:
-                complete.append(own)
-                rows.append(row)
-        if not complete:
-            raise DemonstrationError(f"no row is complete; the first is not: {problems[0]}")
-        return {name: [row[at] for row in complete] for at, name in enumerate(columns)}, rows
-
-    def _number(self, row: int, fields: Sequence[str], place: Place, may_lack: bool) -> float:
-        """Return a field's finite number times its factor, or say what it is instead."""
-        index, factor = place
-        text = fields[index] if index < len(fields) else ""
-        value = parse_number(text)
-        if value is not None and math.isfinite(value * factor):
-            return value * factor
-        if may_lack:
-            return math.nan
-        times = f" times {factor:g}" if value is not None and math.isfinite(value) else ""
-        found = f"{text!r}{times} is not a finite number" if text else "empty"
-        remedy = "mend it or drop such rows with --skip-incomplete"
-        if "," in text:
-            remedy = f"numbers need a decimal point; {remedy}"
-        raise DemonstrationError(
-            f"{str(self.file)!r} row {row}, column {self.header[index]!r}: {found}", hint=remedy
-        )
-
-    def missing(self, names: Sequence[str], *, used: Mapping[str, Place]) -> DemonstrationError:
-        """Return the error that columns are missing, with what they may be called in the file.
-
-        Args:
-            names: What is missing, in diffcar's words.
-            used: The columns that were found.
-        """
-        taken = {field for field, _ in used.values()}
-        free = [name for index, name in enumerate(self.header) if index not in taken and name]
-        spellings = {name.lower(): name for name in free}
-        near = {n: difflib.get_close_matches(n, spellings, n=1, cutoff=0.5) for n in names}
-        said = (f"{n}={spellings[like[0]] if like else 'NAME'}" for n, like in near.items())
-        flags = " ".join(f"--column {shlex.quote(each)}" for each in said)
-        shown = ", ".join(free[:_NUM_NAMES_SHOWN]) + (", ..." if free[_NUM_NAMES_SHOWN:] else "")
-        return DemonstrationError(
-            f"{str(self.file)!r} has no column {', '.join(map(repr, names))}",
-            hint=f"say what it is called there, such as {flags}; unused are: {shown or 'none'}",
-        )
-
-
-def split_factor(text: str) -> tuple[str, float]:
-    """Split what a user wrote, `NAME` or `NAME*FACTOR`, into the name and the factor.
+    Args:
+        what: What the file is, in the complaint that it cannot be read.
+        error: What is raised about it.
+        is_known: Whether a name is that of something that is looked for.
+        remedy: What mends a field that is no number.
+        hint: To a file that cannot be read.
 
     Raises:
-        DemonstrationError: If the factor is not a number other than zero.
+        DiffcarError: If it cannot be read, or is not a table with rows.
     """
-    name, star, factor = text.rpartition("*")
-    if not star:
-        return text.strip(), 1.0
-    value = parse_number(factor)
-    if not value or not math.isfinite(value):
-        raise DemonstrationError(
-            f"the column {text!r} is multiplied by {factor!r}, which is not a usable number",
-            hint="write NAME or NAME*FACTOR, such as yaw_rad=yaw_deg*0.0174533",
-        )
-    return name.strip(), value
-
-
-def read_sheet(file: Path) -> Sheet:
-    """Read a CSV file of demonstrations, its separator guessed from the header.
-
-    Empty lines and lines that begin with `#` are passed over.
-
-    Raises:
-        DemonstrationError: If it cannot be read, or is not a table with a header and rows.
-    """
-    hint = "`diffcar record` writes a file of demonstrations"
-    lines = read_lines(file, "the demonstrations", error=DemonstrationError, hint=hint)
+    lines = list(enumerate(read_text(file, what, error=error, hint=hint).split("\n"), 1))
+    lines = [(row, line) for row, line in lines if line.strip()]
     digest = hashlib.sha256("\n".join(line for _, line in lines).encode()).hexdigest()
-    lines = [(row, line) for row, line in lines if not line.lstrip().startswith("#")]
-    if not lines:
-        raise DemonstrationError(f"{str(file)!r} is empty", hint="`diffcar record` writes one")
-    row, first = lines[0]
-    separator = max(_SEPARATORS, key=first.count)
-    cut: list[tuple[int, list[str]]] = []
+    told = re.fullmatch(r"sep=(.)", lines[0][1].strip(), re.IGNORECASE) if lines else None
+    del lines[: bool(told)]  # a line that spreadsheets write and heed
+    body = [line for _, line in lines if not _is_comment(line)]
+    if not body:
+        raise error(f"{str(file)!r} is empty: it holds no numbers", hint)
+    heads: list[tuple[int, str]] = []
+    rows: list[tuple[int, list[str]]] = []
+    row = lines[0][0]
     try:
+        separator, has_commas = _punctuation(body[:_NUM_TRIED], told and told[1])
         for row, line in lines:
-            fields = next(csv.reader([line], delimiter=separator))
-            cut.append((row, [field.strip() for field in fields]))
-    except csv.Error as error:
-        raise DemonstrationError(f"{str(file)!r} row {row}: {error}") from None
-    (row, header), *rows = cut
-    if all(parse_number(name) is not None for name in header):
-        raise DemonstrationError(
-            f"{str(file)!r} row {row} holds numbers where the names of the columns should be",
-            hint="put a line with the names first, without a # before it",
-        )
+            if rows and _is_comment(line):
+                continue
+            fields = _cut(line, separator, has_commas)
+            if rows or (_is_data(fields) and not _is_comment(line)):
+                rows.append((row, fields))
+            else:
+                heads.append((row, line))
+        header, units, more = _header(heads, separator, is_known)
+        rows = [(row, _cut(line, separator, has_commas)) for row, line in more] + rows
+    except csv.Error as problem:
+        raise error(f"{str(file)!r} row {row}: {problem}") from None
     if not rows:
-        raise DemonstrationError(f"{str(file)!r} has a header but no rows")
+        what = "has a header but no rows" if any(map(is_known, header)) else "holds no numbers"
+        raise error(f"{str(file)!r} {what}", "expected a line of names, then lines such as 1.0,2.0")
+    header = _fitting(header, rows)
+    width = len(header) or len(_trimmed(rows[0][1]))
     for row, fields in rows:
-        # A separator after the last field is no field more.
-        if any(fields[len(header) :]):
-            raise DemonstrationError(
-                f"{str(file)!r} row {row} has {len(fields)} fields, the header {len(header)}",
+        if any(fields[width:]):  # a separator after the last field is no field more
+            raise error(
+                f"{str(file)!r} row {row} has {len(fields)} fields, "
+                f"the {'header' if header else 'first row'} {width}",
                 hint="is there a decimal comma, or a separator in a text without quotes?",
             )
-    return Sheet(file, header, rows, digest)
+    rows = [(row, fields[:width]) for row, fields in rows]
+    return Sheet(file, header, _with_units(header, units), rows, digest, error, remedy)
 
 
-def read_lines(
-    file: Path, what: str, *, error: type[DiffcarError], hint: str | None = None
-) -> list[tuple[int, str]]:
-    """Return the lines of a text file that are not blank, numbered as a text editor counts.
+def _is_comment(line: str) -> bool:
+    """Tell whether a line is one that only a header can be found in."""
+    return line.lstrip()[0] in "#%"
+
+
+def _is_data(fields: Sequence[str]) -> bool:
+    """Tell whether a row is one of numbers, texts among them."""
+    filled = [field for field in fields if field]
+    num_numbers = sum(parse_number(field) is not None for field in filled)
+    return num_numbers >= max(2, len(filled) / 2)
+
+
+def _trimmed(fields: list[str]) -> list[str]:
+    """Return fields without the empty ones at the end."""
+    return fields[: max((at for at, field in enumerate(fields, 1) if field), default=0)]
+
+
+def _cut(line: str, separator: str | None, has_commas: bool) -> list[str]:
+    """Return the fields of a line; white space separates them where nothing else does."""
+    if has_commas:
+        line = line.replace(",", ".")
+    if separator is None:
+        return line.split()
+    cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    return [cell.strip() for cell in cells]
+
+
+def _punctuation(lines: Sequence[str], told: str | None) -> tuple[str | None, bool]:
+    """Return what separates the fields of lines, and whether their numbers have decimal commas."""
+
+    def num_numbers(separator: str | None) -> tuple[int, int]:
+        cut = [_cut(line, separator, separator != ",") for line in lines]
+        counts = [[parse_number(field) is not None for field in _trimmed(row)] for row in cut]
+        return sum(all(own) and len(own) > 1 for own in counts), sum(map(sum, counts))
+
+    separator = told or max(_SEPARATORS, key=num_numbers)
+    cells = [cell for line in lines for cell in _cut(line, separator, False)]
+    has_points, has_commas = (
+        any(re.fullmatch(rf"[+-]?\d*{mark}\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells)
+        for mark in (r"\.", ",")
+    )
+    return separator, separator != "," and has_commas and not has_points
+
+
+def _header(
+    heads: Sequence[tuple[int, str]], separator: str | None, is_known: Callable[[str], bool]
+) -> tuple[list[str], list[str], list[tuple[int, str]]]:
+    """Return names and units of the lines before the numbers, and lines that belong to those."""
+
+    def num_known(names: Sequence[str]) -> int:
+        return sum(map(is_known, names))
+
+    cut = []
+    for _, line in heads:
+        text = line.lstrip().lstrip("#% ") if _is_comment(line) else line
+        # Their separators may be others than those of the numbers.
+        ways = [_cut(text, own, False) for own in (separator, *_SEPARATORS)]
+        best = max(ways, key=num_known)
+        cut.append(_trimmed(best if num_known(best) > 1 else ways[0]))
+    plain = [at for at, (_, line) in enumerate(heads) if not _is_comment(line)]
+    named = [at for at, names in enumerate(cut) if num_known(names) > 1]
+    at = (named or plain or [-1])[-1]
+    if at < 0:
+        return [], [], []
+    after = [own for own in plain if own > at]
+    units: list[str] = []
+    if after and all(unit.strip("[]() ").lower() in {"", *UNITS} for unit in cut[after[0]]):
+        units = [unit.strip("[]() ") for unit in cut[after.pop(0)]]
+    return cut[at], units, [heads[own] for own in after]
+
+
+def _fitting(header: list[str], rows: Sequence[tuple[int, list[str]]]) -> list[str]:
+    """Return the header with a name for the numbers of the rows, if it lacks that alone."""
+    widths = {len(_trimmed(fields)) for _, fields in rows}
+    if header and not header[0] and widths == {len(header) - 1}:
+        return header[1:]  # a comment's sign stood in a field of its own
+    first = [parse_number(fields[0]) for _, fields in rows]
+    is_counted = (
+        first == [first[0] + at for at in range(len(first))] if first[0] in (0, 1) else False
+    )
+    return ["", *header] if header and is_counted and widths == {len(header) + 1} else header
+
+
+def _with_units(header: Sequence[str], units: Sequence[str]) -> list[str]:
+    """Return names with the units of a line of their own, where they have none by themselves."""
+    units = [*units, *[""] * (len(header) - len(units))]
+    return [
+        f"{name} [{unit}]" if unit and name.lower().rpartition("_")[2] not in UNITS else name
+        for name, unit in zip(header, units[: len(header)], strict=True)
+    ]
+
+
+def read_text(file: Path, what: str, *, error: type[DiffcarError], hint: str | None = None) -> str:
+    """Return a text file in UTF-8, UTF-16 or CP1252, with line feeds alone between lines.
 
     Args:
         what: What the file is, in the complaint that it cannot be read.
@@ -195,20 +188,18 @@ def read_lines(
     try:
         if file.is_char_device():  # which may have no end
             raise OSError(errno.EINVAL, "it is a device")
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
+        data = file.read_bytes()
     except (OSError, ValueError) as problem:  # a NUL in a name is a ValueError
         reason = getattr(problem, "strerror", None) or problem
         raise error(f"{what} {str(file)!r} cannot be read: {reason}", hint) from None
+    is_wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = "\0"
+    for encoding in ("utf-16",) if is_wide else ("utf-8-sig", "cp1252"):
+        try:
+            text = data.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
     if "\0" in text:
         raise error(f"{str(file)!r} is not a text file", "export it as CSV in UTF-8")
-    return [(row, line) for row, line in enumerate(text.split("\n"), 1) if line.strip()]
-
-
-def parse_number(text: str) -> float | None:
-    """Return the number that a text is, `nan` and `inf` included, or None."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from diffcar.base.errors import DiffcarError, ModelError
+from diffcar.base.errors import DiffcarError
 from diffcar.base.log import logger
 from diffcar.checks.attempts import try_attempts
 from diffcar.checks.bench import CarBench, Label
@@ -26,32 +26,22 @@ from diffcar.gradients.hops import trace_hops
 from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.build import build_scene, repair
-from diffcar.sim.model.adopt import adopt_model
-from diffcar.sim.model.vehicle import SHIPPED, Vehicle, car_of, load_vehicle
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.contract import Task
 from diffcar.tasks.tracking.problem import LIMIT, PARAMETERS, CarCases, trace_drive
 
-__all__ = ["JointNames", "run"]
+__all__ = ["run"]
 
 _LIMIT_STEPS = 100
 
 
-@dataclass(frozen=True)
-class JointNames:
-    """The joints of a foreign model; empty where their names speak for themselves."""
-
-    steering: tuple[str, ...] = ()
-    """The two steering joints."""
-    wheels: tuple[str, ...] = ()
-    """The four wheel joints."""
-
-
-def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGradResult:
+def run(config: CheckGradConfig) -> CheckGradResult:
     """Check the gradients of the car, from a broken chain to the last digit.
 
     Args:
         config: The resolved configuration.
-        joints: Names in a foreign model.
 
     Returns:
         What was found.
@@ -61,8 +51,8 @@ def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGr
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        vehicle, notes = _load(config, joints or JointNames(), Path(folder))
-        check = _Check(config, vehicle, notes)
+        vehicle = car_of(config, lenient=config.car_reading.wheels == "as-is")
+        check = _Check(suited(config, vehicle), vehicle)
         found = check.result
         logger.info("trying the ways to get a gradient")
         found.attempts += try_attempts(
@@ -89,13 +79,13 @@ def run(config: CheckGradConfig, *, joints: JointNames | None = None) -> CheckGr
 class _Check:
     """One scene and what is found out about it."""
 
-    def __init__(self, config: CheckGradConfig, vehicle: Vehicle, notes: list[str]) -> None:
+    def __init__(self, config: CheckGradConfig, vehicle: Vehicle) -> None:
         self.config = config
         self.vehicle = vehicle
         self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
         tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance
-        notes = [*notes, *self.bench.path.warnings]
+        notes = [*vehicle.assumptions, *self.bench.path.warnings]
         self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
         self.result.vehicle = vehicle if config.model else None
 
@@ -110,10 +100,12 @@ class _Check:
     def follow(self) -> None:
         """Follow the gradient through eight steps of the closed loop."""
         scene, controller, path = self.bench.scene, self.bench.controller, self.bench.path
-        start = starts_on_path(path, 1.0 + scene.zeros(scene.num_envs), cross_track=0.05)
+        size = self.vehicle.size
+        start = starts_on_path(path, size + scene.zeros(scene.num_envs), cross_track=0.05 * size)
+        loss = suited(TrackingLoss(), self.vehicle)
         self.result.hops = trace_hops(
             controller.network,
-            lambda watch: trace_drive(watch, scene, controller, path, start, loss=TrackingLoss()),
+            lambda watch: trace_drive(watch, scene, controller, path, start, loss=loss),
             scene.backward,
             output=Task.output,
         )
@@ -174,29 +166,6 @@ class _Check:
     def audit_wheels(self, folder: Path) -> None:
         """Let the car roll on wheels of six shapes."""
         self.result.wheels += audit_wheels(self.config, self.vehicle, folder)
-
-
-def _load(config: CheckGradConfig, joints: JointNames, folder: Path) -> tuple[Vehicle, list[str]]:
-    """Read the car, rewriting a model that does not follow diffcar's conventions."""
-    if config.model is None or config.model in SHIPPED:
-        return car_of(config), []
-    if not (joints.steering or joints.wheels):
-        try:
-            vehicle = load_vehicle(config.model, lenient=True)
-            return _driven(vehicle, config), list(vehicle.assumptions)
-        except ModelError:
-            pass  # Not as diffcar writes a car; it may still be one, and adopting it says why not.
-    adopted = adopt_model(
-        Path(config.model), folder, steering_joints=joints.steering, wheel_joints=joints.wheels
-    )
-    return _driven(adopted.vehicle, config), [*adopted.notes, *adopted.vehicle.assumptions]
-
-
-def _driven(vehicle: Vehicle, config: CheckGradConfig) -> Vehicle:
-    """Return the car driven by the wheels that are asked for, or by those of its model."""
-    if config.drive is None:
-        return vehicle
-    return vehicle.driven_by(config.drive, config.torque_split)
 
 
 def _problem(bench: CarBench, horizon: int, labels: Sequence[Label] | None = None) -> Problem:

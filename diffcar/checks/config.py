@@ -9,9 +9,10 @@ from pydantic import Field
 from diffcar.base.config import Positive, Section, Tolerance
 from diffcar.controllers.config import ControllerConfig
 from diffcar.path.config import PathConfig
+from diffcar.sim.config import CarConfig
 from diffcar.tasks.tracking.config import DrivingConfig
 
-__all__ = ["CertificateConfig", "CheckGradConfig", "DirectionsConfig"]
+__all__ = ["CertificateConfig", "CheckCarConfig", "CheckGradConfig", "DirectionsConfig"]
 
 _SMALLEST_STEP = 1e-12
 _MAX_CAR_STEPS = 2_000_000
@@ -68,6 +69,15 @@ class CertificateConfig(Section):
                 f"more than {_MAX_CAR_STEPS} car steps a rollout"
             )
         return self
+
+
+class CheckCarConfig(CarConfig):
+    """`diffcar check-car`."""
+
+    precision: Literal[32, 64] = 64
+    """Bits of a floating-point number in the simulator and around it."""
+    certify: bool = False
+    """Whether to prove the car's gradient, too."""
 
 
 class CheckGradConfig(DrivingConfig):

@@ -9,6 +9,7 @@ import typer
 
 import diffcar
 from diffcar.cli import train
+from diffcar.cli.check_car import check_car
 from diffcar.cli.check_grad import check_grad
 from diffcar.cli.compare import compare
 from diffcar.cli.console import note
@@ -34,6 +35,7 @@ _COMMANDS = train.commands() | {
     "measure-grip": measure_grip,
     "record": record,
     "compare": compare,
+    "check-car": check_car,
     "check-grad": check_grad,
     "franka-test": franka_test,
 }

@@ -9,16 +9,14 @@ from diffcar.cli.options import Entity, Given, option, setting, with_options
 
 __all__ = ["check_grad"]
 
-_Joints = tuple[tuple[str, ...], tuple[str, ...]]
-_STEERING = "Its steering joints; found by name by default."
-_WHEELS = "Its four wheel joints; found by name by default."
-
 
 @with_options(
     entity=setting(Entity, "The car, or an elastic body of particles. (default: rigid)"),
-    model=setting(str, "Your own car, MJCF or URDF.", metavar="FILE"),
-    steering_joints=option(str, _STEERING, metavar="NAME,NAME"),
-    wheel_joints=option(str, _WHEELS, metavar="NAME,..."),
+    model=option(
+        str, "The same, examined as it is: with its own wheels and further joints.", metavar="FILE"
+    ),
+    **options.MODEL,
+    **options.JOINTS,
     wheels=setting(bool, "Compare six shapes of wheels, too.", "--wheels"),
     no_repairs=option(bool, "Show Genesis as it comes.", "--no-repairs"),
     **options.PATH_SOURCE,
@@ -26,8 +24,8 @@ _WHEELS = "Its four wheel joints; found by name by default."
     **options.common("certificate.tolerance=1e-5", 64, "; 32 shows its cost"),
 )
 def check_grad(
-    steering_joints: str | None = None,
-    wheel_joints: str | None = None,
+    car: str | None = None,
+    model: str | None = None,
     no_repairs: bool = False,
     *,
     given: Given,
@@ -37,16 +35,18 @@ def check_grad(
     Without arguments: the shipped car over 1 to 500 steps, in about a minute. Exits with 1 if the
     gradient that training uses is not certified.
     """
-    config = given.config(CheckGradConfig, {"repairs": False if no_repairs else None})
-    if (steering_joints or wheel_joints) and config.model is None:
-        raise typer.BadParameter("joints are named together with --model")
-    joints = _names(steering_joints, 2), _names(wheel_joints, 4)
+    if car is not None and model is not None:
+        raise typer.BadParameter("--car and --model name the same thing: drop one")
+    own: dict[str, object] = {"repairs": False} if no_repairs else {}
+    if model is not None:
+        own |= {"model": model, "car_reading.wheels": "as-is"}
+    config = given.config(CheckGradConfig, own)
     given.check_files(config)
-    if not _is_certified(config, joints, given):
+    if not _is_certified(config, given):
         raise typer.Exit(EXIT_NEGATIVE)
 
 
-def _is_certified(config: CheckGradConfig, joints: _Joints, given: Given) -> bool:
+def _is_certified(config: CheckGradConfig, given: Given) -> bool:
     """Check the car, or an elastic body, which has no joints; show what was found."""
     from diffcar.checks import car, soft_body
     from diffcar.checks.car_result import car_report
@@ -58,14 +58,6 @@ def _is_certified(config: CheckGradConfig, joints: _Joints, given: Given) -> boo
         given.report(soft_body.soft_body_report(body), body.as_json())
         return body.certified
     with Display():
-        found = car.run(config, joints=car.JointNames(*joints))
+        found = car.run(config)
     given.report(car_report(found), found.as_json(), notes=found.notes)
     return found.certified
-
-
-def _names(text: str | None, count: int) -> tuple[str, ...]:
-    """Split names at commas."""
-    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    if text is not None and len(names) != count:
-        raise typer.BadParameter(f"{text!r} does not name {count} joints, separated by commas")
-    return names

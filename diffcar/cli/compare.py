@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import Unwritten, is_there, resource_path
 from diffcar.base.registry import is_own
@@ -78,7 +77,7 @@ def compare(
     page = write_results(
         result.comparison,
         result.folder,
-        configuration=dump_config(config),
+        configuration=(result.folder / "compare.yaml").read_text(),
         command=shlex.join(["diffcar", *sys.argv[1:]]),
         unwritten=unwritten,
     )

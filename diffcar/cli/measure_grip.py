@@ -13,7 +13,7 @@ __all__ = ["measure_grip"]
 
 
 @with_options(
-    **options.MODEL,
+    **options.MODEL_FILE,
     **options.SERVOS,
     engine=setting(Literal["genesis", "mujoco"], "Where it is driven. (default: genesis)"),
     **options.common("drive=all"),

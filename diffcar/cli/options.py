@@ -25,7 +25,7 @@ from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show
 from diffcar.cli.streams import require_stdout, write_result
 from diffcar.controllers.config import CONTROLLERS, SHIPPED
-from diffcar.path.config import PATHS, check_path_source
+from diffcar.path.config import COLUMNS, PATHS, check_path_source
 
 if TYPE_CHECKING:
     from diffcar.training.run_folder import RunFolder
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKEND",
     "CAR",
+    "JOINTS",
     "JSON",
     "MESSAGES",
     "MODEL",
+    "MODEL_FILE",
     "PATH",
     "PATH_SOURCE",
     "SERVOS",
@@ -89,11 +91,18 @@ def output(text: str, *names: str, suffix: str = "", metavar: str = "FILE") -> O
 
 
 _CLOSED = "Whether a file's path is a loop; guessed by default."
-_PATH = f"{', '.join(PATHS)}, a CSV file, or package.module:function."
-PATH_SOURCE = Options(path=setting(str, _PATH, key="path.source"))
+_PATH = f"{', '.join(PATHS)}, a CSV or GPX file, or package.module:function."
+_COLUMN = "What a path's file calls x, y or speed: speed=v*0.278. May be repeated."
+PATH_SOURCE = Options(
+    path=setting(str, _PATH, key="path.source"),
+    column=option(list[str], _COLUMN, metavar="NAME=THEIRS[*FACTOR]"),
+)
 PATH = PATH_SOURCE | Options(
     path_scale=setting(float, "Factor on a path's coordinates. (default: 1)", key="path.scale"),
     closed=setting(bool, _CLOSED, "--closed/--open", key="path.closed"),
+    lap=setting(bool, "Cut a lap out of the log of a drive.", "--lap", key="path.lap"),
+    latlon=setting(bool, "Project latitude and longitude.", "--latlon", key="path.latlon"),
+    smooth=setting(bool, "Round corners that are too sharp.", "--smooth", key="path.smooth"),
     grip=setting(
         float,
         "Share of the car's grip to use, such as 0.9, up to path.top_speed.",
@@ -104,8 +113,40 @@ _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
 SERVOS = Options(
     actuation=setting(Literal["torque", "pd"], _SERVOS),
 )
-MODEL = Options(car=setting(str, "car, racer, or an MJCF file. (default: car)", key="model"))
-CAR = PATH | MODEL | SERVOS
+MODEL = Options(
+    car=setting(
+        str, "car, racer, buggy, sedan, or an MJCF or URDF file. (default: car)", key="model"
+    ),
+    drive=setting(
+        Literal["rear", "front", "all"], "Wheels that are driven. (default: as the model says)"
+    ),
+)
+JOINTS = Options(
+    steering_joints=setting(
+        str,
+        "A file's steering joints; found by where they are by default.",
+        key="car_reading.steering_joints",
+        metavar="NAME,NAME",
+    ),
+    wheel_joints=setting(
+        str,
+        "A file's four wheel joints; found by where they are by default.",
+        key="car_reading.wheel_joints",
+        metavar="NAME,...",
+    ),
+)
+MODEL_FILE = (
+    MODEL
+    | JOINTS
+    | Options(
+        wheels=setting(
+            Literal["spheres", "as-is"],
+            "What a file's wheels collide as. (default: spheres)",
+            key="car_reading.wheels",
+        )
+    )
+)
+CAR = PATH | MODEL_FILE | SERVOS
 JSON = Options(
     json_target=option(str, "Write the result as JSON; - for stdout.", "--json", metavar="FILE")
 )
@@ -115,6 +156,7 @@ MESSAGES = Options(
     verbose=setting(bool, "Let Genesis log to the terminal.", "--verbose"),
     debug=option(bool, "Show tracebacks of errors.", "--debug"),
 )
+VIEWER = Options(viewer=setting(bool, "Watch in Genesis's own window.", "--viewer"))
 
 
 def controller(text: str, default: str) -> Option:
@@ -204,12 +246,18 @@ class Given:
         self.run: RunFolder | None = None
         """The run that goes on, once it is opened."""
         self.stop_after: int | None = values.get("stop_after")
+        self.is_robust = bool(values.get("robust"))
         json_target: str | None = values.get("json_target")
         self._unwritten: Unwritten = {}
         self._json_file = None if json_target in (None, "-") else Path(json_target)
         # Stdout belongs to the JSON where that was asked for.
         self._is_json_shown = json_target == "-"
         self.console = messages() if self._is_json_shown else results()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What `--column` tells, by name."""
+        return dict(map(_split, self._values.get("column") or ()))
 
     def config(
         self,
@@ -224,11 +272,16 @@ class Given:
             own: What options set besides, by dotted key; None stands for "not given".
             base: What the settings begin with.
         """
-        flags = {
+        flags: dict[str, Any] = {
             each.key or name: self._values[name]
             for name, each in self._options.items()
             if each.key is not None
         }
+        for name, theirs in self.columns.items():
+            if name not in COLUMNS and "columns" not in schema.model_fields:
+                known = ", ".join(COLUMNS)
+                raise typer.BadParameter(f"--column {name}={theirs}: a path has {known}")
+            flags.setdefault("path.columns" if name in COLUMNS else "columns", {})[name] = theirs
         if bits := flags.get("precision"):
             flags["precision"] = int(bits)
         config = load_config(
@@ -304,6 +357,16 @@ class Given:
         if problems := list(self._unwritten.values()):
             told = "; ".join(problem.message for problem in problems)
             raise OutputError(told, problems[0].hint)
+
+
+def _split(given: str) -> tuple[str, str]:
+    """Split an argument of `--column`."""
+    name, separator, theirs = given.partition("=")
+    if not (separator and name.strip() and theirs.strip()):
+        raise typer.BadParameter(
+            f"--column {given!r} is not of the form NAME=THEIRS or NAME=THEIRS*FACTOR"
+        )
+    return name.strip(), theirs.strip()
 
 
 def _paths(config: Section) -> list[str]:

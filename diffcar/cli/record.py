@@ -25,7 +25,7 @@ __all__ = ["record"]
         "Seconds of simulated time in an episode. (default: 8)",
         key="demonstrations.duration",
     ),
-    **options.MODEL,
+    **options.MODEL_FILE,
     **options.SERVOS,
     **options.common("demonstrations.steering_noise=0.2"),
 )

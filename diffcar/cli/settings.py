@@ -21,6 +21,7 @@ SCHEMAS: Registry[type[Section]] = Registry(
         "record": "diffcar.demonstrations.config:RecordConfig",
         "export": "diffcar.export.config:ExportConfig",
         "compare": "diffcar.comparison.config:CompareConfig",
+        "check-car": "diffcar.checks.config:CheckCarConfig",
         "check-grad": "diffcar.checks.config:CheckGradConfig",
         "franka-test": METHODS["e2e"].config["reaching"],
     },

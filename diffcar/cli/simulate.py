@@ -18,7 +18,7 @@ __all__ = ["simulate"]
     start=setting(
         Literal["standing", "flying"], "At rest, or at the reference speed. (default: standing)"
     ),
-    **options.MODEL,
+    **options.MODEL_FILE,
     **options.SERVOS,
     engine=setting(
         Literal["genesis", "mujoco"],
@@ -27,6 +27,7 @@ __all__ = ["simulate"]
     csv_file=output("Write the trajectory.", "--csv"),
     plot_file=output("Draw the drive.", "--plot", suffix=".png"),
     video_file=output("Film the drive.", "--video", suffix=".mp4"),
+    **options.VIEWER,
     **options.common("start_cross_track=0.1"),
 )
 def simulate(given: Given) -> None:

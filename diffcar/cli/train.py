@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from diffcar.base.files import resource_path
+from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli import options
 from diffcar.cli.console import note
 from diffcar.cli.options import Entity, Given, option, setting, with_options
 from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.controllers.config import check_controller
+from diffcar.path.config import COLUMNS
 from diffcar.training.methods import METHODS, resume_hint
 
 if TYPE_CHECKING:
@@ -24,6 +27,13 @@ _CAR = {
 }
 
 
+_ROBUST = {
+    "robust": option(
+        bool, "For cars that differ, obey late and are pushed: docs/robust.md.", "--robust"
+    )
+}
+
+
 def _rest(example: str) -> options.Options:
     """Return the last options of every command that trains."""
     return options.files(example) | options.engine() | options.JSON | options.MESSAGES
@@ -32,12 +42,16 @@ def _rest(example: str) -> options.Options:
 @with_options(
     entity=option(Entity, "A car, or a tool that pushes a soft body along the path."),
     **_CAR,
+    **_ROBUST,
     certify=option(bool, "Check the gradients against finite differences first."),
+    **options.VIEWER,
     **_rest("train.horizon=64"),
 )
 def train_e2e(
     entity: Entity = "rigid",
     car: str | None = None,
+    drive: str | None = None,
+    wheels: str | None = None,
     actuation: str | None = None,
     certify: bool = True,
     *,
@@ -49,8 +63,9 @@ def train_e2e(
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and (car or actuation):
-        named = "--car is about a car" if car else "--actuation is about a car's servos"
+    if task == "pushing" and (car or drive or wheels or actuation or given.is_robust):
+        named = "--car is about a car" if car or drive or wheels else "--robust is about cars"
+        named = "--actuation is about a car's servos" if actuation else named
         raise typer.BadParameter(f"{named}; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 
@@ -59,7 +74,7 @@ def train_e2e(
     data=setting(list[str], "CSV of demonstrations; may be repeated.", metavar="FILE"),
     column=option(
         list[str],
-        "What the files call a column: yaw_rad=deg*0.0174533. May be repeated.",
+        "What the files, or the path's, call a column: yaw_rad=deg*0.01745. May be repeated.",
         metavar="NAME=THEIRS[*FACTOR]",
     ),
     skip_incomplete=setting(bool, "Leave out rows that lack a number.", "--skip-incomplete"),
@@ -69,11 +84,10 @@ def train_e2e(
         "Rounds in which the network drives and the expert corrects.",
         key="train.dagger_rounds",
     ),
-    **_CAR,
+    **{name: each for name, each in _CAR.items() if name != "column"},
     **_rest("train.num_updates=200"),
 )
 def train_bc(
-    column: list[str] | None = None,
     skip_incomplete: bool | None = None,
     expert: str | None = None,
     *,
@@ -83,9 +97,8 @@ def train_bc(
 
     Without arguments: records pure pursuit on a random road and clones it.
     """
-    columns = dict(map(_split, column)) if column else None
-    config = settings_of("bc", given, {"columns": columns})
-    if not config.data and (column or skip_incomplete):
+    config = settings_of("bc", given)
+    if not config.data and (skip_incomplete or {*given.columns} - {*COLUMNS}):
         raise typer.BadParameter("--column and --skip-incomplete are about --data: name its files")
     if config.data and expert and not config.train.dagger_rounds:
         raise typer.BadParameter(
@@ -103,7 +116,8 @@ def _plain(method: str) -> Callable[..., None]:
         _train(method, given, settings_of(method, given))
 
     train.__doc__ = METHODS[method].help
-    return with_options(**_CAR, **_rest("train.num_updates=500"))(train)
+    robust = _ROBUST if METHODS[method].robust else {}
+    return with_options(**_CAR, **robust, **_rest("train.num_updates=500"))(train)
 
 
 def commands() -> dict[str, Callable[..., None]]:
@@ -111,16 +125,6 @@ def commands() -> dict[str, Callable[..., None]]:
     own = {"train-e2e": train_e2e, "train-bc": train_bc}
     others = [how for how in METHODS.values() if how.command and how.command not in own]
     return own | {how.command: _plain(how.name) for how in others}
-
-
-def _split(given: str) -> tuple[str, str]:
-    """Split an argument of `--column`."""
-    name, separator, theirs = given.partition("=")
-    if not (separator and name.strip() and theirs.strip()):
-        raise typer.BadParameter(
-            f"--column {given!r} is not of the form NAME=THEIRS or NAME=THEIRS*FACTOR"
-        )
-    return name.strip(), theirs.strip()
 
 
 def settings_of(
@@ -131,10 +135,12 @@ def settings_of(
     task: str = "tracking",
 ) -> Any:  # noqa: ANN401
     """Return the settings of a run; those of the run that is resumed, if one is, come first."""
-    base = None
+    base = read_yaml(resource_path(METHODS[method].robust)) if given.is_robust else None
     if given.resume is not None:
         if given.out is not None:
             raise typer.BadParameter("--resume goes on in its own folder; drop --out")
+        if given.is_robust:
+            raise typer.BadParameter("--resume goes on as the run began; drop --robust")
         # Only a run that exists is worth importing torch for.
         from diffcar.training.run_folder import RunFolder
 

@@ -18,10 +18,12 @@ from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
-from diffcar.path.config import PathConfig
+from diffcar.path.config import DRAWN, PathConfig
 from diffcar.path.reference import ReferencePath
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import load_road
+from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
@@ -82,6 +84,7 @@ def compare(
         file = None if resume is None else home / _CONFIG_FILE
         config = load_config(CompareConfig, file=file)
     scenes = Scenes(config)
+    config = suited(config, scenes.vehicle)
     paths = _suite_paths(config, scenes.vehicle)
     earlier = {} if resume is None else _loaded_earlier(home)
     taken = earlier | {method: Path(run) for method, run in (loaded or {}).items()}
@@ -122,6 +125,7 @@ def compare(
             references={
                 path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
             },
+            lost_m=LOST_CROSS_TRACK * scenes.vehicle.size,
             grip=config.ranked_grip,
         )
         result.wall_seconds = time.perf_counter() - began
@@ -205,7 +209,7 @@ def _trained_on(config: CompareConfig) -> list[str]:
     """Tell which paths of the suite are trained on, and therefore say less."""
 
     def road(source: str, seed: int | None) -> tuple[str, int | None]:
-        return source, seed if source == "random" else None
+        return source, seed if source in DRAWN else None
 
     seeds = config.seeds if config.path.seed is None else [config.path.seed]
     trained = {road(config.path.source, seed) for seed in seeds}

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Positive, Section, Seed
+from diffcar.base.config import Follows, Positive, Section, Seed
 from diffcar.base.registry import Registry, is_own
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
-from diffcar.demonstrations.config import DemonstrationConfig, require_few_rows
+from diffcar.demonstrations.config import DemonstrationConfig, require_recordable
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
 from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
@@ -23,7 +23,10 @@ __all__ = ["SUITES", "CompareConfig", "SuiteConfig"]
 
 SUITES: Registry[Path] = Registry(
     "suite",
-    {"limit": Path("configs/compare_limit.yaml")},
+    {
+        "limit": Path("configs/compare_limit.yaml"),
+        "robust": Path("configs/compare_robust.yaml"),
+    },
     nor=", and there is no such file",
     known="shipped are",
 )
@@ -84,7 +87,7 @@ class CompareConfig(DrivingConfig):
     """What is compared: methods of training, and classical controllers, which are tuned."""
     seeds: list[Seed] = Field(min_length=1, default=[0, 1, 2])
     """Every method is trained or tuned once with each."""
-    threshold: Positive = 0.02
+    threshold: Annotated[Positive, Follows("length")] = 0.02
     """Cross-track RMSE on the suite whose cost is told for each method [m]."""
     num_snapshots: Annotated[int, Field(ge=2, le=200)] = 30
     """Points on the learning curve of a training."""
@@ -122,7 +125,7 @@ class CompareConfig(DrivingConfig):
                 )
         return values
 
-    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
+    _is_recordable = pydantic.model_validator(mode="after")(require_recordable)
 
     @pydantic.field_validator("e2e")
     @classmethod

@@ -121,6 +121,7 @@ def write_page(comparison: Comparison, file: Path, **texts: str) -> None:
             "below the size of the errors of all methods, with sign for one.",
         ),
         shares=_shares,
+        lost=f"{comparison.lost_m:.3g}",
         css=css_colour,
         named_colours={"ink": INK, "faint": FAINT, "grid": GRID},
         dark_colours=DARK_COLOURS,

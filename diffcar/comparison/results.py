@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from diffcar.tasks.tracking.metrics import SuiteFigures
+from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK, SuiteFigures
 
 __all__ = [
     "CURVE_COLUMNS",
@@ -37,7 +37,8 @@ CURVE_COLUMNS = [
 that methods are ranked on, undisturbed in Genesis. Iterations are updates, passes, generations."""
 TRACK_COLUMNS = ["method", "engine", "path", "distance", "x", "y", "cross_track"]
 """A point of an undisturbed drive from rest, with its distance along the path [m]."""
-# Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m].
+# Round numbers of cross-track RMSE whose costs are told beside the comparison's own threshold [m],
+# of a car of the shipped one's size.
 _THRESHOLDS_M = (0.02, 0.01, 0.005, 0.002, 0.001)
 # What is not a number shall not be averaged away.
 _mean = partial(pd.Series.mean, skipna=False)
@@ -75,13 +76,13 @@ class MethodSummary:
     method: str
     num_seeds: int
     rmse_m: Mapping[Place, float]
-    """Mean cross-track RMSE, `nominal` first; a car that fails counts as one metre off [m]."""
+    """Mean cross-track RMSE, `nominal` first; a car that fails counts as `lost_m` off [m]."""
     rmse_deviation_m: Mapping[Place, float]
     """Standard deviation of that over the seeds [m]."""
     lost: Mapping[Place, float]
     """Share of the drives that lost the path."""
     p95_m: Mapping[Place, float]
-    """Mean 95th percentile of the cross-track error; one metre where a car fails [m]."""
+    """Mean 95th percentile of the cross-track error; `lost_m` where a car fails [m]."""
     time_over_profile: Mapping[Place, float]
     """Mean share by which flying cars that arrive take longer than the reference speed."""
     train_seconds: float
@@ -111,6 +112,8 @@ class Comparison:
     """How those of the first seed drove."""
     references: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     """World x and y of the suite's paths by name [m]."""
+    lost_m: float = LOST_CROSS_TRACK
+    """How far off its path a car has lost it, which a car that fails counts as [m]."""
     grip: float | None = None
     """Where the suite's paths have several grips, the one at which methods are ranked and their
     costs told: a mean over all of them would say nothing."""
@@ -154,7 +157,8 @@ class Comparison:
     @property
     def thresholds_m(self) -> list[float]:
         """Return the RMSE whose costs are told, the largest first [m]."""
-        others = (t for t in _THRESHOLDS_M if not math.isclose(t, self.threshold_m))
+        others = (t * self.lost_m for t in _THRESHOLDS_M)
+        others = (t for t in others if not math.isclose(t, self.threshold_m, rel_tol=0.01))
         return sorted([self.threshold_m, *others], reverse=True)
 
     @cached_property
@@ -167,8 +171,8 @@ class Comparison:
         """Return how far each method came with the grip, all paths and seeds together.
 
         Columns are engine, condition, grip and method, then the `finished` share of the drives, the
-        mean RMSE and 95th percentile, and the largest error [m], of which those that fail have one
-        of a metre; and the time over the profile's of those that finish.
+        mean RMSE and 95th percentile, and the largest error [m], of which those that fail have
+        `lost_m`; and the time over the profile's of those that finish.
         """
         columns = {
             "finished": ("lost", lambda lost: 1 - _mean(lost)),

@@ -25,6 +25,7 @@ from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.config import TrainingConfig
 from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import CARS_EACH
@@ -263,7 +264,7 @@ class Runs:
         if how.expert is not None:
             values |= {"expert": how.expert, "demonstrations": config.demonstrations}
         settings: TrainingConfig = schema(**values)
-        return settings
+        return suited(settings, self.scenes.vehicle)
 
     def _home(self, method: str, seed: int) -> Path:
         """Return the folder of a run that is not loaded."""

@@ -22,9 +22,9 @@ from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.metrics import (
     CARS_EACH,
-    FAILED,
     LOST_CROSS_TRACK,
     SuiteFigures,
+    failed,
     suite_figures,
 )
 
@@ -76,9 +76,10 @@ def drive_suite(
     batch = batch_controllers(controllers, scene, CARS_EACH)
     plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
+    cars = DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH)
     driven = drive(
-        DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH),
-        NoisyController(batch, disturbance, sensors, cars_alike=CARS_EACH),
+        cars,
+        NoisyController(batch, disturbance, sensors, cars_alike=CARS_EACH, traits=cars.traits),
         path,
         is_standing=is_standing,
         must_stay_finite=False,
@@ -176,7 +177,7 @@ class Suite:
                 # Genesis stops all cars when the state of one is no longer finite, and does not
                 # say whose it is.
                 if len(controllers) == 1:
-                    return [_Driven(FAILED, [])]
+                    return [_Driven(failed(self._scenes[engine].vehicle), [])]
                 first = len(controllers) // 2
         parts = (controllers[:first], controllers[first:])
         return [own for some in parts for own in self._drive(some, engine, path, disturbance)]
@@ -201,7 +202,8 @@ def _points(driven: Drive, car: int) -> list[list[float]]:
     """Return where a car drove until its goal or until it was lost, thinned for drawing."""
     trajectory = driven.trajectory
     distance, error = trajectory.distance[:, car], trajectory.cross_track_error[:, car]
-    is_driven = (distance <= driven.goal_distance[car]) & (error.abs() <= LOST_CROSS_TRACK)
+    most = LOST_CROSS_TRACK * trajectory.vehicle.size
+    is_driven = (distance <= driven.goal_distance[car]) & (error.abs() <= most)
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
     place = trajectory.unshifted_position[:, car].to(distance.device)
     points = torch.stack([distance.double(), *place.T, error.double()], dim=1)

@@ -150,7 +150,8 @@ def _by_grip(comparison: Comparison, engine: str) -> Table[dict[str, Any]]:
         "speed uses: cross-track errors",
         [replace(own, mark=mark) if own.key == "cross_track_rmse_m" else own for own in columns],
         own.to_dict("records"),
-        "a drive that fails counts as a metre off; times are of flying cars that arrive",
+        f"a drive that fails counts as {comparison.lost_m:.3g} m off; times are of flying cars "
+        "that arrive",
         section=lambda row: row["grip"],
     )
 

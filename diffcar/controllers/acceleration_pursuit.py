@@ -14,7 +14,8 @@ from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["AccelerationPursuit"]
 
-# The nearest that the point to steer for may be [m], and the slowest that a car counts as [m/s].
+# The nearest that the point to steer for may be [m], and the slowest that a car counts as [m/s], of
+# the shipped one's size.
 _LEAST_LOOKAHEAD, _LEAST_SPEED = 0.2, 0.5
 
 
@@ -29,6 +30,8 @@ class AccelerationPursuit:
 
     The defaults are for the shipped `racer` at 90 % of its grip, in MuJoCo: among the best three of
     `benchmarks/tune_classical.py` those with the longest lookahead, which hold long turns best.
+    All parameters are for a car of that size; of another one lengths grow with `Vehicle.size`, and
+    times with its root.
 
     Args:
         lookahead_offset: What is added to the lookahead distance [m].
@@ -69,18 +72,18 @@ class AccelerationPursuit:
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
-        speed = state.speed.clamp_min(_LEAST_SPEED)
-        lookahead = (self.lookahead_offset + self.lookahead_time * speed).clamp_min(
-            _LEAST_LOOKAHEAD
-        )
+        size, root = self.vehicle.size, self.vehicle.root_size
+        speed, least = state.speed.clamp_min(_LEAST_SPEED * root), _LEAST_LOOKAHEAD * size
+        lookahead = self.lookahead_offset * size + self.lookahead_time * root * speed
+        lookahead = lookahead.clamp_min(least)
         target = errors.path.sample(errors.arc_length + lookahead).position - state.position
         course = state.yaw + torch.atan2(state.lateral_velocity, speed)
-        course = course + self.course_lead * state.yaw_rate
+        course = course + self.course_lead * root * state.yaw_rate
         direction = wrap_angle(torch.atan2(target[:, 1], target[:, 0]) - course)
         # Who goes the other way turns as hard as who goes across.
         across = torch.sin(direction.clamp(-torch.pi / 2, torch.pi / 2))
-        distance = target.norm(dim=-1).clamp_min(_LEAST_LOOKAHEAD)
+        distance = target.norm(dim=-1).clamp_min(least)
         steering = self.table.angle(speed, 2 * speed**2 / distance * across)
         most = self.vehicle.max_steering
-        ahead = errors.arc_length + self.speed_lead * speed
+        ahead = errors.arc_length + self.speed_lead * root * speed
         return torch.stack([steering.clamp(-most, most), errors.path.sample(ahead).speed], -1)

@@ -42,6 +42,7 @@ class ControllerBatch:
 
     def __init__(self, members: Sequence[tuple[Controller, int]]) -> None:
         self._members = members
+        self.past_commands = max(getattr(own, "past_commands", 0) for own, _ in members)
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""

@@ -6,7 +6,7 @@ import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import torch
@@ -21,10 +21,12 @@ from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.config import CarConfig
+from diffcar.sim.model.carried import CARRIED_FOLDER, CARRIED_MODEL, origin_of_carried
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
     "PHYSICS",
+    "as_carried",
     "checkpoint_content",
     "checkpoint_file",
     "config_values",
@@ -50,6 +52,9 @@ _GIVE_ONE = (
     "give a run folder, or a checkpoint in it, that a diffcar train command wrote; nothing but "
     "tensors, numbers and text is loaded"
 )
+
+
+ConfigT = TypeVar("ConfigT")
 
 
 class _Content(pydantic.BaseModel):
@@ -117,7 +122,7 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Load what `checkpoint_file` finds, without running code in it.
+    """Load what `checkpoint_file` finds, without running code in it; `car` is that of its run.
 
     Raises:
         CheckpointError: If there is none, or it is damaged or of another kind.
@@ -149,7 +154,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         torch.isfinite(own).all() for own in _tensors([content["network"], content["trainer"]])
     ):
         raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _GIVE_ONE)
-    return content
+    run = file.parent.parent if len(file.parts) > 1 else file.parent / ".."
+    model = run / CARRIED_FOLDER / CARRIED_MODEL
+    return content | {"car": str(model) if model.is_file() else None}
 
 
 def _require_intact(file: Path) -> None:
@@ -176,7 +183,7 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 
 def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration stored in a checkpoint as nested values.
+    """Return the configuration stored in a checkpoint as nested values, with the car of its run.
 
     Raises:
         CheckpointError: If it does not read as a configuration.
@@ -190,12 +197,24 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
             # Checkpoints of earlier releases know nothing of which wheels are driven.
             unsaid = CarConfig().model_dump(include={"drive", "torque_split"})
             values = unsaid | values
+            # Nor of the car's size, by which what is observed is scaled since then.
+            values["controller"] = {"car_size": 1.0} | values["controller"]
+            if content.get("car") is not None:
+                values["model"] = content["car"]
             CarConfig.model_validate({name: values[name] for name in PHYSICS})
     except (LookupError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(
             f"the checkpoint's configuration is damaged: {str(error)[:200]}", _GIVE_ONE
         ) from None
     return values
+
+
+def as_carried(content: Mapping[str, Any], config: ConfigT) -> ConfigT:
+    """Return settings with the car that a run carries in place of the file that it came from."""
+    model, car = getattr(config, "model", None), content.get("car")
+    if model is None or car is None or model != origin_of_carried(Path(car)):
+        return config
+    return config.model_copy(update={"model": car})  # type: ignore[attr-defined]
 
 
 def identity(content: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from diffcar.base.files import digests, is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
     PHYSICS,
+    as_carried,
     checkpoint_file,
     config_values,
     load_checkpoint,
@@ -46,12 +47,13 @@ class ControllerChoice:
         if self.checkpoint is not None:
             trained = config_values(self.checkpoint)
             adopted = {key: trained[key] for key in PHYSICS if key not in config.model_fields_set}
-            config = config.model_copy(update=adopted)
+            config = as_carried(self.checkpoint, config.model_copy(update=adopted))
         return config, self.differences(config)
 
     def differences(self, config: CarConfig) -> list[str]:
         """Tell in what the physics to drive in differs from that of the controller's training."""
         trained = config_values(self.checkpoint) if self.checkpoint else {}
+        config = as_carried(self.checkpoint or {}, config)
         return [
             f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
             for key in PHYSICS

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from diffcar.base.config import NonNegative, Section
+from diffcar.base.config import Follows, NonNegative, Positive, Section
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry
@@ -44,15 +44,23 @@ class ControllerConfig(Section):
         default=[64, 64]
     )
     """Width of each hidden layer."""
-    curvature_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(
-        default=[0.0, 0.1, 0.2, 0.35, 0.55, 0.8]
+    curvature_preview: Annotated[list[NonNegative], Field(min_length=1), Follows("preview")] = (
+        Field(default=[0.0, 0.1, 0.2, 0.35, 0.55, 0.8])
     )
     """How far ahead the path's curvature is observed [`preview_unit`]."""
-    speed_preview: Annotated[list[NonNegative], Field(min_length=1)] = Field(default=[0.15, 0.4])
+    speed_preview: Annotated[list[NonNegative], Field(min_length=1), Follows("preview")] = Field(
+        default=[0.15, 0.4]
+    )
     """How far ahead the reference speed is observed [`preview_unit`]."""
     preview_unit: Literal["m", "s"] = "m"
     """What the previews are in. In seconds they reach as far as a car comes at the reference speed,
     and at a metre a second across it: never less than that."""
+    car_size: Annotated[Positive, Follows("length")] = 1.0
+    """How large the car is beside the shipped one, so that what is observed is of order one."""
+    past_commands: Annotated[int, Field(ge=0, le=100)] = 0
+    """How many of its own last commands the network observes, each with the steering angle and the
+    speed that the car had then: from them it can tell how late commands take effect, and what is
+    still under way."""
 
 
 def check_controller(spec: str) -> None:

@@ -11,7 +11,10 @@ __all__ = ["Controller"]
 
 
 class Controller(Protocol):
-    """A path-tracking controller; batched, without memory, its actions bounded."""
+    """A path-tracking controller; batched, without memory, its actions bounded.
+
+    One that looks at `state.commands` says how many of them it needs as its `past_commands`.
+    """
 
     name: str
     """What to call it in tables."""

@@ -1,5 +1,6 @@
 """What the tracking network sees."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -25,44 +26,67 @@ class _Entry(NamedTuple, Generic[RoadT]):
 
     name: str
     scale: float
-    """Its characteristic size."""
+    """Its characteristic size, of the shipped car."""
+    power: float
+    """Of a car's size that it grows with."""
     sign: float
     """Its factor if left and right are exchanged."""
     of: Callable[[CarState, RoadT], Tensor]
 
 
 _HERE = (
-    _Entry[ErrorState]("cross_track", 0.1, -1.0, lambda _, errors: errors.cross_track_error),
-    _Entry[ErrorState]("heading_error", 0.2, -1.0, lambda _, errors: errors.heading_error),
-    _Entry[ErrorState]("speed_error", 1.0, 1.0, lambda _, errors: errors.speed_error),
-    _Entry[ErrorState]("speed", 2.0, 1.0, lambda state, _: state.speed),
-    _Entry[ErrorState]("yaw_rate", 2.0, -1.0, lambda state, _: state.yaw_rate),
-    _Entry[ErrorState]("lateral_velocity", 0.2, -1.0, lambda state, _: state.lateral_velocity),
-    _Entry[ErrorState]("steering_angle", 0.3, -1.0, lambda car, _: car.steering_angles.mean(-1)),
+    _Entry[ErrorState]("cross_track", 0.1, 1, -1.0, lambda _, errors: errors.cross_track_error),
+    _Entry[ErrorState]("heading_error", 0.2, 0, -1.0, lambda _, errors: errors.heading_error),
+    _Entry[ErrorState]("speed_error", 1.0, 0.5, 1.0, lambda _, errors: errors.speed_error),
+    _Entry[ErrorState]("speed", 2.0, 0.5, 1.0, lambda state, _: state.speed),
+    _Entry[ErrorState]("yaw_rate", 2.0, -0.5, -1.0, lambda state, _: state.yaw_rate),
+    _Entry[ErrorState]("lateral_velocity", 0.2, 0.5, -1.0, lambda car, _: car.lateral_velocity),
+    _Entry[ErrorState]("steering_angle", 0.3, 0, -1.0, lambda car, _: car.steering_angles.mean(-1)),
 )
+
+
+def _past(number: int) -> list[_Entry[ErrorState]]:
+    """Return the entries of so many steps ago: what was commanded, and how the car was then."""
+
+    def entry(
+        name: str, scale: float, power: float, sign: float, column: int
+    ) -> _Entry[ErrorState]:
+        def of(state: CarState, _: ErrorState) -> Tensor:
+            assert state.commands is not None
+            own = state.commands[:, number - 1, column]
+            return own - state.speed if column % 2 else own
+
+        return _Entry(f"{name}_{number}", scale, power, sign, of)
+
+    names = ("steering_command", "speed_command", "steering_angle", "speed")
+    how = ((0.3, 0.0, -1.0), (0.5, 0.5, 1.0)) * 2
+    return [
+        entry(name, *own, column) for column, (name, own) in enumerate(zip(names, how, strict=True))
+    ]
+
+
 _SPEED_AHEAD = _Entry[PathPoint](
-    "speed", 1.0, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
+    "speed", 1.0, 0.5, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
 )
 _AHEAD = {
     "m": (
-        _Entry[PathPoint]("curvature", 0.8, -1.0, lambda _, ahead: ahead.curvature),
+        _Entry[PathPoint]("curvature", 0.8, -1, -1.0, lambda _, ahead: ahead.curvature),
         _SPEED_AHEAD,
     ),
     "s": (
-        # The faster a car is the gentler its turns are, and the more of them matters.
-        _Entry[PathPoint](
-            "curvature", 1.6, -1.0, lambda state, ahead: ahead.curvature * _faster(state.speed)
-        ),
+        _Entry[PathPoint]("curvature", 1.6, -1, -1.0, lambda _, ahead: ahead.curvature),
         _SPEED_AHEAD,
     ),
 }
-# Where the reference is slower, a car in seconds looks as far ahead as at this speed [m/s].
+# Where the reference is slower, a car in seconds looks as far ahead as at this speed [m/s], of the
+# shipped one's size; at twice that, turns count twice as much as at rest.
 _LEAST_SPEED = 1.0
 
 
-def _faster(speed: Tensor) -> Tensor:
-    """Return a factor that grows from one at rest in proportion to the speed, shape (B, 1)."""
-    return 1 + speed[:, None] / 2
+def _here(config: ControllerConfig) -> list[_Entry[ErrorState]]:
+    """Return the entries that are no previews."""
+    past = (entry for number in range(config.past_commands) for entry in _past(number + 1))
+    return [*_HERE, *past]
 
 
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
@@ -82,9 +106,15 @@ class PathObserver:
         self._reach = tuple(reach for own in previews for reach in own)
         self._widths = [len(own) for own in previews]
         ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
-        self.scales = (*(entry.scale for entry in _HERE), *(entry.scale for entry in ahead))
+        self.past_commands = config.past_commands
+        """How many of the last commands are seen."""
+        self._here = _here(config)
+        self.least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
+        """Where the reference is slower, as far is looked ahead in seconds as at it [m/s]."""
+        entries: tuple[_Entry[Any], ...] = (*self._here, *ahead)
+        self.scales = tuple(own.scale * config.car_size**own.power for own in entries)
         """What each entry is divided by."""
-        self.signs = (*(entry.sign for entry in _HERE), *(entry.sign for entry in ahead))
+        self.signs = tuple(own.sign for own in entries)
         """Factor of each if left and right are exchanged."""
 
     @staticmethod
@@ -98,7 +128,7 @@ class PathObserver:
         unit = config.preview_unit
         ahead = zip(_AHEAD[unit], _previews(config), strict=True)
         return (
-            *(entry.name for entry in _HERE),
+            *(entry.name for entry in _here(config)),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
         )
 
@@ -114,12 +144,16 @@ class PathObserver:
         """
         reach = _like(state.speed, self._reach)
         if self._unit == "s":
-            reference, least = state.speed - errors.speed_error, _like(state.speed, (_LEAST_SPEED,))
+            reference = state.speed - errors.speed_error
+            least = _like(state.speed, (self.least_speed,))
             pace = _hypot(reference, least) if is_exported else torch.hypot(reference, least)
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
-        here = [entry.of(state, errors) for entry in _HERE]
+        here = [entry.of(state, errors) for entry in self._here]
         everywhere = [entry.of(state, points) for entry in self._ahead]
+        if self._unit == "s":
+            # The faster a car is the gentler its turns are, and the more of them matters.
+            everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self.least_speed))
         scales = _like(state.speed, self.scales)
         join = _joined if is_exported else _Row.apply
         return join(scales, self._widths, *here, *everywhere)

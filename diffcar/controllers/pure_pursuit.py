@@ -18,7 +18,8 @@ __all__ = ["PurePursuit"]
 class PurePursuit:
     """Steers the rear axle along an arc to a point ahead on the path.
 
-    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
+    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`. All parameters are
+    for a car of its size; of another one lengths grow with `Vehicle.size`, times with its root.
 
     Args:
         lookahead_time: Growth of the lookahead distance with speed [s].
@@ -51,11 +52,12 @@ class PurePursuit:
         forward = torch.stack([torch.cos(state.yaw), torch.sin(state.yaw)], dim=-1)
         rear_axle = state.position + vehicle.rear_axle_x * forward
         rear_arc_length = errors.arc_length + vehicle.rear_axle_x
-        lookahead = self.min_lookahead + self.lookahead_time * state.speed.clamp_min(0.0)
+        pace = vehicle.root_size * state.speed.clamp_min(0.0)
+        lookahead = vehicle.size * self.min_lookahead + self.lookahead_time * pace
         target = errors.path.sample(rear_arc_length + lookahead).position - rear_axle
         _, left = rotate_into_body(target, state.yaw)
         distance_squared = (target**2).sum(-1).clamp_min(1e-6)
         steering = torch.atan(2 * vehicle.wheelbase * left / distance_squared)
-        ahead = errors.arc_length + self.speed_lead * state.speed.clamp_min(0.0)
+        ahead = errors.arc_length + self.speed_lead * pace
         speed = errors.path.sample(ahead).speed
         return torch.stack([steering.clamp(-vehicle.max_steering, vehicle.max_steering), speed], -1)

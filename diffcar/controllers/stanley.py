@@ -22,7 +22,8 @@ class Stanley:
     rate - the car's), with all errors taken at the front axle. The steady heading error of a car in
     a curve is that of the tyres' slip, k_slip · v · path's yaw rate.
 
-    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`.
+    The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`. All parameters are
+    for a car of its size; of another one times and speeds grow with the root of `Vehicle.size`.
 
     Args:
         gain: Pull towards the path, k [1/s].
@@ -62,16 +63,16 @@ class Stanley:
         front_axle_x = vehicle.wheelbase + vehicle.rear_axle_x
         front_axle = state.position + front_axle_x * forward
         nearest = errors.path.nearest(front_axle, errors.arc_length + front_axle_x)
-        speed = state.speed.clamp_min(0.0)
+        speed, root = state.speed.clamp_min(0.0), vehicle.root_size
         path_yaw_rate = speed * nearest.curvature
         heading_error = wrap_angle(state.yaw - nearest.heading)
         steering = (
             self.slip_gain * speed * path_yaw_rate
             - heading_error
-            - torch.atan(self.gain * nearest.cross_track / (self.softening + speed))
-            + self.yaw_damping * (path_yaw_rate - state.yaw_rate)
+            - torch.atan(self.gain / root * nearest.cross_track / (self.softening * root + speed))
+            + self.yaw_damping * root * (path_yaw_rate - state.yaw_rate)
         )
-        target_speed = errors.path.sample(errors.arc_length + self.speed_lead * speed).speed
+        target_speed = errors.path.sample(errors.arc_length + self.speed_lead * root * speed).speed
         return torch.stack(
             [steering.clamp(-vehicle.max_steering, vehicle.max_steering), target_speed], -1
         )

@@ -35,6 +35,11 @@ class TrackingMLP:
     vehicle: Vehicle
     name: str = "mlp"
 
+    @property
+    def past_commands(self) -> int:
+        """Return how many of its last commands it must be shown."""
+        return self.observer.past_commands
+
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
         return self.command(self.output(self.observer.observe(state, errors)), state)

@@ -6,11 +6,11 @@ from typing import Annotated, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import NonNegative, Positive, Section
+from diffcar.base.config import Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
 
-__all__ = ["DemonstrationConfig", "RecordConfig", "require_few_rows"]
+__all__ = ["DemonstrationConfig", "RecordConfig", "require_recordable"]
 
 # What some 5 GB hold.
 _MAX_ROWS = 10_000_000
@@ -27,15 +27,15 @@ class DemonstrationConfig(Section):
 
     num_episodes: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Cars that drive in parallel, each for one episode."""
-    duration: Annotated[float, Field(gt=0, le=3600)] = 8.0
+    duration: Annotated[float, Field(gt=0, le=3600), Follows("time")] = 8.0
     """Simulated time of an episode [s]."""
     noisy_fraction: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Share of the episodes whose commands are disturbed."""
     steering_noise: NonNegative = 0.1
     """Standard deviation of the disturbance of the steering angle [rad]."""
-    speed_noise: NonNegative = 0.2
+    speed_noise: Annotated[NonNegative, Follows("speed")] = 0.2
     """Standard deviation of the disturbance of the commanded speed [m/s]."""
-    noise_time: Positive = 0.2
+    noise_time: Annotated[Positive, Follows("time")] = 0.2
     """Time in which a disturbance is forgotten to 1/e [s]."""
 
 
@@ -44,17 +44,20 @@ class _Recording(Protocol):
 
     dt: float
     demonstrations: DemonstrationConfig
+    controller: ControllerConfig
 
 
 RecordingT = TypeVar("RecordingT", bound=_Recording)
 
 
-def require_few_rows(config: RecordingT) -> RecordingT:
-    """Refuse more rows than memory may hold, as a validator of a schema.
+def require_recordable(config: RecordingT) -> RecordingT:
+    """Refuse more rows than memory may hold, and what logs lack, as a validator of a schema.
 
     Raises:
-        ValueError: If there are too many.
+        ValueError: If there are too many, or past commands are to be observed.
     """
+    if config.controller.past_commands:
+        raise ValueError("past_commands must be 0 where networks may learn from recordings")
     own = config.demonstrations
     num_rows = own.num_episodes * math.ceil(own.duration / config.dt)
     if num_rows > _MAX_ROWS:
@@ -77,4 +80,4 @@ class RecordConfig(DrivingConfig):
     """Of the network that is to learn from the recording: what it observes is recorded."""
     demonstrations: DemonstrationConfig = DemonstrationConfig()
 
-    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
+    _is_recordable = pydantic.model_validator(mode="after")(require_recordable)

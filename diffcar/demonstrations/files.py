@@ -1,15 +1,26 @@
 """Demonstrations as CSV files, those of `diffcar record` and those of other tools."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from diffcar.base.csv_reader import Place, Sheet, read_sheet, split_factor
+from diffcar.base.csv_reader import read_sheet
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.files import write_atomically
+from diffcar.base.sheet import (
+    ANGLE,
+    LENGTH,
+    RATE,
+    SPEED,
+    TIME,
+    Place,
+    Quantity,
+    Sheet,
+    split_factor,
+)
 from diffcar.controllers.config import ControllerConfig
 from diffcar.demonstrations.log import Log
 from diffcar.demonstrations.plausibility import check_plausible
@@ -32,6 +43,20 @@ _DERIVABLE = ("lateral_velocity_mps", "yaw_rate_radps")
 _ROWS_AT_ONCE = 65_536
 _OPTIONAL = ("episode", "arc_length_m", "t_s", *_DERIVABLE)
 _POSITION = ("x_m", "y_m")
+# What else columns are called. Without a unit only that is certain which the path tells, too.
+_QUANTITIES = {
+    "x_m": Quantity(("x", "pos_x", "x_pos", "position_x"), LENGTH),
+    "y_m": Quantity(("y", "pos_y", "y_pos", "position_y"), LENGTH),
+    "yaw_rad": Quantity(("yaw", "theta", "psi", "heading"), ANGLE),
+    "speed_mps": Quantity(("speed", "v", "velocity"), SPEED),
+    "lateral_velocity_mps": Quantity(("lateral_velocity",), SPEED, needs_unit=True),
+    "yaw_rate_radps": Quantity(("yaw_rate",), RATE, needs_unit=True),
+    "steering_angle_rad": Quantity(("steering_angle",), ANGLE, needs_unit=True),
+    "steering_command_rad": Quantity(("steering_command",), ANGLE, needs_unit=True),
+    "speed_command_mps": Quantity(("speed_command",), SPEED, needs_unit=True),
+    "arc_length_m": Quantity(("arc_length",), LENGTH, needs_unit=True),
+    "t_s": Quantity(("t", "time"), TIME, needs_unit=True),
+}
 # What lies beyond was computed near another origin [m].
 _FAR = 1000.0
 
@@ -77,7 +102,7 @@ def read_demonstrations(
     different episodes.
 
     Args:
-        files: At least one. Commas, semicolons or tabs; `#` starts a comment line.
+        files: At least one, as `diffcar.base.csv_reader.read_sheet` reads them.
         path: What was driven, for files that lack the observations.
         columns: What the files call a column, as `NAME` or `NAME*FACTOR`, by the names above.
         skip_incomplete: Whether rows that lack a number are left out, and counted.
@@ -86,14 +111,19 @@ def read_demonstrations(
         DemonstrationError: With file, row and column of what is missing or wrong.
     """
     columns = columns or {}
-    sheets = [read_sheet(file) for file in files]
+    theirs = {split_factor(own, DemonstrationError)[0] for own in columns.values()}
+    sheets = [_read_sheet(file, theirs) for file in files]
     _check_names(columns, sheets, controller_config)
     parts = []
     for sheet in sheets:
         table, sources, rows = _read_table(sheet, controller_config, columns, skip_incomplete)
-        notes = []
+        notes = [
+            f"column {sheet.header[at]!r} read as {name}, times {factor:.5g}"
+            for name, (at, factor) in sources.items()
+            if name not in columns and sheet.header[at] != name
+        ]
         if is_derived := "x_m" in table:
-            notes = _fill_in(table, vehicle)
+            notes += _fill_in(table, vehicle)
         if is_derived and path is not None:
             table.setdefault("arc_length_m", nearest_branch(table, path))
         called = {name: (sheet.header[at], factor) for name, (at, factor) in sources.items()}
@@ -111,6 +141,30 @@ def read_demonstrations(
     return Demonstrations.concatenate(parts)
 
 
+def _read_sheet(file: Path, theirs: Collection[str]) -> Sheet:
+    """Read a log, which needs names for its columns, by `theirs` if not by known ones."""
+
+    def is_known(name: str) -> bool:
+        is_own = name in theirs or name.startswith("obs_") or name == "episode"
+        return is_own or any(own.factor(name) is not None for own in _QUANTITIES.values())
+
+    sheet = read_sheet(
+        file,
+        "the demonstrations",
+        error=DemonstrationError,
+        is_known=is_known,
+        remedy="mend it or drop such rows with --skip-incomplete",
+        hint="`diffcar record` writes a file of demonstrations",
+    )
+    if not sheet.header:
+        raise DemonstrationError(
+            f"{str(file)!r} row {sheet.rows[0][0]} holds numbers where the names of the columns "
+            "should be",
+            hint="put a line with the names first",
+        )
+    return sheet
+
+
 def _check_names(
     columns: Mapping[str, str], sheets: Sequence[Sheet], config: ControllerConfig
 ) -> None:
@@ -121,7 +175,7 @@ def _check_names(
     for name, given in columns.items():
         for wanted, names, where in (
             (name, known, "is needed"),
-            (split_factor(given)[0], present, "is in any of the files"),
+            (split_factor(given, DemonstrationError)[0], present, "is in any of the files"),
         ):
             if wanted not in names:
                 near = difflib.get_close_matches(wanted, names, n=1)
@@ -138,7 +192,9 @@ def _read_table(
     observed = observation_columns(config)
     is_observed = all(sheet.find(name, columns) for name in observed)
     needed = (*(("speed_mps", *observed) if is_observed else STATE), *ACTION_COLUMNS)
-    places = {name: sheet.find(name, columns) for name in (*needed, *_OPTIONAL)}
+    places = {
+        name: sheet.find(name, columns, _QUANTITIES.get(name)) for name in (*needed, *_OPTIONAL)
+    }
     found = {name: place for name, place in places.items() if place is not None}
     if missing := [name for name in needed if name not in (*found, *_OPTIONAL)]:
         raise sheet.missing(missing, used=found)

@@ -79,7 +79,12 @@ class Log:
         """How badly position and heading fit the path, one where the car has lost it, (N, 2)."""
         errors, offset = self.located
         turn = errors.heading_error.abs().cpu().double()
-        return torch.stack([offset / LOST_CROSS_TRACK, turn / LOST_HEADING], dim=-1)
+        return torch.stack([offset / self.lost, turn / LOST_HEADING], dim=-1)
+
+    @property
+    def lost(self) -> float:
+        """Return how far off the path a car has lost it [m]."""
+        return LOST_CROSS_TRACK * self.vehicle.size
 
     @cached_property
     def pairs(self) -> Pairs:

@@ -16,7 +16,6 @@ from torch import Tensor
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.geometry import wrap_angle
 from diffcar.demonstrations.log import LONGEST_GAP, LOST_HEADING, Log
-from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
 __all__ = ["check_plausible"]
 
@@ -55,8 +54,8 @@ _MISSING = "a number that stands for a missing one is left empty, and --skip-inc
 # How well a log that fits badly must fit in another frame, and how much better.
 _GOOD, _BETTER = 0.7, 3.0
 _NUM_FITTED_ROWS = 2000
-# So many metres off, nobody drives along the path.
-_FAR = 5 * LOST_CROSS_TRACK
+# So many times as far off as a car that has lost the path, nobody drives along it.
+_FAR = 5
 # Fewer rows tell nothing of their columns.
 _FEWEST = 20
 # Less way [m] than that in a moment tells no turn.
@@ -86,9 +85,9 @@ def check_plausible(log: Log) -> list[str]:
 def _notes(log: Log) -> list[str]:
     """Return what is no error, but not as it should be."""
     notes = []
-    is_lost = log.located[1] > LOST_CROSS_TRACK
+    is_lost = log.located[1] > log.lost
     if is_lost.any():
-        notes.append(f"{_rows(log, is_lost)} more than {LOST_CROSS_TRACK:g} m off the path")
+        notes.append(f"{_rows(log, is_lost)} more than {log.lost:.3g} m off the path")
     # No refusal with `dt` in place of the times: that is the interval of the training to come. Of
     # rows 20 ms apart, metres per second logged at 180 Hz look like kilometres per hour at 50 Hz.
     if len(log.pairs.gap) < _FEWEST:
@@ -151,7 +150,7 @@ def _fits_the_path(log: Log) -> _Problem | None:
     if float(present.max()) <= 1:
         return None
     row = int((log.misfit > 1).any(-1).nonzero()[0])
-    shown = f"row {log.rows[row]} is {_misfit_in_words(log.misfit[row])} {log.path.name!r}"
+    shown = f"row {log.rows[row]} is {_misfit_in_words(log.misfit[row], log)} {log.path.name!r}"
     seen = [(frame, _seen_in(frame, log)) for frame in _FRAMES]
     bound = min(_GOOD, float(present.sum()) / _BETTER)
     fitting = [each for each in seen if float(_typical_misfit(each[1]).sum()) < bound]
@@ -161,16 +160,17 @@ def _fits_the_path(log: Log) -> _Problem | None:
         turned = "turn the order of the path's points round, or half a turn is missing in yaw_rad"
         return f"{frame.told}: {shown}", log.option(frame.factors) or turned
     return (
-        f"half of the cars are more than {_misfit_in_words(present)} {log.path.name!r}; {shown}",
+        f"half of the cars are more than {_misfit_in_words(present, log)} {log.path.name!r}; "
+        f"{shown}",
         "name the path that was driven with --path; compare its --path-scale and units",
     )
 
 
-def _misfit_in_words(misfit: Tensor) -> str:
+def _misfit_in_words(misfit: Tensor, log: Log) -> str:
     """Return how far off a car is."""
     off, turn = misfit.tolist()
     points = f"points {turn * LOST_HEADING:.2g} rad away from"
-    return f"{off * LOST_CROSS_TRACK:.3g} m off and {points} the path"
+    return f"{off * log.lost:.3g} m off and {points} the path"
 
 
 def _typical_misfit(log: Log) -> Tensor:
@@ -194,11 +194,11 @@ def _stays_near_the_path(log: Log) -> _Problem | None:
     """Find rows that are nowhere near the path."""
     assert log.path is not None
     offset = log.located[1]
-    is_far = ~(offset <= _FAR)  # true of what is no number
+    is_far = ~(offset <= _FAR * log.lost)  # true of what is no number
     if not is_far.any():
         return None
     return (
-        f"{_rows(log, is_far)} more than {_FAR:g} m off the path {log.path.name!r}: "
+        f"{_rows(log, is_far)} more than {_FAR * log.lost:.3g} m off the path {log.path.name!r}: "
         f"{float(offset[is_far][0]):.4g} m",
         f"delete such rows; {_MISSING}",
     )

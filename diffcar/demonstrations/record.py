@@ -17,7 +17,8 @@ from diffcar.demonstrations.files import write_demonstrations
 from diffcar.demonstrations.recording import Recording, record_demonstrations
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
-from diffcar.sim.model.vehicle import car_of
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
@@ -32,7 +33,7 @@ __all__ = ["RecordResult", "recording_report", "run"]
 
 # The figures of tracking that are shown.
 _KEYS = ("cross_track_rmse_m", "cross_track_p95_m", "cross_track_max_m", "speed_rmse_mps")
-# What no clone can be expected to make up for [m].
+# What no clone of a car of the shipped one's size can be expected to make up for [m].
 _POOR_CROSS_TRACK = 0.3
 
 
@@ -101,6 +102,7 @@ def run(
     expert = choose_controller(config.expert)
     config, notes = expert.in_its_physics(config)
     vehicle = car_of(config)
+    config = suited(config, vehicle)
     expert.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
@@ -123,10 +125,10 @@ def run(
     with kept(unwritten, out):
         write_demonstrations(recording.table, out)
     drivable = config.demonstrations.duration * config.path.top_speed
-    skip_distance = min(SKIP_DISTANCE, drivable / 4, path.length / 4)
+    skip_distance = min(SKIP_DISTANCE * vehicle.size, drivable / 4, path.length / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
     notes += path.warnings
-    if metrics.cross_track_max_m > _POOR_CROSS_TRACK:
+    if metrics.cross_track_max_m > _POOR_CROSS_TRACK * vehicle.size:
         notes.append(
             f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
             "undisturbed, and so will what clones it; another --expert may do better"
@@ -184,7 +186,7 @@ def recording_report(result: RecordResult) -> list[Shown]:
     table = across(
         f"{result.expert} on {result.path.name} ({result.path.length:.1f} m, "
         f"{result.path.kind}), "
-        f"errors after the first {result.skip_distance_m:g} m",
+        f"errors after the first {result.skip_distance_m:.3g} m",
         "recorded",
         columns,
         {"undisturbed": clean, "disturbed": noisy},

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -81,10 +82,12 @@ def record_demonstrations(
     columns = (*observation_columns(controller_config), *ACTION_COLUMNS)
     recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
 
+    is_on_path = partial(_is_on_path, path, LOST_CROSS_TRACK * scene.vehicle.size)
+
     def is_over(state: CarState, errors: ErrorState) -> bool:
         errors.require_finite()
         on_step(len(recorder.rows) / num_steps)
-        return not bool(_is_on_path(path, errors.arc_length, errors.cross_track_error).any())
+        return not bool(is_on_path(errors.arc_length, errors.cross_track_error).any())
 
     with torch.no_grad():
         trajectory = rollout(scene, recorder, path, start, num_steps, on_step=is_over)
@@ -134,6 +137,11 @@ class _Recorder:
     name: str = "recorder"
     rows: list[DemonstrationTable] = field(default_factory=list)
 
+    @property
+    def past_commands(self) -> int:
+        """Return how many of the last commands driver and expert must be shown."""
+        return max(getattr(own, "past_commands", 0) for own in (self.driver, self.expert))
+
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
         action = self.expert(state, errors)
@@ -153,10 +161,12 @@ class _Recorder:
         return action + self.noise.next().to(action)
 
 
-def _is_on_path(path: ReferencePath, arc_length: Tensor, cross_track: Tensor) -> Tensor:
+def _is_on_path(
+    path: ReferencePath, most: float, arc_length: Tensor, cross_track: Tensor
+) -> Tensor:
     """Tell which cars have not lost the path nor come to its end."""
     has_way_left = arc_length < (torch.inf if path.closed else path.length)
-    return has_way_left & (cross_track.abs() <= LOST_CROSS_TRACK)
+    return has_way_left & (cross_track.abs() <= most)
 
 
 def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -> Recording:
@@ -165,7 +175,8 @@ def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -
     def stacked(name: str) -> Tensor:  # (B, T)
         return torch.stack([row[name] for row in recorder.rows], dim=1).to("cpu", torch.float64)
 
-    is_on_path = _is_on_path(path, stacked("arc_length_m"), stacked("cross_track_m"))
+    most = LOST_CROSS_TRACK * trajectory.vehicle.size
+    is_on_path = _is_on_path(path, most, stacked("arc_length_m"), stacked("cross_track_m"))
     is_kept = is_on_path.cummin(dim=1).values
     car, step = (torch.arange(n, dtype=torch.float64) for n in is_kept.shape)
     table = {
@@ -180,5 +191,5 @@ def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -
         table=table,
         trajectory=trajectory,
         is_noisy=recorder.noise.is_noisy.to(trajectory.speed.device),
-        is_lost=(trajectory.cross_track_error.abs() > LOST_CROSS_TRACK).any(0),
+        is_lost=(trajectory.cross_track_error.abs() > most).any(0),
     )

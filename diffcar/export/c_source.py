@@ -19,7 +19,7 @@ _HERE = {"cross_track": "left", "speed_error": "state->speed - here.speed"}
 _HERE |= {name: f"state->{name}" for name in INPUTS} | {"heading_error": "heading_error"}
 _AHEAD = {
     ("curvature", "m"): "ahead.curvature",
-    ("curvature", "s"): "ahead.curvature * (1 + state->speed / 2)",
+    ("curvature", "s"): "ahead.curvature * (1 + state->speed / (2 * LEAST_SPEED))",
     ("speed", "m"): "ahead.speed - state->speed",
     ("speed", "s"): "ahead.speed - state->speed",
 }
@@ -49,6 +49,7 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "longest_way": LONGEST_WAY,
         "newton_steps": NEWTON_STEPS,
         "unit": driver.controller.observer.config.preview_unit,
+        "least_speed": driver.controller.observer.least_speed,
         "layers": (layers := _layers(driver)),
         "widest": max(len(own) for layer in layers for own in layer),
         "scales": torch.tensor(driver.controller.observer.scales, dtype=torch.float64),

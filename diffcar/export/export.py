@@ -27,7 +27,8 @@ from diffcar.path.config import PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, CarState
-from diffcar.sim.model.vehicle import car_of
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.grip import load_road
 
@@ -192,6 +193,7 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     trained = config_values(choice.checkpoint)
     config, changes = choice.in_its_physics(config)
     vehicle = car_of(config)
+    config = suited(config, vehicle)
     seed = config.seed if "seed" in config.model_fields_set else trained["seed"]
     path = load_road(_path_of(config, trained["path"]), vehicle, seed=seed)
     notes += [*changes, *vehicle.assumptions, *path.warnings]
@@ -199,6 +201,11 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     scene = build_scene(exact, num_envs=1, engine="mujoco", vehicle=vehicle)
     network = choice.build(scene)
     assert isinstance(network, TrackingMLP)
+    if network.observer.past_commands:
+        raise CheckpointError(
+            f"{spec!r} sees its past commands, which exported controllers do not remember yet",
+            hint="export one that was trained with controller.past_commands=0",
+        )
     return _Subject(choice.spec, network, path, scene)
 
 

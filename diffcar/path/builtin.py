@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter1d
 
 __all__ = [
     "Points",
@@ -16,6 +17,7 @@ __all__ = [
     "random",
     "sine",
     "slalom",
+    "stage",
 ]
 
 _SCALE = 0.1
@@ -35,6 +37,10 @@ class Points:
     """Speeds that came with the points [m/s], shape (N,), positive."""
     columns: tuple[str, ...] = ()
     """What the columns of a file were read as, one by one; nothing where there is no file."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how they came about."""
+    geographic_origin: tuple[float, float] | None = None
+    """Latitude and longitude of the origin [degrees], where they were projected."""
 
     def around(self, values: np.ndarray, num_more: int = 1) -> np.ndarray:
         """Return values at the points, of a loop with the first ones again at the end."""
@@ -103,7 +109,30 @@ def random(seed: int) -> Points:
     curvature[:3] = 0.0
     arc_length = np.arange(0.0, length, _SPACING)
     spline = CubicSpline(np.arange(num_knots) * knot_spacing, curvature)
-    heading = spline.antiderivative()(arc_length)
+    return _winding(arc_length, spline.antiderivative()(arc_length))
+
+
+def stage(seed: int) -> Points:
+    """A rally stage at 1:10 of 32 corners, hairpins of 0.9 m to sweeps of 9 m, drawn by seed.
+
+    Between them straights from 0.3 to 24 m, long enough for a car to arrive at its top speed.
+    """
+    generator = np.random.default_rng(seed)
+    num_corners = 32
+    radius = 0.9 * 10 ** generator.uniform(0.0, 1.0, num_corners)
+    turn = generator.uniform(0.3, 2.8, num_corners) * generator.choice([-1, 1], num_corners)
+    straight = 0.3 * 80 ** generator.uniform(0.0, 1.0, num_corners)
+    pieces = np.stack([straight, radius * np.abs(turn)], 1).ravel()
+    curvature = np.stack([np.zeros(num_corners), np.sign(turn) / radius], 1).ravel()
+    curvature = np.repeat(curvature, np.round(pieces / _SPACING).astype(int))
+    # A corner is entered over about a metre, as by a steering wheel that turns evenly.
+    curvature = gaussian_filter1d(curvature, 0.3 / _SPACING)
+    arc_length = np.arange(len(curvature)) * _SPACING
+    return _winding(arc_length, cumulative_trapezoid(curvature, arc_length, initial=0.0))
+
+
+def _winding(arc_length: np.ndarray, heading: np.ndarray) -> Points:
+    """Lay out an open road by its heading [rad] over arc length [m]."""
     direction = np.stack([np.cos(heading), np.sin(heading)], 1)
     return Points(cumulative_trapezoid(direction, arc_length, axis=0, initial=0.0), closed=False)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Positive, Section, Seed
+from diffcar.base.config import Follows, Positive, Section, Seed
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry, is_own
@@ -15,7 +15,16 @@ from diffcar.base.registry import Registry, is_own
 if TYPE_CHECKING:
     from diffcar.path.builtin import Points
 
-__all__ = ["PATHS", "PathConfig", "check_path_source", "refuse_idle_columns", "require_files"]
+__all__ = [
+    "COLUMNS",
+    "DRAWN",
+    "PATHS",
+    "Columns",
+    "PathConfig",
+    "check_path_source",
+    "refuse_idle_columns",
+    "require_files",
+]
 
 PATHS: Registry[Callable[[int], "Points"]] = Registry(
     "path",
@@ -28,12 +37,22 @@ PATHS: Registry[Callable[[int], "Points"]] = Registry(
         "double-lane-change": "diffcar.path.builtin:double_lane_change",
         "obstacle-avoidance": "diffcar.path.builtin:obstacle_avoidance",
         "random": "diffcar.path.builtin:random",
+        "stage": "diffcar.path.builtin:stage",
     },
     error=PathError,
     nor=" and no such file exists",
     known="built in are",
 )
 """Functions of a seed that return the points of a path, by its name."""
+
+DRAWN = ("random", "stage")
+"""Those of them that differ by seed."""
+
+
+COLUMNS = ("x", "y", "speed")
+"""What is read of a file; with `latlon` x is the longitude and y the latitude."""
+Columns = list[Literal["x", "y", "speed", "ignore"]] | dict[Literal["x", "y", "speed"], str]
+"""What the columns of a file are, one by one, or what it calls those that are read."""
 
 
 class PathConfig(Section):
@@ -42,23 +61,33 @@ class PathConfig(Section):
     source: str = "random"
     """Name of a built-in path, a CSV file, or package.module:function of one's own."""
     scale: Positive = 1.0
-    """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car."""
+    """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car. Built-in paths are
+    as large as the car asks for without it."""
     closed: bool | None = None
     """Whether a file's path is a loop; null decides by the gap between its ends."""
-    columns: list[Literal["x", "y", "speed", "ignore"]] | None = None
-    """What the columns of a file are, in order, whatever its header says; null goes by the header,
-    or by the numbers where they leave no doubt. Unseen paths without a header, of as many columns,
-    are read so, too."""
+    lap: bool = False
+    """Whether a file is the log of a drive, of which a lap is cut out, cleaned and smoothed."""
+    latlon: bool = False
+    """Whether a file's latitudes and longitudes are projected to metres around its first point."""
+    smooth: bool = False
+    """Whether the path is rounded where it bends more sharply than the car can steer."""
+    tolerance: Positive | None = None
+    """How far `lap` and `smooth` may move the path [m]; null is the car's least turning radius."""
+    columns: Columns | None = None
+    """What the columns of a file are, in order, whatever its header says, or what the header calls
+    x, y and speed, as `{x: name, speed: name*factor}`; null goes by the header, or by the numbers
+    where they leave no doubt. Unseen paths without a header, of as many columns, are read so, too,
+    and those with columns of such names."""
     seed: Seed | None = None
-    """Seed of the built-in path `random`; null takes the run's."""
-    top_speed: Positive = 3.0
+    """Seed of the built-in paths `random` and `stage`; null takes the run's."""
+    top_speed: Annotated[Positive, Follows("top speed")] = 3.0
     """Upper limit of the reference speed [m/s]."""
     grip: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the grip measured of the car that the reference speed uses; null goes by the two
     accelerations instead."""
-    lateral_acceleration: Positive = 4.0
+    lateral_acceleration: Annotated[Positive, Follows("lateral acceleration")] = 4.0
     """Limit on speed² times curvature along the path [m/s²]."""
-    longitudinal_acceleration: Positive = 3.0
+    longitudinal_acceleration: Annotated[Positive, Follows("longitudinal acceleration")] = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
 
     @property
@@ -70,25 +99,32 @@ class PathConfig(Section):
     @pydantic.model_validator(mode="after")
     def _is_effective(self) -> "PathConfig":
         """Refuse what would change nothing; a `ConfigError` keeps its hint on the way out."""
-        is_fixed = self.file is not None or (self.source in PATHS and self.source != "random")
-        if self.closed is not None and _is_made(self.source):
-            raise _idle("closed", self.source, "--closed and --open")
+        is_fixed = self.file is not None or (self.source in PATHS and self.source not in DRAWN)
+        flags = {"closed": "--closed and --open", "lap": "--lap", "latlon": "--latlon"}
+        for name, flag in flags.items():
+            if getattr(self, name) != _default(name) and _is_made(self.source):
+                raise _idle(name, self.source, flag)
+        if self.closed is False and self.lap:
+            raise ConfigError("path.lap makes a loop, path.closed says open", "leave out --open")
         if self.seed is not None and is_fixed:
             raise _idle("seed", self.source, "path.seed")
         for name in ("lateral_acceleration", "longitudinal_acceleration"):
-            if (
-                self.grip is not None
-                and getattr(self, name) != type(self).model_fields[name].default
-            ):
+            if self.grip is not None and getattr(self, name) != _default(name):
                 told = f"path.{name} has no effect beside path.grip, which stands in for it"
                 raise ConfigError(told, "leave out one of them")
         return self
 
     def elsewhere(self, source: str, scale: float) -> "PathConfig":
         """Return the limits of this path for another one."""
-        seed = self.seed if source == "random" or is_own(source) else None
+        seed = self.seed if source in DRAWN or is_own(source) else None
         own = {"source": source, "scale": scale, "closed": None, "columns": None, "seed": seed}
-        return self.model_copy(update=own)
+        is_file = not _is_made(source)
+        return self.model_copy(update={**own, "lap": False, "latlon": self.latlon and is_file})
+
+
+def _default(name: str) -> object:
+    """Return what a setting of a path is where it is not given."""
+    return PathConfig.model_fields[name].default
 
 
 def _is_made(source: str) -> bool:
@@ -111,7 +147,7 @@ def refuse_idle_columns(path: PathConfig, unseen: Sequence[str] = ()) -> None:
         ConfigError: If so.
     """
     if path.columns is not None and all(map(_is_made, (path.source, *unseen))):
-        raise _idle("columns", path.source, "path.columns")
+        raise _idle("columns", path.source, "--column and path.columns")
 
 
 class _Driving(Protocol):

@@ -1,8 +1,9 @@
-"""Reads paths from CSV files of the kinds that racing projects exchange.
+"""Reads paths from files of the kinds that racing projects exchange.
 
 Headings and curvatures in files are ignored: the families measure them from different axes.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,183 +11,269 @@ from pathlib import Path
 
 import numpy as np
 
-from diffcar.base.csv_reader import parse_number, read_lines
+from diffcar.base.csv_reader import read_sheet
 from diffcar.base.errors import PathError
+from diffcar.base.sheet import LENGTH, SPEED, Place, Quantity, Sheet, parse_number, split_factor
 from diffcar.path.builtin import Points
+from diffcar.path.config import Columns, PathConfig
+from diffcar.path.geographic import read_gpx, to_metres
 
 __all__ = ["FORMATS", "Format", "read_points"]
-
-_Rows = list[tuple[int, list[str]]]
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: what its columns are called, and what lies between them."""
+    """A kind of file."""
 
     name: str
-    columns: Mapping[str, str]
-    """What a column is, by its name in lower case: `x`, `y`, `speed` or `ignore`.
-    A file with a header may have them in any order, beside those of other formats."""
-    separators: str = ";,\t "
-    """The most specific first; a space stands for white space of any length."""
+    columns: tuple[str, ...]
+    """What its columns are called."""
+    speed: float = 1.0
+    """What its speeds are in m/s."""
 
 
-_WAYPOINT = {"x_m": "x", "y_m": "y"}
 FORMATS = (
-    Format("TUM track", {**_WAYPOINT, "w_tr_right_m": "ignore", "w_tr_left_m": "ignore"}),
+    Format("TUM track", ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")),
     Format(
-        "F1TENTH raceline",
-        {
-            "s_m": "ignore",
-            **_WAYPOINT,
-            "psi_rad": "ignore",
-            "kappa_radpm": "ignore",
-            "vx_mps": "speed",
-            "ax_mps2": "ignore",
-        },
+        "F1TENTH raceline", ("s_m", "x_m", "y_m", "psi_rad", "kappa_radpm", "vx_mps", "ax_mps2")
     ),
-    Format(
-        "plain",
-        {"x": "x", "y": "y", "v": "speed", "heading": "ignore"}
-        | dict.fromkeys(("v_mps", "vx", "speed", "speed_mps", "velocity"), "speed")
-        | dict.fromkeys(("s", "psi", "heading_rad", "yaw", "yaw_rad", "kappa", "ax"), "ignore"),
-    ),
+    Format("Autoware waypoints", ("x", "y", "z", "yaw", "velocity", "change_flag"), 1 / 3.6),
+    Format("plain", ("x", "y", "speed", "heading")),
 )
-"""The kinds of files that can be read."""
+"""The kinds of files that can be read; with a header in any order, and beside other columns."""
 
-_KNOWN = {name: meaning for kind in FORMATS for name, meaning in kind.columns.items()}
-_RACELINE = next(kind for kind in FORMATS if kind.name == "F1TENTH raceline")
-_SEPARATORS = dict.fromkeys(separator for kind in FORMATS for separator in kind.separators)
+_PARTS = ("pos", "position", "pose", "coordinate", "center", "centre", "ref", "map", "odom", "utm")
+
+
+def _axis(axis: str, compass: str) -> Quantity:
+    """Return what a coordinate may be called."""
+    names = [name for part in _PARTS for name in (f"{part}_{axis}", f"{axis}_{part}")]
+    return Quantity((axis, *names, compass, f"{compass}ing"), LENGTH)
+
+
+_DEGREES = {"deg": 1.0, "degrees": 1.0, "°": 1.0}
+_SPEEDS = """speed v vx v_x velocity vel vel_x longitudinal_velocity target_speed target_velocity
+    ref_speed speed_ref v_ref vx_ref ground_speed gps_speed vehicle_speed twist_linear_x"""
+_QUANTITIES = {
+    "x": _axis("x", "east"),
+    "y": _axis("y", "north"),
+    "speed": Quantity(tuple(_SPEEDS.split()), SPEED),
+    "lat": Quantity(("lat", "latitude", "gps_lat", "gps_latitude"), _DEGREES),
+    "lon": Quantity(("lon", "lng", "long", "longitude", "gps_lon", "gps_longitude"), _DEGREES),
+}
+_RACELINE = ["ignore", "x", "y", "ignore", "ignore", "speed", "ignore"]
 _EXISTING = "; ".join(f"{kind.name} ({', '.join(kind.columns)})" for kind in FORMATS)
 _SETTING = (
     "--set 'path.columns=[x,y,speed]', with `ignore` for what is none of them "
     "(in a suite `columns` beside the path's `source`)"
 )
-# No car is faster [m/s].
-_MAX_SPEED = 100.0
+_MAX_SPEED = 100.0  # no car is faster [m/s]
+_NUM_SHOWN, _NUM_SEARCHED = 8, 200
+_TAG = re.compile(r"((big|small|large)[ _]?)?(blue|yellow|orange)|.*cone|left$|right$")
+_SIDES = "left|right|inner|outer"
+_SIDE = re.compile(
+    rf"(.*_)?(colou?r|cones?|blue|yellow)(_.*)?|(.*_)?({_SIDES})_[xy](_.*)?|[xy]_({_SIDES})(_.*)?"
+)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where numbers are so large the path is refused
 def read_points(
     file: Path,
-    *,
-    scale: float,
-    closed: bool | None,
-    columns: Sequence[str] | None = None,
-    nameless: Sequence[str] | None = None,
+    config: PathConfig,
+    nameless: Columns | None = None,
 ) -> Points:
-    """Read a path, without a repeated last point, from a file whose kind is sniffed.
+    """Read the points of a path as they stand in a file whose kind is sniffed, as an open one.
 
     Args:
-        file: One of `FORMATS`; `#` starts a comment.
-        scale: Factor on the coordinates.
-        closed: Whether the path is a loop; None decides by the gap between its ends.
-        columns: What the columns are, one by one: x, y, speed or ignore; None finds out.
-        nameless: What they are where neither `columns` nor a header says it, and there are as many.
+        file: One of `FORMATS`, or GPX; `#` starts a comment.
+        config: What is known of it.
+        nameless: What its columns are where `config` and its header do not say it, and there are
+            as many; or what they are called if it has such names.
 
     Raises:
         PathError: If the file cannot be read or its content is not a path.
     """
-    header, rows = _read_rows(file)
-    if header is None and nameless is not None and len(nameless) == len(rows[0][1]):
-        columns = columns or nameless
-    if columns is not None:
-        names = _checked(file, list(columns), columns, len(rows[0][1]))
-    elif header is not None:
-        names = _by_header(file, header, len(rows[0][1]))
+    if file.suffix.lower() == ".gpx":
+        xy, first = to_metres(read_gpx(file), file)
+        return Points(xy * config.scale, False, columns=("lat", "lon"), geographic_origin=first)
+    sheet = read_sheet(
+        file,
+        "the path file",
+        error=PathError,
+        is_known=lambda name: any(own.factor(name) is not None for own in _QUANTITIES.values()),
+        remedy=f"mend it, or say what the columns are: {_SETTING}",
+    )
+    places = _places(sheet, config, nameless)
+    numbers, rows = sheet.numbers(places, skip_incomplete=False)
+    table = {name: np.array(own) for name, own in numbers.items()}
+    origin: tuple[float, float] | None = None
+    if "lat" in table:
+        xy, origin = to_metres(np.column_stack([table["lat"], table["lon"]]), file)
     else:
-        names = _by_numbers(file, rows)
-    table = _numbers(file, rows, names)
-    xy = table[:, [names.index("x"), names.index("y")]]
-    speed = table[:, names.index("speed")] if "speed" in names else None
-    if speed is not None and not (speed > 0).all():
-        number, fields = rows[int(np.argmin(speed > 0))]
-        found = fields[names.index("speed")]
-        raise PathError(
-            f"{str(file)!r} line {number}: the speed {found} is not positive",
-            hint=f"mend it, or say what the columns are: {_SETTING}",
-        )
+        xy = np.column_stack([table["x"], table["y"]])
     if len(xy) < 4:
         raise PathError(
             f"{str(file)!r} has {len(xy)} points; a path needs at least 4", hint="give it more"
         )
-    # The ends of a loop lie as close together as neighbours, or are one point but for rounding.
-    steps = np.linalg.norm(np.diff(xy, axis=0), axis=1)
-    gap, spacing = float(np.linalg.norm(xy[0] - xy[-1])), float(np.median(steps))
-    if closed is None:
-        closed = gap < 3.0 * spacing and gap < 0.2 * float(steps.sum())
-    while closed and len(xy) > 4 and np.linalg.norm(xy[0] - xy[-1]) < 0.02 * spacing:
-        xy, speed = xy[:-1], None if speed is None else speed[:-1]
-    return Points(xy * scale, closed=closed, speed=speed, columns=tuple(names))
-
-
-def _read_rows(file: Path) -> tuple[list[str] | None, _Rows]:
-    """Return the header's names, if there is one, and the data fields with their line numbers."""
-    header: list[str] | None = None
-    rows: _Rows = []
-    for number, line in read_lines(file, "the path file", error=PathError):
-        text = line.strip()
-        fields = _split(text.lstrip("# "))
-        if text.startswith("#"):
-            # Any comment may precede the data; only one made of known names is a header.
-            is_header = len(fields) > 1 and all(field.lower() in _KNOWN for field in fields)
-            header = fields if is_header and not rows else header
-        elif not rows and parse_number(fields[0]) is None:
-            header = fields
-        else:
-            rows.append((number, fields))
-    if not rows:
-        raise PathError(f"{str(file)!r} holds no numbers", hint="expected lines such as 1.0,2.0")
-    return header, rows
-
-
-def _split(text: str) -> list[str]:
-    """Split a line at its most specific separator."""
-    separator = next((own for own in _SEPARATORS if own != " " and own in text), None)
-    return (
-        re.split(r"\s+", text) if separator is None else [f.strip() for f in text.split(separator)]
+    speed, notes = table.get("speed"), _notes(sheet, places)
+    if speed is not None and not config.lap:
+        notes += _fill_ends(sheet, speed, rows)
+    names = {at: name for name, (at, _) in places.items()}
+    return Points(
+        xy * config.scale,
+        closed=False,
+        speed=speed,
+        columns=tuple(names.get(at, "ignore") for at in range(sheet.num_columns)),
+        notes=tuple(notes),
+        geographic_origin=origin,
     )
 
 
-def _by_header(file: Path, header: list[str], num_columns: int) -> list[str]:
-    """Return x, y, speed or ignore for each column, by its name."""
-    if unknown := [name for name in header if name.lower() not in _KNOWN]:
+def _notes(sheet: Sheet, places: Mapping[str, Place]) -> list[str]:
+    """Return what to know of how the columns of a file with a header were read."""
+    used = {at for at, _ in places.values()}
+    known = {name for kind in FORMATS for name in kind.columns}
+    others = [own for at, own in enumerate(sheet.header) if at not in used and own not in known]
+    notes = [
+        f"{name} is column {sheet.header[at]!r} times {factor:.5g}"
+        for name, (at, factor) in places.items()
+        if factor != 1 and sheet.header
+    ]
+    if others := [own for own in others if own]:
+        more = ", ..." if len(others) > _NUM_SHOWN else ""
+        notes.append(f"columns ignored: {', '.join(others[:_NUM_SHOWN])}{more}")
+    return notes
+
+
+def _fill_ends(sheet: Sheet, speed: np.ndarray, rows: Sequence[int]) -> list[str]:
+    """Replace speeds of zero at the ends, where a plan stands, by those beside them."""
+    moving = np.flatnonzero(speed != 0)
+    first, last = (moving[0], moving[-1]) if len(moving) else (0, len(speed) - 1)
+    if not (speed[first : last + 1] > 0).all():
+        row = int(np.argmin(speed[first : last + 1] > 0)) + first
         raise PathError(
-            f"{str(file)!r} has unknown columns: {', '.join(map(repr, unknown))}",
-            hint=f"rename or delete them, or say {_SETTING}; formats are {_EXISTING}",
+            f"{str(sheet.file)!r} row {rows[row]}: the speed {speed[row]:.6g} is not positive",
+            hint=f"mend it, or say what the columns are: {_SETTING}; of a recorded lap: --lap",
         )
-    return _checked(file, [_KNOWN[name.lower()] for name in header], header, num_columns)
+    speed[:first], speed[last + 1 :] = speed[first], speed[last]
+    num_ends = len(speed) - (last + 1 - first)
+    return [f"{num_ends} speeds of zero at the ends are no limit"] if num_ends else []
 
 
-def _checked(file: Path, names: list[str], header: Sequence[str], num_columns: int) -> list[str]:
-    """Return what columns are if they fit the file and make a path."""
-    if len(names) != num_columns:
+def _places(sheet: Sheet, config: PathConfig, nameless: Columns | None) -> dict[str, Place]:
+    """Return where x and y, or latitude and longitude, and perhaps the speed stand."""
+    told, axes = config.columns, {"x": "lon", "y": "lat"} if config.latlon else {}
+    if told is None and isinstance(nameless, dict) == bool(sheet.header):
+        is_apt = nameless and (sheet.header or len(nameless) == sheet.num_columns)
+        told = nameless if is_apt else None
+    if isinstance(told, dict) or (told is None and sheet.header):
+        named = {axes.get(name, name): theirs for name, theirs in (told or {}).items()}
+        return _by_header(sheet, named, config)
+    if told is None:
+        _refuse_cones(sheet)
+    names = _by_numbers(sheet) if told is None else _checked(sheet, list(told))
+    return {axes.get(own, own): (at, 1.0) for at, own in enumerate(names) if own != "ignore"}
+
+
+def _by_header(sheet: Sheet, told: Mapping[str, str], config: PathConfig) -> dict[str, Place]:
+    """Return where the quantities stand by the names of columns, those that were told first."""
+    for name, theirs in told.items() if config.columns is not None else ():
+        wanted = split_factor(theirs, PathError)[0]
+        if wanted not in sheet.header:
+            near = difflib.get_close_matches(wanted, sheet.header, n=1)
+            raise PathError(
+                f"{str(sheet.file)!r} has no column {wanted!r} for {name}",
+                hint=f"did you mean {near[0]!r}?"
+                if near
+                else f"it has {', '.join(sheet.header) or 'no header'}",
+            )
+    found = {name: sheet.find(name, told, own) for name, own in _QUANTITIES.items()}
+    places = {name: place for name, place in found.items() if place is not None}
+    axes = ("lat", "lon") if config.latlon and {"lat", "lon"} <= {*places} else ("x", "y")
+    if not {*axes} <= {*told}:
+        _refuse_cones(sheet, is_path={*axes} <= {*places})
+    if axes == ("x", "y") and not {"x", "y"} <= {*places}:
+        if {"lat", "lon"} <= {*places}:
+            raise PathError(
+                f"{str(sheet.file)!r} has latitude and longitude, not metres",
+                hint="--latlon projects them to metres around its first point",
+            )
+        lacking = [axis for axis in axes if axis not in places]
+        error = sheet.missing(lacking, used=places)
+        raise PathError(error.message, f"{error.hint}; formats are {_EXISTING}")
+    if "speed" in places and "speed" not in told:
+        places["speed"] = _certain_speed(sheet, places["speed"])
+    return {name: place for name, place in places.items() if name in (*axes, "speed")}
+
+
+def _certain_speed(sheet: Sheet, place: Place) -> Place:
+    """Return where the speed stands, in its unit; refuse one that may be something else."""
+    at, factor = place
+    names = [_QUANTITIES["speed"].split(own)[0] for own in sheet.headings]
+    kind = next((kind for kind in FORMATS if {*kind.columns} == {*names}), None)
+    doubt = ""
+    if names[at] in ("vx", "v_x", "vel_x") and {"vy", "v_y", "vel_y"} & {*names}:
+        doubt = "the speed along the world's x"
+    if kind is not None and kind.speed != 1:
+        factor = kind.speed
+    elif names[at] == "velocity" and "change_flag" in names:
+        doubt = "in km/h"
+    if doubt:
         raise PathError(
-            f"{str(file)!r} names {len(names)} columns ({', '.join(header)}) but its first row "
-            f"has {num_columns}",
-            hint=f"name every column; formats are {_EXISTING}",
+            f"{str(sheet.file)!r}: its column {sheet.header[at]!r} may be {doubt}",
+            hint=f"say what it is: --column speed={sheet.header[at]} or, if in km/h, "
+            f"--column 'speed={sheet.header[at]}*0.27778'; for none {_SETTING}",
+        )
+    return at, factor
+
+
+def _refuse_cones(sheet: Sheet, *, is_path: bool = True) -> None:
+    """Refuse a file of what stands beside a road."""
+    fields = {field.lower() for _, row in sheet.rows[:_NUM_SEARCHED] for field in row}
+    seen = sorted(own for own in fields if _TAG.match(own))
+    names = [own for own in sheet.header if _SIDE.fullmatch(re.sub(r"[^a-z]+", "_", own.lower()))]
+    seen += [own for own in names if not is_path or re.search("colou?r|cone", own.lower())]
+    if seen:
+        raise PathError(
+            f"{str(sheet.file)!r} tells of cones or edges of a road, not of a path: "
+            f"{', '.join(map(repr, seen[:_NUM_SHOWN]))}",
+            hint="give the centre line: the middles between each cone on the left (blue) and the "
+            "nearest on the right (yellow), in driving order, as x,y; if it is one: "
+            "--column x=NAME --column y=NAME",
+        )
+
+
+def _checked(sheet: Sheet, names: Sequence[str]) -> Sequence[str]:
+    """Return what columns are if they fit the file and make a path."""
+    if len(names) != sheet.num_columns:
+        raise PathError(
+            f"path.columns names {len(names)} columns ({', '.join(names)}) but "
+            f"{str(sheet.file)!r} has {sheet.num_columns}",
+            hint=f"name every column, `ignore` what is no matter; formats are {_EXISTING}",
         )
     for name, fewest in (("x", 1), ("y", 1), ("speed", 0)):
         if not fewest <= names.count(name) <= 1:
             raise PathError(
-                f"{str(file)!r} needs exactly one column for {name}, it has {names.count(name)} "
-                f"(columns: {', '.join(header)})",
-                hint=f"rename or delete the others, or say {_SETTING}",
+                f"path.columns needs exactly one column for {name}, it has {names.count(name)}",
+                hint=f"say {_SETTING}",
             )
     return names
 
 
-def _by_numbers(file: Path, rows: _Rows) -> list[str]:
+def _by_numbers(sheet: Sheet) -> list[str]:
     """Return what the columns of a file without a header are, where its numbers leave no doubt.
 
     What is neither a heading nor impossible as a speed may be a speed, a width or a height.
     """
-    num_columns = len(rows[0][1])
+    width = range(sheet.num_columns)
+    rows = [
+        [parse_number("".join(fields[at : at + 1])) for at in width] for _, fields in sheet.rows
+    ]
+    table = np.array(rows, dtype=float)  # where None becomes NaN
+    file, num_columns = sheet.file, sheet.num_columns
     names = ["x", "y", *["ignore"] * (num_columns - 2)]
-    table = _numbers(file, rows, names)
-    raceline = list(_RACELINE.columns.values())
-    if num_columns == len(raceline) and _is_along(table[:, 1:3], table[:, 0]):
-        return raceline
+    if num_columns == len(_RACELINE) and _is_along(table[:, 1:3], table[:, 0]):
+        return _RACELINE
     if num_columns not in (2, 3, 4):
         raise PathError(
             f"{str(file)!r} has {num_columns} columns and no header that names them",
@@ -238,24 +325,3 @@ def _may_be_speed(values: np.ndarray) -> bool:
     """Tell whether numbers are such as speeds can be [m/s]."""
     known = values[np.isfinite(values)]
     return known.size > 0 and bool(known.max() > 0 and known.min() <= _MAX_SPEED)
-
-
-def _numbers(file: Path, rows: _Rows, names: list[str]) -> np.ndarray:
-    """Convert the fields, naming the line of the first that is no finite number."""
-    for number, fields in rows:
-        if len(fields) != len(names):
-            raise PathError(
-                f"{str(file)!r} line {number} has {len(fields)} fields, expected {len(names)}",
-                hint="mend it; every line needs as many as the first",
-            )
-    values = [[parse_number(field) for field in fields] for _, fields in rows]
-    table = np.array(values, dtype=float)  # where None becomes NaN
-    for row, column in np.argwhere(~np.isfinite(table)):
-        if names[column] != "ignore":
-            number, fields = rows[row]
-            raise PathError(
-                f"{str(file)!r} line {number}, column {names[column]}: {fields[column]!r} is not "
-                "a finite number",
-                hint=f"mend it, or say what the columns are: {_SETTING}",
-            )
-    return table

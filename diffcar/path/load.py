@@ -1,6 +1,5 @@
 """From a name or a file to a checked `ReferencePath` with a speed profile."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from scipy.interpolate import CubicSpline
 from diffcar.base.config import load_config
 from diffcar.base.errors import PathError
 from diffcar.path.builtin import Points
-from diffcar.path.config import PATHS, PathConfig, check_path_source, refuse_idle_columns
+from diffcar.path.config import PATHS, Columns, PathConfig, check_path_source, refuse_idle_columns
+from diffcar.path.corners import rounded, turns, with_sides
 from diffcar.path.formats import read_points
 from diffcar.path.grip import FrictionEllipse, GripDiagram, Limits
+from diffcar.path.laps import joined, recorded_lap
 from diffcar.path.reference import ReferencePath
 from diffcar.path.speed import speed_profile
 
@@ -29,6 +30,12 @@ _FAR = 1000.0
 _TOO_FAR = 4096.0
 # The Earth is smaller [m].
 _NOWHERE = 1e8
+# Where no car is known: how far smoothing may move a path [m].
+_TOLERANCE = 0.5
+# Rounded a little more than the car needs.
+_SAFE = 0.95
+# A right angle that is rounded to a radius is moved by that share of it.
+_MOVED_PER_RADIUS = 0.64
 
 
 def load_path(
@@ -37,7 +44,8 @@ def load_path(
     seed: int = 0,
     max_curvature: float | None = None,
     grip: GripDiagram | None = None,
-    nameless: Sequence[str] | None = None,
+    car_size: float = 1.0,
+    nameless: Columns | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> ReferencePath:
     """Build a reference path with its speed profile, in float64 on the CPU.
@@ -48,10 +56,12 @@ def load_path(
     Args:
         source: A built-in name, a file, `package.module:function`, or all settings at once.
         seed: Of the built-in path `random`, unless the settings have one of their own.
-        max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about.
+        max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about, or
+            rounded if that is asked for.
         grip: Of the car, of which the settings want a share.
+        car_size: `Vehicle.size`: built-in paths are so many times larger, and the grid coarser.
         nameless: What the columns of a file are that has as many, no header, and no settings that
-            tell them; None finds out.
+            tell them; or what they are called. None finds out.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
 
     Raises:
@@ -62,10 +72,21 @@ def load_path(
     config = load_config(PathConfig, base=base, flags=settings)
     if nameless is None:  # or they may be those of another path
         refuse_idle_columns(config)
-    points = _read_source(config, seed if config.seed is None else config.seed, nameless)
+    tolerance = config.tolerance or (1 / max_curvature if max_curvature else _TOLERANCE)
+    seed, step = seed if config.seed is None else config.seed, _GRID_STEP * car_size
+    points = _read_source(config, seed, nameless, tolerance, car_size)
     points, warnings = _check_points(points, config.source)
-    points, origin = _shifted(points, warnings)
-    arc_length, pose, file_speed = _resample(points)
+    if config.source not in PATHS:
+        points = with_sides(points)
+    points, origin = _shifted(points, warnings, car_size)
+    arc_length, pose, file_speed = _resample(points, step)
+    if config.smooth:
+        sharpest = max_curvature or _MOVED_PER_RADIUS / tolerance
+        end = len(arc_length) - points.closed
+        speed = None if file_speed is None else file_speed[:end]
+        even = replace(points, xy=pose[:end, :2], speed=speed)
+        points = rounded(even, arc_length[1], sharpest=_SAFE * sharpest, tolerance=tolerance)
+        arc_length, pose, file_speed = _resample(points, step)
     curvature = pose[:, 3]
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
@@ -76,14 +97,18 @@ def load_path(
     if max_curvature is not None and abs(curvature[worst]) > max_curvature:
         warnings.append(
             f"the radius at {arc_length[worst]:.2f} m is {1 / abs(curvature[worst]):.3f} m; "
-            f"the car's smallest is {1 / max_curvature:.3f} m"
+            f"the car's smallest is {1 / max_curvature:.3f} m; "
+            + ("--set path.tolerance=METRES lets it be" if config.smooth else "with --smooth it is")
+            + " rounded"
         )
     name = config.source
     if name not in PATHS:
         name = Path(name.partition(":")[2] or name).stem
+    warnings += points.notes
     if points.columns:
         kind = "a loop" if points.closed else "open"
-        guessed = " by the gap between its ends" if config.closed is None else " as asked"
+        is_asked = config.closed is not None or config.lap
+        guessed = " as asked" if is_asked else " by the gap between its ends"
         warnings.append(f"columns read: {', '.join(points.columns)}; taken for {kind}{guessed}")
     return ReferencePath(
         arc_length,
@@ -93,6 +118,7 @@ def load_path(
         warnings=tuple(warnings),
         origin=origin,
         columns=points.columns,
+        geographic_origin=points.geographic_origin,
     )
 
 
@@ -108,19 +134,17 @@ def _limits(config: PathConfig, grip: GripDiagram | None) -> Limits:
     return replace(grip, share=config.grip)
 
 
-def _read_source(config: PathConfig, seed: int, nameless: Sequence[str] | None) -> Points:
-    """Return the points of a built-in path or a file."""
+def _read_source(
+    config: PathConfig, seed: int, nameless: Columns | None, tolerance: float, car_size: float
+) -> Points:
+    """Return the points of a built-in path, as large as the car asks for, or of a file."""
     check_path_source(config.source)
     if (file := config.file) is not None:
-        return read_points(
-            file,
-            scale=config.scale,
-            closed=config.closed,
-            columns=config.columns,
-            nameless=nameless,
-        )
+        points = read_points(file, config, nameless)
+        return recorded_lap(points, tolerance) if config.lap else joined(points, config.closed)
     points = PATHS[config.source](seed)
-    return replace(points, xy=points.xy * config.scale)
+    size = car_size if config.source in PATHS else 1.0
+    return replace(points, xy=points.xy * (config.scale * size))
 
 
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
@@ -141,7 +165,7 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
     if not 0.5 <= total < 1e5:
         raise PathError(
             f"{source!r} is {total:.3g} m long; paths from 0.5 m to 100 km can be driven",
-            hint="scale it with --path-scale",
+            hint="scale it with --path-scale; --latlon projects latitude and longitude",
         )
     keep = np.append(True, steps[: len(points.xy) - 1] > 1e-6 * total)
     if points.closed:  # nor may the start be repeated at the end, however often
@@ -167,14 +191,15 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
 
 def _refuse_reversals(points: Points, source: str) -> None:
     """Raise where the path turns back on itself between neighbouring points."""
-    steps = np.diff(points.around(points.xy, 2), axis=0)
-    turns = np.arctan2(_cross(steps[:-1], steps[1:]), (steps[:-1] * steps[1:]).sum(1))
-    worst = int(np.argmax(np.abs(turns)))
-    if abs(turns[worst]) > np.deg2rad(120):
+    turned = np.abs(turns(points))
+    worst = int(np.argmax(turned))
+    if turned[worst] > np.deg2rad(120):
+        steps = np.diff(points.around(points.xy, 2), axis=0)
         at = np.linalg.norm(steps[: worst + 1], axis=1).sum()
         raise PathError(
-            f"{source!r} turns back by {np.rad2deg(abs(turns[worst])):.0f} degrees at {at:.2f} m",
-            hint="its points are out of order, or it is open and was taken for a loop (--open)",
+            f"{source!r} turns back by {np.rad2deg(turned[worst]):.0f} degrees at {at:.2f} m",
+            hint="its points are out of order, or it is open and was taken for a loop (--open), or "
+            "the log of a drive (--lap cuts a lap out of it)",
         )
 
 
@@ -209,11 +234,16 @@ def _first_crossing(points: Points) -> tuple[float, float] | None:
     return None
 
 
-def _shifted(points: Points, warnings: list[str]) -> tuple[Points, tuple[float, float]]:
-    """Return points near the origin, and where that was; note what the user should know."""
+def _shifted(
+    points: Points, warnings: list[str], car_size: float
+) -> tuple[Points, tuple[float, float]]:
+    """Return points near the origin, and where that was; note what the user should know.
+
+    What is fine enough for a car is by its size.
+    """
     corners = points.xy.min(0), points.xy.max(0)
     middle = np.round((corners[0] + corners[1]) / 2)
-    if np.hypot(*middle) > _FAR:
+    if np.hypot(*middle) > _FAR * car_size:
         points = replace(points, xy=points.xy - middle)
         warnings.append(
             f"the path is driven with ({middle[0]:.0f}, {middle[1]:.0f}) m as the origin, near "
@@ -221,7 +251,7 @@ def _shifted(points: Points, warnings: list[str]) -> tuple[Points, tuple[float, 
         )
     else:
         middle = np.zeros(2)
-    if (reach := np.abs(points.xy).max()) > _TOO_FAR:
+    if (reach := np.abs(points.xy).max()) > _TOO_FAR * car_size:
         warnings.append(
             f"numbers of 32 bits are {1e3 * np.spacing(np.float32(reach)):.2g} mm apart at the "
             f"ends of the path, {reach:.0f} m from its middle; --precision 64 is finer"
@@ -234,7 +264,7 @@ def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
-def _resample(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _resample(points: Points, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Spline the points; return a grid's arc length, x y heading curvature, and speed if given."""
     xy = points.around(points.xy)
     chord = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
@@ -246,7 +276,7 @@ def _resample(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray | None
     middle = np.linalg.norm(curve((fine[1:] + fine[:-1]) / 2, 1), axis=1)
     pieces = np.diff(fine) * (rate[:-1] + 4 * middle + rate[1:]) / 6
     fine_arc = np.append(0.0, np.cumsum(pieces))
-    num_samples = max(int(np.ceil(fine_arc[-1] / _GRID_STEP)), 50) + 1
+    num_samples = max(int(np.ceil(fine_arc[-1] / step)), 50) + 1
     arc_length = np.linspace(0.0, fine_arc[-1], num_samples)
     parameter = CubicSpline(fine_arc, fine)(arc_length)
     parameter[[0, -1]] = fine[[0, -1]]

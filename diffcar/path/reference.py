@@ -97,6 +97,8 @@ class ReferencePath(Road):
         warnings: What the user should know about the path.
         origin: Where the origin lies in the coordinates that the path came in [m].
         columns: What those of its file were read as, one by one.
+        geographic_origin: Latitude and longitude of those coordinates' origin [degrees], if they
+            were projected.
     """
 
     def __init__(
@@ -109,12 +111,14 @@ class ReferencePath(Road):
         warnings: tuple[str, ...] = (),
         origin: tuple[float, float] = (0.0, 0.0),
         columns: tuple[str, ...] = (),
+        geographic_origin: tuple[float, float] | None = None,
     ) -> None:
         self.name = name
         self.closed = closed
         self.warnings = warnings
         self.origin = origin
         self.columns = columns
+        self.geographic_origin = geographic_origin
         self.length = float(arc_length[-1])
         self.grid = arc_length
         self.samples = samples
@@ -152,6 +156,10 @@ class ReferencePath(Road):
         samples[:, _SPEED] *= share
         return self._with(_cubics=self._cubics.slowed(share), samples=samples)
 
+    def dots(self, spacing: float) -> np.ndarray:
+        """Return points about so far apart [m] along the path: x, y [m], shape (N, 2)."""
+        return self.samples[:: max(1, round(spacing / (self.grid[1] - self.grid[0]))), :2]
+
     def unshifted(self, position: Tensor | np.ndarray) -> Tensor:
         """Return positions [m], shape (..., 2), in the coordinates that the path came in.
 
@@ -172,6 +180,7 @@ class ReferencePath(Road):
             "path_is_loop": self.closed,
             "path_columns": list(self.columns),
             "path_origin_m": list(self.origin),
+            "path_origin_deg": self.geographic_origin and list(self.geographic_origin),
         }
 
 

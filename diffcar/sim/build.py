@@ -66,7 +66,7 @@ def build_scene(
         with_camera: Whether the scene can be filmed.
         with_repairs: Whether a differentiable scene is repaired and takes diffcar's fast paths, and
             a car proves its gradient; without, it differentiates as Genesis comes, until `repair`.
-        options: Of cars in Genesis, `with_varied_mass`: whether the variation `mass_ratio` may
+        options: Of cars in Genesis, `with_varied_mass`: whether `mass_ratio` and `mass_shift` may
             differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
             whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
 
@@ -127,18 +127,19 @@ def repair(scene: "GenesisScene[Any] | genesis.Scene") -> list[str]:
 def verify_actuation_gradient(car: GenesisCar) -> None:
     """Prove on one step that the gradient of the joint velocities by the action is right.
 
-    Cars roll at 1.5 m/s; the directional derivative of a random projection of their velocities
-    after one step, along a random change of the action, must agree with a central difference.
-    They are left in the state after it.
+    Cars roll at 1.5 m/s, if they are of the shipped one's size; the directional derivative of a
+    random projection of their velocities after one step, along a random change of the action, must
+    agree with a central difference. They are left in the state after it.
 
     Raises:
         GradientError: If the two disagree or the difference vanishes.
     """
     generator = torch.Generator().manual_seed(0)
-    start = Placement.at_origin(torch.full_like(car.zeros(car.num_envs), 1.5))
+    root = car.vehicle.root_size
+    start = Placement.at_origin(torch.full_like(car.zeros(car.num_envs), 1.5 * root))
     weights = torch.randn(car.entity.n_dofs, generator=generator).to(start.speed)
     direction = torch.randn(2, generator=generator).to(start.speed)
-    action = torch.tensor([0.1, 1.6]).to(start.speed)
+    action = torch.tensor([0.1, 1.6 * root]).to(start.speed)
 
     def projected_velocity(command: Tensor) -> Tensor:
         car.reset(start)

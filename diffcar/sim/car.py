@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,9 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.genesis_scene import GenesisScene
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 
@@ -33,10 +36,12 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         with_varied_mass: bool = False,
     ) -> None:
         vehicle = vehicle or car_of(config)
+        config = suited(config, vehicle)
         # The default sizes every constraint array for 20 contacts a pair; the backward pass is 15
         # to 25 % faster with room for what the model's geometries can make.
         rigid = {"max_contacts": vehicle.max_contacts, "batch_links_info": with_varied_mass}
-        with self._building(config, num_envs, differentiable, rigid=rigid) as scene:
+        view = (-1.2 * vehicle.size, -1.0 * vehicle.size, 0.8 * vehicle.size)
+        with self._building(config, num_envs, differentiable, rigid=rigid, view=view) as scene:
             import genesis as gs
 
             road = gs.materials.Rigid(friction=vehicle.friction)
@@ -44,11 +49,22 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             # Left alone, Genesis gives joints without armature 0.1 kg m²: 39 kg a free wheel.
             model = gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
             self.entity = scene.add_entity(model)
-            self.camera = ChaseCamera(scene) if with_camera else None
+            self.camera = ChaseCamera(scene, vehicle.size) if with_camera else None
+        if self.scene.visualizer.viewer is not None:
+            self.scene.visualizer.viewer.follow_entity(self.entity)
+        self.dots: np.ndarray | None = None
+        """World x, y [m] to be painted on the road where somebody looks, shape (N, 2)."""
         self.actuation: str = config.actuation
         self._find_joints(vehicle)
         self._servo_dofs = self.steering_dofs + self.driven_dofs
         self._mass_ratio = torch.ones_like(self.zeros(num_envs))
+        self._mass_shift = self.zeros(num_envs)
+        solver = self.scene.sim.rigid_solver
+        own = solver.get_links_COM([self.entity.links[0].idx])
+        self._mass_centre = own.reshape(-1, 3)[0].clone()
+        self._varied: dict[str, Tensor] = {}
+        self._force: Tensor | None = None
+        self._is_held = False
         self._set_servo_gains()
         self._settle()
 
@@ -82,6 +98,8 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         """Place some of the cars of a plain scene afresh, as `reset` places all."""
         state = self.state_of(placement)
         with torch.no_grad():
+            if self.variations is not self._varied:
+                self._vary()
             self.entity.set_qpos(state.qpos, envs_idx=cars, zero_velocity=False)
             self.entity.set_dofs_velocity(state.dofs_velocity, envs_idx=cars)
         self._state = None
@@ -106,16 +124,10 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             self.last_command = {"command: joint torques": torques}
 
     def apply_force(self, force: Tensor) -> None:
-        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step.
-
-        Raises:
-            SimulationError: In a differentiable scene, whose reverse pass would not know of it.
-        """
+        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step."""
         if self.differentiable:
-            raise SimulationError(
-                "a differentiable scene cannot be pushed: its gradient would leave the push out",
-                hint="push the cars of a plain scene",
-            )
+            self._push(force.to(self.device, self.dtype))
+            return
         import genesis as gs
 
         forces = torch.nn.functional.pad(self.tensor(force.detach()), (0, 1))
@@ -124,6 +136,27 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self.scene.sim.rigid_solver.apply_links_external_wrench(
             force=forces[:, None], links_idx=base, ref=gs.link_ref_frame.link_COM
         )
+
+    def step(self) -> None:
+        """Advance all environments by `dt`."""
+        if self._force is None and self._is_held:
+            self._push(self.zeros(self.num_envs, 2))
+            self._is_held = False
+        super().step()
+        self._force = None
+
+    def _push(self, force: Tensor) -> None:
+        """Push the base of a differentiable car by its own dofs, which the reverse pass replays."""
+        self._force = force if self._force is None else self._force + force
+        (x, y), (ahead, left, up) = self._force.unbind(-1), self._mass_centre
+        yaw, ahead = self.read().yaw, ahead + self._mass_shift
+        arm_x = torch.cos(yaw) * ahead - torch.sin(yaw) * left
+        arm_y = torch.sin(yaw) * ahead + torch.cos(yaw) * left
+        wrench = torch.stack([x, y, 0 * x, -up * y, up * x, arm_x * y - arm_y * x], -1)
+        with torch.no_grad():
+            self.entity.control_dofs_force(wrench, list(range(6)))
+        # Genesis holds a command until the next one.
+        self._is_held = True
 
     def _settle(self, num_steps: int = 50) -> None:
         """Let the cars sink into the compliant contact and take their rest height from there."""
@@ -151,10 +184,21 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         """Set the whole state and forget what was controlled before."""
         with torch.no_grad():
             self._rewind()
-            for name in dict.fromkeys((*_VARIATIONS, *self.variations)):
-                _VARIATIONS[name](self, self.variations.get(name))
+            self._vary()
+            self._force = None
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
+        if self.dots is not None:
+            # The reset has wiped what was painted before it.
+            dots = np.pad(self.dots, ((0, 0), (0, 1)))
+            radius = 0.012 * self.vehicle.size
+            self.scene.draw_debug_spheres(dots, radius=radius, color=(1.0, 0.8, 0.1, 1.0))
+
+    def _vary(self) -> None:
+        """Let the cars differ as they are to."""
+        for name in dict.fromkeys((*_VARIATIONS, *self.variations)):
+            _VARIATIONS[name](self, self.variations.get(name))
+        self._varied = self.variations
 
     def _set_friction(self, ratio: Tensor | None) -> None:
         """Give road and wheels of each car another friction, until the next reset of the scene."""
@@ -169,16 +213,28 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         ratio = neutral if ratio is None else ratio.to(neutral)
         if torch.equal(ratio, self._mass_ratio):
             return
-        if self.scene.sim.rigid_solver.is_links_info_batched:
-            self.entity.set_mass(self.vehicle.mass * ratio)
-        elif torch.equal(ratio, ratio[:1].expand_as(ratio)):
-            self.entity.set_mass(self.vehicle.mass * float(ratio[0]))
-        else:
-            raise SimulationError(
-                "this scene was built for cars of one mass",
-                hint="build it with build_scene(..., with_varied_mass=True)",
-            )
+        self.entity.set_mass(self._of_links(self.vehicle.mass * ratio))
         self._mass_ratio = ratio
+
+    def _shift_mass(self, shift: Tensor | None) -> None:
+        """Move the chassis's centre of mass forward [m], which a reset does not undo."""
+        shift = torch.zeros_like(self._mass_shift) if shift is None else shift.to(self._mass_shift)
+        if torch.equal(shift, self._mass_shift):
+            return
+        centre = torch.nn.functional.pad(shift[:, None], (0, 2)) + self._mass_centre
+        self.entity.set_links_COM(self._of_links(centre)[..., None, :], [0])
+        self._mass_shift = shift
+
+    def _of_links(self, values: Tensor) -> Tensor:
+        """Return what Genesis takes for its links: of every car, or of all where they are alike."""
+        if self.scene.sim.rigid_solver.is_links_info_batched:
+            return values
+        if torch.equal(values, values[:1].expand_as(values)):
+            return values[0]
+        raise SimulationError(
+            "this scene was built for cars of one mass",
+            hint="build it with build_scene(..., with_varied_mass=True)",
+        )
 
     def _dof(self, joint: str) -> int:
         """Return the local dof of a named hinge."""
@@ -196,7 +252,11 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
 
 _VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(
     "variation",
-    {"mass_ratio": GenesisCar._set_mass, "friction_ratio": GenesisCar._set_friction},
+    {
+        "mass_ratio": GenesisCar._set_mass,
+        "mass_shift": GenesisCar._shift_mass,
+        "friction_ratio": GenesisCar._set_friction,
+    },
     error=SimulationError,
 )
 """How each variation is applied when cars are placed; to None where the cars do not differ."""

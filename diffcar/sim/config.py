@@ -5,13 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, NonNegative, Positive, Section, Seed
+from diffcar.base.config import Count, Follows, NonNegative, Positive, Section, Seed
 from diffcar.base.registry import Registry
 
 if TYPE_CHECKING:
     from diffcar.sim.build import Engine
 
-__all__ = ["ENGINES", "ArmConfig", "CarConfig", "DrivenWheels", "EngineConfig", "SoftBodyConfig"]
+__all__ = [
+    "ENGINES",
+    "ArmConfig",
+    "CarConfig",
+    "CarReadingConfig",
+    "DrivenWheels",
+    "EngineConfig",
+    "SoftBodyConfig",
+]
 
 DrivenWheels = Literal["rear", "front", "all"]
 
@@ -38,6 +46,8 @@ class EngineConfig(Section):
     """Physics steps in a control interval."""
     verbose: bool = Field(default=False, exclude=True)
     """Whether Genesis may log to the terminal; no part of what a run is."""
+    viewer: bool = Field(default=False, exclude=True)
+    """Whether Genesis shows its first scene in a window; no part of what a run is."""
 
     @pydantic.field_validator("dt")
     @classmethod
@@ -47,12 +57,33 @@ class EngineConfig(Section):
         return value
 
 
+class CarReadingConfig(Section):
+    """How a car is read that is not written as diffcar writes its own."""
+
+    steering_joints: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    """Its two steering joints; null finds them by where they are."""
+    wheel_joints: Annotated[list[str], Field(min_length=4, max_length=4)] | None = None
+    """Its four wheel joints; null finds them by where they are."""
+    wheels: Literal["spheres", "as-is"] = "spheres"
+    """`spheres`: each wheel collides as a sphere of its radius, nothing else of the car collides,
+    and all keeps its looks; `as-is`: what collides in the file does."""
+
+    @pydantic.field_validator("steering_joints", "wheel_joints", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Take names with commas between them for a list."""
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
 class CarConfig(EngineConfig):
     """The car and how it is driven."""
 
+    dt: Annotated[float, Field(gt=0, le=0.1), Follows("control interval")] = 0.02
+    """Control interval [s]."""
     model: str | None = None
-    """MJCF file of the car, or `car`, which has rear drive, or `racer`, which has all-wheel drive;
-    null takes `car`."""
+    """MJCF or URDF file of the car, or `car`, which has rear drive, `racer` or `buggy`, which have
+    all-wheel drive, or `sedan`, which has its full size and front drive; null takes `car`."""
+    car_reading: CarReadingConfig = CarReadingConfig()
     drive: DrivenWheels | None = None
     """Which wheels are driven, with the torque that all motors have together; null leaves it to the
     model's actuators."""
@@ -63,6 +94,14 @@ class CarConfig(EngineConfig):
     def _splits_what_is_shared(self) -> "CarConfig":
         if self.torque_split != 0.5 and self.drive != "all":
             raise ValueError("torque_split has no effect unless drive is `all`")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _names_joints_of_a_model(self) -> "CarConfig":
+        if self.model is None and (
+            self.car_reading.steering_joints or self.car_reading.wheel_joints
+        ):
+            raise ValueError("joints are named together with a `model` of one's own")
         return self
 
     actuation: Literal["torque", "pd"] = "torque"

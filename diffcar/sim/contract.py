@@ -66,6 +66,16 @@ class CarState:
     """All generalised positions as the engine orders them, shape (B, 13)."""
     dofs_velocity: Tensor
     """All generalised velocities as the engine orders them, shape (B, 12)."""
+    commands: Tensor | None = None
+    """Of the last steps, newest first: steering angle [rad] and speed [m/s] as commanded, and as
+    they were then, shape (B, K, 4); None where nobody keeps them. `ClosedLoop` does, no engine."""
+
+    def remembering(self, num_commands: int) -> "CarState":
+        """Return it with so many last commands; unknown ones kept it rolling as it is."""
+        if num_commands == (0 if self.commands is None else self.commands.shape[1]):
+            return self
+        rolling = torch.stack([self.steering_angles.mean(-1), self.speed] * 2, dim=-1)
+        return replace(self, commands=rolling[:, None].expand(-1, num_commands, -1))
 
     def select(self, cars: Tensor | slice) -> "CarState":
         """Return some of the cars, by a mask, indices or a slice."""
@@ -93,6 +103,7 @@ class Start:
                 is_fresh.reshape(-1, *[1] * (old.dim() - 1)), getattr(fresh.state, name), old
             )
             for name, old in vars(self.state).items()
+            if old is not None
         }
         arc_length = torch.where(is_fresh, fresh.arc_length, self.arc_length)
         return Start(CarState(**merged), arc_length)
@@ -123,9 +134,13 @@ class CarScene(Scene[CarState], Protocol):
     vehicle: Vehicle
     """The cars' parameters, before any variation."""
     variations: dict[str, Tensor]
-    """What differs from car to car, shape (B,) each, from the next placement of all on:
-    `mass_ratio` on the mass and inertia of a car's bodies, `friction_ratio` on the friction of its
-    road and wheels; any other name is an error."""
+    """What differs from car to car, shape (B,) each, from a placement on: `mass_ratio` on the mass
+    and inertia of a car's bodies, `friction_ratio` on the friction of its road and wheels,
+    `mass_shift` how far ahead of where the model has it the chassis's centre of mass is [m]; any
+    other name is an error."""
+    command_delay: Tensor | None
+    """Control steps by which `ClosedLoop` holds back the commands to each car, shape (B,), whole
+    numbers; None for none."""
 
     def reset(self, start: Placement | CarState) -> None:
         """Place the cars, or continue from a state; a differentiable scene begins a new graph."""

@@ -14,6 +14,7 @@ from diffcar.sim.fast_paths import Undo
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.startup import save_kernels, without_collections
+from diffcar.sim.window import keep_going_when_closed, require_display, window_options
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -38,19 +39,26 @@ class GenesisScene(ABC, Generic[StateT]):
         *,
         rigid: Mapping[str, Any] | None = None,
         mpm: Mapping[str, Any] | None = None,
+        view: tuple[float, float, float] = (1.5, -1.1, 0.9),
     ) -> Iterator["Scene"]:
         """Open Genesis's own scene, which is built when all entities have been added to it.
 
-        `rigid` are further options of its rigid solver, `mpm` those of its MPM solver.
+        `rigid` are further options of its rigid solver, `mpm` those of its MPM solver; a window
+        looks from `view`.
         """
         gs = initialise(config)
+        window: dict[str, Any] = {"show_viewer": False}
+        # Genesis shows one scene alone: the first of a command.
+        if config.viewer and not gs._scene_registry:
+            require_display()
+            window = window_options(view, is_paced=not differentiable)
         # The gradient is that of the converged solution, so differences need a converged one, too.
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
         exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
         rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
         with translated_errors(), quiet_mujoco(), without_collections():
             self.scene: Scene = gs.Scene(
-                show_viewer=False,
+                **window,
                 sim_options=gs.options.SimOptions(
                     dt=config.dt, substeps=config.substeps, requires_grad=differentiable
                 ),
@@ -59,6 +67,8 @@ class GenesisScene(ABC, Generic[StateT]):
             )
             yield self.scene
             self.scene.build(n_envs=num_envs)
+            if self.scene.visualizer.viewer is not None:
+                keep_going_when_closed(self.scene)
         save_kernels()
         for entity in self.scene.sim.rigid_solver.entities if differentiable else ():
             if entity.n_dofs:

@@ -1,7 +1,7 @@
 """The car in MuJoCo: the same model in another engine, without gradients."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,10 @@ from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.model_file import quiet_mujoco
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.servos import replace_servos
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class MuJoCoCar(RollingCar):
         import mujoco
 
         vehicle = vehicle or car_of(config)
+        config = suited(config, vehicle)
         self.num_envs = num_envs
         self.dt = config.dt
         self.actuation: str = config.actuation
@@ -76,6 +79,7 @@ class MuJoCoCar(RollingCar):
 
     def restart(self, cars: Tensor, placement: Placement) -> None:
         """Place some of the cars afresh, as `reset` places all."""
+        self._vary_models()
         self._place(cars.tolist(), *self._start_of(placement))
 
     def state_of(self, placement: Placement) -> CarState:
@@ -169,14 +173,26 @@ class MuJoCoCar(RollingCar):
             model = self._model
             if varied:
                 model = copy.copy(model)
-                for name, ratios in varied.items():
-                    for field in _VARIATIONS[name]:
-                        getattr(model, field)[:] *= ratios[index]
+                for name, values in varied.items():
+                    _VARIATIONS[name](self, model, values[index])
                 # Recomputes what derives from the masses, among it the stiffness of contacts.
                 with quiet_mujoco():
                     mujoco.mj_setConst(model, car)
             self._models[index] = model
         self._varied = varied
+
+    def _set_mass(self, model: "mujoco.MjModel", ratio: float) -> None:
+        """Give the bodies of a car's model another mass and inertia."""
+        model.body_mass[:] *= ratio
+        model.body_inertia[:] *= ratio
+
+    def _shift_mass(self, model: "mujoco.MjModel", shift: float) -> None:
+        """Move the chassis's centre of mass forward [m]."""
+        model.body_ipos[self._base, 0] += shift
+
+    def _set_friction(self, model: "mujoco.MjModel", ratio: float) -> None:
+        """Give road and wheels another friction."""
+        model.geom_friction[:] *= ratio
 
     def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
         """Return what positions and velocities mean, turning about the world's vertical."""
@@ -190,12 +206,16 @@ class MuJoCoCar(RollingCar):
         return int(self._model.joint(joint).dofadr[0])
 
 
-_VARIATIONS: Registry[tuple[str, ...]] = Registry(
+_VARIATIONS: Registry[Callable[[MuJoCoCar, "mujoco.MjModel", float], None]] = Registry(
     "variation",
-    {"mass_ratio": ("body_mass", "body_inertia"), "friction_ratio": ("geom_friction",)},
+    {
+        "mass_ratio": MuJoCoCar._set_mass,
+        "mass_shift": MuJoCoCar._shift_mass,
+        "friction_ratio": MuJoCoCar._set_friction,
+    },
     error=SimulationError,
 )
-"""What of a car's model each variation multiplies."""
+"""How each variation changes a car's model."""
 
 
 def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -> "mujoco.MjModel":

@@ -20,6 +20,7 @@ class RollingCar(ABC):
 
     vehicle: Vehicle
     variations: dict[str, Tensor]
+    command_delay: Tensor | None = None
     device: torch.device
     rest_height: float
     """Of the base's frame of a car that stands [m]."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
 
 from diffcar.base.errors import OutputError, SimulationError
@@ -71,28 +70,24 @@ def _told_of(file: Path) -> Iterator[None]:
 
 
 class ChaseCamera(_Camera):
-    """A camera that follows the first car."""
+    """A camera that follows the first car, whose `Vehicle.size` tells from how far."""
 
-    def __init__(self, scene: "Scene") -> None:
+    def __init__(self, scene: "Scene", size: float) -> None:
         super().__init__(scene, fov=45)
-        self.dots: np.ndarray | None = None
-        """To be painted on the road at the next frame: world x, y [m], shape (N, 2)."""
+        self._size = size
         self._yaw: float | None = None
 
     def follow(self, state: CarState) -> None:
         """Point the camera at the first car, for the frames to come."""
-        if self.dots is not None:
-            # Not earlier: the reset at a drive's start wipes what was painted before it.
-            positions = np.column_stack([self.dots, np.zeros(len(self.dots))])
-            self._scene.draw_debug_spheres(positions, radius=0.012, color=(1.0, 0.8, 0.1, 1.0))
-            self.dots = None
         x, y = (float(value) for value in state.position[0])
         yaw = float(state.yaw[0])
         # The camera's heading lags behind the car's, so that turns are seen.
         turned = 0.0 if self._yaw is None else math.remainder(yaw - self._yaw, 2 * math.pi)
         self._yaw = yaw if self._yaw is None else self._yaw + 0.12 * turned
         cos, sin = math.cos(self._yaw), math.sin(self._yaw)
-        behind, ahead = (x - 1.3 * cos, y - 1.3 * sin, 0.6), (x + 0.4 * cos, y + 0.4 * sin, 0.05)
+        back, on = 1.3 * self._size, 0.4 * self._size
+        behind = (x - back * cos, y - back * sin, 0.6 * self._size)
+        ahead = (x + on * cos, y + on * sin, 0.05 * self._size)
         self._camera.set_pose(pos=behind, lookat=ahead, up=(0.0, 0.0, 1.0))
 
 

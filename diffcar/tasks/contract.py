@@ -85,6 +85,10 @@ class Task(Protocol[StartT, RecordT]):
     def build(self) -> Self:
         """Build what takes long: scenes, and the untrained network."""
 
+    def keep(self, folder: Path) -> None:
+        """Put into a run's folder what its use takes that lies elsewhere, such as a model."""
+        return
+
     def draw(self, update: int, reached: StartT | None) -> StartT:
         """Return where an update begins.
 
@@ -116,11 +120,11 @@ class Task(Protocol[StartT, RecordT]):
         """Return where an update has ended, from what a checkpoint holds, loaded to the CPU."""
         return None
 
-    def progress(self) -> dict[str, float]:
+    def progress(self) -> dict[str, Any]:
         """Return what of the training so far decides how it goes on, besides weights and start."""
         return {}
 
-    def go_on_from(self, progress: Mapping[str, float]) -> None:
+    def go_on_from(self, progress: Mapping[str, Any]) -> None:
         """Go on from what `progress` returned."""
 
     def evaluate(self) -> Any:  # noqa: ANN401

@@ -41,6 +41,8 @@ class Method:
     """The subcommand that trains by it, unless a task has its own."""
     help: str = ""
     """What that says of itself, where it has no options of its own."""
+    robust: str = ""
+    """The shipped file of settings that `--robust` begins with, if there is one."""
     requires: str | None = None
     """A package that it needs and the installation may lack."""
     colour: str = ""
@@ -75,6 +77,7 @@ _ALL = (
         section="e2e",
         through_physics=True,
         command="train-e2e",
+        robust="configs/train_e2e_robust.yaml",
         colour="#0072b2",
         marker="o",
     ),
@@ -85,6 +88,7 @@ _ALL = (
         config={"tracking": TrainPPOConfig},
         section="ppo",
         command="train-ppo",
+        robust="configs/train_ppo_robust.yaml",
         help="Train the same MLP by proximal policy optimisation, for comparison with "
         "train-e2e.\n\nThe reward is minus the loss of train-e2e. Needs rsl-rl-lib: "
         "pip install 'rsl-rl-lib>=5,<6'.",

@@ -12,8 +12,11 @@ from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
 from diffcar.base.files import Unwritten, kept, plain_values, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
-from diffcar.controllers.checkpoint import PHYSICS, config_values, identity
+from diffcar.controllers.checkpoint import PHYSICS, as_carried, config_values, identity
 from diffcar.gradients.hops import Hop, trace_hops
+from diffcar.sim.config import CarConfig
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.config import BackpropConfig
 from diffcar.tasks.contract import Task, TaskConfig
 from diffcar.tasks.registry import TASKS
@@ -133,10 +136,13 @@ def train(
     begun_with = None if folder is None else _begun_with(how, task, folder)
     config = config or begun_with or load_config(how.config[task])
     assert config is not None
+    if folder is not None:
+        config = as_carried(folder.last, config)
     if folder is not None and begun_with is not None:
         # What the user has not set, a clone takes from its expert.
         open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())
-        require_same_settings(folder.path, begun_with, config, MAY_CHANGE | open_yet)
+        wanted = _suited_as(config, begun_with, open_yet)
+        require_same_settings(folder.path, begun_with, wanted, MAY_CHANGE | open_yet)
     trainer = make_trainer(how, config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
@@ -268,6 +274,14 @@ def _begun_with(how: Method, task: str, folder: RunFolder) -> TaskConfig:
     """Return the settings of a run that is resumed."""
     config: TaskConfig = load_config(how.config[task], base=config_values(folder.last))
     return config
+
+
+def _suited_as(config: TaskConfig, begun_with: TaskConfig, open_yet: set[str]) -> TaskConfig:
+    """Return settings of a car as they suit the one that a run was begun with."""
+    if not isinstance(config, CarConfig):
+        return config
+    own = config.model_copy(update={name: getattr(begun_with, name) for name in open_yet})
+    return suited(own, car_of(own))
 
 
 def _conclude(session: TrainingSession, outcome: SessionOutcome) -> TrainingResult:

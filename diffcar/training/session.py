@@ -104,6 +104,7 @@ class TrainingSession:
 
         trainer = self.trainer
         began = time.perf_counter()
+        self.task.keep(self.folder.path)
         last = None if stop_after is None else trainer.num_updates_done + stop_after
         # Updates that an earlier session logged after its last checkpoint are logged again.
         self._scalars = ScalarLog(self.folder.tensorboard, first_step=trainer.num_updates_done + 1)

@@ -53,7 +53,9 @@ USAGE_ERRORS = {
     "tolerance that 32 bits cannot tell": ["franka-test", "--precision", "32"],
     "an unknown key of the arm": ["franka-test", "--set", "reach.joint_stp=1"],
     "an endless number": ["train-e2e", "--seed", "9" * 30],
-    "two names for four wheels": ["check-grad", "--wheel-joints", "left,right"],
+    "two names for four wheels": ["check-grad", "--car=a.xml", "--wheel-joints", "left,right"],
+    "joints of no file": ["simulate", "--steering-joints", "left,right"],
+    "one car by two names": ["check-grad", "--car", "a.xml", "--model", "a.xml"],
     "wheels of a soft body": ["check-grad", "--entity", "mpm", "--wheels"],
     "an entity of no kind": ["check-grad", "--entity", "gas"],
     "a rollout of no steps": ["check-grad", "--set", "certificate.horizons=[0]"],
@@ -84,6 +86,12 @@ USAGE_ERRORS = {
     "a loop that is open": ["simulate", "--path", "circle", "--open"],
     "a loop that is closed anyway": ["compare", "--path", "circle", "--closed"],
     "one's own path that is open": ["record", "--path", "mine:road", "--open"],
+    "a lap of no log": ["simulate", "--path", "circle", "--lap"],
+    "a lap that is open": ["simulate", "--path", "track.csv", "--lap", "--open"],
+    "degrees of a built-in path": ["record", "--path", "sine", "--latlon"],
+    "a column of a built-in path": ["simulate", "--path", "sine", "--column", "x=east"],
+    "a column that paths have not": ["simulate", "--path", "track.csv", "--column", "z=up"],
+    "a tolerance of nothing": ["simulate", "--set", "path.tolerance=0"],
     "columns of a path without a file": ["train-e2e", "--set", "path.columns=[x,y]"],
     "a seed of a path that has none": ["train-e2e", "--path", "track.csv", "--set", "path.seed=3"],
     "a push without figures": ["train-e2e", "--entity=mpm", "--set=evaluation.skip_distance=9"],
@@ -175,7 +183,7 @@ INPUT_ERRORS = {
     "empty run folder": (["--controller", "empty"], "no checkpoint"),
     "pickled code": (["--controller", "evil.pt"], "evil.pt"),
     "no MJCF": (["--set", "model=track.csv"], "track.csv"),
-    "car without joints": (["--set", "model=box.xml"], "front_left_steering"),
+    "car without joints": (["--set", "model=box.xml"], "0 wheel joints instead of 4"),
 }
 
 
@@ -202,7 +210,7 @@ BAD_MODELS = {
     "missing": ("nowhere.urdf", "does not exist"),
     "a folder": (".", "is not a file"),
     "empty": ("empty.urdf", "cannot be read as a car"),
-    "a car without wheels": ("box.xml", "0 steering joints"),
+    "a car without wheels": ("box.xml", "0 wheel joints"),
 }
 
 

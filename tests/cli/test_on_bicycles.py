@@ -26,6 +26,7 @@ from tests import formats
 from tests.bicycle import Bicycle
 from tests.demonstrations.recorded import THEIRS, write_foreign_log
 from tests.samples import VEHICLE, road, write_loop
+from tests.sim.model.cars import urdf
 
 pytestmark = [
     pytest.mark.usefixtures("_on_bicycles"),
@@ -501,3 +502,33 @@ def test_grip_is_measured_and_kept_beside_a_model_of_ones_own(diffcar: Run, tmp_
     driven = result_of(diffcar(*drive, *flying))
     assert driven["grip_used_p95"] == pytest.approx(0.5, abs=0.1)
     assert driven["arrival_s"] == pytest.approx(driven["reference_s"], rel=0.2)
+
+
+def test_a_run_carries_its_car_wherever_it_is(diffcar: Run, tmp_path: Path) -> None:
+    """It goes on and drives where the user's file is gone and the folder is somewhere else."""
+    (tmp_path / "mine.urdf").write_text(urdf())
+    begun = good(diffcar(*TRAIN, "--car=mine.urdf", "--out=a", "--stop-after=1"))
+    assert "note: the wheels collide as spheres of 0.05 m" in begun.stderr
+    # That the run has its own by now is no other car.
+    good(diffcar("train-e2e", "--resume=a", "--car=mine.urdf", "--no-certify", "--stop-after=1"))
+    (tmp_path / "mine.urdf").unlink()
+    (tmp_path / "a").rename(tmp_path / "moved")
+    good(diffcar("train-e2e", "--resume=moved", "--no-certify"))
+    for controller in ("moved", "moved/checkpoints/last.pt"):
+        driven = result_of(diffcar("simulate", f"--controller={controller}", "--json=-"))
+        assert not [note for note in driven["notes"] if "trained with" in note]
+    (tmp_path / "moved" / "car" / "car.json").write_text("[]")
+    done = diffcar("simulate", "--controller=moved")
+    assert done.exit_code == 2
+    assert "car.json' is damaged" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["simulate", "record"])
+def test_every_command_that_drives_takes_any_car(
+    command: str, diffcar: Run, tmp_path: Path
+) -> None:
+    """What was found and changed is told once."""
+    (tmp_path / "mine.urdf").write_text(urdf().replace("_steering", "").replace("_wheel", ""))
+    own = {"simulate": ["--controller=stanley"], "record": ["--out=d.csv", "--duration=1"]}
+    done = good(diffcar(command, "--car=mine.urdf", "--path=circle", *own[command]))
+    assert done.stderr.count("the wheels collide as spheres") == 1

@@ -16,41 +16,75 @@ from diffcar.cli.settings import load_config
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
 
-_PATH = ["--path", "--path-scale", "--closed", "--grip"]
+_PATH = [
+    "--path",
+    "--column",
+    "--path-scale",
+    "--closed",
+    "--lap",
+    "--latlon",
+    "--smooth",
+    "--grip",
+]
+_JOINTS = ["--steering-joints", "--wheel-joints"]
+_CAR = ["--car", "--drive", *_JOINTS, "--wheels", "--actuation"]
 _RUN = ["--out", "--resume", "--stop-after"]
 _FILES = ["--config", "--set"]
 _ENGINE = ["--seed", "--backend", "--precision"]
 _MESSAGES = ["--verbose", "--debug"]
 _TRAINING = [*_FILES, *_ENGINE, "--json", *_MESSAGES]
 OPTIONS = {
-    "train-e2e": ["--entity", *_PATH, "--car", "--actuation", *_RUN, "--certify", *_TRAINING],
+    "train-e2e": [
+        "--entity",
+        *_PATH,
+        *_CAR,
+        *_RUN,
+        "--robust",
+        "--certify",
+        "--viewer",
+        *_TRAINING,
+    ],
     "train-bc": [
         *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
-        *(*_PATH, "--car", "--actuation", *_RUN, *_TRAINING),
+        *(own for own in _PATH if own != "--column"),
+        *(*_CAR, *_RUN, *_TRAINING),
     ],
-    "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, *_TRAINING],
+    "train-ppo": [*_PATH, *_CAR, *_RUN, "--robust", *_TRAINING],
     "simulate": [
-        *("--controller", *_PATH, "--start", "--car", "--actuation", "--engine"),
-        *("--csv", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+        *("--controller", *_PATH, "--start", *_CAR, "--engine"),
+        *("--csv", "--plot", "--video", "--viewer", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "record": [
-        *("--expert", *_PATH, "--out", "--episodes", "--duration", "--car", "--actuation"),
+        *("--expert", *_PATH, "--out", "--episodes", "--duration", *_CAR),
         *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "export": [
-        *("controller", "--format", *_PATH, "--out", "--overwrite", "--car", "--actuation"),
+        *(
+            "controller",
+            "--format",
+            *_PATH,
+            "--out",
+            "--overwrite",
+            "--car",
+            "--drive",
+            "--actuation",
+        ),
         *("--json", *_FILES, "--seed", "--precision", *_MESSAGES),
     ],
     "measure-grip": [
-        *("--car", "--actuation", "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+        *(*_CAR, "--engine", "--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "compare": [
-        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, "--car", "--actuation"),
+        *("--quick", "--suite", "--load", "--out", "--resume", *_PATH, *_CAR),
         *(*_FILES, "--backend", "--json", *_MESSAGES),
     ],
+    "check-car": [
+        *("car", *_CAR[1:], "--certify", "--plot", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+    ],
     "check-grad": [
-        *("--entity", "--model", "--steering-joints", "--wheel-joints", "--wheels"),
-        *("--no-repairs", "--path", "--actuation", "--json", *_FILES, *_ENGINE, *_MESSAGES),
+        *("--entity", "--model", "--car", "--drive", *_JOINTS, "--wheels"),
+        *("--no-repairs", "--path", "--column", "--actuation"),
+        *("--json", *_FILES, *_ENGINE, *_MESSAGES),
     ],
     "franka-test": [
         "--out",
@@ -115,7 +149,7 @@ def test_options_stand_where_they_are_named_and_settings_are_set() -> None:
     assert result.exit_code == 0, result.output
     assert seen == ["line", "zero", 3, 64, True, 7, None]
     names = [line.split()[1] for line in run(drive, "--help").output.splitlines() if "--" in line]
-    assert names[:7] == ["--car", *_PATH, "--laps", "--seed"]
+    assert names[:11] == ["--car", *_PATH, "--laps", "--seed"]
 
 
 def test_errors_become_text_and_an_exit_code() -> None:

@@ -12,7 +12,7 @@ from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.contract import CarState
+from diffcar.sim.contract import CarState, map_tensors
 from tests.samples import VEHICLE, car_at
 
 CONFIG = ControllerConfig(hidden_sizes=[8, 8])
@@ -29,7 +29,7 @@ def situations(path: ReferencePath, num_cars: int) -> tuple[CarState, ErrorState
     start = starts_on_path(path, arc_length, cross_track=0.1 * around_zero(), heading=0.1)
     one = car_at(0.0, 0.0, 0.0)
     state = dataclasses.replace(
-        CarState(**{name: value.expand(num_cars, -1) for name, value in vars(one).items()}),
+        map_tensors(one, lambda value: value.expand(num_cars, -1)),
         position=start.position,
         yaw=start.yaw,
         speed=2.0 + 0.3 * around_zero(),

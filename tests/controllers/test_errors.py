@@ -5,7 +5,7 @@ import math
 import torch
 
 from diffcar.controllers.errors import compute_error_state, starts_on_path
-from diffcar.sim.contract import CarState
+from diffcar.sim.contract import CarState, map_tensors
 from tests.samples import car_at, road
 
 
@@ -70,9 +70,7 @@ def test_start_states_have_the_errors_they_were_asked_for() -> None:
 def test_errors_know_the_path_and_some_of_the_cars_are_selected() -> None:
     """So a controller needs none of its own; what is no tensor is everybody's."""
     path = road("circle")
-    both = CarState(
-        **{name: torch.cat([value, value]) for name, value in vars(car_at(1, 0, 0)).items()}
-    )
+    both = map_tensors(car_at(1, 0, 0), lambda value: torch.cat([value, value]))
     errors = compute_error_state(path, both)
     assert errors.path is path
     one = errors.select(torch.tensor([False, True]))

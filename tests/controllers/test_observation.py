@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import pytest
 import torch
 
 from diffcar.controllers.config import ControllerConfig
@@ -31,6 +32,39 @@ def test_mirrored_observation_is_that_of_the_mirrored_car() -> None:
     seen = [observer.observe(car, compute_error_state(path, car)) for car in (left, right)]
     assert torch.allclose(observer.mirror(seen[0]), seen[1], atol=1e-12)
     assert len(PathObserver.names(config)) == observer.mirror(seen[0]).shape[-1]
+
+
+def test_past_commands_are_seen_newest_first_and_mirrored() -> None:
+    """Steering turns over, the speed is told from the present one; nothing else changes."""
+    config = ControllerConfig(past_commands=2)
+    path, observer = road("line"), PathObserver(config)
+    left, right = car_at(3.0, 0.2, 0.3), car_at(3.0, -0.2, -0.3)
+    rows = [[0.3, 2.5, 0.15, 2.0], [-0.15, 1.0, -0.3, 1.5], [9.0, 9.0, 9.0, 9.0]]
+    commands = torch.tensor([rows], dtype=torch.float64)
+    mirrored = commands * doubles(-1.0, 1.0, -1.0, 1.0)
+    seen = [
+        observer.observe(dataclasses.replace(car, commands=own), compute_error_state(path, car))
+        for car, own in ((left, commands), (right, mirrored))
+    ]
+    assert torch.allclose(observer.mirror(seen[0]), seen[1], atol=1e-12)
+    names = PathObserver.names(config)
+    values = dict(zip(names, seen[0][0].tolist(), strict=True))
+    past = {name: value for name, value in values.items() if name.endswith(("_1", "_2"))}
+    assert past == pytest.approx(
+        {
+            "steering_command_1": 1.0,
+            "speed_command_1": 1.0,
+            "steering_angle_1": 0.5,
+            "speed_1": 0.0,
+            "steering_command_2": -0.5,
+            "speed_command_2": -2.0,
+            "steering_angle_2": -1.0,
+            "speed_2": -1.0,
+        }
+    )
+    plain = PathObserver(ControllerConfig()).observe(left, compute_error_state(path, left))
+    kept = [number for number, name in enumerate(names) if name not in past]
+    assert torch.equal(seen[0][:, kept], plain)
 
 
 def test_an_observation_is_its_entries_side_by_side() -> None:

@@ -157,6 +157,36 @@ def test_columns_of_another_tool_are_understood(
     assert "no column 't_s'" in found.notes[2]
 
 
+IN_UNITS = {
+    "x_m": ("X [m]", 1.0),
+    "y_m": ("pos_y (cm)", 100.0),
+    "yaw_rad": ("theta [deg]", 180 / math.pi),
+    "speed_mps": ("v [km/h]", 3.6),
+    "steering_angle_rad": ("steering_angle_deg", 180 / math.pi),
+    "steering_command_rad": ("delta [°]", 180 / math.pi),
+    "speed_command_mps": ("speed_command_kmh", 3.6),
+}
+
+
+def test_units_of_headings_are_heeded(
+    second: DemonstrationTable, figure_eight: ReferencePath, tmp_path: Path
+) -> None:
+    """In the text of a spreadsheet, an index before and a width behind; a note tells of each."""
+    table = {theirs: second[name] * factor for name, (theirs, factor) in IN_UNITS.items()}
+    rows = [["", *table, "width"]]
+    for at, row in enumerate(torch.stack(list(table.values()), dim=-1).tolist()):
+        rows.append([str(at), *(f"{value:.9g}".replace(".", ",") for value in row), "1"])
+    file = tmp_path / "sheet.csv"
+    file.write_text("\r\n".join(";".join(row) for row in rows), encoding="utf-16")
+    found = read(file, path=figure_eight, columns={"steering_command_rad": "delta [°]"})
+    expected = to_demonstrations(
+        without_slip(second), controller_config=CONFIG, vehicle=VEHICLE, path=figure_eight
+    )
+    assert torch.allclose(found.observation, expected.observation, atol=1e-4)
+    assert torch.allclose(found.output, expected.output, atol=1e-6)
+    assert any("column 'v [km/h]' read as speed_mps, times 0.27778" in own for own in found.notes)
+
+
 def test_files_are_read_each_with_its_own_header(own_file: Path, tmp_path: Path) -> None:
     """Columns in another order, or called otherwise; episodes of different files stay apart."""
     other = tmp_path / "other.csv"
@@ -214,7 +244,7 @@ BAD = {
     "a column twice": (HEADER.replace("y_m", "x_m") + ROW, {}, "2 columns called 'x_m'"),
     "too many fields": (HEADER + ROW + "0,0,0,1,0,0,1,1\n", {}, "row 3 has 8 fields"),
     "too few fields": (HEADER + "0,0,0\n", {}, "row 2, column 'speed_mps': empty"),
-    "decimal commas": (HEADER.replace(",", ";") + "0,5;0;0;1;0;0;1\n", {}, "'0,5'"),
+    "points beside commas": (HEADER.replace(",", ";") + "0,5;0;0;1;0;0.5;1\n", {}, "'0,5'"),
     "no path": (HEADER + ROW, {}, "without the path"),
     "nothing complete": (HEADER + "0,0,,1\n", {"skip_incomplete": True}, "no row is complete"),
     "a map from nothing": (HEADER + ROW, {"columns": {"x": "y_m"}}, "no column 'x' is needed"),
@@ -247,7 +277,7 @@ def test_likely_names_are_suggested(tmp_path: Path) -> None:
     with pytest.raises(DemonstrationError) as caught:
         read(file)
     assert "--column steering_command_rad=steering_command" in (caught.value.hint or "")
-    assert "--column yaw_rad=yaw" in (caught.value.hint or "")
+    assert "--column speed_command_mps=speed_command" in (caught.value.hint or "")
 
 
 def test_unreadable_and_missing_files_are_explained(tmp_path: Path) -> None:

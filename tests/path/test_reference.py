@@ -72,13 +72,25 @@ def test_builtin_path_is_consistent(name: str) -> None:
     assert float(here.speed.max()) <= 3.0 * 1.001  # splines overshoot a kink a little
 
 
-def test_random_path_depends_on_its_seed_alone() -> None:
+@pytest.mark.parametrize("source", ["random", "stage"])
+def test_drawn_paths_depend_on_their_seed_alone(source: str) -> None:
     """Same seed, same road; another seed, another road."""
     first, again, other = (
-        load_path(PathConfig(source="random", seed=seed)).samples for seed in (1, 1, 2)
+        load_path(PathConfig(source=source, seed=seed)).samples for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.allclose(first[:200], other[:200])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stage_has_straights_for_full_speed_before_hairpins(seed: int) -> None:
+    """Hairpins of 0.9 m, smoothly entered, and at 9 m/s, 8 and 5 m/s² both ends of the speeds."""
+    limits = {"top_speed": 9.0, "lateral_acceleration": 8.0, "longitudinal_acceleration": 5.0}
+    samples = load_path(PathConfig(source="stage", seed=seed, **limits)).samples
+    curvature, speed = np.abs(samples[:, 3]), samples[:, 4]
+    assert 0.7 < curvature.max() < 1 / 0.9 * 1.01
+    assert speed.max() > 8.5
+    assert speed.min() < 3.3
 
 
 @settings(max_examples=60, deadline=None)

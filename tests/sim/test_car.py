@@ -79,6 +79,44 @@ def test_so_it_does_in_the_numbers_that_training_has() -> None:
     assert max(apart) < 1e-5, apart
 
 
+@pytest.mark.parametrize("actuation", ["torque", "pd"])
+def test_a_push_in_a_differentiable_scene_is_that_in_a_plain_one(
+    actuation: str, plain_car: GenesisCar, differentiable_car: GenesisCar, rolling_start: Starts
+) -> None:
+    """Two that add up, for one step and no longer, and not after a reset; gradients replay it."""
+    force = torch.tensor([[8.0, 0.0], [0.0, 8.0], [-8.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
+    ends = []
+    for car in (plain_car, differentiable_car):
+        car.actuation = actuation
+        for pushes in (2, 0):
+            car.reset(rolling_start(speed=1.5, yaw=0.7))
+            drive(car, [[0.2, 1.7]] * 4, 3)
+            for _ in range(pushes):
+                car.apply_force(force / 2)
+            drive(car, [[0.2, 1.7]] * 4, 4)
+            ends.append(car.read())
+    for pushed, other in zip(ends[:2], ends[2:], strict=True):
+        assert torch.allclose(pushed.qpos, other.qpos, atol=1e-9)
+        assert torch.allclose(pushed.dofs_velocity, other.dofs_velocity, atol=1e-7)
+    assert float((ends[0].position - ends[1].position).norm(dim=-1)[:3].min()) > 1e-4
+    leaf = torch.tensor([0.2, 1.7], dtype=torch.float64, requires_grad=True)
+
+    def sideways(action: torch.Tensor) -> torch.Tensor:
+        car.reset(rolling_start(speed=1.5, yaw=0.7))
+        for number in range(4):
+            car.apply(action.expand(4, 2))
+            if number == 1:
+                car.apply_force(force)
+            car.step()
+        return car.read().position[:, 1].sum()
+
+    car.backward(sideways(leaf))
+    with torch.no_grad():
+        steps = torch.tensor([1e-5, 0.0], dtype=torch.float64)
+        slope = (sideways(leaf + steps) - sideways(leaf - steps)) / 2e-5
+    assert float(leaf.grad[0]) == pytest.approx(float(slope), rel=1e-6)
+
+
 def test_reset_puts_the_cars_where_they_were_asked_to_be(
     car: GenesisCar, rolling_start: Starts
 ) -> None:

@@ -146,6 +146,22 @@ def test_push_accelerates_by_force_over_mass(rolling_start: Starts, substeps: in
     assert torch.allclose(car.read().dofs_velocity[:, :2], velocity, atol=1e-5)
 
 
+def test_a_shifted_mass_loads_the_axles_otherwise(rolling_start: Starts) -> None:
+    """A chassis of 3.22 of 3.74 kg, 5 cm further ahead: the rear axle slips at a lower torque."""
+    car = build_car()
+    car.variations = {
+        "mass_shift": torch.tensor([0.0, 0.05, -0.05, 0.0]),
+        "friction_ratio": torch.full((4,), 0.2),
+    }
+    car.reset(rolling_start(speed=0.0))
+    speed = hold(car, [0.0, 4.0], 20).speed
+    # The wheels spin: what drives is the friction of the rear axle, whose load goes as the lever.
+    lever, moved = 0.1651 + 0.0055, 0.05 * 3.22 / 3.74
+    for index, sign in ((1, -1.0), (2, 1.0)):
+        load = 1 + sign * moved / lever
+        assert float(speed[index] / speed[0]) == pytest.approx(load, rel=0.1)
+
+
 def test_variations_act_from_the_next_placement(rolling_start: Starts) -> None:
     """Ice and a load for one car each; an empty table takes both back."""
     car = build_car()

@@ -19,6 +19,17 @@ ONLY_TIME = (
 )
 
 
+RANDOMISED = (
+    "controller.past_commands=2",
+    "randomisation.delay_steps=[0, 3]",
+    "randomisation.mass_ratio=[0.8, 1.2]",
+    "randomisation.motor_gain=[0.8, 1.2]",
+    "randomisation.yaw_noise=[0.0, 0.01]",
+    "randomisation.push_force=[0.0, 5.0]",
+    "randomisation.push_interval=0.5",
+)
+
+
 def trainer_of(*overrides: str) -> Backprop:
     """Return a trainer on the circle with eight-step rollouts of four cars."""
     config = config_of("e2e", "train.gradient_check_interval=10", *overrides)
@@ -91,7 +102,9 @@ def test_non_finite_updates_are_skipped_counted_and_named() -> None:
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
-@pytest.mark.parametrize("pace", [(), ("train.ramp_updates=3", "train.pace_spread=0.4")])
+@pytest.mark.parametrize(
+    "pace", [(), ("train.ramp_updates=3", "train.pace_spread=0.4"), RANDOMISED]
+)
 def test_cars_that_drive_on_are_taken_up_exactly(stop_after: int, pace: tuple[str, ...]) -> None:
     """Four updates in a row equal some, saved, and the rest in a new trainer, bit for bit."""
     overrides = ("train.num_updates=4", "train.episode_updates=2", *pace)
@@ -141,9 +154,10 @@ def test_cars_that_have_lost_the_path_start_afresh() -> None:
     assert (start.state.position == afield).all(-1).tolist() == [True, True, False, True]
 
 
-def test_the_spot_check_is_of_the_rollout_that_gave_the_gradient() -> None:
+@pytest.mark.parametrize("own", [(), RANDOMISED])
+def test_the_spot_check_is_of_the_rollout_that_gave_the_gradient(own: tuple[str, ...]) -> None:
     """Also where the cars drive on, and stand elsewhere by the time of the check."""
-    trainer = trainer_of("train.episode_updates=2", "train.gradient_check_interval=1")
+    trainer = trainer_of("train.episode_updates=2", "train.gradient_check_interval=1", *own)
     updates = [trainer.update() for _ in range(3)]
     assert max(update.gradient_error for update in updates) < 0.01
     assert trainer.findings(updates)["worst_gradient_error"] < 0.01

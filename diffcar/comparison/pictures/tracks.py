@@ -10,7 +10,6 @@ from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, new_
 from diffcar.base.table import number
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.style import MethodStyle, engine_name, styles_of
-from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +193,7 @@ def _drives(comparison: Comparison, path: str) -> list[_Drive]:
     of_path = tracks[tracks.path == path]
     for (method, engine), track in of_path.groupby(["method", "engine"], sort=False):
         columns = track[["distance", "x", "y", "cross_track"]].to_numpy(float).T
-        is_lost = np.abs(columns[3]) > LOST_CROSS_TRACK
+        is_lost = np.abs(columns[3]) > comparison.lost_m
         end = "stopped" if columns[0, -1] < 0.95 * of_path.distance.max() else ""
         if is_lost.any():
             columns, end = columns[:, : np.argmax(is_lost) + 1], "lost"

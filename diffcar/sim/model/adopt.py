@@ -1,15 +1,20 @@
 """Turns somebody's own car, MJCF or URDF, into a model as diffcar reads it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import is_there
+from diffcar.base.files import digests, is_there
+from diffcar.sim.config import CarReadingConfig
+from diffcar.sim.model import mend
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import explain_errors, open_model, shape_name
+from diffcar.sim.model.model_file import explain_errors, files_of_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
+from diffcar.sim.model.search import Found, find_joints
 from diffcar.sim.model.servos import ensure_servos
+from diffcar.sim.model.source import Source, open_source
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 
 if TYPE_CHECKING:
@@ -17,8 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdoptedModel", "adopt_model"]
 
-_STEERING_WORDS = ("steer", "knuckle", "ackermann")
-_WHEEL_WORDS = ("wheel", "spin", "roll", "tire", "tyre")
+_READING = CarReadingConfig()
 
 
 @dataclass(frozen=True)
@@ -28,20 +32,20 @@ class AdoptedModel:
     vehicle: Vehicle
     """The car, its file an MJCF with a free base, diffcar's names of joints and servos."""
     notes: tuple[str, ...]
-    """What had to be found or assumed."""
+    """What had to be found, assumed or changed."""
 
 
 def adopt_model(
-    file: Path,
-    folder: Path,
-    *,
-    steering_joints: tuple[str, ...] = (),
-    wheel_joints: tuple[str, ...] = (),
+    file: Path, folder: Path, reading: CarReadingConfig = _READING, *, lenient: bool = False
 ) -> AdoptedModel:
     """Rewrite an MJCF or URDF car as MJCF with a free base, known joint names and servos.
 
-    Its two steering and four wheel joints are given in any order, or found where their names say
-    what they are. The rewritten car is read leniently: its wheels may be boxes or meshes.
+    Args:
+        folder: Where the rewritten model goes.
+        reading: Which joints are which, where that is not left to where they are, and whether
+            wheels become spheres.
+        lenient: Whether the car is examined alone: its wheels may be boxes or meshes, and it may
+            have further joints.
 
     Raises:
         ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
@@ -50,124 +54,89 @@ def adopt_model(
     if not is_there(str(file), Path.is_file):
         told = "is not a file" if is_there(str(file)) else "does not exist"
         raise ModelError(f"the vehicle model {str(file)!r} {told}")
-    adopted = folder / "adopted.xml"
+    adopted = folder / "car.xml"
     with explain_errors(file, "cannot be read as a car"):
-        spec = open_model(file)
-        notes = [*_free_the_base(spec), *_clear_the_world(spec)]
-        model = spec.compile()
-        steering = _find(file, model, "steering", steering_joints, _STEERING_WORDS, 2)
-        wheels = _find(file, model, "wheel", wheel_joints, _WHEEL_WORDS, 4, without=steering)
-        if not (steering_joints and wheel_joints):
-            notes.append(f"steering joints {', '.join(steering)}; wheel joints {', '.join(wheels)}")
-        layout = Layout(model, int(model.body_rootid[model.joint(steering[0]).bodyid[0]]))
-        steering, wheels = _in_order(layout, steering), _in_order(layout, wheels)
-        _point_axes(spec, layout, steering, 2)
-        _point_axes(spec, layout, wheels, 1)
-        notes += ensure_servos(CarReader(file, model), spec, steering, _driven(spec, wheels))
-        for old, new in zip((*steering, *wheels), (*STEERING_JOINTS, *SPIN_JOINTS), strict=True):
-            _rename(spec, old, new)
+        source = open_source(file, folder)
+        files = digests(files_of_model(file, source.spec))
+        spec, found, notes = _mended(file, source, reading, lenient=lenient)
+        ours = (*STEERING_JOINTS, *SPIN_JOINTS)
+        _rename(spec, dict(zip((*found.steering, *found.wheels), ours, strict=True)))
         spec.compile()
         adopted.write_text(spec.to_xml())
         try:
-            vehicle = load_vehicle(adopted, lenient=True)
+            vehicle = load_vehicle(adopted, lenient=lenient)
         except ModelError as error:
             told = error.message.replace(str(adopted), str(file))
             raise ModelError(told, error.hint) from None
-    return AdoptedModel(vehicle, tuple(notes))
+    return AdoptedModel(replace(vehicle, origin=file, files=files), tuple(notes))
 
 
-def _driven(spec: "mujoco.MjSpec", wheels: tuple[str, ...]) -> tuple[str, ...]:
+def _mended(
+    file: Path, source: Source, reading: CarReadingConfig, *, lenient: bool
+) -> "tuple[mujoco.MjSpec, Found, list[str]]":
+    """Return a car that diffcar can drive, its joints, and what was done to it."""
+    import mujoco
+
+    spec, notes = source.spec, source.notes
+    base, told = mend.choose_car(spec)
+    notes += [*told, *mend.free_the_base(base), *mend.clear_the_world(spec, base)]
+    for number, joint in enumerate(spec.joints):
+        joint.name = joint.name or f"joint {number}"
+    notes += mend.weigh_the_massless(spec)
+    model, layout = _compiled(spec)
+    found = find_joints(
+        file,
+        model,
+        layout,
+        steering=reading.steering_joints or (),
+        wheels=reading.wheel_joints or (),
+    )
+    notes += found.notes
+    notes += mend.untie(spec, model, found)
+    notes += mend.loosen(spec, found)
+    if not lenient:
+        notes += mend.hold_other_joints(spec, found)
+    notes += mend.point_axes(spec, layout, found.steering, 2)
+    notes += mend.point_axes(spec, layout, found.wheels, 1)
+    notes += mend.limit_steering(spec, CarReader(file, model), found.steering, source.limits)
+    if reading.wheels == "spheres":
+        notes += mend.collide_as_spheres(spec, model, layout, found, is_urdf=source.is_urdf)
+    model, _ = _compiled(spec)
+    if any(model.joint(name).bodyid[0] in _bodies(model, found.wheels) for name in found.steering):
+        text, told = mend.separate_axles(spec.to_xml(), found)
+        spec = mujoco.MjSpec.from_string(text)
+        notes += [*told, *mend.weigh_the_massless(spec)]
+        model, _ = _compiled(spec)
+    driven = _driven(spec, found.wheels, source.actuated)
+    notes += ensure_servos(CarReader(file, model), spec, found.steering, driven)
+    return spec, found, notes
+
+
+def _compiled(spec: "mujoco.MjSpec") -> "tuple[mujoco.MjModel, Layout]":
+    """Compile a car, which is the one body of the world."""
+    spec.compiler.fusestatic = True
+    model = spec.compile()
+    return model, Layout(model, 1)
+
+
+def _bodies(model: "mujoco.MjModel", joints: Sequence[str]) -> list[int]:
+    """Return the bodies of joints."""
+    return [int(model.joint(name).bodyid[0]) for name in joints]
+
+
+def _driven(spec: "mujoco.MjSpec", wheels: tuple[str, ...], actuated: set[str]) -> tuple[str, ...]:
     """Return the wheels of each axle whose wheels have an actuator each, or else the rear ones."""
-    targets = {actuator.target for actuator in spec.actuators}
+    targets = {actuator.target for actuator in spec.actuators} or actuated
     driven = [axle for axle in (wheels[:2], wheels[2:]) if targets >= {*axle}]
     return tuple(name for axle in driven or [wheels[2:]] for name in axle)
 
 
-def _free_the_base(spec: "mujoco.MjSpec") -> list[str]:
-    """Give the one body of the world a free joint where it has none."""
-    import mujoco
-
-    bodies = [body for body in spec.worldbody.bodies if list(body.find_all("joint"))]
-    if len(bodies) != 1:
-        raise ValueError(
-            f"a car is one body with moving parts; the world holds {len(bodies)} such bodies"
-        )
-    joints = list(bodies[0].joints)
-    if not joints:
-        bodies[0].add_freejoint()
-        return ["the base was fixed and is free now"]
-    if joints[0].type != mujoco.mjtJoint.mjJNT_FREE:
-        raise ValueError(f"the base moves on the joint {joints[0].name!r}, not freely")
-    return []
-
-
-def _clear_the_world(spec: "mujoco.MjSpec") -> list[str]:
-    """Remove what stands beside the car, such as a floor: diffcar lays the road itself."""
-    beside = [body for body in spec.worldbody.bodies if not list(body.find_all("joint"))]
-    geoms = [*spec.worldbody.geoms, *(geom for body in beside for geom in body.find_all("geom"))]
-    told = [repr(geom.name) if geom.name else f"a {shape_name(geom.type)}" for geom in geoms]
-    names = {geom.name for geom in geoms if geom.name}
-    # These refer to what is removed here or renamed later, and diffcar has no use for them.
-    pairs = [pair for pair in spec.pairs if names & {pair.geomname1, pair.geomname2}]
-    for element in (*geoms, *pairs, *spec.sensors, *spec.keys):
-        spec.delete(element)
-    if not told:
-        return []
-    return [f"removed from the world beside the car: {', '.join(told)}; diffcar lays the road"]
-
-
-def _find(
-    file: Path,
-    model: "mujoco.MjModel",
-    kind: str,
-    given: tuple[str, ...],
-    words: tuple[str, ...],
-    count: int,
-    without: tuple[str, ...] = (),
-) -> tuple[str, ...]:
-    """Return the names of joints that were given, or whose names say what they are."""
-    import mujoco
-
-    is_hinge = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
-    hinges = [model.joint(joint).name for joint in is_hinge.nonzero()[0]]
-    free = [name for name in hinges if name not in without]
-    found = given or tuple(name for name in free if any(word in name.lower() for word in words))
-    unknown = [repr(name) for name in found if name not in hinges]
-    if unknown or len(set(found)) != count:
-        told = f"{len(set(found))} {kind} joints instead of {count}"
-        if unknown:
-            told = f"no hinge {', '.join(unknown)}"
-        raise ModelError(
-            f"{str(file)!r} has {told}",
-            hint=f"name them with --{kind}-joints; its hinges are {', '.join(hinges) or 'none'}",
-        )
-    return found
-
-
-def _in_order(layout: Layout, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return joints front to rear and left to right, by where they are."""
-    places = {name: layout.anchor(name) for name in names}
-    by_x = sorted(names, key=lambda name: -places[name][0])
-    pairs = [by_x[index : index + 2] for index in range(0, len(by_x), 2)]
-    return tuple(name for pair in pairs for name in sorted(pair, key=lambda name: -places[name][1]))
-
-
-def _point_axes(
-    spec: "mujoco.MjSpec", layout: Layout, names: tuple[str, ...], direction: int
-) -> None:
-    """Turn joint axes so that they point along y (wheels) or z (steering), not against it."""
-    for name in names:
-        if not layout.is_along(name, direction):
-            raise ValueError(f"the axis of the joint {name!r} is not along {'xyz'[direction]}")
-        if layout.axis(name)[direction] < 0:
-            joint = spec.joint(name)
-            low, high = joint.range
-            joint.axis, joint.range = -joint.axis, [-high, -low]
-
-
-def _rename(spec: "mujoco.MjSpec", old: str, new: str) -> None:
-    """Give a joint another name, also where actuators refer to it."""
-    spec.joint(old).name = new
+def _rename(spec: "mujoco.MjSpec", names: dict[str, str]) -> None:
+    """Give joints other names, also where actuators refer to them."""
+    joints = {new: spec.joint(old) for old, new in names.items()}
+    for new, joint in joints.items():  # one may be called by now as another will be
+        joint.name = f"{new} to be"
+    for new, joint in joints.items():
+        joint.name = new
     for actuator in spec.actuators:
-        if actuator.target == old:
-            actuator.target = new
+        actuator.target = names.get(actuator.target, actuator.target)

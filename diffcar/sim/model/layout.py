@@ -47,6 +47,29 @@ class Layout:
         middle = rotation @ self._model.geom_aabb[geom][:3]
         return self._place(self._pose.geom_xpos[geom] + middle)
 
+    def turned(self, geom: int) -> np.ndarray:
+        """Return the axes of a geometry as columns, shape (3, 3)."""
+        return self._turn.T @ self._pose.geom_xmat[geom].reshape(3, 3)
+
+    def vertices(self, geom: int) -> np.ndarray:
+        """Return the corners of a mesh [m], shape (N, 3)."""
+        mesh = self._model.mesh(int(self._model.geom_dataid[geom]))
+        first, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
+        corners = self._model.mesh_vert[first : first + count]
+        rotation = self._pose.geom_xmat[geom].reshape(3, 3)
+        return self._place(self._pose.geom_xpos[geom] + corners @ rotation.T)
+
+    def local_axis(self, joint: str, direction: int) -> np.ndarray:
+        """Return x, y or z of the base as the body of a joint sees it."""
+        body = int(self._model.joint(joint).bodyid[0])
+        return self._turn[:, direction] @ self._pose.xmat[body].reshape(3, 3)
+
+    def local_place(self, joint: str, position: np.ndarray) -> np.ndarray:
+        """Return a position in the frame of the base as the body of a joint sees it [m]."""
+        body = int(self._model.joint(joint).bodyid[0])
+        place = self._pose.xpos[self._base] + self._turn @ position - self._pose.xpos[body]
+        return place @ self._pose.xmat[body].reshape(3, 3)
+
     def mass(self) -> tuple[np.ndarray, np.ndarray]:
         """Return inertia [kg m²], shape (3, 3), about the centre of mass, and where that is [m]."""
         own = self._model.body_rootid == self._base
@@ -80,7 +103,7 @@ class Layout:
         shape = shape_name(self._model.geom_type[geom])
         if shape not in ("ellipsoid", "cylinder", "capsule"):
             return []
-        along = abs(axis @ self._turn.T @ self._pose.geom_xmat[geom].reshape(3, 3))
+        along = abs(axis @ self.turned(geom))
         around = np.delete(self._model.geom_size[geom], axle := int(along.argmax()))
         is_round = axle == 2 if shape != "ellipsoid" else np.ptp(around) <= 1e-3 * radius
         if along[axle] >= _ALIGNED and is_round:
@@ -106,7 +129,7 @@ class Layout:
         """Return which geometries reach below the ground, a height [m]."""
         faults = []
         for geom in geoms:
-            rotation = self._turn.T @ self._pose.geom_xmat[geom].reshape(3, 3)
+            rotation = self.turned(geom)
             lowest = float(self.centre(geom)[2]) - self._reach(geom, -rotation[2]) - ground
             if lowest < 0:
                 name = self._model.geom(geom).name or f"a {shape_name(self._model.geom_type[geom])}"

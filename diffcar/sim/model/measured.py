@@ -41,8 +41,8 @@ class Measurement:
     """What is measured lies above this."""
 
     def file(self, vehicle: Vehicle) -> Path:
-        """Return where that of a car is kept: beside its model."""
-        return vehicle.file.with_suffix(f".{self.name}.csv")
+        """Return where that of a car is kept: beside its model, as the user has it."""
+        return (vehicle.origin or vehicle.file).with_suffix(f".{self.name}.csv")
 
     def write(self, vehicle: Vehicle, engine: str, rows: Iterable[tuple[float, ...]]) -> Path:
         """Keep rows of three numbers, in place of earlier ones of their engine and drive.
@@ -87,7 +87,7 @@ class Measurement:
             ModelError: If it was not measured, or the file is damaged.
         """
         kind = _drive_of(vehicle)
-        told = f"the {self.name} of the car {str(vehicle.file)!r} is not known"
+        told = f"the {self.name} of the car {str(vehicle.origin or vehicle.file)!r} is not known"
         rows = [row for row in self._kept(vehicle) if tuple(row[1:3]) == kind]
         if not rows:
             raise ModelError(f"{told}, {vehicle.drive} driven", _MEASURE)
@@ -143,5 +143,8 @@ def _drive_of(vehicle: Vehicle) -> tuple[str, str]:
 
 
 def fastest_measured(vehicle: Vehicle) -> float:
-    """Return the highest speed to measure at: 10 m/s, or what motors reach with some to spare."""
-    return min(10.0, 0.85 * vehicle.top_speed)
+    """Return the highest speed to measure at: 10 m/s, or what motors reach with some to spare.
+
+    Of cars of another size than the shipped ones, by its root as much more.
+    """
+    return min(10.0 * vehicle.root_size, 0.85 * vehicle.top_speed)

@@ -25,12 +25,22 @@ GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
 
 __all__ = [
     "GIVE_MJCF",
+    "UnfitError",
     "explain_errors",
     "files_of_model",
     "open_model",
+    "parts_of_model",
     "quiet_mujoco",
     "shape_name",
 ]
+
+
+class UnfitError(ValueError):
+    """Something about a car that diffcar cannot drive, and what to do about it."""
+
+    def __init__(self, told: str, hint: str) -> None:
+        super().__init__(told)
+        self.hint = hint
 
 
 def shape_name(kind: int) -> str:
@@ -44,7 +54,7 @@ def open_model(file: Path) -> "mujoco.MjSpec":
     """Parse MJCF or URDF with absolute folders of meshes, so that a copy may lie elsewhere."""
     import mujoco
 
-    _parts(file)
+    parts_of_model(file)
     spec = mujoco.MjSpec.from_file(str(file))
     for name in ("meshdir", "texturedir"):
         setattr(spec, name, str((file.parent / getattr(spec, name)).resolve()))
@@ -54,10 +64,10 @@ def open_model(file: Path) -> "mujoco.MjSpec":
 def files_of_model(file: Path, spec: "mujoco.MjSpec") -> list[Path]:
     """Return what an open model came from: its file, those it includes, meshes, height fields."""
     shapes = [Path(spec.meshdir) / shape.file for shape in (*spec.meshes, *spec.hfields)]
-    return [*_parts(file), *filter(Path.is_file, shapes)]
+    return [*parts_of_model(file), *filter(Path.is_file, shapes)]
 
 
-def _parts(file: Path) -> list[Path]:
+def parts_of_model(file: Path) -> list[Path]:
     """Return a model's file and those that it includes.
 
     Raises:
@@ -115,7 +125,8 @@ def explain_errors(file: Path, claim: str) -> Iterator[None]:
     except ET.ParseError as error:
         raise ModelError(f"{str(file)!r} {claim}: XML error: {error}", GIVE_MJCF) from None
     except (OSError, ValueError, RuntimeError, mujoco.FatalError) as error:
-        raise ModelError(f"{str(file)!r} {claim}: {error}", _hint(file, str(error))) from None
+        hint = error.hint if isinstance(error, UnfitError) else _hint(file, str(error))
+        raise ModelError(f"{str(file)!r} {claim}: {error}", hint) from None
 
 
 @contextmanager

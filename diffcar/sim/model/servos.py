@@ -28,8 +28,7 @@ def ensure_servos(
     That is one position servo on each steering and one velocity servo on each driven joint, with
     a limited force. Otherwise all actuators of these joints are replaced in `spec`, of which
     the model was compiled. Actuators of anything else are left out. What was done and assumed is
-    returned in words. A steering joint without a range, or a wheel that does not collide, is an
-    error.
+    returned in words. A wheel that does not collide is an error.
     """
     import mujoco
 
@@ -52,13 +51,12 @@ def ensure_servos(
         return notes
     for actuator in replaced:
         spec.delete(actuator)
-    stiffness, damping, cuts = _add_steering(car, spec, steering)
+    stiffness, damping = _add_steering(car, spec, steering)
     gain, torque = _add_motors(car, spec, driven)
     instead = f" instead of {len(replaced)} given" if replaced else ""
     reasons = "; ".join(filter(None, lacking.values()))
     return [
         *notes,
-        *cuts,
         f"no servos with a limited force on {', '.join(lacking)}"
         f"{f' ({reasons})' if reasons else ''}: assumed{instead} {stiffness:.3g} "
         f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
@@ -90,28 +88,15 @@ def _unfit(car: CarReader, joint: str, feedback: int) -> str | None:
 
 def _add_steering(
     car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
-) -> tuple[float, float, list[str]]:
-    """Add position servos with damping in the joints; return both gains and cut ranges in words."""
-    model, cuts = car.model, []
+) -> tuple[float, float]:
+    """Add position servos with damping in the joints; return both gains."""
+    model = car.model
     inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in names)
     stiffness, damping = inertia * _STEERING_FREQUENCY**2, 2 * inertia * _STEERING_FREQUENCY
     for name in names:
-        joint = spec.joint(name)
-        low, high = map(float, joint.range)
-        if not low < 0 < high:
-            raise car.error(
-                f": the steering joint {name!r} has no range about zero",
-                "limit it to the angle that the wheel reaches to either side",
-            )
-        limit = min(-low, high)
-        if -low != high:
-            unit = "deg" if spec.compiler.degree else "rad"
-            told = f"{low:g} to {high:g} {unit} of the steering joint {name!r}"
-            cuts.append(f"the range {told} is taken for {limit:g} {unit} to either side")
-        joint.range = [-limit, limit]
-        _damp(joint, damping)
+        _damp(spec.joint(name), damping)
         _add_servo(spec, name, 1, stiffness, _STEERING_TORQUE_PER_GAIN * stiffness)
-    return stiffness, damping, cuts
+    return stiffness, damping
 
 
 def _add_motors(
@@ -119,8 +104,7 @@ def _add_motors(
 ) -> tuple[float, float]:
     """Add velocity servos; return their gain and limit."""
     mass, radius = float(car.model.body_subtreemass[0]), car.wheel(names[0])[1]
-    # Two motors give half of what two wheels hold; four share it.
-    torque = _MOTOR_SHARE * mass * _GRAVITY / 2 * radius / len(names)
+    torque = _MOTOR_SHARE * mass * _GRAVITY / 4 * radius  # of what a quarter of the car holds
     gain = mass * radius**2 / len(names) / _MOTOR_TIME
     for name in names:
         _add_servo(spec, name, 2, gain, torque)

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import digests, is_there, resource_path
-from diffcar.sim.config import CarConfig, DrivenWheels
+from diffcar.sim.config import DrivenWheels
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     import mujoco
     from numpy import ndarray
 
-__all__ = ["SHIPPED", "Vehicle", "car_of", "load_vehicle"]
+__all__ = ["SHIPPED", "Vehicle", "load_vehicle", "shipped_file"]
 
-SHIPPED = ("car", "racer")
+SHIPPED = ("car", "racer", "buggy", "sedan")
 """Cars that come with diffcar, by the name of their file in `assets/`."""
 
+_URDF = ("buggy",)
+# Of the car that defaults were made for [m], and the sharpest turns of the roads for it [1/m].
+_SHIPPED_WHEELBASE, _SHARPEST_TURN = 0.3302, 1.3
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
@@ -78,6 +82,8 @@ class Vehicle:
     """What the model does not say and was assumed, in words."""
     files: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """What a model of one's own was read from: name and digest of each file."""
+    origin: Path | None = field(default=None, compare=False)
+    """The file of somebody's own from which the model was rewritten, if it was."""
 
     @property
     def drive(self) -> DrivenWheels:
@@ -117,6 +123,38 @@ class Vehicle:
     def max_curvature(self) -> float:
         """Sharpest turn of the rear axle's middle [1/m]."""
         return math.tan(self.max_steering) / self.wheelbase
+
+    @cached_property
+    def size(self) -> float:
+        """How large the car is beside the shipped one: by its wheelbase, or by its sharpest turn.
+
+        To three digits; 1 for whatever is as large and turns as sharply as that.
+        """
+        own = max(self.wheelbase / _SHIPPED_WHEELBASE, _SHARPEST_TURN / self.max_curvature)
+        return float(f"{own:.3g}")
+
+    @cached_property
+    def root_size(self) -> float:
+        """By how much times and speeds are larger, at the same accelerations (Froude)."""
+        return math.sqrt(self.size)
+
+    @property
+    def height(self) -> float:
+        """Of the centre of mass over the road [m]."""
+        return self.base_height + self.centre_of_mass[2]
+
+    @property
+    def driven_load(self) -> float:
+        """Share of the weight on the driven wheels when they hold the car back or drive it on.
+
+        At the limit of their grip, whichever leaves less: the rear is relieved by braking, the
+        front by speeding up.
+        """
+        if self.drive == "all":
+            return 1.0
+        front = (self.centre_of_mass[0] - self.rear_axle_x) / self.wheelbase
+        share = front if self.drive == "front" else 1 - front
+        return share / (1 + self.friction * self.height / self.wheelbase)
 
     @property
     def top_speed(self) -> float:
@@ -177,7 +215,7 @@ def load_vehicle(
         ModelError: If the file cannot be read or lacks a part of the car.
     """
     is_shipped = model is None or str(model) in SHIPPED
-    file = resource_path(f"assets/{model or 'car'}.xml") if is_shipped else Path(str(model))
+    file = shipped_file(str(model or "car")) if is_shipped else Path(str(model))
     if not is_there(str(file), Path.is_file):
         hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
         raise ModelError(f"the vehicle model {str(file)!r} does not exist", hint)
@@ -190,9 +228,9 @@ def load_vehicle(
     return vehicle if drive is None else vehicle.driven_by(drive, torque_split)
 
 
-def car_of(config: CarConfig) -> Vehicle:
-    """Read the car of some settings (see `load_vehicle`)."""
-    return load_vehicle(config.model, drive=config.drive, torque_split=config.torque_split)
+def shipped_file(name: str) -> Path:
+    """Return the file of one of `SHIPPED`."""
+    return resource_path(f"assets/{name}.{'urdf' if name in _URDF else 'xml'}")
 
 
 def _read(car: CarReader, lenient: bool) -> Vehicle:

@@ -1,11 +1,11 @@
 """The settings of path tracking."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from diffcar.base.config import Count, Finite, NonNegative, Positive, Section
+from diffcar.base.config import Count, Finite, Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig, require_files
@@ -18,6 +18,7 @@ __all__ = [
     "E2EEvaluationConfig",
     "EvaluationConfig",
     "MeasureGripConfig",
+    "RandomisedTrainingConfig",
     "SimulateConfig",
     "StartConfig",
     "TrainConfig",
@@ -29,39 +30,76 @@ __all__ = [
 _MOST_TO_TARGET, _DECAY_TO_TARGET, _DECAY = 100, 40, 100
 
 
-class DisturbanceConfig(Section):
-    """What the car and its sensors suffer that the controller was not told of."""
+BoundT = TypeVar("BoundT")
 
-    push_force: NonNegative = 0.0
+
+def _ascending(bounds: list[BoundT]) -> list[BoundT]:
+    """Refuse a range whose least is more than its most."""
+    if sorted(bounds) != bounds:  # type: ignore[type-var]
+        raise ValueError("the first of a range is its least")
+    return bounds
+
+
+Drawn: TypeAlias = (
+    BoundT | Annotated[list[BoundT], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+)
+"""A number, or the least and the most of what every car draws its own from, evenly."""
+
+
+class DisturbanceConfig(Section):
+    """What car and sensors suffer that the controller is not told of: numbers, or ranges [a, b]."""
+
+    push_force: Annotated[Drawn[NonNegative], Follows("force")] = 0.0
     """Size of pushes to a random side of the car [N]; 0 for none."""
-    push_duration: Positive = 0.2
+    push_duration: Annotated[Positive, Follows("time")] = 0.2
     """How long a push lasts [s]."""
-    push_interval: Positive = 2.0
+    push_interval: Annotated[Positive, Follows("time")] = 2.0
     """Mean time from one push to the next [s]; each is drawn between half and one and a half."""
-    mass_ratio: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    mass_ratio: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
     """Factor on the mass and inertia of all bodies of the car."""
-    friction_ratio: Annotated[float, Field(ge=0.01, le=10)] = 1.0
+    mass_shift: Drawn[Annotated[float, Field(ge=-0.5, le=0.5)]] = 0.0
+    """How far ahead of where the model has it the chassis's centre of mass is [m]."""
+    friction_ratio: Drawn[Annotated[float, Field(ge=0.01, le=10)]] = 1.0
     """Factor on the friction between wheels and road."""
-    delay_steps: Annotated[int, Field(ge=0, le=100)] = 0
+    motor_gain: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
+    """Factor on the torque that the motors answer a command with, within their limit."""
+    steering_gain: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
+    """Factor on the commanded steering angle."""
+    steering_offset: Drawn[Annotated[float, Field(ge=-0.5, le=0.5)]] = 0.0
+    """Added to the commanded steering angle, + left [rad]."""
+    delay_steps: Drawn[Annotated[int, Field(ge=0, le=100)]] = 0
     """Control steps from a command to its effect."""
-    position_noise: NonNegative = 0.0
+    position_noise: Annotated[Drawn[NonNegative], Follows("length")] = 0.0
     """Standard deviation of the measured x and y [m], white."""
-    yaw_noise: NonNegative = 0.0
+    yaw_noise: Drawn[NonNegative] = 0.0
     """Standard deviation of the measured heading [rad], white."""
-    speed_noise: NonNegative = 0.0
+    speed_noise: Annotated[Drawn[NonNegative], Follows("speed")] = 0.0
     """Standard deviation of the measured speed [m/s], white."""
-    yaw_rate_noise: NonNegative = 0.0
+    yaw_rate_noise: Annotated[Drawn[NonNegative], Follows("rate")] = 0.0
     """Standard deviation of the measured rate of turn [rad/s], white."""
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and the most of each disturbance, in the order of the fields."""
+        own = {
+            name: value for name, value in self if name not in ("push_duration", "push_interval")
+        }
+        return {name: (v[0], v[1]) if isinstance(v, list) else (v, v) for name, v in own.items()}
+
+    @property
+    def is_calm(self) -> bool:
+        """Return whether nothing is disturbed."""
+        return self.ranges == DisturbanceConfig().ranges
 
 
 class StartConfig(Section):
     """How far from the path training rollouts start, at the most; most start much nearer."""
 
-    cross_track: NonNegative = 0.15
+    cross_track: Annotated[NonNegative, Follows("length")] = 0.15
     """Lateral offset [m]."""
     heading: NonNegative = 0.25
     """Heading offset [rad]."""
-    speed: NonNegative = 0.5
+    speed: Annotated[NonNegative, Follows("speed")] = 0.5
     """Speed offset [m/s]."""
     standing_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Fraction of the environments that start at rest."""
@@ -72,7 +110,7 @@ class EvaluationConfig(ScheduleConfig):
 
     num_envs: Count = 16
     """Cars spread along the training path in an evaluation."""
-    duration: Positive = 4.0
+    duration: Annotated[Positive, Follows("time")] = 4.0
     """Simulated time of an evaluation [s]."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
@@ -97,6 +135,7 @@ class SimulateConfig(DrivingConfig):
     """`diffcar simulate`."""
 
     path: PathConfig = PathConfig(source="figure-eight")
+    disturbance: DisturbanceConfig = DisturbanceConfig()
     engine: Literal["genesis", "mujoco"] = "genesis"
     """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
@@ -109,8 +148,8 @@ class SimulateConfig(DrivingConfig):
     start_heading: Finite = 0.0
     """Initial heading offset [rad]."""
     skip_distance: NonNegative | None = None
-    """Metrics count from this far along the path [m]; null takes 2 m, or a quarter of a short
-    path."""
+    """Metrics count from this far along the path [m]; null takes six wheelbases (2 m of the shipped
+    car), or a quarter of a short path."""
     max_time: Positive | None = None
     """Simulated time at the most [s]; null allows half as long again as needed."""
 
@@ -121,7 +160,7 @@ class TrainConfig(BackpropConfig):
     num_updates: Count | None = None  # type: ignore[assignment]  # wider than elsewhere
     """Optimiser steps; null takes as many as it needs until an evaluation finds the `target`
     reached, and at most 100."""
-    target: Positive = 0.002
+    target: Annotated[Positive, Follows("length")] = 0.002
     """Cross-track RMSE on the training path that is good enough [m], where no `num_updates` are
     asked for."""
     num_envs: Count = 24
@@ -130,8 +169,8 @@ class TrainConfig(BackpropConfig):
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
     ramp_updates: Annotated[int, Field(ge=0)] = 0
     """Updates in which the reference speed rises to that of the path, at the soonest, while nine
-    cars of ten stay within 0.2 m of it: who has not learnt to steer learns nothing from a road at
-    the limit. 0 begins with all of it."""
+    cars of ten stay within 0.6 wheelbases of it: who has not learnt to steer learns nothing from a
+    road at the limit. 0 begins with all of it."""
     ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the reference speed that the first of them has."""
     pace_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -197,7 +236,15 @@ class E2EEvaluationConfig(EvaluationConfig):
     unseen paths."""
 
 
-class TrainE2EConfig(TrainingConfig):
+class RandomisedTrainingConfig(TrainingConfig):
+    """What the ways to train share that drive the network while it learns."""
+
+    randomisation: DisturbanceConfig = DisturbanceConfig()
+    """What cars suffer in training and its evaluations; each draws its own from the ranges
+    whenever it starts afresh. A number is the same for all."""
+
+
+class TrainE2EConfig(RandomisedTrainingConfig):
     """`diffcar train-e2e`."""
 
     train: TrainConfig = TrainConfig()

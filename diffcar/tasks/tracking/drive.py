@@ -17,6 +17,7 @@ from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.grip import GripDiagram
 from diffcar.path.reference import PathBatch, ReferencePath
 from diffcar.sim.contract import CarScene, CarState, Placement
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.metrics import (
     LOST_CROSS_TRACK,
     SKIP_DISTANCE,
@@ -54,12 +55,13 @@ class Drive:
         """
         driven = self.trajectory
         error = driven.cross_track_error.detach().abs()
-        is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
+        size = driven.vehicle.size
+        is_lost = (error > LOST_CROSS_TRACK * size) | ~torch.isfinite(error)
         was_lost = torch.cat([torch.zeros_like(is_lost[:1]), is_lost[:-1]]).cummax(0).values
         return tracking_metrics(
             driven,
             goal_distance=self.goal_distance,
-            skip_distance=skipped_distance(driven.path, skip_distance),
+            skip_distance=skipped_distance(driven.path, skip_distance, car_size=size),
             is_driving=~was_lost,
         )
 
@@ -82,7 +84,8 @@ class Drive:
     def along(self, path: ReferencePath, most_steps: int) -> "Drive":
         """Return the drive of cars that all followed one path, up to where it was over for them."""
         driven = self.trajectory
-        is_over = self.has_arrived | ~(driven.cross_track_error.abs() <= LOST_CROSS_TRACK)
+        most = LOST_CROSS_TRACK * driven.vehicle.size
+        is_over = self.has_arrived | ~(driven.cross_track_error.abs() <= most)
         ends = is_over.all(-1).nonzero().flatten().tolist()
         num_steps = min([most_steps, *(end + 1 for end in ends[:1])])
         record = replace(driven.until(num_steps), path=path)
@@ -109,7 +112,8 @@ def drive(
 ) -> Drive:
     """Drive each car once around a closed path, or to the end of an open one.
 
-    The drive ends when every car has arrived or is more than a metre off the path.
+    The drive ends when every car has arrived or has lost the path: is more than a metre off, or as
+    much more as it is larger than the shipped one.
 
     Args:
         is_standing: Whether each car starts at rest, or at the reference speed, shape (B,); None
@@ -140,8 +144,8 @@ def drive(
     speed = path.sample(arc_length).speed
     speed = torch.where(is_standing, torch.zeros_like(speed), speed)
     start = starts_on_path(path, arc_length, cross_track=cross_track, heading=heading, speed=speed)
-    limit = torch.full_like(arc_length, _time_limit(path) if max_time is None else max_time)
-
+    longest = _time_limit(path, scene.vehicle) if max_time is None else max_time
+    limit = torch.full_like(arc_length, longest)
     return _drive(scene, controller, path, start, limit, must_stay_finite, on_step)
 
 
@@ -167,21 +171,21 @@ def drive_together(
     Raises:
         SimulationError: If the state of a car is no longer finite.
     """
-    at_once = max(1, scene.num_envs // 2)
+    at_once, car = max(1, scene.num_envs // 2), scene.vehicle
     for first in range(0, len(paths), at_once):
         own = [path.to(scene.dtype, scene.device) for path in paths[first : first + at_once]]
         index = torch.arange(scene.num_envs, device=scene.device)
         which = index * len(own) // scene.num_envs
         number = index - torch.searchsorted(which, which)
         room = torch.tensor([math.inf if path.closed else path.length / 4 for path in own])
-        apart = (room / torch.bincount(which).cpu()).clamp_max(0.1).to(scene.dtype)
+        apart = (room / torch.bincount(which).cpu()).clamp_max(0.1 * car.size).to(scene.dtype)
         arc_length = apart.to(scene.device)[which] * number
         road = PathBatch(own, which)
         is_standing = number % 2 == 0
         speed = road.sample(arc_length).speed.where(~is_standing, 0.0)
         start = starts_on_path(road, arc_length, speed=speed)
         times = zip(own, max_times[first : first + at_once], strict=True)
-        limits = [_time_limit(path) if most is None else most for path, most in times]
+        limits = [_time_limit(path, car) if most is None else most for path, most in times]
         limit = torch.tensor(limits, dtype=scene.dtype, device=scene.device)[which]
         driven = _drive(scene, controller, road, start, limit, True, None)
         for path_number, path in enumerate(own):
@@ -201,7 +205,7 @@ def _drive(
 ) -> Drive:
     """Drive until every car has arrived, is off its road or out of time [s], shape (B,)."""
     assert start.arc_length is not None
-    arc_length = start.arc_length
+    arc_length, most = start.arc_length, LOST_CROSS_TRACK * scene.vehicle.size
     is_closed = torch.as_tensor(road.closed, device=arc_length.device)
     goal = torch.where(is_closed, 0.0, -arc_length) + road.length
     goal_arc_length = arc_length + goal
@@ -216,7 +220,7 @@ def _drive(
         is_finite = torch.isfinite(errors.cross_track_error)
         if must_stay_finite and bool((is_waited_for & ~is_finite).any()):
             errors.require_finite()
-        is_on_path = errors.cross_track_error.abs() <= LOST_CROSS_TRACK
+        is_on_path = errors.cross_track_error.abs() <= most
         is_in_time = num_steps * scene.dt < limit
         is_waited_for = is_on_path & is_in_time & (errors.arc_length < goal_arc_length)
         return not bool(is_waited_for.any())
@@ -228,14 +232,18 @@ def _drive(
     return Drive(trajectory, goal, has_arrived)
 
 
-def skipped_distance(path: ReferencePath, asked: float | None = None) -> float:
-    """Return from how far on errors count [m]; None asks for 2 m, or a quarter of a short path.
+def skipped_distance(
+    path: ReferencePath, asked: float | None = None, *, car_size: float = 1.0
+) -> float:
+    """Return from how far on errors count [m].
+
+    None asks for 2 m (of a car of the size of the shipped one), or a quarter of a short path.
 
     Raises:
         ConfigError: If nothing of the path would be left.
     """
     if asked is None:
-        return min(SKIP_DISTANCE, path.length / 4)
+        return min(SKIP_DISTANCE * car_size, path.length / 4)
     if asked >= path.length:
         raise ConfigError(
             f"skip_distance {asked:g} leaves nothing of {path.name!r}, which is "
@@ -245,11 +253,10 @@ def skipped_distance(path: ReferencePath, asked: float | None = None) -> float:
     return asked
 
 
-def _time_limit(path: ReferencePath) -> float:
+def _time_limit(path: ReferencePath, vehicle: Vehicle) -> float:
     """Return half as long again as the path takes at its reference speed, from rest [s]."""
-    return (
-        1.5 * (float(path.timetable[-1]) + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION) + 1.0
-    )
+    seconds = float(path.timetable[-1]) + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION
+    return 1.5 * seconds + vehicle.root_size
 
 
 def plot_drive(

@@ -1,7 +1,7 @@
 """What a car can do with its tyres: measured by driving it, and kept in a file beside its model."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.base.log import logger
 from diffcar.controllers.steering_table import STEERING
-from diffcar.path.config import PathConfig
+from diffcar.path.config import Columns, PathConfig
 from diffcar.path.grip import GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.measured import Measurement, fastest_measured
-from diffcar.sim.model.vehicle import Vehicle, car_of
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import MeasureGripConfig
 from diffcar.tasks.tracking.steering import (
     NUM_STEERING_CARS,
@@ -37,7 +40,7 @@ __all__ = [
     "write_grip",
 ]
 
-# Shares of the fastest, which is 10 m/s or what the motors reach with something to spare.
+# Shares of the fastest (see `fastest_measured`).
 _SPEEDS = (0.3, 0.45, 0.6, 0.8, 1.0)
 _DEGREES = range(-90, 91, 15)
 _DIRECTIONS = tuple(map(math.radians, _DEGREES))
@@ -49,6 +52,8 @@ NUM_CARS = len(_SPEEDS) * len(_DIRECTIONS) * len(_HEADINGS)
 
 _MOST, _NUM_BISECTIONS = 14.0, 7
 _RAMP, _HOLD = 0.2, 0.2
+# About the vertical, over mass and wheelbase squared: what the shipped cars have, a little more.
+_INERTIA = 0.116
 # What counts as held, on average or at the worst, while the demand is steady.
 _MAX_SLIP, _MAX_LATERAL_MISS, _MAX_SPEED_MISS = 0.1, 0.05, 0.02
 GRIP = Measurement("grip", ("speed_mps", "direction_deg", "acceleration_mps2"), least=0.0)
@@ -81,6 +86,9 @@ def measure(
         DiffcarError: If the model is unusable, or there is no room beside it.
     """
     vehicle = car_of(config)
+    for assumption in vehicle.assumptions:
+        logger.warning(assumption)
+    config = suited(config, vehicle)
     for kept in (GRIP, STEERING):
         kept.require_room(vehicle)
 
@@ -100,7 +108,8 @@ def measure_grip(
     """Return the accelerations that a car holds in the worst direction of the world.
 
     At five speeds, in thirteen directions of its g-g diagram, cars that head six ways are asked for
-    an acceleration, which rises over 0.2 s and is held for as long. It is held if of all six the
+    an acceleration, which rises over 0.2 s (of a car of the shipped one's size; times grow with its
+    root) and is held for as long. It is held if of all six the
     rear axle slips by less than a tenth of the speed, the rate of turn misses less than 5 % of
     it and the speed 2 % of what it was at the start. The largest is found by bisection, to 0.1
     m/s².
@@ -139,34 +148,38 @@ def measure_grip(
 
 def _holds(scene: CarScene, demand: _Demand) -> Tensor:
     """Tell which cars (B,) do what they are asked for, by feedforward with some feedback."""
-    car, dt = scene.vehicle, scene.dt
+    car, dt, root = scene.vehicle, scene.dt, scene.vehicle.root_size
     still = torch.zeros_like(demand.speed)
     position = torch.stack([still, still], -1)
     scene.reset(Placement(position, demand.heading, demand.speed, still))
     full = sum(car.max_drive_torques) / car.wheel_radius / car.mass
+    # A car that is slower to turn, as full-size ones are, would be steered to and fro.
+    inertia = car.inertia[2] / car.mass / car.wheelbase**2
+    feedback = 0.1 * root * min(1.0, _INERTIA / inertia)
     wanted, slips, misses = demand.speed, [], []
-    num_steps, num_steady = round((_RAMP + _HOLD) / dt), round(0.8 * _HOLD / dt)
+    ramp, hold, least = _RAMP * root, _HOLD * root, 0.5 * root
+    num_steps, num_steady = round((ramp + hold) / dt), round(0.8 * hold / dt)
     for step in range(num_steps):
         state = scene.read()
-        share = min(1.0, (step + 1) * dt / _RAMP)
+        share = min(1.0, (step + 1) * dt / ramp)
         wanted = wanted + share * demand.along * dt
-        turn = share * demand.lateral / wanted.clamp_min(0.5)
-        speed = state.speed.clamp_min(0.5)
-        steering = torch.atan(car.wheelbase * turn / speed) + 0.1 * (turn - state.yaw_rate)
+        turn = share * demand.lateral / wanted.clamp_min(least)
+        speed = state.speed.clamp_min(least)
+        steering = torch.atan(car.wheelbase * turn / speed) + feedback * (turn - state.yaw_rate)
         # The wheels' inertia takes a fifth of the torque.
-        drive = 1.2 * share * demand.along / full + 2 * (wanted - state.speed)
+        drive = 1.2 * share * demand.along / full + 2 / root * (wanted - state.speed)
         command = state.speed + drive.clamp(-1, 1) * car.speed_increment
         scene.apply(torch.stack([steering, command], -1))
         scene.step()
         if step >= num_steps - num_steady:
             after = scene.read()
             aside = after.lateral_velocity + car.rear_axle_x * after.yaw_rate
-            slips.append((aside / after.speed.abs().clamp_min(0.5)).abs())
+            slips.append((aside / after.speed.abs().clamp_min(least)).abs())
             misses.append(torch.stack([(after.yaw_rate - turn) * speed, after.speed - wanted]))
     lateral, along = torch.stack(misses).unbind(1)
     size = torch.hypot(demand.lateral, demand.along)
     is_on_course = lateral.mean(0).abs() < _MAX_LATERAL_MISS * size + 0.1
-    is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05
+    is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05 * root
     return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
 
 
@@ -207,7 +220,7 @@ def load_road(
     vehicle: Vehicle,
     *,
     seed: int,
-    nameless: Sequence[str] | None = None,
+    nameless: Columns | None = None,
 ) -> ReferencePath:
     """Load a path for a car to drive (see `load_path`): with its grip, where that is asked for."""
     return load_path(
@@ -215,5 +228,6 @@ def load_road(
         seed=seed,
         max_curvature=vehicle.max_curvature,
         grip=None if config.grip is None else read_grip(vehicle),
+        car_size=vehicle.size,
         nameless=nameless,
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.table import Column
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.rollout import Trajectory
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARS_EACH",
-    "FAILED",
     "GOT_GOING",
     "LOST_CROSS_TRACK",
     "METRICS",
@@ -29,17 +29,18 @@ __all__ = [
     "TrackingMetrics",
     "car_figures",
     "cross_track_figures",
+    "failed",
     "rms",
     "suite_figures",
     "tracking_metrics",
 ]
 
 LOST_CROSS_TRACK = 1.0
-"""A car further than this from its path has lost it [m]."""
+"""A car further than this times `Vehicle.size` from its path has lost it [m]."""
 
 SKIP_DISTANCE = 2.0
-"""Errors count from this far after a start [m]: by then a car has come to its path. Where the way
-or the time is short, from a quarter of it."""
+"""Errors count from this far times `Vehicle.size` after a start [m]: by then a car has come to its
+path. Where the way or the time is short, from a quarter of it."""
 
 
 @dataclass(frozen=True)
@@ -164,22 +165,25 @@ class SuiteFigures:
 
     cross_track_rmse_m: float
     """Root mean square of the cross-track error [m]; a car that loses the path, or does not arrive
-    in time, counts as one metre off."""
+    in time, counts as one that is so far off that it has just lost it: by a metre, if it is of the
+    size of the shipped one."""
     cross_track_max_m: float
-    """Largest absolute value [m], at most one metre."""
+    """Largest absolute value [m], at most as much."""
     speed_rmse_mps: float
     """Root mean square of the speed error [m/s]; NaN if a car failed."""
     lost: float
     """Share of the cars that lost the path or did not arrive in time."""
     cross_track_p95_m: float
-    """95th percentile of the cross-track error's absolute value [m]; one metre if a car failed."""
+    """95th percentile of the cross-track error's absolute value [m]; as much if a car failed."""
     time_over_profile: float
     """How much longer the car that starts at speed took to its goal than the reference speed does,
     as a share of that: 0.01 is one percent; NaN if it failed."""
 
 
-FAILED = SuiteFigures(LOST_CROSS_TRACK, LOST_CROSS_TRACK, math.nan, 1.0, LOST_CROSS_TRACK, math.nan)
-"""Of a controller whose cars both fail."""
+def failed(vehicle: Vehicle) -> SuiteFigures:
+    """Return the figures of a controller whose cars both fail."""
+    lost = LOST_CROSS_TRACK * vehicle.size
+    return SuiteFigures(lost, lost, math.nan, 1.0, lost, math.nan)
 
 
 @dataclass(frozen=True)
@@ -195,30 +199,33 @@ class CarFigures:
 def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     """Return how well each car drove.
 
-    A car that fails counts as one metre off all the way: where it failed, and how long the others
-    were on the road after that, would otherwise decide on its figures. Where cars `must_arrive`,
-    one that is not at its goal in the end has failed, too; a crawling one tracks very well.
+    A car that fails counts as lost all the way: where it failed, and how long the others were on
+    the road after that, would otherwise decide on its figures. Where cars `must_arrive`, one that
+    is not at its goal in the end has failed, too; a crawling one tracks very well.
     """
     trajectory = driven.trajectory
-    error = trajectory.cross_track_error.abs()
+    error, most = trajectory.cross_track_error.abs(), LOST_CROSS_TRACK * trajectory.vehicle.size
     # Who has arrived drives on until the others have, too; what becomes of it does not count.
     is_on_its_way = ~driven.has_arrived
-    is_lost = (error > LOST_CROSS_TRACK) | ~torch.isfinite(error)
+    is_lost = (error > most) | ~torch.isfinite(error)
     has_lost_path = (is_lost & is_on_its_way).any(0)
     counted = _counted(driven)
-    failed = has_lost_path | ~counted.any(0) | (is_on_its_way[-1] & must_arrive)
+    has_failed = has_lost_path | ~counted.any(0) | (is_on_its_way[-1] & must_arrive)
     largest = torch.where(counted, error, 0.0).amax(0)
     return CarFigures(
-        cross_track_rmse=torch.where(failed, LOST_CROSS_TRACK, _rms_of_cars(error, counted)),
-        cross_track_max=torch.where(failed, LOST_CROSS_TRACK, largest),
-        speed_rmse=torch.where(failed, torch.nan, _rms_of_cars(trajectory.speed_error, counted)),
-        is_lost=failed,
+        cross_track_rmse=torch.where(has_failed, most, _rms_of_cars(error, counted)),
+        cross_track_max=torch.where(has_failed, most, largest),
+        speed_rmse=torch.where(
+            has_failed, torch.nan, _rms_of_cars(trajectory.speed_error, counted)
+        ),
+        is_lost=has_failed,
     )
 
 
 def _counted(driven: "Drive") -> Tensor:
     """Tell which entries count: from past the first metres to the goal, shape (T, B)."""
-    skip_distance = min(SKIP_DISTANCE, driven.trajectory.path.length / 4)
+    own = driven.trajectory
+    skip_distance = min(SKIP_DISTANCE * own.vehicle.size, own.path.length / 4)
     return (driven.trajectory.distance >= skip_distance) & ~driven.has_arrived
 
 
@@ -254,7 +261,7 @@ def suite_figures(driven: "Drive") -> list[SuiteFigures]:
         cars.cross_track_max.reshape(-1, CARS_EACH).amax(-1).tolist(),
         together(cars.speed_rmse.square()).sqrt().tolist(),
         is_lost.tolist(),
-        torch.where(is_lost > 0, LOST_CROSS_TRACK, p95).tolist(),
+        torch.where(is_lost > 0, failed(driven.trajectory.vehicle).cross_track_p95_m, p95).tolist(),
         times.reshape(-1, CARS_EACH)[:, 1:].mean(-1).tolist(),
         strict=True,
     )

@@ -10,17 +10,17 @@ from diffcar.tasks.tracking.config import TrainConfig
 __all__ = ["Pace"]
 
 _NUM_GROUPS = 4
-# Further from the path than this a car does not hold it [m], and so many may not.
+# Further from the path than this times its size a car does not hold it [m]; so many may not.
 _OFF, _MOST_OFF = 0.2, 0.1
 
 
 class Pace:
     """The share of the reference speed that training drives at by now, and the road at it."""
 
-    def __init__(self, path: ReferencePath, config: TrainConfig) -> None:
+    def __init__(self, path: ReferencePath, config: TrainConfig, *, car_size: float = 1.0) -> None:
         self.share = config.ramp_from if config.ramp_updates else 1.0
         """Of the reference speed, of the fastest cars."""
-        self._path, self._config = path, config
+        self._path, self._config, self._off = path, config, _OFF * car_size
         self._made: tuple[float, Road] | None = None
 
     def adapt(self, reached: Start | None) -> None:
@@ -35,7 +35,7 @@ class Pace:
         if reached is not None:
             assert reached.state is not None and reached.arc_length is not None
             errors = compute_error_state(self._path, reached.state, reached.arc_length)
-            is_off = errors.cross_track_error.abs() > _OFF
+            is_off = errors.cross_track_error.abs() > self._off
             is_held = float(is_off.to(self._path.dtype).mean()) <= _MOST_OFF
         step = (1 - config.ramp_from) / config.ramp_updates
         share = self.share + (step if is_held else -2 * step)

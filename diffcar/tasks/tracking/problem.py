@@ -22,6 +22,7 @@ from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, Placement, Start
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import known_grip
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
@@ -40,6 +41,8 @@ SHORT_TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-1}
 """Before training; in float32 the worst of the differences, not of the gradient, are known to a
 tenth only."""
 
+# What follows is of a car of the shipped one's size; lengths grow with `Vehicle.size`, times and
+# speeds with its root, so that the cases of another one are the same ones enlarged.
 # A wheel's contact point that moves faster than this over the road slides [m/s].
 _SLIDING_SPEED = 0.1
 # Above this height over the rest position a car has left the road [m]. Sliding ones hover a few
@@ -78,6 +81,7 @@ def tracking_problem(
         tolerance: Largest relative error that is right; None takes one for precision and wheels.
     """
     cases = CarCases(scene, controller, path, labels, horizon=horizon, seed=seed)
+    loss = suited(_LOSS, scene.vehicle, is_default=True)
 
     def go_on() -> Tensor:
         action = cases.inputs["actions"][0][:, -1].detach().clone().requires_grad_()
@@ -88,7 +92,7 @@ def tracking_problem(
     return Problem(
         inputs=cases.inputs,
         cases=[Case(*label, is_decisive=label[0] == "rolling") for label in labels],
-        score=lambda: _LOSS.costs(cases.drive(scene)).per_environment,
+        score=lambda: loss.costs(cases.drive(scene)).per_environment,
         directions=cases.draw_directions(),
         step_sizes=step_sizes or _STEP_SIZES[scene.dtype],
         tolerance=tolerance or _tolerance(scene),
@@ -115,7 +119,7 @@ class CarCases:
     """Cars that roll, slide or fall beside a path, and what of them is perturbed.
 
     Rolling cars steer and accelerate well within the grip of their tyres; those at the limit hold
-    5 m/s in a turn that takes 90 % of it; sliding ones come
+    5 m/s (of a car of the shipped one's size) in a turn that takes 90 % of it; sliding ones come
     sideways onto a road with a twentieth of the friction and brake and accelerate at full torque;
     airborne ones fall.
     """
@@ -189,21 +193,33 @@ class CarCases:
                 if tensor.shape[1:] == (4,) and name == "initial state":
                     # A wheel's contact is stiff: a millimetre of height is worth a metre of way.
                     drawn[:, 2] *= _HEIGHT_SHARE
+                if name != "network weights":
+                    drawn = drawn * self._units(tensor.shape[-1])
                 directions.append(drawn * cars.reshape(-1, *[1] * (tensor.dim() - 1)))
         return directions
+
+    def _units(self, num_columns: int) -> Tensor:
+        """Return by how much actions (2), poses (4) or velocities (12 or more) are larger."""
+        size, root = self.scene.vehicle.size, self.scene.vehicle.root_size
+        units = {2: [1.0, root], 4: [size] * 3 + [1.0]}
+        velocity = [root] * 3 + [1 / root] * (num_columns - 3)
+        return self.scene.tensor(units.get(num_columns, velocity))
 
     def _look(self, state: CarState, errors: ErrorState) -> None:
         """Remember which cars have left the road, to either side, and which slide over it."""
         vehicle = self.scene.vehicle
-        airborne = (state.qpos[:, 2].detach() - self.scene.rest_height).abs() > _AIRBORNE_HEIGHT
+        airborne = (state.qpos[:, 2].detach() - self.scene.rest_height).abs()
+        airborne = airborne > _AIRBORNE_HEIGHT * vehicle.size
         along = state.speed[:, None] - vehicle.wheel_radius * state.wheel_speeds
         across = state.lateral_velocity + vehicle.rear_axle_x * state.yaw_rate
-        slides = (along.square() + across.square()[:, None]).amax(-1).sqrt() > _SLIDING_SPEED
+        slip = (along.square() + across.square()[:, None]).amax(-1).sqrt()
+        slides = slip > _SLIDING_SPEED * vehicle.root_size
         self._seen.append((airborne, slides.detach() & ~airborne))
 
     def _draw(self, generator: torch.Generator) -> None:
         """Draw starts beside the path and gentle or violent actions."""
         scene, path, num_cars = self.scene, self.path, len(self.labels)
+        size, root = scene.vehicle.size, scene.vehicle.root_size
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             draw = torch.rand(num_cars, *shape, generator=generator, dtype=torch.float64)
@@ -212,31 +228,35 @@ class CarCases:
         sliding, airborne = self.are_about("sliding"), self.are_about("airborne")
         arc_length = uniform(0.0, path.length if path.closed else 0.5 * path.length)
         point = path.sample(arc_length)
-        offset = uniform(-0.05, 0.05)
+        offset = size * uniform(-0.05, 0.05)
         normal = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], -1)
         drift = uniform(0.5, 1.2) * torch.sign(uniform(-1.0, 1.0))
         yaw = point.heading + torch.where(sliding, drift, uniform(-0.05, 0.05))
-        height = scene.rest_height + torch.where(airborne, _DROP_HEIGHT, 0.0)
+        height = scene.rest_height + torch.where(airborne, _DROP_HEIGHT * size, 0.0)
         position = point.position + offset[:, None] * normal
         speed = torch.where(sliding, uniform(3.0, 4.0), uniform(1.5, 2.5))
-        speed = torch.where(self.are_about(LIMIT), _LIMIT_SPEED, speed)
+        speed = root * torch.where(self.are_about(LIMIT), _LIMIT_SPEED, speed)
         velocity = scene.zeros(num_cars, scene.entity.n_dofs)
         velocity[:, 0] = speed * torch.cos(point.heading)
         velocity[:, 1] = speed * torch.sin(point.heading)
-        velocity[:, 5] = speed * point.curvature + torch.where(sliding, uniform(-1.0, 1.0), 0.0)
+        velocity[:, 5] = speed * point.curvature + (
+            torch.where(sliding, uniform(-1.0, 1.0), 0.0) / root
+        )
         velocity[:, scene.wheel_dofs] = (speed / scene.vehicle.wheel_radius)[:, None]
-        time = scene.dt * torch.arange(self.horizon, dtype=scene.dtype, device=scene.device)
+        time = scene.dt / root * torch.arange(self.horizon, dtype=scene.dtype, device=scene.device)
         phase = uniform(0.0, 6.3, 1)
         violence = sliding[:, None].to(scene.dtype)
         amplitude = (0.2 + 0.5 * violence) * scene.vehicle.max_steering
         steering = amplitude * torch.sin(2.5 * time + phase)
-        commanded = speed[:, None] + (0.2 + 6.0 * violence) * torch.cos(2.0 * time + phase)
+        change = root * (0.2 + 6.0 * violence)
+        commanded = speed[:, None] + change * torch.cos(2.0 * time + phase)
         limit, side = self.are_about(LIMIT)[:, None], uniform(-1.0, 1.0, 1).sign()
+        limit_speed = _LIMIT_SPEED * root
         turn = math.atan(
-            scene.vehicle.wheelbase * _LIMIT_SHARE * _lateral_grip(scene.vehicle) / _LIMIT_SPEED**2
+            scene.vehicle.wheelbase * _LIMIT_SHARE * _lateral_grip(scene.vehicle) / limit_speed**2
         )
         steering = torch.where(limit, side * turn, steering)
-        commanded = torch.where(limit, _LIMIT_SPEED, commanded)
+        commanded = torch.where(limit, limit_speed, commanded)
         self._pose = torch.cat([position, height[:, None], yaw[:, None]], -1)
         self._velocity, self._arc_length = velocity, arc_length
         self._actions = torch.stack([steering, commanded], -1)
@@ -246,7 +266,7 @@ class CarCases:
 def _lateral_grip(vehicle: Vehicle) -> float:
     """Return what a car holds sideways [m/s²]: as measured, or what an ideal one would."""
     if (grip := known_grip(vehicle)) is not None:
-        return float(np.interp(_LIMIT_SPEED, grip.speeds, grip.lateral))
+        return float(np.interp(_LIMIT_SPEED * vehicle.root_size, grip.speeds, grip.lateral))
     # Across the edges of the friction pyramid.
     return vehicle.friction * 9.81 / math.sqrt(2)
 
@@ -259,7 +279,7 @@ class _CaseController:
     def __init__(
         self, controller: TrackingMLP, actions: Tensor, weights: Sequence[Tensor], rows: Tensor
     ) -> None:
-        self.rows = rows
+        self.rows, self.past_commands = rows, controller.past_commands
         self.policy = with_weights(controller, [weight[rows] for weight in weights])
         self.actions = iter(actions.unbind(1))
 

@@ -197,15 +197,31 @@ class Trajectory:
 
 
 class ClosedLoop:
-    """Cars that take actions on a path: the one place where an action becomes the next state."""
+    """Cars that take actions on a path: the one place where an action becomes the next state.
 
-    def __init__(self, scene: CarScene, path: Road, start: Placement | Start) -> None:
+    It keeps the last commands where the scene holds commands back, the start has some, or somebody
+    wants to see them.
+
+    Args:
+        num_commands: How many are kept at the least.
+    """
+
+    def __init__(
+        self, scene: CarScene, path: Road, start: Placement | Start, *, num_commands: int = 0
+    ) -> None:
         self.scene = scene
         self.path = path = path.to(scene.dtype, scene.device)
         place = start if isinstance(start, Placement) else start.state
         if place is not None:
             scene.reset(place)
-        self.state: CarState = scene.read()
+        known = place.commands if isinstance(place, CarState) else None
+        late = scene.command_delay
+        num_known = 0 if known is None else known.shape[1]
+        num_late = 0 if late is None else int(late.max())
+        self._num_commands = max(num_commands, num_late, num_known)
+        if known is not None and num_known < self._num_commands:
+            known = None
+        self.state: CarState = self._with(known)
         """The cars now."""
         hint = None if start.arc_length is None else start.arc_length.to(self.state.speed)
         self.errors: ErrorState = compute_error_state(path, self.state, hint)
@@ -215,7 +231,13 @@ class ClosedLoop:
         """Place the cars of some indices (K,) of a plain scene afresh; the placement has K rows."""
         assert placement.arc_length is not None
         self.scene.restart(cars, placement)
-        self.state = self.scene.read()
+        commands = self.state.commands
+        self.state = self._with(None)
+        if commands is not None and self.state.commands is not None:
+            is_fresh = torch.zeros_like(self.state.yaw, dtype=torch.bool)
+            is_fresh[cars] = True
+            merged = torch.where(is_fresh[:, None, None], self.state.commands, commands)
+            self.state = replace(self.state, commands=merged)
         hint = self.errors.arc_length.clone()
         hint[cars] = placement.arc_length
         self.errors = compute_error_state(self.path, self.state, hint)
@@ -225,11 +247,25 @@ class ClosedLoop:
         speed_before = self.state.speed
         # Where the car will be along the path, for the projection's first guess.
         hint = torch.add(self.errors.arc_length, speed_before, alpha=self.scene.dt).detach()
-        self.scene.apply(action)
+        applied, commands = action, self.state.commands
+        if commands is not None:
+            now = torch.stack([self.state.steering_angles.mean(-1), speed_before], -1)
+            commands = torch.cat([torch.cat([action, now], -1)[:, None], commands], 1)
+            if (late := self.scene.command_delay) is not None:
+                applied = commands[torch.arange(len(late), device=late.device), late, :2]
+            commands = commands[:, :-1]
+        self.scene.apply(applied)
         self.scene.step()
-        self.state = self.scene.read()
+        self.state = self._with(commands)
         self.errors = compute_error_state(self.path, self.state, hint)
         return Step(self.state, self.errors, action, speed_before)
+
+    def _with(self, commands: Tensor | None) -> CarState:
+        """Read the cars, which were commanded so, newest first; None lets them roll as they are."""
+        state = self.scene.read()
+        if commands is not None:
+            state = replace(state, commands=commands)
+        return state.remembering(self._num_commands)
 
 
 def rollout(
@@ -250,7 +286,7 @@ def rollout(
         num_steps: Control steps at the most.
         on_step: Called after each step; a true result ends the rollout early.
     """
-    loop = ClosedLoop(scene, path, start)
+    loop = ClosedLoop(scene, path, start, num_commands=getattr(controller, "past_commands", 0))
     start_arc_length = loop.errors.arc_length.detach()
     steps = []
     for _ in range(num_steps):

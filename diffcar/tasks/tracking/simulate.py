@@ -20,16 +20,16 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
-from diffcar.sim.model.vehicle import car_of
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.config import SimulateConfig
+from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
 from diffcar.tasks.tracking.grip import known_grip, load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
 from diffcar.tasks.tracking.rollout import Trajectory, accelerations
 
 __all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]
-
-_DOT_SPACING = 0.1
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,12 @@ def run(
     config, changes = choice.in_its_physics(config)
     notes += changes
     vehicle = car_of(config)
+    config = suited(config, vehicle)
     choice.require_knowledge_of(vehicle)
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
-    skip_distance, grip = skipped_distance(path, config.skip_distance), known_grip(vehicle)
+    grip = known_grip(vehicle)
+    skip_distance = skipped_distance(path, config.skip_distance, car_size=vehicle.size)
     scenes: list[CarScene] = [
         build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
     ]
@@ -174,7 +176,7 @@ def run(
     if (completion := figures[-1].metrics.completion) < 1:
         notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
     if not figures[-1].metrics.got_going:
-        notes.append(f"no errors: the car did not come past the first {skip_distance:g} m")
+        notes.append(f"no errors: the car did not come past the first {skip_distance:.3g} m")
     return SimulateResult(
         controller=name,
         path=path,
@@ -197,7 +199,14 @@ def _drive(
     on_step: Callable[[float], None],
 ) -> Drive:
     """Drive, filming if there is a camera and a file for it."""
-    camera = scene.camera if isinstance(scene, GenesisCar) else None
+    camera = None
+    if isinstance(scene, GenesisCar):
+        camera = scene.camera
+        if camera is not None or config.viewer:
+            scene.dots = path.dots(0.1 * scene.vehicle.size)
+    plant, sensors = (torch.Generator().manual_seed(config.seed + offset) for offset in (0, 1))
+    car = DisturbedScene(scene, config.disturbance, plant)
+    driver = NoisyController(controller, config.disturbance, sensors, traits=car.traits)
 
     def after_step(state: CarState, errors: ErrorState) -> None:
         if camera is not None:
@@ -207,15 +216,12 @@ def _drive(
     driven: Drive | None = None
     with contextlib.ExitStack() as filming:
         if camera is not None and film is not None:
-            # Points along the path to paint on the road [m], shape (N, 2).
-            stride = max(1, round(_DOT_SPACING / (path.grid[1] - path.grid[0])))
-            camera.dots = path.samples[::stride, :2]
             file, unwritten = film
             filming.enter_context(kept(unwritten, file))
             filming.enter_context(camera.recording(file))
         driven = drive(
-            scene,
-            controller,
+            car,
+            driver,
             path,
             is_standing=torch.tensor([config.start == "standing"], device=scene.device),
             cross_track=config.start_cross_track,
@@ -280,7 +286,7 @@ def simulation_report(result: SimulateResult) -> list[Shown]:
     table = across(
         f"{result.controller} on {result.path.name} ({result.path.length:.1f} m, "
         f"{result.path.kind}), "
-        f"{result.start} start, errors after the first {result.skip_distance_m:g} m",
+        f"{result.start} start, errors after the first {result.skip_distance_m:.3g} m",
         "metric",
         figures,
         drives,

@@ -37,12 +37,13 @@ def measure_steering(
 ) -> SteeringTable:
     """Return the lateral accelerations of a car that turns steadily at constant speed.
 
-    At eight speeds cars turn the steering to forty angles, within half a second. A second later
-    their curvature is averaged for three seconds, of which those count that make up whole quarter
-    turns, where there is one: friction pyramids lie along the world's axes, so what is held depends
-    on the compass. A car whose rear axle breaks away has held nothing, nor have those that steer
-    further, and it is let go before it turns over; nor are cars steered that by their wheels
-    would need a fifth more than the car's grip.
+    At eight speeds cars turn the steering to forty angles, within half a second (of a car of the
+    shipped one's size; times grow with its root). A second later their curvature is averaged for
+    three seconds, of which those count that make up whole quarter turns, where there is one:
+    friction pyramids lie along the world's axes, so what is held depends on the compass. A car
+    whose rear axle breaks away has held nothing, nor have those that steer further, and it is let
+    go before it turns over; nor are cars steered that by their wheels would need a fifth more than
+    the car's grip.
 
     Args:
         scene: `NUM_STEERING_CARS` plain cars, in the engine that they are to be driven in.
@@ -56,15 +57,17 @@ def measure_steering(
     grid = torch.cartesian_prod(speeds, angles).to(scene.device, scene.dtype)
     speed, steering = grid.unbind(-1)
     scene.reset(Placement.at_origin(speed))
-    num_steps, num_settled = (round(t / dt) for t in (_RAMP + _SETTLE + _MEASURE, _RAMP + _SETTLE))
+    root = car.root_size
+    ramp, settled = _RAMP * root, (_RAMP + _SETTLE) * root
+    num_steps, num_settled = round((settled + _MEASURE * root) / dt), round(settled / dt)
     turns, curvatures = [], []
     most = torch.as_tensor(np.interp(speed.cpu(), grip.speeds, grip.lateral)).to(speed)
     is_held = speed**2 * torch.tan(steering) / car.wheelbase < _TOO_MUCH * most
     for step in range(num_steps):
         state = scene.read()
         now = state.speed.nan_to_num()
-        command = now + (2 * (speed - now)).clamp(-1, 1) * car.speed_increment
-        action = torch.stack([min(1.0, (step + 1) * dt / _RAMP) * steering, command], -1)
+        command = now + (2 / root * (speed - now)).clamp(-1, 1) * car.speed_increment
+        action = torch.stack([min(1.0, (step + 1) * dt / ramp) * steering, command], -1)
         scene.apply(action.where(is_held[:, None], 0.0))
         scene.step()
         after = scene.read()

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,19 @@ from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.reference import ReferencePath, Road
-from diffcar.sim.contract import Placement, Start, map_tensors
+from diffcar.sim.car import GenesisCar
+from diffcar.sim.contract import CarScene, Placement, Start, map_tensors
+from diffcar.sim.model.carried import CARRIED_FOLDER, CARRIED_MODEL, carry_car
+from diffcar.sim.model.suited import suited
 from diffcar.tasks.contract import Task, seed_of_update
-from diffcar.tasks.tracking.config import E2EEvaluationConfig, TrainConfig, TrainingConfig
+from diffcar.tasks.tracking.config import (
+    DisturbanceConfig,
+    E2EEvaluationConfig,
+    RandomisedTrainingConfig,
+    TrainConfig,
+    TrainingConfig,
+)
+from diffcar.tasks.tracking.disturbances import RandomisedCars
 from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
 from diffcar.tasks.tracking.grip import GRIP, load_road
 from diffcar.tasks.tracking.metrics import (
@@ -43,13 +53,14 @@ from diffcar.tasks.tracking.problem import (
     trace_drive,
     tracking_problem,
 )
-from diffcar.tasks.tracking.rollout import Trajectory, rollout
+from diffcar.tasks.tracking.rollout import Trajectory
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.starts import draw_starts
 
 __all__ = ["PathScore", "TrackingTask"]
 
-# Further off the path there is nothing to learn that a fresh start would not teach better [m].
+# Further off the path there is nothing to learn that a fresh start would not teach better [m], of
+# a car of the shipped one's size.
 _GIVEN_UP_CROSS_TRACK = 0.5
 _DRAWN_TIME = 10.0
 
@@ -63,7 +74,7 @@ class PathScore:
     start: str
     """`standing` or `flying`."""
     metrics: TrackingMetrics
-    """After the first two metres."""
+    """After the first metres."""
 
 
 _SCORES: list[Column[PathScore]] = [
@@ -92,10 +103,16 @@ class TrackingTask(Task[Start, Trajectory]):
     def __init__(
         self, config: TrainingConfig, *, scenes: Scenes | None = None, through_physics: bool = True
     ) -> None:
-        self.config: TrainingConfig = config
-        self.loss = config.loss
         self.scenes = scenes or Scenes(config)
         self.vehicle = self.scenes.vehicle
+        self.config: TrainingConfig = suited(config, self.vehicle)
+        """The settings, as they suit the car."""
+        config = self.config
+        self.loss = config.loss
+        self.randomisation = DisturbanceConfig()
+        """What cars suffer in training."""
+        if isinstance(config, RandomisedTrainingConfig):
+            self.randomisation = config.randomisation
         self.path = self._load(config.path)
         """What training follows."""
         self.unseen = [
@@ -114,15 +131,20 @@ class TrackingTask(Task[Start, Trajectory]):
         for warning in self.warnings:
             logger.warning(warning)
 
+    def keep(self, folder: Path) -> None:
+        """Put the car into a run's folder, so that the run drives wherever that is."""
+        if not (folder / CARRIED_FOLDER / CARRIED_MODEL).exists():
+            carry_car(self.vehicle, self.config.model or "car", folder / CARRIED_FOLDER)
+
     def build(self) -> "TrackingTask":
         """Build the scenes and the untrained network."""
         config = self.config
         if self._through_physics:
             self.num_envs = self._train.num_envs
-            self.scene = self.scenes.cars(self.num_envs, differentiable=True)
+            self.scene = self.cars(self.num_envs, differentiable=True)
         num_cars = config.evaluation.num_envs
         self.evaluation_scene = (
-            self.scene if self._shares_scene else self.scenes.cars(num_cars, purpose="evaluation")
+            self.scene if self._shares_scene else self.cars(num_cars, purpose="evaluation")
         )
         """What training is evaluated in; what it trains in begins each update anew."""
         dtype, device = self.evaluation_scene.dtype, self.evaluation_scene.device
@@ -133,9 +155,18 @@ class TrackingTask(Task[Start, Trajectory]):
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         self._road: Road = self.path
+        self._evaluated = self._randomised(self.evaluation_scene)
         if self._through_physics:
-            self._pace = Pace(self.path, self._train)
+            if config.viewer:
+                self.scene.dots = self.path.dots(0.1 * self.vehicle.size)
+            self._pace = Pace(self.path, self._train, car_size=self.vehicle.size)
+            self._trained = self._randomised(self.scene)
         return self
+
+    def cars(self, num_envs: int, **how: Any) -> GenesisCar:  # noqa: ANN401
+        """Return a scene, whose cars can differ in mass where they are to."""
+        with_varied_mass = any(self.randomisation.ranges["mass_shift"])
+        return self.scenes.cars(num_envs, with_varied_mass=with_varied_mass, **how)
 
     def draw(self, update: int, reached: Start | None) -> Start:
         """Return where an update begins: where the last one ended, or afresh.
@@ -146,21 +177,26 @@ class TrackingTask(Task[Start, Trajectory]):
         if update:
             self._pace.adapt(reached)
         self._road = self._pace.road
-        placement = self._place(seed_of_update(self.config.seed, update), self._road)
-        fresh = Start(self.scene.state_of(placement), placement.arc_length)
+        seed = seed_of_update(self.config.seed, update)
+        placement = self._place(seed, self._road)
+        state = self.scene.state_of(placement).remembering(self._trained.num_commands)
+        fresh = Start(state, placement.arc_length)
         if reached is None:
+            self._trained.draw(seed)
             return fresh
         assert reached.state is not None and reached.arc_length is not None
         car = torch.arange(self.num_envs, device=self.scene.device)
         is_due = (car + update) % self._train.episode_updates == 0
         errors = compute_error_state(self._road, reached.state, reached.arc_length)
-        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK
+        is_lost = errors.cross_track_error.abs() > _GIVEN_UP_CROSS_TRACK * self.vehicle.size
         end = math.inf if self.path.closed else self.path.length - self._reach
-        return reached.where(is_due | is_lost | (reached.arc_length > end), fresh)
+        is_fresh = is_due | is_lost | (reached.arc_length > end)
+        self._trained.draw(seed, is_fresh)
+        return reached.where(is_fresh, fresh)
 
     def roll_out(self, start: Start, num_steps: int) -> Trajectory:
         """Drive from a start, with gradients unless they are switched off."""
-        return rollout(self.scene, self.driver, self._road, start, num_steps)
+        return self._trained.roll_out(self._road, start, num_steps)
 
     def end(self, record: Trajectory) -> Start:
         """Return where the cars go on from: backward rewinds the simulator."""
@@ -170,20 +206,26 @@ class TrackingTask(Task[Start, Trajectory]):
         """Return what a checkpoint holds of where the cars are."""
         state, arc_length = reached.state, reached.arc_length
         assert state is not None and arc_length is not None
-        return {"qpos": state.qpos, "velocity": state.dofs_velocity, "arc_length": arc_length}
+        packed = {"qpos": state.qpos, "velocity": state.dofs_velocity, "arc_length": arc_length}
+        return packed if state.commands is None else packed | {"commands": state.commands}
 
     def unpack(self, packed: Mapping[str, Tensor]) -> Start:
         """Return where the cars were when a checkpoint was written, which is loaded to the CPU."""
         own = {name: value.to(self.scene.device) for name, value in packed.items()}
-        return Start(self.scene.describe(own["qpos"], own["velocity"]), own["arc_length"])
+        state = self.scene.describe(own["qpos"], own["velocity"])
+        return Start(replace(state, commands=own.get("commands")), own["arc_length"])
 
-    def progress(self) -> dict[str, float]:
-        """Return how fast training drives by now, where that changes."""
-        return {"pace": self._pace.share} if self._train.ramp_updates else {}
+    def progress(self) -> dict[str, Any]:
+        """Return how fast training drives by now, where that changes, and what cars are like."""
+        pace = {"pace": self._pace.share} if self._train.ramp_updates else {}
+        traits = {} if self.randomisation.is_calm else {"traits": dict(self._trained.scene.traits)}
+        return pace | traits
 
-    def go_on_from(self, progress: Mapping[str, float]) -> None:
-        """Drive as fast as training did."""
+    def go_on_from(self, progress: Mapping[str, Any]) -> None:
+        """Drive as fast as training did, cars that are the same."""
         self._pace.share = progress.get("pace", self._pace.share)
+        if "traits" in progress:
+            self._trained.take(progress["traits"])
 
     def evaluate(self) -> EvaluationMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
@@ -208,7 +250,7 @@ class TrackingTask(Task[Start, Trajectory]):
             # Weights that throw a car about are bad ones; the training goes on.
             logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
             return NOTHING_DRIVEN
-        skip_distance = min(SKIP_DISTANCE, duration * top_speed / 4, path.length / 4)
+        skip_distance = min(self._skipped, duration * top_speed / 4, path.length / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
         )
@@ -232,6 +274,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def trace(self, watch: Watch) -> Tensor:
         """Return the loss of eight steps, handing over the tensors on the way."""
+        self.scene.variations = {}
         place = self._place(0, self.path)
         return trace_drive(watch, self.scene, self.driver, self.path, place, loss=self.loss)
 
@@ -240,6 +283,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
         Weights come first: they are what training changes, however few cars there are.
         """
+        self.scene.variations = {}
         kinds = itertools.islice(itertools.cycle(reversed(PARAMETERS)), self.num_envs)
         return tracking_problem(
             self.scene,
@@ -257,7 +301,8 @@ class TrackingTask(Task[Start, Trajectory]):
         scores: list[PathScore] = []
         unwritten: Unwritten = {}
         paths = (self.path, *self.unseen)
-        max_times = (_DRAWN_TIME, *[None] * len(self.unseen))
+        max_times = (_DRAWN_TIME * self.vehicle.root_size, *[None] * len(self.unseen))
+        self.evaluation_scene.variations = {}
         driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
         for number, (own, is_standing) in enumerate(_unbroken(driven)):
             name = own.trajectory.path.name
@@ -267,7 +312,7 @@ class TrackingTask(Task[Start, Trajectory]):
             if number:
                 for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
                     scores.append(PathScore(name, start, own.select(cars).metrics()))
-        return {"scores": scores, "unwritten": unwritten}
+        return {"scores": scores, "skip_distance_m": self._skipped, "unwritten": unwritten}
 
     @staticmethod
     def report(
@@ -282,9 +327,10 @@ class TrackingTask(Task[Start, Trajectory]):
             both = {"before": before, "after": after}
             shown.append(across(title, "metric", METRICS_OF_A_TIME, both))
         if scores := findings.get("scores"):
+            skipped = findings.get("skip_distance_m", SKIP_DISTANCE)
             title = (
-                f"paths never trained on, plain physics, errors after {SKIP_DISTANCE:g} m or a "
-                "quarter of a short path"
+                f"paths never trained on, plain physics, errors after {skipped:.3g} m or a quarter "
+                "of a short path"
             )
             shown.append(Table(title, _SCORES, scores))
         return shown
@@ -295,6 +341,11 @@ class TrackingTask(Task[Start, Trajectory]):
         evaluation = self.config.evaluation
         is_wanted = isinstance(evaluation, E2EEvaluationConfig) and not evaluation.plain_scene
         return self._through_physics and is_wanted and evaluation.num_envs <= self.num_envs
+
+    @property
+    def _skipped(self) -> float:
+        """Return after how much way errors count [m]."""
+        return SKIP_DISTANCE * self.vehicle.size
 
     @property
     def _train(self) -> TrainConfig:
@@ -318,13 +369,17 @@ class TrackingTask(Task[Start, Trajectory]):
             road=road,
         )
 
+    def _randomised(self, scene: CarScene) -> RandomisedCars:
+        """Return the cars of a scene as they differ in training, and how the network sees them."""
+        return RandomisedCars(scene, self.driver, self.randomisation, seed=self.config.seed)
+
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
         """Let the network drive cars that may be fewer than the scene has."""
         num_cars = len(placement.speed)
         copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
         with torch.no_grad():
-            driven = rollout(self.evaluation_scene, self.driver, self.path, everywhere, num_steps)
+            driven = self._evaluated.roll_out(self.path, everywhere, num_steps)
         return driven.select(torch.arange(num_cars, device=self.path.device))
 
     def _load(self, settings: PathConfig) -> ReferencePath:

@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field
 
 from diffcar.base.config import Count, Positive
-from diffcar.demonstrations.config import DemonstrationConfig, require_few_rows
+from diffcar.demonstrations.config import DemonstrationConfig, require_recordable
 from diffcar.tasks.config import UpdatesConfig
 from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig
 
@@ -58,7 +58,7 @@ class TrainBCConfig(TrainingConfig):
     train: CloneConfig = CloneConfig()
     evaluation: CloneEvaluationConfig = CloneEvaluationConfig()
 
-    _has_few_rows = pydantic.model_validator(mode="after")(require_few_rows)
+    _is_recordable = pydantic.model_validator(mode="after")(require_recordable)
 
     @pydantic.model_validator(mode="after")
     def _every_round_has_a_pass(self) -> "TrainBCConfig":

@@ -274,7 +274,8 @@ def make_trainer(
         expert = choose_controller(config.expert)
         config, notes = expert.in_its_physics(config)
     task = TrackingTask(config, scenes=scenes, through_physics=False)
-    given = None
+    assert isinstance(task.config, TrainBCConfig)
+    config, given = task.config, None
     if config.data:
         given = read_demonstrations(
             [Path(file) for file in config.data],

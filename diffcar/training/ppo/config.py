@@ -5,9 +5,9 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, NonNegative, Positive
+from diffcar.base.config import Count, Follows, NonNegative, Positive
 from diffcar.tasks.config import UpdatesConfig
-from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig
+from diffcar.tasks.tracking.config import EvaluationConfig, RandomisedTrainingConfig
 
 __all__ = ["PPOConfig", "PPOEvaluationConfig", "TrainPPOConfig"]
 
@@ -25,9 +25,9 @@ class PPOConfig(UpdatesConfig):
     """Cars simulated in parallel."""
     num_steps: Count = 16
     """Control steps of each car in an update."""
-    episode_duration: Positive = 4.0
+    episode_duration: Annotated[Positive, Follows("time")] = 4.0
     """Simulated time after which a car starts afresh elsewhere [s]."""
-    lost_cross_track: Positive = 0.5
+    lost_cross_track: Annotated[Positive, Follows("length")] = 0.5
     """Offset from the path at which it starts afresh, too [m]."""
     num_epochs: Count = 5
     """Passes over the steps of an update."""
@@ -68,7 +68,7 @@ class PPOEvaluationConfig(EvaluationConfig):
     """Updates between evaluations."""
 
 
-class TrainPPOConfig(TrainingConfig):
+class TrainPPOConfig(RandomisedTrainingConfig):
     """`diffcar train-ppo`."""
 
     train: PPOConfig = PPOConfig()

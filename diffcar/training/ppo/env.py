@@ -10,6 +10,7 @@ from torch import Tensor
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, Placement
+from diffcar.tasks.tracking.disturbances import RandomisedCars
 from diffcar.tasks.tracking.rollout import ClosedLoop, Trajectory
 from diffcar.tasks.tracking.starts import draw_starts
 from diffcar.training.ppo.config import TrainPPOConfig
@@ -39,7 +40,11 @@ class DrivingEnv(VecEnv):
         self._reach = config.train.episode_duration * config.path.top_speed
         self._last_arc_length = math.inf if path.closed else path.length
         self._last_output = torch.zeros(self.num_envs, 2, dtype=path.dtype, device=self.device)
-        self._loop = ClosedLoop(scene, path, self._draw(self.num_envs))
+        self._cars = RandomisedCars(scene, controller, config.randomisation, seed=config.seed)
+        self._cars.begin()
+        start, num_commands = self._draw(self.num_envs), self._cars.num_commands
+        self._loop = ClosedLoop(self._cars.scene, path, start, num_commands=num_commands)
+        self._seen = self._loop.state
         self._timed: Tensor | None = None
         # All begin at different times of their episodes, so that these do not end together.
         self.episode_length_buf = torch.randint(
@@ -48,7 +53,8 @@ class DrivingEnv(VecEnv):
 
     def get_observations(self) -> TensorDict:
         """Return what the cars observe now, as the group `policy`."""
-        observation = self._controller.observer.observe(self._loop.state, self._loop.errors)
+        self._seen, errors = self._cars.driver.measure(self._loop.state, self._loop.errors)
+        observation = self._controller.observer.observe(self._seen, errors)
         return TensorDict({"policy": observation}, batch_size=[self.num_envs])
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Tensor]]:
@@ -61,7 +67,7 @@ class DrivingEnv(VecEnv):
         output = actions.clamp(-1.0, 1.0)
         loop, is_first = self._loop, self.episode_length_buf[:, None] == 0
         start_arc_length = loop.errors.arc_length
-        step = loop.step(self._controller.command(output, loop.state))
+        step = loop.step(self._controller.command(output, self._seen))
         driven = Trajectory.of(
             [step],
             loop,
@@ -91,6 +97,11 @@ class DrivingEnv(VecEnv):
     def _restart(self, cars: Tensor) -> None:
         """Start some cars afresh."""
         if len(cars):
+            if not self.cfg.randomisation.is_calm:
+                is_fresh = torch.zeros(self.num_envs, dtype=torch.bool)
+                is_fresh[cars.cpu()] = True
+                seed = int(torch.randint(2**31, (), generator=self.generator))
+                self._cars.draw(seed, is_fresh)
             self._loop.restart(cars, self._draw(len(cars)))
             self.episode_length_buf[cars] = 0
 

@@ -133,7 +133,7 @@ class PPOTrainer(Trainer):
 def make_trainer(config: TrainPPOConfig, *, scenes: Scenes | None = None) -> PPOTrainer:
     """Return the optimisation that settings describe, of cars that are there or are built."""
     task = TrackingTask(config, scenes=scenes, through_physics=False).build()
-    return PPOTrainer(task, task.scenes.cars(config.train.num_envs))
+    return PPOTrainer(task, task.cars(config.train.num_envs))
 
 
 class _Actor(MLPModel):

@@ -8,66 +8,21 @@ import pytest
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
+from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle, load_vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
+from tests.sim.model.cars import link, urdf, write
 
 SHIPPED = resource_path("assets/car.xml").read_text()
-_LINK = """<link name="{name}"><inertial><mass value="{mass}"/>
-<inertia ixx="2e-4" iyy="2e-4" izz="2e-4" ixy="0" ixz="0" iyz="0"/></inertial>{collision}</link>"""
-_TYRE = """<collision><geometry><cylinder radius="0.05" length="0.045"/></geometry></collision>"""
-_JOINT = """<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>
-<origin xyz="{place}" rpy="{turn}"/><axis xyz="0 0 {sign}"/>
-<limit lower="-0.42" upper="0.42" effort="10" velocity="100"/></joint>"""
-
-
-def urdf(wheel: str = "{side}_{end}_wheel_joint") -> str:
-    """Return a car as many draw it: wheels about z turned over, the base at the ground."""
-    parts = [_LINK.format(name="base_link", mass=3, collision="")]
-
-    def add(link: str, collision: str, **joint: object) -> None:
-        parts.append(_LINK.format(name=link, mass=0.1, collision=collision))
-        parts.append(_JOINT.format(child=link, **joint))
-
-    for side, y, sign in (("left", 0.1, -1), ("right", -0.1, 1)):
-        add(
-            f"{side}_hinge",
-            "",
-            name=f"{side}_steering_hinge_joint",
-            kind="revolute",
-            parent="base_link",
-            place=f"0.16 {y} 0.05",
-            turn="0 0 0",
-            sign=1,
-        )
-        for end, parent, place in (
-            ("front", f"{side}_hinge", "0 0 0"),
-            ("rear", "base_link", f"-0.16 {y} 0.05"),
-        ):
-            add(
-                f"{side}_{end}",
-                _TYRE,
-                name=wheel.format(side=side, end=end),
-                kind="continuous",
-                parent=parent,
-                place=place,
-                turn="1.5708 0 0",
-                sign=sign,
-            )
-    return f'<robot name="racer">{"".join(parts)}</robot>'
-
-
-def write(folder: Path, text: str, name: str = "racer.urdf") -> Path:
-    file = folder / name
-    file.write_text(text)
-    return file
+AS_IS = CarReadingConfig(wheels="as-is")
 
 
 def test_urdf_becomes_a_car(tmp_path: Path) -> None:
-    """Joints by name, a free base, servos that are said to be assumed, axes all one way."""
-    adopted = adopt_model(write(tmp_path, urdf()), tmp_path)
+    """Joints by place, a free base, servos that are said to be assumed, axes all one way."""
+    adopted = adopt_model(write(tmp_path, urdf()), tmp_path, AS_IS)
     vehicle = adopted.vehicle
-    assert vehicle == load_vehicle(vehicle.file)
+    assert replace(vehicle, assumptions=()) == load_vehicle(vehicle.file)
     assert vehicle.wheelbase == pytest.approx(0.32)
     assert vehicle.track == pytest.approx(0.2)
     assert vehicle.wheel_shape == "cylinder"
@@ -90,14 +45,14 @@ def test_wheels_turn_forward_on_either_side(tmp_path: Path) -> None:
 
 
 def test_joints_can_be_named(tmp_path: Path) -> None:
-    """Names that say nothing are an error that lists the hinges, and flags that mend it."""
+    """Any that are named are taken, in any order; one that is none is told, with all that are."""
     file = write(tmp_path, urdf(wheel="j_{side}_{end}"))
-    with pytest.raises(ModelError, match="0 wheel joints") as caught:
-        adopt_model(file, tmp_path)
-    assert "j_left_front" in (caught.value.hint or "")
-    names = ("j_right_rear", "j_left_rear", "j_left_front", "j_right_front")
-    adopted = adopt_model(file, tmp_path, wheel_joints=names)
+    names = ["j_right_rear", "j_left_rear", "j_left_front", "j_right_front"]
+    adopted = adopt_model(file, tmp_path, CarReadingConfig(wheel_joints=names))
     assert adopted.vehicle.wheelbase == pytest.approx(0.32)
+    with pytest.raises(ModelError, match="no hinge 'j_left'") as caught:
+        adopt_model(file, tmp_path, CarReadingConfig(wheel_joints=["j_left", *names[1:]]))
+    assert "j_left_front" in (caught.value.hint or "")
 
 
 _MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
@@ -108,7 +63,12 @@ _MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
     [
         ("a.urdf", "<robot", "cannot be read as a car: XML", ""),
         ("a.xml", "<mujoco><worldbody/></mujoco>", "world holds 0", ""),
-        ("a.urdf", urdf().replace("steering_hinge", "turning"), "0 steering joints", "left_front"),
+        (
+            "a.urdf",
+            urdf().replace('kind="revolute"', 'kind="fixed"').replace('"revolute"', '"fixed"'),
+            "0 steering joints",
+            "left_front",
+        ),
         (
             "a.urdf",
             urdf().replace('<axis xyz="0 0 -1"/>', '<axis xyz="1 0 0"/>'),
@@ -126,7 +86,7 @@ _MESH = '<mesh filename="package://racer/meshes/tyre.stl"/>'
         (
             "a.xml",
             SHIPPED.replace('geom name="front_left_contact"', 'geom size="0.06"'),
-            "radius and friction of the wheels must not differ",
+            "wheels of one radius",
             "",
         ),
     ],
@@ -154,7 +114,7 @@ def adopt_shipped(folder: Path, *changes: tuple[str, str]) -> tuple[Vehicle, str
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
-    adopted = adopt_model(write(folder, text, "car.xml"), folder)
+    adopted = adopt_model(write(folder, text, "mine.xml"), folder)
     return adopted.vehicle, " ".join(adopted.notes)
 
 
@@ -164,7 +124,7 @@ def test_good_servos_and_an_empty_world_stay(tmp_path: Path) -> None:
     assert replace(vehicle, file=load_vehicle().file) == load_vehicle()
     assert "servos" not in notes
     assert "removed" not in notes
-    assert (tmp_path / "car.xml").read_text() == SHIPPED
+    assert (tmp_path / "mine.xml").read_text() == SHIPPED
 
 
 def test_what_stands_beside_the_car_is_removed(tmp_path: Path) -> None:
@@ -257,7 +217,7 @@ def test_a_turned_base_is_adopted_as_the_same_car(tmp_path: Path) -> None:
 
 def test_an_assumed_mass_and_an_effort_are_read_of_a_urdf(tmp_path: Path) -> None:
     """What has no inertia weighs as water does; a joint's effort is a limit."""
-    inertial = _LINK.format(name="left_hinge", mass=0.1, collision="")
+    inertial = link("left_hinge", 0.1)
     hull = '<link name="left_hinge"><collision><origin xyz="0 0 0.1"/><geometry>'
     hull += '<box size="0.1 0.1 0.01"/></geometry></collision></link>'
     text = urdf().replace(inertial, hull).replace('effort="10"', 'effort="0.1"')

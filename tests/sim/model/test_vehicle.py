@@ -425,3 +425,25 @@ def test_motors_of_one_axle_must_be_alike(tmp_path: Path) -> None:
         )
     )
     assert load_vehicle(model).torque_split == pytest.approx(0.6)
+
+
+def test_the_sedan_has_the_figures_that_its_model_tells() -> None:
+    """1.4 t, 60 % of it in front, 2,500 kg m² about the vertical; it steers to 0.6 rad."""
+    sedan = load_vehicle("sedan")
+    assert sedan.mass == pytest.approx(1400)
+    assert (sedan.wheelbase, sedan.track, sedan.wheel_radius) == pytest.approx((2.7, 1.55, 0.32))
+    assert sedan.height == pytest.approx(0.55, abs=1e-3)
+    assert sedan.centre_of_mass[0] == pytest.approx(0.27, abs=1e-3)
+    assert sedan.inertia[2] == pytest.approx(2500, rel=0.005)
+    assert sedan.max_steering == pytest.approx(0.6, abs=1e-3)
+    assert sedan.top_speed == pytest.approx(30, abs=0.1)
+    assert sedan.drive == "front"
+
+
+def test_the_driven_wheels_carry_less_when_it_matters() -> None:
+    """Rear wheels in braking, front ones in speeding up; all four always carry all."""
+    sedan = load_vehicle("sedan")
+    shift = 1 + sedan.height / sedan.wheelbase
+    assert sedan.driven_load == pytest.approx(0.6 / shift, rel=1e-3)
+    assert sedan.driven_by("rear").driven_load == pytest.approx(0.4 / shift, rel=1e-3)
+    assert sedan.driven_by("all").driven_load == 1.0

@@ -25,8 +25,8 @@ def start(figure_eight: ReferencePath) -> Placement:
     return starts_on_path(figure_eight, arc_length, cross_track=doubles(0.05, -0.02, 0.0, 0.1))
 
 
-def network() -> TrackingMLP:
-    config = ControllerConfig(hidden_sizes=[8])
+def network(**seen: int) -> TrackingMLP:
+    config = ControllerConfig(hidden_sizes=[8], **seen)
     return build_tracking_mlp(config, VEHICLE, dtype=torch.float64, seed=3)
 
 
@@ -58,12 +58,15 @@ def test_two_halves_are_the_whole(figure_eight: ReferencePath, start: Placement)
 
     So it is for the point that runs along at the reference speed.
     """
-    cars, controller = Bicycle(4, differentiable=True), network()
+    cars, controller = Bicycle(4, differentiable=True), network(past_commands=1)
+    cars.command_delay = torch.tensor([0, 1, 2, 3])  # commands that are under way go on, too
     whole = rollout(cars, controller, figure_eight, start, 12)
     first = rollout(cars, controller, figure_eight, start, 5)
     assert torch.equal(first.timed_position, whole.timed_position[:5])
     middle = first.end
     assert not middle.state.position.requires_grad
+    assert middle.state.commands.shape == (4, 3, 4)
+    assert not middle.state.commands.requires_grad
     second = rollout(cars, controller, figure_eight, middle, 7)
     for name in ("position", "cross_track_error", "action", "timed_position"):
         both = torch.cat([getattr(first, name), getattr(second, name)])

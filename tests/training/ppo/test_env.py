@@ -6,7 +6,9 @@ from torch import Tensor
 
 pytest.importorskip("rsl_rl")
 
+from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState
+from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.losses import TrackingLoss, pseudo_huber
 from diffcar.sim.contract import CarState, Start
@@ -15,6 +17,8 @@ from diffcar.training.ppo.env import DrivingEnv
 from tests.bicycle import Bicycle
 from tests.samples import seeded
 from tests.training.small import config_of, plain_task
+
+SEEN = ControllerConfig(past_commands=1)
 
 
 def env_of(car: Bicycle, *overrides: str) -> DrivingEnv:
@@ -58,6 +62,31 @@ def test_rewards_of_an_episode_are_minus_its_loss() -> None:
     steps = {name: num_steps - (name == "smoothness") for name in costs}
     total = sum(steps[name] * cost for name, cost in costs.items())
     assert torch.allclose(-rewards.sum(0), total, rtol=1e-9)
+
+
+def test_cars_differ_and_obey_late() -> None:
+    """By the same code as in training through the physics; who starts afresh is another car."""
+    car = Bicycle(4)
+    env = env_of(
+        car,
+        "randomisation.delay_steps=2",
+        "randomisation.friction_ratio=[0.5, 1.5]",
+        "controller.past_commands=1",
+        "train.lost_cross_track=9",
+    )
+    first = car.variations["friction_ratio"]
+    assert len(first.unique()) == 4
+    given = []
+    for number in range(3):
+        output = torch.full((4, 2), 0.1 * number, dtype=torch.float64)
+        given.append(env._controller.command(output, car.read()))
+        seen = env.step(output)[0]["policy"]
+        before = [name.startswith("steering_command") for name in PathObserver.names(SEEN)]
+        assert torch.allclose(seen[:, before][:, 0], given[-1][:, 0] / 0.3)
+    assert torch.equal(car.last_command["command: action"], given[0])
+    env.episode_length_buf[1] = env.max_episode_length - 1
+    env.step(output)
+    assert (car.variations["friction_ratio"] != first).tolist() == [False, True, False, False]
 
 
 def test_episodes_end_by_time_and_begin_elsewhere() -> None:

@@ -1,0 +1,217 @@
+"""`diffcar check-car`: what a car is, and whether it drives as its figures say."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from diffcar.base.figure import FAINT, INK, calm, new_figure, plain, save_png
+from diffcar.base.files import Unwritten, kept
+from diffcar.base.log import logger
+from diffcar.base.table import Column, Line, Mark, Shown, Table, number
+from diffcar.checks import car as certified_car
+from diffcar.checks.car_result import CheckGradResult
+from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
+from diffcar.checks.vehicle import car_as_json, car_table
+from diffcar.sim.build import build_scene
+from diffcar.sim.contract import CarScene, Placement
+from diffcar.sim.model.outline import Outline, outline_of
+from diffcar.sim.model.read import car_of
+from diffcar.sim.model.vehicle import Vehicle
+
+__all__ = ["CheckCarResult", "Driven", "car_check_report", "run"]
+
+_TURN_TIME, _TURN_ACCELERATION, _TURN_SHARE = 4.0, 1.0, 0.5
+_PUSH_TIME, _BRAKE_SPEED, _GRAVITY = 0.4, 2.0, 9.81
+# Tyres slip, wheels have an inertia, and an axle holds no more than what stands on it.
+_ALIKE, _AT_MOST = (0.98, 1.02), (0.4, 1.05)
+
+
+@dataclass(frozen=True)
+class Driven:
+    """One figure of a drive against what the model's figures make of it."""
+
+    name: str
+    unit: str
+    measured: float
+    expected: float
+    shares: tuple[float, float]
+    """Of the expected: the least and the most that is right."""
+    key: str
+
+    @property
+    def is_right(self) -> bool:
+        """Return whether they agree."""
+        least, most = self.shares
+        return least * self.expected <= self.measured <= most * self.expected
+
+
+@dataclass
+class CheckCarResult:
+    """What was found of a car."""
+
+    model: str
+    vehicle: Vehicle
+    driven: list[Driven]
+    certificate: CheckGradResult | None = None
+    """Of its gradient, where that was asked for."""
+    unwritten: Unwritten = field(default_factory=dict)
+
+    @property
+    def is_right(self) -> bool:
+        """Return whether it drives as it should, with a right gradient where that was checked."""
+        is_certified = self.certificate is None or self.certificate.certified
+        return is_certified and all(own.is_right for own in self.driven)
+
+    def as_json(self) -> dict[str, object]:
+        """Return every figure, as JSON holds it."""
+        certificate = self.certificate
+        return {
+            "model": self.model,
+            "vehicle": car_as_json(self.vehicle),
+            "notes": list(self.vehicle.assumptions),
+            "driven": {
+                own.key: {"measured": own.measured, "expected": own.expected, "right": own.is_right}
+                for own in self.driven
+            },
+            "certified": certificate and certificate.certified,
+            "worst_relative_error": certificate and certificate.certificate.worst_relative_error,
+            "right": self.is_right,
+        }
+
+
+def run(config: CheckCarConfig, *, plot_file: Path | None = None) -> CheckCarResult:
+    """Read a car, drive it in MuJoCo, and certify its gradient where that is asked for.
+
+    Args:
+        plot_file: For a PNG of it from above and from the side.
+
+    Raises:
+        DiffcarError: If the model is unusable.
+    """
+    vehicle = car_of(config)
+    unwritten: Unwritten = {}
+    if plot_file is not None:
+        with kept(unwritten, plot_file):
+            _plot(outline_of(vehicle), vehicle, config.model or "car", plot_file)
+    scene = build_scene(config, num_envs=3, engine="mujoco", vehicle=vehicle)
+    result = CheckCarResult(config.model or "car", vehicle, drive_in_a_circle_and_straight(scene))
+    result.unwritten = unwritten
+    if config.certify:
+        own = config.model_dump(exclude={"certify", "precision"})
+        horizons = CertificateConfig(horizons=[1, 10, 100])
+        wanted = CheckGradConfig.model_validate({**own, "certificate": horizons})
+        result.certificate = certified_car.run(wanted)
+    return result
+
+
+def drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
+    """Drive three cars: one in a circle, one that speeds up from rest, one that brakes.
+
+    The circle's radius is that of the rear axle's middle, the wheelbase over the tangent of the
+    steering angle where no wheel slips; the others change their speed no faster than motors, or
+    grip, can make them.
+    """
+    logger.info("driving a circle, speeding up and braking in MuJoCo")
+    vehicle = scene.vehicle
+    steering = _TURN_SHARE * vehicle.max_steering
+    radius = vehicle.wheelbase / math.tan(steering)
+    turning = min(math.sqrt(_TURN_ACCELERATION * radius), 0.5 * vehicle.top_speed)
+    braking = min(_BRAKE_SPEED, 0.5 * vehicle.top_speed)
+    zeros = torch.zeros(3, dtype=scene.dtype)
+    speed = torch.tensor([turning, 0.0, braking], dtype=scene.dtype)
+    scene.reset(Placement(torch.zeros(3, 2, dtype=scene.dtype), zeros, speed, zeros))
+    steer = torch.tensor([steering, 0.0, 0.0], dtype=scene.dtype)
+    at = [scene.read().speed]
+    for _ in range(round(_TURN_TIME / scene.dt)):
+        present, most = scene.read().speed, vehicle.speed_increment
+        wanted = torch.stack([speed[0], present[1] + most, (present[2] - most).clamp_min(0)])
+        scene.apply(torch.stack([steer, wanted], -1))
+        scene.step()
+        at.append(scene.read().speed)
+    state, speeds = scene.read(), torch.stack(at).double()
+    grip = _GRAVITY * vehicle.friction
+    force = sum(vehicle.max_drive_torques) / vehicle.wheel_radius / vehicle.mass
+    expected = min(force, grip)
+    pushes = max(2, round(_PUSH_TIME / scene.dt))
+    faster = float(speeds[pushes, 1] - speeds[1, 1]) / ((pushes - 1) * scene.dt)
+    slower = float(speeds[1, 2] - speeds[pushes // 2, 2]) / ((pushes // 2 - 1) * scene.dt)
+    found = float(state.speed[0] / state.yaw_rate[0])
+    return [
+        Driven("radius of a circle", "m", found, radius, _ALIKE, "circle_radius_m"),
+        Driven("speeding up", "m/s²", faster, expected, _AT_MOST, "acceleration_mps2"),
+        Driven("braking", "m/s²", slower, expected, _AT_MOST, "braking_mps2"),
+    ]
+
+
+def car_check_report(result: CheckCarResult) -> list[Shown]:
+    """Return the car, what it did on the road, the verdict and how to go on."""
+    columns: list[Column[Driven]] = [
+        Column("driven in MuJoCo", lambda own: own.name),
+        Column("measured", lambda own: own.measured),
+        Column(
+            "by its figures",
+            lambda own: own.expected,
+            words=lambda own: f"{'' if own.shares == _ALIKE else '< '}{number(own.expected)}",
+        ),
+        Column("unit", lambda own: own.unit),
+        Column(
+            "verdict",
+            lambda own: "right" if own.is_right else "another",
+            mark=lambda own: Mark.GOOD if own.is_right else Mark.BAD,
+        ),
+    ]
+    shown: list[Shown] = [
+        car_table(result.model, result.vehicle),
+        Table("does it drive as its figures say?", columns, result.driven),
+    ]
+    if (found := result.certificate) is not None:
+        word = "certified" if found.certified else "not certified"
+        worst = found.certificate.worst_relative_error
+        told = f"{word}: worst relative error of the gradient over 1, 10 and 100 steps {worst:.2g}"
+        shown.append(Line(told, word, Mark.GOOD if found.certified else Mark.BAD))
+    word = "good to train" if result.is_right else "not as it should be"
+    shown.append(Line(word, word, Mark.GOOD if result.is_right else Mark.BAD))
+    if result.is_right:
+        shown.append(Line(f"train on it: diffcar train-e2e --car {result.model}"))
+    return shown
+
+
+def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
+    """Draw a car from above and from the side, with its joints."""
+    from matplotlib.patches import Polygon
+    from scipy.spatial import ConvexHull, QhullError
+
+    figure = new_figure(9, 7)
+    for row, (title, up) in enumerate((("from above", 1), ("from the side", 2)), 1):
+        axes = figure.add_subplot(2, 1, row)
+        calm(axes)
+        for shape in outline.shapes:
+            flat = shape.points[:, [0, up]]
+            try:
+                edge = flat[ConvexHull(flat).vertices]
+            except (QhullError, ValueError):  # as thin as a line
+                continue
+            how = {"facecolor": "none" if shape.collides else "#8893a033", "edgecolor": FAINT}
+            how |= {"edgecolor": "tab:red"} if shape.collides else {}
+            axes.add_patch(Polygon(edge, **how))  # type: ignore[arg-type]
+        for joint, place in outline.joints.items():
+            is_driven, steers = joint in vehicle.driven_joints, joint in vehicle.steering_joints
+            marker = "^" if steers else "o"
+            colour = "tab:blue" if steers else "tab:green" if is_driven else INK
+            axes.plot(place[0], place[up], marker, color=colour, markersize=9 if steers else 6)
+        axes.plot(0, 0, "+", color=INK, markersize=12)
+        if up == 2:
+            axes.axhline(-vehicle.base_height, color=FAINT)
+        axes.set(
+            title=title,
+            aspect="equal",
+            xlabel="ahead [m]",
+            ylabel=f"{'xyz'[up]} [m]",
+        )
+        axes.autoscale_view()
+    figure.suptitle(
+        plain(f"{name}: steering (triangles), driven wheels (green), what collides (red), base (+)")
+    )
+    save_png(figure, file)

@@ -1,0 +1,130 @@
+"""A car that goes with a run: its model and meshes in one folder, which may go anywhere."""
+
+import json
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from diffcar.base.errors import ModelError
+from diffcar.base.files import digests, is_there, make_folder, write_atomically
+from diffcar.sim.model.model_file import explain_errors, open_model, parts_of_model
+from diffcar.sim.model.vehicle import Vehicle
+
+__all__ = ["CARRIED_FOLDER", "CARRIED_MODEL", "carry_car", "files_of_carried", "origin_of_carried"]
+
+CARRIED_FOLDER = "car"
+"""Such a folder, in that of a run."""
+CARRIED_MODEL = "car.xml"
+"""The model in it."""
+_RECORD = "car.json"
+_FOLDERS = ("meshdir", "texturedir", "assetdir", "strippath")
+
+
+def carry_car(vehicle: Vehicle, model: str, folder: Path) -> None:
+    """Write a car's model, its meshes and what was measured of it into a folder.
+
+    A shipped car that needs no rewriting is left where it is.
+
+    Args:
+        model: What the user calls it.
+
+    Raises:
+        OutputError: If the file system refuses.
+    """
+    if vehicle.origin is None and not vehicle.files:
+        return
+    make_folder(folder)
+    with explain_errors(vehicle.file, "cannot be kept with the run"):
+        root = ET.fromstring(_whole(vehicle.file))
+        taken: list[str] = []
+        for element, attribute, file in _assets(root, vehicle.file.parent):
+            name = file.name if file.name not in taken else f"{len(taken)}-{file.name}"
+            taken.append(name)
+            # What is not named is called by its file, which may be another now.
+            if element.tag != "texture" or element.get("type") != "cube":
+                element.set("name", element.get("name") or file.stem)
+            shutil.copyfile(file, folder / name)
+            element.set(attribute, name)
+        for compiler in root.iter("compiler"):
+            for name in _FOLDERS:
+                compiler.attrib.pop(name, None)
+    text = ET.tostring(root, "unicode")
+    write_atomically(folder / CARRIED_MODEL, lambda target: target.write_text(text))
+    kept = vehicle.origin or vehicle.file
+    for name in ("grip", "steering"):
+        if (measured := kept.with_suffix(f".{name}.csv")).is_file():
+            shutil.copyfile(measured, folder / f"{Path(CARRIED_MODEL).stem}.{name}.csv")
+    record = {
+        "model": origin_of_carried(vehicle.file) or model,
+        "files": vehicle.files,
+        "carried": _digests(folder),
+        "notes": vehicle.assumptions,
+    }
+    told = json.dumps(record, indent=2) + "\n"
+    write_atomically(folder / _RECORD, lambda target: target.write_text(told))
+
+
+def files_of_carried(model: Path) -> tuple[tuple[str, str], ...] | None:
+    """Return name and digest of each file that a carried car was read from; None of any other.
+
+    Those of the copy where it was changed since.
+    """
+    record = _record(model)
+    if not record or record["carried"] != [list(own) for own in _digests(model.parent)]:
+        return None
+    return tuple((str(name), str(digest)) for name, digest in record["files"])
+
+
+def origin_of_carried(model: Path) -> str | None:
+    """Return what the user called a carried car; None of any other."""
+    record = _record(model)
+    return str(record["model"]) if record else None
+
+
+def _record(model: Path) -> dict[str, list[list[str]]]:
+    """Return what is kept of a carried car; nothing of any other.
+
+    Raises:
+        ModelError: If it is damaged.
+    """
+    file = model.parent / _RECORD
+    if model.name != CARRIED_MODEL or not is_there(str(file), Path.is_file):
+        return {}
+    try:
+        record = json.loads(file.read_text())
+        return {name: record[name] for name in ("model", "files", "carried")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{str(file)!r} is damaged: {error}", "remove it") from None
+
+
+def _digests(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Return name and digest of what lies in the folder of a carried car."""
+    kept = (_RECORD, *(f"{Path(CARRIED_MODEL).stem}.{n}.csv" for n in ("grip", "steering")))
+    files = sorted(file for file in folder.iterdir() if file.name not in kept)
+    return tuple((Path(name).name, digest) for name, digest in digests(files))
+
+
+def _whole(file: Path) -> str:
+    """Return a model with all that it includes."""
+    if len(parts_of_model(file)) == 1:
+        return file.read_text()
+    spec = open_model(file)
+    spec.compile()
+    return str(spec.to_xml())
+
+
+def _assets(root: ET.Element, folder: Path) -> Iterator[tuple[ET.Element, str, Path]]:
+    """Yield each asset that is a file, the attribute that names it, and where it is."""
+    compiler: dict[str, str] = {}
+    for element in root.iter("compiler"):
+        compiler |= element.attrib
+    for tag in ("mesh", "hfield", "skin", "texture"):
+        own = "texturedir" if tag == "texture" else "meshdir"
+        place = folder / compiler.get(own, compiler.get("assetdir", ""))
+        for element in root.iter(tag):
+            for attribute in [name for name in element.attrib if name.startswith("file")]:
+                name = element.get(attribute, "")
+                short = Path(name).name if compiler.get("strippath") == "true" else name
+                if (place / short).is_file():
+                    yield element, attribute, place / short

@@ -1,0 +1,87 @@
+"""A car that goes with a run: the same car from one folder, wherever that is moved."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from diffcar.base.errors import ModelError
+from diffcar.base.files import resource_path
+from diffcar.sim.model.carried import carry_car, files_of_carried, origin_of_carried
+from diffcar.sim.model.measured import Measurement
+from diffcar.sim.model.read import load_vehicle
+from diffcar.sim.model.vehicle import Vehicle
+from tests.sim.model.cars import mjcf, write
+from tests.sim.model.test_kinds import in_a_package
+
+GRIP = Measurement("grip", ("speed_mps", "direction_rad", "acceleration_mps2"), 0.0)
+
+
+def moved(car: Vehicle, folder: Path) -> Vehicle:
+    """Carry a car, take away what it came from, move what is carried, and read that."""
+    assert car.origin is not None
+    carry_car(car, str(car.origin), folder / "car")
+    shutil.rmtree(car.origin.parent)
+    there = folder / "elsewhere"
+    (folder / "car").rename(there)
+    return load_vehicle(there / "car.xml", drive="front")
+
+
+def test_a_carried_car_is_the_same_anywhere(tmp_path: Path) -> None:
+    """With its meshes, which lay in a package; what was read of it is known by its digests."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    car = load_vehicle(in_a_package(mine, "my_car"))
+    again = moved(replace(car), tmp_path)
+    as_before = replace(car.driven_by("front"), assumptions=again.assumptions, file=again.file)
+    assert again == as_before
+    assert again.files == car.files
+    assert [Path(name).name for name, _ in car.files] == ["car.urdf", "tyre.obj"]
+    assert origin_of_carried(again.file) == str(car.origin)
+    kept = {file.name for file in again.file.parent.iterdir()}
+    assert kept == {"car.xml", "car.json", "tyre.obj"}
+    again.file.write_text(again.file.read_text().replace('size="0.05', 'size="0.04'))
+    assert files_of_carried(again.file) is None
+
+
+def test_a_car_in_diffcars_naming_is_carried_as_it_is(tmp_path: Path) -> None:
+    """To the last digit; a shipped one needs no copy."""
+    text = resource_path("assets/car.xml").read_text()
+    car = load_vehicle(write(tmp_path, text, "mine.xml"))
+    assert car.origin is None
+    carry_car(car, "mine.xml", tmp_path / "car")
+    (tmp_path / "mine.xml").unlink()
+    again = load_vehicle(tmp_path / "car" / "car.xml")
+    assert replace(again, file=car.file) == car
+    assert again.files == car.files
+    carry_car(load_vehicle("racer"), "racer", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_measurements_lie_beside_the_users_file_and_are_carried(tmp_path: Path) -> None:
+    """Under its name there, and under the copy's in the run."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    car = load_vehicle(write(mine, mjcf(), "truck.xml"))
+    file = GRIP.write(car, "genesis", [(1.0, 0.0, 5.0), (2.0, 0.0, 5.0)])
+    assert file == mine / "truck.grip.csv"
+    again = moved(car, tmp_path)
+    assert GRIP.file(again) == again.file.parent / "car.grip.csv"
+    rear = replace(again, driven_joints=car.driven_joints)
+    assert GRIP.read(rear).values.tolist() == [[[5.0], [5.0]]]
+    assert files_of_carried(again.file) == car.files
+
+
+def test_a_carried_car_is_not_rewritten_again(tmp_path: Path) -> None:
+    """Whatever settings say how its file was to be read; a damaged record is told."""
+    car = load_vehicle(write(tmp_path, mjcf(), "truck.xml"))
+    carry_car(car, "truck.xml", tmp_path / "car")
+    model = tmp_path / "car" / "car.xml"
+    assert load_vehicle(model).assumptions == ()
+    record = tmp_path / "car" / "car.json"
+    assert json.loads(record.read_text())["model"] == "truck.xml"
+    record.write_text("{}")
+    with pytest.raises(ModelError, match=r"car.json' is damaged"):
+        load_vehicle(model)
