@@ -13,7 +13,7 @@ dt, car = contract["dt_s"], contract["vehicle"]
 x, y, yaw = contract["path"]["start"]
 speed = steering = 0.0
 arc_length = np.array([math.nan], number)  # not known yet: the whole path is searched
-for _ in range(500):
+for _ in range(400):
     # On your car these are measured; here its wheels roll as they point.
     yaw_rate = speed * math.tan(steering) / car["wheelbase_m"]
     lateral_velocity = yaw_rate * car["point_ahead_of_rear_axle_m"]
@@ -27,4 +27,4 @@ for _ in range(500):
     x += dt * (speed * math.cos(yaw) - lateral_velocity * math.sin(yaw))
     y += dt * (speed * math.sin(yaw) + lateral_velocity * math.cos(yaw))
 way, length = arc_length[0], contract["path"]["length_m"]
-print(f"after {500 * dt:g} s at {way:.2f} m of {length:.2f} m")
+print(f"after {400 * dt:g} s at {way:.2f} m of {length:.2f} m")

@@ -17,7 +17,7 @@ _RUN = "A run folder, a checkpoint, or shipped. (default: the newest run, or els
 
 
 @with_options(
-    controller=Option(Annotated[str | None, typer.Argument(metavar="[RUN]", help=_RUN)], key=""),
+    controller=Option(Annotated[str | None, typer.Argument(metavar="RUN", help=_RUN)], key=""),
     format=setting(
         list[str],
         f"What to write: {', '.join(FORMATS)}; may be repeated. (default: onnx)",
@@ -25,7 +25,7 @@ _RUN = "A run folder, a checkpoint, or shipped. (default: the newest run, or els
         metavar="FORMAT",
     ),
     **options.PATH,
-    out=option(Path, "The folder to write to. (default: exported)"),
+    out=option(Path, "The folder to write to."),
     overwrite=option(bool, "Replace files that are there already.", "--overwrite"),
     **options.MODEL,
     **options.SERVOS,
@@ -38,8 +38,8 @@ _RUN = "A run folder, a checkpoint, or shipped. (default: the newest run, or els
 def export(out: Path = Path("exported"), overwrite: bool = False, *, given: Given) -> None:
     """Write a trained controller for a real car, as ONNX, TorchScript or C, and drive a lap by it.
 
-    What is written goes from pose and velocities to steering angle and speed; the path is in it,
-    that of the training unless you name another one. docs/export.md has a driver of your own.
+    From pose and velocities to steering angle and speed; the path is in it, by default that of the
+    training. docs/export.md says how a car is driven by it.
     """
     config = given.config(ExportConfig)
     require_formats(config.formats)

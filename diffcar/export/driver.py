@@ -116,6 +116,8 @@ class PlainRoad(nn.Module):
     heading, shape (rows, 4, 8)."""
     profile: Tensor
     """Cubics of curvature and speed, shape (rows, 8)."""
+    exponents: Tensor
+    """Of the powers in a cubic."""
 
     def __init__(self, path: ReferencePath, dtype: torch.dtype) -> None:
         super().__init__()
@@ -141,6 +143,7 @@ class PlainRoad(nn.Module):
             "marks": knots[: self.num_pieces : self.stride].clone(),
             "points": torch.cat(columns, 1).transpose(1, 2),
             "profile": cubics[:, 3:].transpose(1, 2).flatten(1),
+            "exponents": cubics.new_tensor([3.0, 2.0, 1.0, 0.0]),
         }
         for name, table in tables.items():
             self.register_buffer(name, table.to(dtype).contiguous())
@@ -166,11 +169,10 @@ class PlainRoad(nn.Module):
             The place, and how far the position is to the left of it [m]; heading [rad], curvature
             [1/m] and speed [m/s] of the path there.
         """
-        x, y = position.unbind(-1)
         for steps_left in range(NEWTON_STEPS, -1, -1):
             place, here = self._point(place)
-            knot_x, knot_y, path_x, path_y, heading, curvature, speed, bend = here
-            gap_x, gap_y = x - knot_x - path_x, y - knot_y - path_y
+            knot, on_from_it, heading, curvature, speed, bend = here
+            gap_x, gap_y = (position[0] - knot - on_from_it).split(1)
             cos, sin = torch.cos(heading), torch.sin(heading)
             left = gap_y * cos - gap_x * sin
             if steps_left:
@@ -197,10 +199,8 @@ class PlainRoad(nn.Module):
     def _point(self, place: Place) -> tuple[Place, tuple[Tensor, ...]]:
         """Return a place with its own piece, and the values of its row in the table of points."""
         place, row = self._on_a_piece(place)
-        t = place[1]
-        square = t * t
-        powers = torch.cat([square * t, square, t, torch.ones_like(t)])
-        return place, (powers @ self.points[row])[0].split(1)
+        powers = place[1] ** self.exponents
+        return place, (powers @ self.points[row])[0].split([2, 2, 1, 1, 1, 1])
 
     def _on_a_piece(self, place: Place) -> tuple[Place, Tensor]:
         """Return places with the pieces that they lie on, and where in the tables these are.

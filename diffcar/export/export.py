@@ -194,7 +194,8 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     config, changes = choice.in_its_physics(config)
     vehicle = car_of(config)
     config = suited(config, vehicle)
-    path = load_road(_path_of(config, trained["path"]), vehicle, seed=trained["seed"])
+    seed = config.seed if "seed" in config.model_fields_set else trained["seed"]
+    path = load_road(_path_of(config, trained["path"]), vehicle, seed=seed)
     notes += [*changes, *vehicle.assumptions, *path.warnings]
     exact = config.model_copy(update={"precision": 64})
     scene = build_scene(exact, num_envs=1, engine="mujoco", vehicle=vehicle)
