@@ -112,11 +112,11 @@ class Comparison:
     """How those of the first seed drove."""
     references: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     """World x and y of the suite's paths by name [m]."""
-    lost_m: float = LOST_CROSS_TRACK
-    """How far off its path a car has lost it, which a car that fails counts as [m]."""
     grip: float | None = None
     """Where the suite's paths have several grips, the one at which methods are ranked and their
     costs told: a mean over all of them would say nothing."""
+    lost_m: float = LOST_CROSS_TRACK
+    """How far off its path a car has lost it, which a car that fails counts as [m]."""
 
     @property
     def methods(self) -> list[str]:

@@ -59,8 +59,8 @@ class ControllerConfig(Section):
     """How large the car is beside the shipped one, so that what is observed is of order one."""
     past_commands: Annotated[int, Field(ge=0, le=100)] = 0
     """How many of its own last commands the network observes, each with the steering angle and the
-    speed that the car had then: from them it can tell how late commands take effect, and what is
-    still under way."""
+    speed that the car had then, and how likely they make each delay of less than half as many
+    steps: so it knows how late commands take effect, and what is still under way."""
 
 
 def check_controller(spec: str) -> None:

@@ -1,7 +1,7 @@
 """What the tracking network sees."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -65,6 +65,34 @@ def _past(number: int) -> list[_Entry[ErrorState]]:
     ]
 
 
+# Of the squared steering motion [rad²], and of a share: below these, nothing is known.
+_LEAST_MOTION, _LEAST_MISFIT = 1e-5, 0.01
+
+
+def _lateness(state: CarState, num_commands: int) -> Tensor:
+    """Return how well each delay explains how the steering has moved, shape (B, K // 2).
+
+    A servo moves in proportion to what is missing to its command. So the last motions correlate
+    best with what was missing to the commands as many steps before as commands are late. What a
+    delay leaves unexplained tells how likely it is; where the steering rests, all are alike.
+    """
+    assert state.commands is not None
+    num_delays = num_commands // 2
+    num_steps = num_commands - num_delays + 1
+    angles = torch.cat(
+        [state.steering_angles.mean(-1)[:, None], state.commands[:, :num_steps, 2]], 1
+    )
+    motion, before = angles[:, :-1] - angles[:, 1:], angles[:, 1:]
+    commands = state.commands[:, :num_commands, 0].unfold(1, num_steps, 1)[:, :num_delays]
+    missing = commands - before[:, None]
+    together = (missing * motion[:, None]).sum(-1).clamp_min(0.0)
+    most = (missing.square().sum(-1) + _LEAST_MOTION) * (
+        motion.square().sum(-1, keepdim=True) + _LEAST_MOTION
+    )
+    fit = 1 / (1 + _LEAST_MISFIT - together.square() / most)
+    return fit / fit.sum(-1, keepdim=True)
+
+
 _SPEED_AHEAD = _Entry[PathPoint](
     "speed", 1.0, 0.5, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
 )
@@ -89,6 +117,11 @@ def _here(config: ControllerConfig) -> list[_Entry[ErrorState]]:
     return [*_HERE, *past]
 
 
+def _delays(config: ControllerConfig) -> list[str]:
+    """Return the names of the entries of `_lateness`."""
+    return [f"lateness_{number}" for number in range(config.past_commands // 2)]
+
+
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
     """Return how far ahead each entry of `_AHEAD` is."""
     return config.curvature_preview, config.speed_preview
@@ -111,10 +144,14 @@ class PathObserver:
         self._here = _here(config)
         self.least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
         """Where the reference is slower, as far is looked ahead in seconds as at it [m/s]."""
-        entries: tuple[_Entry[Any], ...] = (*self._here, *ahead)
-        self.scales = tuple(own.scale * config.car_size**own.power for own in entries)
+        here, late = self._here, [1.0 for _ in _delays(config)]
+
+        def scales(entries: Sequence[_Entry[Any]]) -> list[float]:
+            return [own.scale * config.car_size**own.power for own in entries]
+
+        self.scales = (*scales(here), *late, *scales(ahead))
         """What each entry is divided by."""
-        self.signs = tuple(own.sign for own in entries)
+        self.signs = (*(own.sign for own in here), *late, *(own.sign for own in ahead))
         """Factor of each if left and right are exchanged."""
 
     @staticmethod
@@ -129,6 +166,7 @@ class PathObserver:
         ahead = zip(_AHEAD[unit], _previews(config), strict=True)
         return (
             *(entry.name for entry in _here(config)),
+            *_delays(config),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
         )
 
@@ -150,6 +188,8 @@ class PathObserver:
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
         here = [entry.of(state, errors) for entry in self._here]
+        if self.past_commands > 1:
+            here += _lateness(state, self.past_commands).unbind(-1)
         everywhere = [entry.of(state, points) for entry in self._ahead]
         if self._unit == "s":
             # The faster a car is the gentler its turns are, and the more of them matters.

@@ -115,13 +115,14 @@ def random(seed: int) -> Points:
 def stage(seed: int) -> Points:
     """A rally stage at 1:10 of 32 corners, hairpins of 0.9 m to sweeps of 9 m, drawn by seed.
 
-    Between them straights from 0.3 to 24 m, long enough for a car to arrive at its top speed.
+    Between them straights from 0.3 to 75 m, long enough for a car to stay at its top speed: who has
+    not driven there oscillates.
     """
     generator = np.random.default_rng(seed)
     num_corners = 32
     radius = 0.9 * 10 ** generator.uniform(0.0, 1.0, num_corners)
     turn = generator.uniform(0.3, 2.8, num_corners) * generator.choice([-1, 1], num_corners)
-    straight = 0.3 * 80 ** generator.uniform(0.0, 1.0, num_corners)
+    straight = 0.3 * 250 ** generator.uniform(0.0, 1.0, num_corners)
     pieces = np.stack([straight, radius * np.abs(turn)], 1).ravel()
     curvature = np.stack([np.zeros(num_corners), np.sign(turn) / radius], 1).ravel()
     curvature = np.repeat(curvature, np.round(pieces / _SPACING).astype(int))

@@ -15,7 +15,7 @@ from diffcar.base.csv_reader import read_sheet
 from diffcar.base.errors import PathError
 from diffcar.base.sheet import LENGTH, SPEED, Place, Quantity, Sheet, parse_number, split_factor
 from diffcar.path.builtin import Points
-from diffcar.path.config import Columns, PathConfig
+from diffcar.path.config import COLUMNS, Columns, PathConfig
 from diffcar.path.geographic import read_gpx, to_metres
 
 __all__ = ["FORMATS", "Format", "read_points"]
@@ -77,11 +77,7 @@ _SIDE = re.compile(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where numbers are so large the path is refused
-def read_points(
-    file: Path,
-    config: PathConfig,
-    nameless: Columns | None = None,
-) -> Points:
+def read_points(file: Path, config: PathConfig, nameless: Columns | None = None) -> Points:
     """Read the points of a path as they stand in a file whose kind is sniffed, as an open one.
 
     Args:
@@ -96,26 +92,28 @@ def read_points(
     if file.suffix.lower() == ".gpx":
         xy, first = to_metres(read_gpx(file), file)
         return Points(xy * config.scale, False, columns=("lat", "lon"), geographic_origin=first)
-    sheet = read_sheet(
-        file,
-        "the path file",
-        error=PathError,
-        is_known=lambda name: any(own.factor(name) is not None for own in _QUANTITIES.values()),
-        remedy=f"mend it, or say what the columns are: {_SETTING}",
-    )
+    told = config.columns if isinstance(config.columns, dict) else {}
+    theirs = {split_factor(own, PathError)[0] for own in told.values()}
+
+    def is_known(name: str) -> bool:
+        return name in theirs or any(own.factor(name) is not None for own in _QUANTITIES.values())
+
+    remedy = f"mend it, or say what the columns are: {_SETTING}"
+    sheet = read_sheet(file, "the path file", error=PathError, is_known=is_known, remedy=remedy)
     places = _places(sheet, config, nameless)
-    numbers, rows = sheet.numbers(places, skip_incomplete=False)
+    numbers, rows = sheet.numbers(places, skip_incomplete=config.lap)
     table = {name: np.array(own) for name, own in numbers.items()}
-    origin: tuple[float, float] | None = None
+    axes = ("lat", "lon") if "lat" in table else ("x", "y")
+    xy, origin = np.column_stack([table[axis] for axis in axes]), None
     if "lat" in table:
-        xy, origin = to_metres(np.column_stack([table["lat"], table["lon"]]), file)
-    else:
-        xy = np.column_stack([table["x"], table["y"]])
+        xy, origin = to_metres(xy, file)
     if len(xy) < 4:
         raise PathError(
             f"{str(file)!r} has {len(xy)} points; a path needs at least 4", hint="give it more"
         )
     speed, notes = table.get("speed"), _notes(sheet, places)
+    if num_skipped := len(sheet.rows) - len(rows):
+        notes.append(f"{num_skipped} incomplete rows left out")
     if speed is not None and not config.lap:
         notes += _fill_ends(sheet, speed, rows)
     names = {at: name for name, (at, _) in places.items()}
@@ -245,18 +243,13 @@ def _refuse_cones(sheet: Sheet, *, is_path: bool = True) -> None:
 
 def _checked(sheet: Sheet, names: Sequence[str]) -> Sequence[str]:
     """Return what columns are if they fit the file and make a path."""
-    if len(names) != sheet.num_columns:
+    counts = [names.count(name) for name in COLUMNS]
+    if len(names) != sheet.num_columns or counts[:2] != [1, 1] or counts[2] > 1:
         raise PathError(
-            f"path.columns names {len(names)} columns ({', '.join(names)}) but "
-            f"{str(sheet.file)!r} has {sheet.num_columns}",
-            hint=f"name every column, `ignore` what is no matter; formats are {_EXISTING}",
+            f"path.columns names {len(names)} columns ({', '.join(names)}), {str(sheet.file)!r} "
+            f"has {sheet.num_columns}: one must be x, one y, and one may be speed",
+            hint=f"say {_SETTING}",
         )
-    for name, fewest in (("x", 1), ("y", 1), ("speed", 0)):
-        if not fewest <= names.count(name) <= 1:
-            raise PathError(
-                f"path.columns needs exactly one column for {name}, it has {names.count(name)}",
-                hint=f"say {_SETTING}",
-            )
     return names
 
 

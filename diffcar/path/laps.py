@@ -40,7 +40,7 @@ def joined(points: Points, closed: bool | None) -> Points:
         closed: Whether they are a loop; None guesses: if the ends lie as near to each other as
             neighbours do, or the end goes over the start again.
     """
-    if closed is False or not np.diff(points.xy, axis=0).any():
+    if closed is False or not _lengths(points.xy).any():
         return replace(points, closed=bool(closed))
     num_points = len(points.xy)
     while num_repeated := _num_repeated(points.xy):
@@ -49,7 +49,7 @@ def joined(points: Points, closed: bool | None) -> Points:
         note = f"its end goes over its start again: {repeated} points dropped"
         return replace(points, notes=(*points.notes, note))
     xy, steps = points.xy, np.diff(points.xy, axis=0)
-    lengths = np.linalg.norm(steps, axis=1)
+    lengths = _lengths(xy)
     steps, lengths = steps[lengths > 0], lengths[lengths > 0]
     spacing, gap = float(np.median(lengths)), xy[0] - xy[-1]
     distance = float(np.linalg.norm(gap))
@@ -64,6 +64,11 @@ def joined(points: Points, closed: bool | None) -> Points:
     away = np.linalg.norm(xy - xy[0], axis=1) >= 0.02 * spacing
     num_same = min(len(xy) - 1 - int(np.flatnonzero(away)[-1]), len(xy) - 4) if closed else 0
     return _without_last(points, num_same) if closed else points
+
+
+def _lengths(xy: np.ndarray) -> np.ndarray:
+    """Return how far each point is from the one before [m]."""
+    return np.linalg.norm(np.diff(xy, axis=0), axis=1)
 
 
 def _without_last(points: Points, count: int) -> Points:
@@ -81,7 +86,9 @@ def _angle(first: np.ndarray, second: np.ndarray) -> float:
 
 def _num_repeated(xy: np.ndarray) -> int:
     """Return how many of the last points lie beside the first stretch, in its direction."""
-    lengths = np.linalg.norm(np.diff(xy, axis=0), axis=1)
+    lengths = _lengths(xy)
+    if not lengths.any():
+        return 0
     spacing = float(np.median(lengths[lengths > 0]))
     arc = np.append(0.0, np.cumsum(lengths))
     early = np.flatnonzero((lengths > 0) & (arc[:-1] < arc[-1] / 2))
@@ -117,9 +124,9 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     Source:
         P. Craven and G. Wahba, "Smoothing noisy data with spline functions", 1979, for how smooth.
     """
-    if len(points.xy) < _FEWEST:
-        raise PathError(f"a log of {len(points.xy)} points is no lap", f"{_FEWEST} are the least")
-    kept = np.append(True, (np.diff(points.xy, axis=0) != 0).any(1))  # a slow sensor repeats itself
+    kept = np.append(True, _lengths(points.xy) > 0)  # a slow sensor repeats itself
+    if kept.sum() < _FEWEST:
+        raise PathError(f"a log of {kept.sum()} places is no lap", f"{_FEWEST} are the least")
     noise = _noise(points.xy[kept])
     kept[kept] = ~_is_stray(points.xy[kept], noise)
     centre = points.xy.mean(0)
@@ -131,6 +138,8 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     rough, rate = curve(places[is_moving], 0), rate[is_moving]
     arc = np.append(0.0, np.cumsum((rate[1:] + rate[:-1]) / 2))
     first, last = _closure(arc, rough, np.log(rate))
+    if last - first < _FEWEST:
+        raise PathError(f"a lap of {last - first} points is too coarse", f"{_FEWEST} are the least")
     ahead = curve(places[is_moving][last], 1) / rate[last]
     gap = rough[first] - rough[last]
     length = arc[last] - arc[first] + float(gap @ ahead)
@@ -172,7 +181,7 @@ def _noise(xy: np.ndarray) -> float:
 def _is_stray(xy: np.ndarray, noise: float) -> np.ndarray:
     """Tell which points lie far from those around them."""
     off = np.linalg.norm(xy - median_filter(xy, (5, 1), mode="nearest"), axis=1)
-    step = float(np.median(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
+    step = float(np.median(_lengths(xy)))
     return off > max(_STRAY * noise, 3 * step)
 
 
@@ -180,7 +189,8 @@ def _course(
     places: np.ndarray, xy: np.ndarray, noise: float
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """Return a curve with few bends through noisy points: of places and order, its derivatives."""
-    spline, _ = splprep(xy.T, u=places, s=2 * len(xy) * noise**2)
+    spread = 2 * len(xy) * noise**2
+    (spline, _), *_ = splprep(xy.T, u=places, s=spread, full_output=1)  # or it warns if not exact
     return lambda at, order: np.stack(splev(at, spline, order), axis=-1)
 
 

@@ -74,7 +74,11 @@ def load_path(
         refuse_idle_columns(config)
     tolerance = config.tolerance or (1 / max_curvature if max_curvature else _TOLERANCE)
     seed, step = seed if config.seed is None else config.seed, _GRID_STEP * car_size
-    points = _read_source(config, seed, nameless, tolerance, car_size)
+    points = _read_source(config, seed, nameless, car_size)
+    if config.lap:
+        points = recorded_lap(points, tolerance)
+    elif config.file is not None:
+        points = joined(points, config.closed)
     points, warnings = _check_points(points, config.source)
     if config.source not in PATHS:
         points = with_sides(points)
@@ -135,26 +139,28 @@ def _limits(config: PathConfig, grip: GripDiagram | None) -> Limits:
 
 
 def _read_source(
-    config: PathConfig, seed: int, nameless: Columns | None, tolerance: float, car_size: float
+    config: PathConfig, seed: int, nameless: Columns | None, car_size: float
 ) -> Points:
     """Return the points of a built-in path, as large as the car asks for, or of a file."""
     check_path_source(config.source)
     if (file := config.file) is not None:
         points = read_points(file, config, nameless)
-        return recorded_lap(points, tolerance) if config.lap else joined(points, config.closed)
-    points = PATHS[config.source](seed)
-    size = car_size if config.source in PATHS else 1.0
-    return replace(points, xy=points.xy * (config.scale * size))
+    else:
+        points = PATHS[config.source](seed)
+        size = car_size if config.source in PATHS else 1.0
+        points = replace(points, xy=points.xy * (config.scale * size))
+    if not np.abs(points.xy).max() < _NOWHERE:
+        raise PathError(
+            f"{config.source!r} has a coordinate of {np.abs(points.xy).max():.3g} m, which is "
+            "nowhere",
+            hint="its coordinates must be in metres; --path-scale converts them",
+        )
+    return points
 
 
 def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
     """Drop repeated points, refuse reversals, and note self-crossings."""
     warnings = []
-    if not np.abs(points.xy).max() < _NOWHERE:
-        raise PathError(
-            f"{source!r} has a coordinate of {np.abs(points.xy).max():.3g} m, which is nowhere",
-            hint="its coordinates must be in metres; --path-scale converts them",
-        )
     if points.speed is not None and not (points.speed > 0).all():
         raise PathError(
             f"{source!r} has the speed {points.speed.min():.3g} m/s; speeds must be positive",

@@ -53,7 +53,7 @@ def test_one_horizon_that_fails_leaves_the_others(
     found = car._certificates_of(config, load_vehicle())
     assert found[2].verdict.is_good
     assert found[8].verdict is (Verdict.REFUSED if is_refused else Verdict.NOT_A_NUMBER)
-    check = car._Check(config, load_vehicle(), [])
+    check = car._Check(config, load_vehicle())
     check.reference = found
     for horizon in (2, 8):
         check.attempt(f"over {horizon} steps", lambda horizon=horizon: check.certify(horizon))

@@ -192,6 +192,20 @@ def test_shipped_car_is_certified(diffcar: Run, tmp_path: Path) -> None:
     assert max(row["position_m"] for row in figures["parity"]) < 1e-6
 
 
+def test_an_adopted_car_is_certified_and_told_what_was_changed(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """A URDF with every common slip, as training reads it."""
+    model = str(resource_path("assets/buggy.urdf"))
+    done = good(diffcar("check-grad", *SHORT, "--car", model, "--json", "c.json"))
+    figures = json.loads((tmp_path / "c.json").read_text())
+    assert figures["certified"] is True
+    assert 0 < figures["worst_relative_error"] <= 1e-6
+    assert (figures["wheel_shape"], figures["vehicle"]["drive"]) == ("sphere", "all")
+    assert any("collide as spheres of 0.0535 m" in note for note in figures["notes"])
+    assert "note: dry friction of joints is left out" in done.stderr
+
+
 def test_cylinder_wheels_are_not_certified_as_genesis_comes(diffcar: Run, tmp_path: Path) -> None:
     """Exit code 1, and a hint that names both remedies."""
     car = resource_path("assets/car.xml").read_text()

@@ -143,6 +143,7 @@ def record(
     samples = np.stack([grid, still, still, still, np.sqrt(1 + grid)], 1)
     trajectory = SimpleNamespace(
         path=ReferencePath(grid, samples, closed=False),
+        vehicle=VEHICLE,
         distance=distance,
         cross_track_error=error,
         speed_error=torch.zeros_like(error),

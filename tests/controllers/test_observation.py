@@ -49,7 +49,7 @@ def test_past_commands_are_seen_newest_first_and_mirrored() -> None:
     assert torch.allclose(observer.mirror(seen[0]), seen[1], atol=1e-12)
     names = PathObserver.names(config)
     values = dict(zip(names, seen[0][0].tolist(), strict=True))
-    past = {name: value for name, value in values.items() if name.endswith(("_1", "_2"))}
+    past = {name: own for name, own in values.items() if name.endswith(("_1", "_2", "_0"))}
     assert past == pytest.approx(
         {
             "steering_command_1": 1.0,
@@ -60,11 +60,36 @@ def test_past_commands_are_seen_newest_first_and_mirrored() -> None:
             "speed_command_2": -2.0,
             "steering_angle_2": -1.0,
             "speed_2": -1.0,
+            "lateness_0": 1.0,
         }
     )
     plain = PathObserver(ControllerConfig()).observe(left, compute_error_state(path, left))
     kept = [number for number, name in enumerate(names) if name not in past]
     assert torch.equal(seen[0][:, kept], plain)
+
+
+def test_past_commands_tell_how_late_they_take_effect() -> None:
+    """A servo that goes a third of the way in each step, to commands that came so long before."""
+    num_commands, num_cars = 8, 4
+    given = torch.randn(40, generator=seeded(), dtype=torch.float64) / 10
+    for late in range(num_cars):
+        angles = [0.0]
+        for step in range(20, 20 + num_commands):
+            angles.append(angles[-1] + (float(given[step - late]) - angles[-1]) / 3)
+        # Newest first: what was commanded in a step, and where the steering was before it.
+        rows = zip(reversed(given[20:28].tolist()), reversed(angles[:-1]), strict=True)
+        commands = torch.tensor([[[own, 2.0, angle, 2.0] for own, angle in rows]])
+        car = dataclasses.replace(
+            car_at(3.0, 0.0, 0.0),
+            steering_angles=doubles(angles[-1], angles[-1])[None],
+            commands=commands.double(),
+        )
+        path, config = road("line"), ControllerConfig(past_commands=num_commands)
+        row = PathObserver(config).observe(car, compute_error_state(path, car))[0].tolist()
+        seen = dict(zip(PathObserver.names(config), row, strict=True))
+        told = [seen[f"lateness_{number}"] for number in range(num_cars)]
+        assert sum(told) == pytest.approx(1.0)
+        assert told[late] == max(told) > 0.8
 
 
 def test_an_observation_is_its_entries_side_by_side() -> None:

@@ -95,7 +95,7 @@ def test_columns_that_are_told_go_before_the_header_and_must_fit(tmp_path: Path)
     told = load(file, columns=["x", "y", "ignore"])
     assert told.length == pytest.approx(6 * math.pi, rel=1e-4)
     assert load(file, columns=["y", "x", "ignore"]).samples[0, :2] == pytest.approx([0, 3])
-    for columns, problem in ((["x", "y"], "names 2 columns"), (["x", "y", "y"], "column for y")):
+    for columns, problem in ((["x", "y"], "names 2 columns"), (["x", "y", "y"], "one y")):
         with pytest.raises(PathError, match=problem):
             load(file, columns=columns)
 

@@ -81,11 +81,15 @@ def test_a_lap_is_found_within_five_centimetres(
 def test_a_log_becomes_a_path_by_that_option_alone(tmp_path: Path) -> None:
     """Scaled, with speeds as a limit, and a note of all that was done to it."""
     truth, log, speed = drive("kart track", 3)
-    content = "t,x,y,v\n" + rows(np.arange(2000) * 0.02, 10 * log, speed)
+    content = "t,x,y,v\n0.0,,,\n" + rows(np.arange(2000) * 0.02, 10 * log, speed)
+    with pytest.raises(PathError, match="row 2, column 'x': empty"):
+        load(tmp_path, content)
+    content = content.replace("0.0,,,\n", "")
     with pytest.raises(PathError, match="turns back") as caught:
         load(tmp_path, content)
     assert "--lap" in (caught.value.hint or "")
-    path = load(tmp_path, content, lap=True, scale=0.1)
+    path = load(tmp_path, content + "\n40.0,,,", lap=True, scale=0.1)
+    assert "1 incomplete rows left out" in path.warnings
     assert path.closed
     assert farthest(path.samples[:, :2], truth) < 0.05
     assert 0.5 < path.samples[:, 4].min() < path.samples[:, 4].max() < 1.5

@@ -36,7 +36,7 @@ def test_a_sedan_learns_goes_on_and_remembers_what_it_was_trained_with(tmp_path:
     assert run.after.cross_track_rmse_m < 0.1 * run.before.cross_track_rmse_m
     assert run.after.cross_track_rmse_m < 0.05 * 2.7
     written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert (written["dt"], written["path"]["top_speed"]) == (0.0572, 8.58)
+    assert (written["dt"], written["path"]["top_speed"]) == (0.0286, 8.58)
     assert written["controller"]["car_size"] == 8.18
     # Settings of the library, which say no more than they did.
     more = trained(config_of(31), resume=tmp_path / "run")
@@ -51,8 +51,9 @@ def test_a_checkpoint_from_before_sizes_observes_as_it_did() -> None:
     values = config_values(load_checkpoint(SAVED / "e2e-0"))
     before = load_config(TrainE2EConfig, base=values)
     after = suited(before, load_vehicle("sedan"))
-    assert after == before
+    assert after.controller == before.controller
     assert after.controller.car_size == 1.0
+    assert (after.dt, after.path, after.loss) == (before.dt, before.path, before.loss)
 
 
 @pytest.mark.genesis

@@ -50,6 +50,8 @@ _SLIDING_SPEED = 0.1
 _AIRBORNE_HEIGHT = 0.05
 _DROP_HEIGHT = 600.0
 _LIMIT_SPEED, _LIMIT_SHARE = 5.0, 0.9
+# At which the norms of directions below were found [s].
+_DT = 0.02
 _ICE = 0.05
 # Only what the physics carries: terms on the action itself would drown a wrong gradient. Squared
 # up to centimetres: training's bend at 3 mm would cost the differences digits, not the gradient.
@@ -201,8 +203,11 @@ class CarCases:
     def _units(self, num_columns: int) -> Tensor:
         """Return by how much actions (2), poses (4) or velocities (12 or more) are larger."""
         size, root = self.scene.vehicle.size, self.scene.vehicle.root_size
-        units = {2: [1.0, root], 4: [size] * 3 + [1.0]}
-        velocity = [root] * 3 + [1 / root] * (num_columns - 3)
+        # Wheels sink in by the square of the time that their contacts take, which is two steps.
+        stiff = min(1.0, self.scene.dt / (_DT * root))
+        units = {2: [1.0, root], 4: [size, size, size * stiff**2, 1.0]}
+        velocity = [root, root, root * stiff, stiff / root, stiff / root]
+        velocity += [1 / root] * (num_columns - len(velocity))
         return self.scene.tensor(units.get(num_columns, velocity))
 
     def _look(self, state: CarState, errors: ErrorState) -> None:

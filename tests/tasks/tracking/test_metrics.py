@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffcar.tasks.tracking.drive import Drive
 from diffcar.tasks.tracking.metrics import car_figures, tracking_metrics
-from tests.samples import trajectory_of
+from tests.samples import VEHICLE, trajectory_of
 
 
 def test_metrics_count_between_the_skipped_start_and_the_goal() -> None:
@@ -44,7 +44,9 @@ def driven(
     """Return a drive towards a goal ten metres ahead, each list a car's."""
     columns = (torch.tensor(c, dtype=torch.float64).T for c in (distance, error, speed_error))
     names = ("distance", "cross_track_error", "speed_error")
-    trajectory = SimpleNamespace(path=LONG, **dict(zip(names, columns, strict=True)))
+    trajectory = SimpleNamespace(
+        path=LONG, vehicle=VEHICLE, **dict(zip(names, columns, strict=True))
+    )
     goal = torch.full((len(distance),), 10.0, dtype=torch.float64)
     return Drive(trajectory, goal, (trajectory.distance >= goal).cummax(0).values)
 

@@ -151,7 +151,7 @@ def test_an_evaluation_that_breaks_the_physics_is_the_worst(
         found = task.finish(Path())
     assert metrics.got_going == 0.0 and math.isnan(metrics.cross_track_rmse_m)
     assert task.score(metrics) == math.inf
-    assert found == {"scores": [], "unwritten": {}}
+    assert found == {"scores": [], "skip_distance_m": 2.0, "unwritten": {}}
     told = [record.message for record in caplog.records]
     assert told == [
         "an evaluation broke off, which counts as the worst: a car has exploded",
