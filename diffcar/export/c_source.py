@@ -23,6 +23,12 @@ _AHEAD = {
     ("speed", "m"): "ahead.speed - state->speed",
     ("speed", "s"): "ahead.speed - state->speed",
 }
+_PAST = {
+    "steering_command": "past[{0}][0]",
+    "speed_command": "past[{0}][1] - state->speed",
+    "steering_angle": "past[{0}][2]",
+    "speed": "past[{0}][3] - state->speed",
+}
 _PER_LINE = 6
 
 
@@ -43,6 +49,7 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "inputs": _described(INPUTS),
         "outputs": _described(OUTPUTS),
         "is_single": is_single,
+        "num_commands": driver.num_commands,
         "road": driver.road,
         "limits": driver.controller.vehicle,
         "observation": _observation(driver.controller.observer.config, contract["observation"]),
@@ -68,12 +75,20 @@ def _observation(config: ControllerConfig, entries: list[dict[str, Any]]) -> lis
     reaches += [("speed", reach) for reach in config.speed_preview]
     here, ahead = entries[: -len(reaches)], entries[-len(reaches) :]
     return [
-        *(entry | {"value": _HERE[entry["name"]], "reach": None} for entry in here),
+        *(entry | {"value": _value(entry["name"]), "reach": None} for entry in here),
         *(
             entry | {"value": _AHEAD[kind, config.preview_unit], "reach": reach}
             for entry, (kind, reach) in zip(ahead, reaches, strict=True)
         ),
     ]
+
+
+def _value(name: str) -> str:
+    """Return what an entry is in C that is no preview: of the car now, or so many steps ago."""
+    if name in _HERE:
+        return _HERE[name]
+    kind, _, number = name.rpartition("_")
+    return _PAST[kind].format(int(number) - 1)
 
 
 def _layers(driver: Driver) -> list[tuple[torch.Tensor, torch.Tensor]]:

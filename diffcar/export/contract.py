@@ -28,13 +28,11 @@ OUTPUTS = {
     "speed": ("m/s", "to command to the motors"),
 }
 """Entries of the action in their order: unit and meaning."""
-_ARC_LENGTH = {
-    "name": "arc_length",
-    "shape": [1],
-    "unit": "m",
-    "meaning": "along the path of the point nearest to the car at the call before, as that call "
-    "has returned it; NaN lets the whole path be searched, as at the first call",
-}
+_MEMORY = (
+    "what the call before has returned as next_memory; NaN in its first entry, as at the first "
+    "call, stands for nothing remembered: the whole path is searched"
+)
+_PAST = ("steering_command", "speed_command", "steering_angle", "speed")
 
 
 def contract_of(
@@ -49,6 +47,8 @@ def contract_of(
     """
     vehicle, observer = controller.vehicle, controller.observer
     x, y, heading, _, speed = path.samples[0].tolist()
+    past = range(1, controller.past_commands + 1)
+    memory = ["arc_length", *(f"{name}_{number}" for number in past for name in _PAST)]
     steering, increment = vehicle.max_steering, vehicle.speed_increment
     seen = zip(observer.names(observer.config), observer.scales, observer.signs, strict=True)
     return {
@@ -58,10 +58,13 @@ def contract_of(
         "controller": origin,
         "precision": precision,
         "dt_s": dt,
-        "inputs": [{"name": "state", "shape": [7], "entries": _entries(INPUTS)}, _ARC_LENGTH],
+        "inputs": [
+            {"name": "state", "shape": [7], "entries": _entries(INPUTS)},
+            {"name": "memory", "shape": [len(memory)], "meaning": _MEMORY, "entries": memory},
+        ],
         "outputs": [
             {"name": "action", "shape": [2], "entries": _entries(OUTPUTS)},
-            _ARC_LENGTH | {"name": "next_arc_length", "meaning": "to give to the next call"},
+            {"name": "next_memory", "shape": [len(memory)], "meaning": "for the next call"},
         ],
         "limits": {
             "steering_angle_rad": [-steering, steering],

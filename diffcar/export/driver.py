@@ -47,7 +47,9 @@ def state_of(rows: Tensor) -> CarState:
 
 
 class Driver(nn.Module):
-    """A trained controller on a path, whose only memory is where on it the car was.
+    """A trained controller on a path, which is given back what it has to remember.
+
+    That is where on the path the car was, and its past commands where the network sees them.
 
     Args:
         controller: The network with its observer and the car's limits.
@@ -67,17 +69,26 @@ class Driver(nn.Module):
         self.road = PlainRoad(path, dtype)
         self.controller = replace(controller, network=self.network)
         self.dt = dt
+        self.num_commands = controller.past_commands
+        self.memory_size = 1 + 4 * self.num_commands
+        """How many numbers it remembers."""
 
-    def forward(self, state: Tensor, arc_length: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, state: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Return steering angle [rad] and speed [m/s] to command, shape (2,), and the memory.
 
         Args:
             state: What is measured, shape (7,), as `measured` orders it.
-            arc_length: What the call before has returned [m], shape (1,); what is no number lets
-                the whole path be searched.
+            memory: What the call before has returned, shape (memory_size,): the arc length [m], and
+                past commands as `CarState.commands` has them. If the first is no number, nothing is
+                remembered, and the whole path is searched.
         """
-        car = state_of(state[None])
-        start = self.road.find(car.position, arc_length + self.dt * car.speed)
+        car, expected = state_of(state[None]), memory[:1] + self.dt * state[3]
+        if self.num_commands:
+            rolling = car.remembering(self.num_commands).commands
+            past = memory[1:].reshape(1, self.num_commands, 4)
+            known = expected.abs() < LONGEST_WAY
+            car = replace(car, commands=torch.where(known, past, cast(Tensor, rolling)))
+        start = self.road.find(car.position, expected)
         place, left, heading, curvature, speed = self.road.nearest(car.position, start)
         errors = ErrorState(
             arc_length=self.road.arc_length(place),
@@ -89,8 +100,11 @@ class Driver(nn.Module):
             path=cast(Road, _Ahead(self.road, place)),
         )
         observation = self.controller.observer.observe(car, errors, is_exported=True)
-        action = self.controller.command(self.controller.output(observation), car)
-        return action[0], errors.arc_length
+        action = self.controller.command(self.controller.output(observation), car)[0]
+        if car.commands is None:
+            return action, errors.arc_length
+        now = [errors.arc_length, action, state[6:], state[3:4]]
+        return action, torch.cat([*now, car.commands[0, :-1].flatten()])
 
 
 class _ExactELU(nn.Module):

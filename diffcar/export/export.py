@@ -31,6 +31,7 @@ from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.grip import load_road
+from diffcar.tasks.tracking.rollout import Trajectory
 
 __all__ = ["ExportResult", "Verified", "export_report", "run"]
 
@@ -155,7 +156,7 @@ def run(
     subject = _subject(config, notes)
     _write(subject, config, out)
     kind = _KINDS[config.precision]
-    calls = {name: load(name, out, kind) for name in config.formats}
+    calls = {name: load(name, out) for name in config.formats}
     done, num_laps = 0, 1 + sum(call is not None for call in calls.values())
 
     def lap(controller: Controller) -> Drive:
@@ -172,8 +173,9 @@ def run(
         if call is None:
             notes.append(f"{name} is written, and was not run: there is no C compiler here")
         else:
-            written = _compared(written, call, by_network, subject.network, kind)
-            driven = lap(_Exported(call, np.full(1, np.nan, kind)))
+            nothing = np.full(1 + 4 * subject.network.past_commands, np.nan, kind)
+            written = _compared(written, call, nothing, by_network, subject.network)
+            driven = lap(_Exported(call, nothing))
             written = replace(written, cross_track_rmse_m=driven.metrics().cross_track_rmse_m)
         results.append(written)
     rmse = by_network.metrics().cross_track_rmse_m
@@ -201,11 +203,6 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     scene = build_scene(exact, num_envs=1, engine="mujoco", vehicle=vehicle)
     network = choice.build(scene)
     assert isinstance(network, TrackingMLP)
-    if network.observer.past_commands:
-        raise CheckpointError(
-            f"{spec!r} sees its past commands, which exported controllers do not remember yet",
-            hint="export one that was trained with controller.past_commands=0",
-        )
     return _Subject(choice.spec, network, path, scene)
 
 
@@ -233,21 +230,15 @@ def _write(subject: _Subject, config: ExportConfig, out: Path) -> None:
 
 
 def _compared(
-    written: Verified,
-    call: Call,
-    by_network: Drive,
-    network: TrackingMLP,
-    kind: type[np.floating],
+    written: Verified, call: Call, memory: np.ndarray, by_network: Drive, network: TrackingMLP
 ) -> Verified:
     """Ask for the commands of a whole lap, one after the other, and compare and time them."""
     lap = by_network.trajectory
     motion = lap.yaw, lap.speed, lap.lateral_velocity, lap.yaw_rate, lap.steering_angle
-    rows = torch.cat([lap.position, torch.stack(motion, -1)], -1)[:, 0].numpy().astype(kind)
-    state = state_of(torch.from_numpy(rows).double())
-    with torch.no_grad():
-        errors = compute_error_state(lap.path, state, lap.arc_length[:, 0])
-        expected = network(state, errors).numpy()
-    found, memory, seconds = np.empty_like(expected), np.full(1, np.nan, kind), []
+    states = torch.cat([lap.position, torch.stack(motion, -1)], -1)[:, 0].numpy()
+    rows = states.astype(memory.dtype)
+    expected = _commands(network, lap, torch.from_numpy(rows).double()).numpy()
+    found, seconds = np.empty_like(expected), []
     for index, row in enumerate(rows):
         began = time.perf_counter()
         found[index], memory = call(row, memory)
@@ -257,12 +248,29 @@ def _compared(
     share = max(steering / vehicle.max_steering, speed / vehicle.speed_increment)
     return replace(
         written,
-        agrees=share <= _TOLERANCES[np.dtype(kind).itemsize * 8],
+        agrees=share <= _TOLERANCES[8 * memory.itemsize],
         difference_share=share,
         steering_difference_rad=steering,
         speed_difference_mps=speed,
         call_seconds=float(np.median(seconds)),
     )
+
+
+def _commands(network: TrackingMLP, lap: Trajectory, rows: Tensor) -> Tensor:
+    """Return what the network that drives commands to a car that measures rows, one by one."""
+    state = state_of(rows)
+    errors = compute_error_state(lap.path, state, lap.arc_length[:, 0])
+    found: list[Tensor] = []
+    past = state.select(slice(1)).remembering(network.past_commands).commands
+    with torch.no_grad():
+        for step in range(len(rows)):
+            own = slice(step, step + 1)
+            car = replace(state.select(own), commands=past)
+            found.append(network(car, errors.select(own)))
+            if past is not None:
+                now = torch.stack([car.steering_angles[:, 0], car.speed], -1)
+                past = torch.cat([torch.cat([found[-1], now], -1)[:, None], past[:, :-1]], 1)
+    return torch.cat(found)
 
 
 _VERDICTS = {True: "agrees", False: "DIFFERS", None: "not run"}

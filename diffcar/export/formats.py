@@ -48,7 +48,7 @@ def _examples(driver: Driver) -> tuple[torch.Tensor, torch.Tensor]:
     Constants are made then, and not while it is recorded.
     """
     dtype = driver.road.knots.dtype
-    inputs = torch.zeros(7, dtype=dtype), torch.zeros(1, dtype=dtype)
+    inputs = torch.zeros(7, dtype=dtype), torch.zeros(driver.memory_size, dtype=dtype)
     driver(*inputs)
     return inputs
 
@@ -75,8 +75,8 @@ def _onnx(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
             stream,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=18,
-            input_names=["state", "arc_length"],
-            output_names=["action", "next_arc_length"],
+            input_names=["state", "memory"],
+            output_names=["action", "next_memory"],
         )
     model = onnx.load_from_string(stream.getvalue())
     model.producer_name = "diffcar"
@@ -105,48 +105,41 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def load(name: FormatName, folder: Path, dtype: type[np.floating]) -> Call | None:
+def load(name: FormatName, folder: Path) -> Call | None:
     """Return what was written as a function; None of C where there is no compiler."""
-    return _LOADERS[name](folder, dtype)
+    return _LOADERS[name](folder)
 
 
-def _load_torchscript(folder: Path, dtype: type[np.floating]) -> Call:
+def _load_torchscript(folder: Path) -> Call:
     """Call by torch."""
     with _quiet():
         module = torch.jit.load(str(folder / FORMATS["torchscript"].files[0]))
 
-    def call(state: np.ndarray, arc_length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def call(state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():
-            action, memory = module(torch.from_numpy(state), torch.from_numpy(arc_length))
-        return action.numpy(), memory.numpy()
+            action, following = module(torch.from_numpy(state), torch.from_numpy(memory))
+        return action.numpy(), following.numpy()
 
     return call
 
 
-def _load_onnx(folder: Path, dtype: type[np.floating]) -> Call:
+def _load_onnx(folder: Path) -> Call:
     """Call by ONNX Runtime, on one core as on a robot."""
     import onnxruntime
 
     how = onnxruntime.SessionOptions()
     how.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(folder / FORMATS["onnx"].files[0]), how, providers=["CPUExecutionProvider"]
-    )
-
-    def call(state: np.ndarray, arc_length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        action, memory = session.run(None, {"state": state, "arc_length": arc_length})
-        return action, memory
-
-    return call
+    file = str(folder / FORMATS["onnx"].files[0])
+    session = onnxruntime.InferenceSession(file, how, providers=["CPUExecutionProvider"])
+    return lambda state, memory: session.run(None, {"state": state, "memory": memory})
 
 
 def compiler() -> str | None:
     """Return the C compiler of this machine, if it has one."""
-    named = os.environ.get("CC")
-    return next(filter(None, map(shutil.which, [*([named] if named else []), "cc", "gcc"])), None)
+    return next(filter(None, map(shutil.which, [os.environ.get("CC") or "cc", "cc", "gcc"])), None)
 
 
-def _load_c(folder: Path, dtype: type[np.floating]) -> Call | None:
+def _load_c(folder: Path) -> Call | None:
     """Compile for this machine and call by ctypes."""
     if (found := compiler()) is None:
         return None
@@ -159,22 +152,18 @@ def _load_c(folder: Path, dtype: type[np.floating]) -> Call | None:
             told = done.stderr.strip().partition("\n")[0]
             raise SimulationError(f"{found} does not compile {str(source)!r}: {told}")
         step = ctypes.CDLL(str(library)).diffcar_step
-    command_values, memory = np.zeros(2, dtype), np.zeros(1, dtype)
-    pointers = (
-        memory.ctypes.data_as(ctypes.c_void_p),
-        command_values.ctypes.data_as(ctypes.c_void_p),
-    )
 
-    def call(state: np.ndarray, arc_length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        memory[0] = arc_length[0]
-        if step(ctypes.c_void_p(state.ctypes.data), *pointers):
+    def call(state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        following, action = memory.copy(), np.empty(2, memory.dtype)
+        values = (state, following, action)
+        if step(*(ctypes.c_void_p(own.ctypes.data) for own in values)):
             raise SimulationError("the exported C refuses a state that is not finite")
-        return command_values.copy(), memory.copy()
+        return action, following
 
     return call
 
 
-_LOADERS: dict[FormatName, Callable[[Path, type[np.floating]], Call | None]] = {
+_LOADERS: dict[FormatName, Callable[[Path], Call | None]] = {
     "onnx": _load_onnx,
     "torchscript": _load_torchscript,
     "c": _load_c,

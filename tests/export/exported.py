@@ -1,5 +1,6 @@
 """Networks, situations and what the controller that drives does in them."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -29,10 +30,14 @@ def trained() -> TrackingMLP:
 
 
 @functools.cache
-def untrained() -> TrackingMLP:
+def untrained(past_commands: int = 0) -> TrackingMLP:
     """Return one of three layers whose previews are in seconds, with strong weights."""
     config = ControllerConfig(
-        hidden_sizes=[9, 7, 8], preview_unit="s", curvature_preview=[0.0, 0.3], speed_preview=[0.5]
+        hidden_sizes=[9, 7, 8],
+        preview_unit="s",
+        curvature_preview=[0.0, 0.3],
+        speed_preview=[0.5],
+        past_commands=past_commands,
     )
     driver = build_tracking_mlp(config, VEHICLE, dtype=torch.float64, seed=1)
     with torch.no_grad():
@@ -41,19 +46,23 @@ def untrained() -> TrackingMLP:
     return driver
 
 
-NETWORKS = {"trained": trained, "untrained": untrained}
+NETWORKS = {
+    "trained": trained,
+    "untrained": untrained,
+    "remembering": functools.partial(untrained, past_commands=3),
+}
 
 
 def situations(
-    path: ReferencePath, num_cars: int = 200, precision: int = 64
+    path: ReferencePath, num_cars: int = 200, precision: int = 64, past_commands: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Return what cars measure, all over a path and beyond its ends, and where they were before.
+    """Return what cars measure, all over a path and beyond its ends, and what they remember.
 
     Some are far off it, some have come to a stop or go backwards, some have turned over and over.
     """
 
-    def normal(seed: int) -> Tensor:
-        return torch.randn(num_cars, generator=seeded(seed), dtype=torch.float64)
+    def normal(seed: int, *shape: int) -> Tensor:
+        return torch.randn(num_cars, *shape, generator=seeded(seed), dtype=torch.float64)
 
     uniform = torch.rand(num_cars, generator=seeded(), dtype=torch.float64)
     arc_length = path.length * (1.2 * uniform - 0.1)
@@ -69,14 +78,21 @@ def situations(
     before = arc_length + 0.03 * normal(8)
     if path.closed:
         before = before % path.length
-    return tuple(own.to(DTYPES[precision]).double() for own in (rows, before))  # type: ignore[return-value]
+    past = normal(9, past_commands, 4)
+    memory = torch.cat([before[:, None], past.flatten(1)], -1)
+    return tuple(own.to(DTYPES[precision]).double() for own in (rows, memory))  # type: ignore[return-value]
 
 
 def commands(
-    network: TrackingMLP, path: ReferencePath, rows: Tensor, hint: Tensor | None
+    network: TrackingMLP, path: ReferencePath, rows: Tensor, memory: Tensor | None = None
 ) -> Tensor:
     """Return what the controller that drives commands, as shares of full scale, shape (T, 2)."""
-    state = state_of(rows)
+    state, hint = state_of(rows), None
+    if memory is not None:
+        hint = memory[:, 0] + DT * state.speed
+        past = memory[:, 1:].reshape(len(rows), -1, 4)
+        state = dataclasses.replace(state, commands=past) if past.numel() else state
+    state = state.remembering(network.past_commands)
     with torch.no_grad():
         return network(state, compute_error_state(path, state, hint)) / FULL_SCALE
 

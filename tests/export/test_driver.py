@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests.export.exported import (
-    DT,
     DTYPES,
     FULL_SCALE,
     NETWORKS,
@@ -27,30 +26,35 @@ def test_it_commands_what_the_controller_commands_that_drives(
     name: str, source: str, precision: int
 ) -> None:
     """On and off the path, before its start and after its end, however often the car has turned."""
-    path = road(source)
-    rows, before = situations(path, precision=precision)
-    expected = commands(NETWORKS[name](), path, rows, before + DT * rows[:, 3])
+    path, network = road(source), NETWORKS[name]()
+    rows, before = situations(path, 200, precision, network.past_commands)
+    expected = commands(network, path, rows, before)
     driver, dtype = driver_of(name, path, precision), DTYPES[precision]
     for row, memory, command in zip(rows.to(dtype), before.to(dtype), expected, strict=True):
-        found, arc_length = driver(row, memory[None])
+        found, following = driver(row, memory)
         assert float((found / FULL_SCALE - command).abs().max()) < TOLERANCE[precision]
-        assert not path.closed or 0 <= float(arc_length) <= path.length + 1e-6
+        assert not path.closed or 0 <= float(following[0]) <= path.length + 1e-6
+        if network.past_commands:
+            assert following[1:5].tolist() == [*found.tolist(), float(row[6]), float(row[3])]
+            assert torch.equal(following[5:], memory[1:-4])
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("source", PATHS)
-def test_without_a_memory_the_whole_path_is_searched(source: str) -> None:
-    """By what is no number, or no possible way."""
+def test_without_a_memory_the_whole_path_is_searched(name: str, source: str) -> None:
+    """By what is no number, or no possible way; and nothing was commanded before."""
     path = road(source)
     s = torch.linspace(0.1, path.length - 0.1, 30, dtype=torch.float64)
     rows = situations(path, 30)[0]
     rows[:, :2] = path.sample(s).position + 0.02
-    expected = commands(NETWORKS["trained"](), path, rows, None)
-    driver = driver_of("trained", path)
+    expected = commands(NETWORKS[name](), path, rows)
+    driver = driver_of(name, path)
     for row, command, way in zip(rows, expected, s, strict=True):
         for unknown in (math.nan, math.inf, 1e30):
-            found, arc_length = driver(row, torch.tensor([unknown], dtype=torch.float64))
+            memory = torch.full((driver.memory_size,), unknown, dtype=torch.float64)
+            found, following = driver(row, memory)
             assert float((found / FULL_SCALE - command).abs().max()) < 1e-9
-            assert float(arc_length) == pytest.approx(float(way), abs=0.1)
+            assert float(following[0]) == pytest.approx(float(way), abs=0.1)
 
 
 def test_the_memory_goes_round_a_closed_path_and_on_beyond_an_open_one() -> None:
@@ -71,7 +75,7 @@ def test_a_state_that_is_no_number_commands_none() -> None:
     """It says so in every command, and finds the path again afterwards."""
     driver = driver_of("trained", road("slalom"))
     row, memory = situations(road("slalom"), 1)
-    lost, nowhere = driver(torch.full_like(row[0], math.nan), memory)
+    lost, nowhere = driver(torch.full_like(row[0], math.nan), memory[0])
     assert lost.isnan().all()
     assert driver(row[0], nowhere)[0].isfinite().all()
 

@@ -48,7 +48,7 @@ def export(
 
 @pytest.mark.parametrize("precision", [32, 64])
 @pytest.mark.parametrize(
-    ("network", "source"), [("trained", "figure-eight"), ("untrained", "slalom")]
+    ("network", "source"), [("trained", "figure-eight"), ("remembering", "slalom")]
 )
 @pytest.mark.parametrize("name", ["onnx", "torchscript", pytest.param("c", marks=needs_compiler)])
 def test_every_format_commands_what_the_network_commands(
@@ -56,20 +56,23 @@ def test_every_format_commands_what_the_network_commands(
 ) -> None:
     """All over the path and beside it, with a memory and without one."""
     export(name, tmp_path, network, source, precision)
-    call = load(name, tmp_path, KINDS[precision])
-    path = road(source)
-    rows, before = situations(path, 100, precision)
-    expected = commands(NETWORKS[network](), path, rows, before + DT * rows[:, 3])
-    plain = Driver(NETWORKS[network](), path, DT, DTYPES[precision])
-    inputs = zip(rows.to(DTYPES[precision]), before.to(DTYPES[precision])[:, None], strict=True)
+    call, path, controller = load(name, tmp_path), road(source), NETWORKS[network]()
+    rows, before = situations(path, 100, precision, controller.past_commands)
+    expected = commands(controller, path, rows, before)
+    plain = Driver(controller, path, DT, DTYPES[precision])
+    inputs = zip(rows.to(DTYPES[precision]), before.to(DTYPES[precision]), strict=True)
     for (row, memory), command in zip(inputs, expected, strict=True):
-        found, arc_length = call(row.numpy(), memory.numpy())
+        found, following = call(row.numpy(), memory.numpy())
         share = torch.from_numpy(found) / FULL_SCALE - command
         assert float(share.abs().max()) < TOLERANCE[precision]
-        assert float(arc_length[0]) == pytest.approx(float(plain(row, memory)[1]), abs=1e-4)
+        assert following == pytest.approx(plain(row, memory)[1].numpy(), abs=1e-4)
     first = path.sample(torch.tensor(1.0, dtype=torch.float64))
     row = np.array([*first.position.tolist(), float(first.heading), 1, 0, 0, 0], KINDS[precision])
-    assert call(row, np.full(1, np.nan, KINDS[precision]))[1] == pytest.approx(1.0, abs=1e-5)
+    nothing = np.full(plain.memory_size, np.nan, KINDS[precision])
+    found, following = call(row, nothing)
+    assert following[0] == pytest.approx(1.0, abs=1e-5)
+    expected = commands(controller, path, torch.from_numpy(row[None]).double())[0] * FULL_SCALE
+    assert found == pytest.approx(expected.numpy(), abs=TOLERANCE[precision])
 
 
 def test_the_contract_is_in_every_format(tmp_path: Path) -> None:
@@ -89,8 +92,8 @@ def test_the_contract_is_in_every_format(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     export("onnx", tmp_path, "trained", "circle", 32)
     session = onnxruntime.InferenceSession(str(tmp_path / "controller.onnx"))
-    assert [own.name for own in session.get_inputs()] == ["state", "arc_length"]
-    assert [own.name for own in session.get_outputs()] == ["action", "next_arc_length"]
+    assert [own.name for own in session.get_inputs()] == ["state", "memory"]
+    assert [own.name for own in session.get_outputs()] == ["action", "next_memory"]
     found = json.loads(session.get_modelmeta().custom_metadata_map["contract"])
     assert found == json.loads(contract_text(contract))
 
@@ -107,7 +110,7 @@ def test_what_is_measured_is_in_the_order_of_the_contract() -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("precision", [32, 64])
-@pytest.mark.parametrize(("network", "source"), [("trained", "circle"), ("untrained", "slalom")])
+@pytest.mark.parametrize(("network", "source"), [("trained", "circle"), ("remembering", "slalom")])
 def test_the_c_source_is_clean(network: str, source: str, precision: int, tmp_path: Path) -> None:
     """Of warnings in C99 by the letter, of allocation, of all headers but math.h, of doubles."""
     export("c", tmp_path, network, source, precision)
@@ -132,14 +135,14 @@ def test_the_c_refuses_a_state_that_is_not_finite(tmp_path: Path) -> None:
         {
             diffcar_state state = {0, 0, NAN, 1, 0, 0, 0};
             diffcar_command command = {7, 7};
-            diffcar_real arc_length = DIFFCAR_SEARCH;
-            if (diffcar_step(&state, &arc_length, &command) != -1) return 1;
-            if (arc_length != DIFFCAR_SEARCH || command.speed != 7) return 2;
+            diffcar_real memory[DIFFCAR_MEMORY] = {DIFFCAR_UNKNOWN};
+            if (diffcar_step(&state, memory, &command) != -1) return 1;
+            if (memory[0] != DIFFCAR_UNKNOWN || command.speed != 7) return 2;
             state.yaw = 1;
-            if (diffcar_step(&state, &arc_length, &command) != 0) return 3;
+            if (diffcar_step(&state, memory, &command) != 0) return 3;
             state.speed = 1e300;
             state.x = -1e300;
-            return diffcar_step(&state, &arc_length, &command);
+            return diffcar_step(&state, memory, &command);
         }
         """
     (tmp_path / "main.c").write_text(main)
