@@ -23,12 +23,21 @@ _ENGINE = ["--seed", "--backend", "--precision"]
 _MESSAGES = ["--verbose", "--debug"]
 _TRAINING = [*_FILES, *_ENGINE, "--json", *_MESSAGES]
 OPTIONS = {
-    "train-e2e": ["--entity", *_PATH, "--car", "--actuation", *_RUN, "--certify", *_TRAINING],
+    "train-e2e": [
+        "--entity",
+        *_PATH,
+        "--car",
+        "--actuation",
+        *_RUN,
+        "--robust",
+        "--certify",
+        *_TRAINING,
+    ],
     "train-bc": [
         *("--data", "--column", "--skip-incomplete", "--expert", "--dagger-rounds"),
         *(*_PATH, "--car", "--actuation", *_RUN, *_TRAINING),
     ],
-    "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, *_TRAINING],
+    "train-ppo": [*_PATH, "--car", "--actuation", *_RUN, "--robust", *_TRAINING],
     "simulate": [
         *("--controller", *_PATH, "--start", "--car", "--actuation", "--engine"),
         *("--csv", "--plot", "--video", "--json", *_FILES, *_ENGINE, *_MESSAGES),
