@@ -92,6 +92,28 @@ def test_training_through_physics_is_stopped_and_goes_on_and_its_run_drives(
     assert driven["controller"] == str(Path("runs") / "a")
 
 
+def test_a_run_for_real_cars_is_certified_goes_on_and_drives_late_ones(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """By what `--robust` sets and what else was asked for; delay is felt, and told of nowhere."""
+    own = "--set=evaluation.unseen_paths=[]", "--set=randomisation.mass_ratio=1.1"
+    arguments = ["train-e2e", "--robust", *SMALL, *E2E, *own, "--out", "runs/a"]
+    good(diffcar(*arguments, "--stop-after", "2"))
+    ended = result_of(diffcar("train-e2e", "--resume", "runs/a", "--json", "-"))
+    assert (ended["num_updates"], len(ended["losses"])) == (3, 1)
+    assert ended["certificate"]["verdict"].startswith("right")
+    config = yaml.safe_load((tmp_path / "runs" / "a" / "config.yaml").read_text())
+    assert config["controller"]["past_commands"] == 8
+    assert config["randomisation"]["delay_steps"] == [0, 3]
+    assert config["randomisation"]["mass_ratio"] == 1.1
+    late = [f"disturbance.delay_steps={number}" for number in (0, 3)]
+    asked = "simulate", "--json", "-", "--set", "max_time=1", "--set", "skip_distance=0.1"
+    errors = [result_of(diffcar(*asked, "--set", own))["heading_rmse_rad"] for own in late]
+    assert errors[0] != errors[1]
+    for refused in (["train-e2e", "--resume", "runs/a"], ["train-e2e", "--entity", "mpm"]):
+        assert "--robust" in diffcar(*refused, "--robust").stderr
+
+
 def test_simulate_without_arguments_drives_what_is_shipped_and_says_so(
     diffcar: Run, tmp_path: Path
 ) -> None:
