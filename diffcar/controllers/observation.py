@@ -16,7 +16,7 @@ from diffcar.controllers.errors import ErrorState
 from diffcar.path.reference import PathPoint
 from diffcar.sim.contract import CarState
 
-__all__ = ["PathObserver"]
+__all__ = ["LEAST_MISFIT", "LEAST_MOTION", "PathObserver"]
 
 RoadT = TypeVar("RoadT")
 
@@ -66,7 +66,7 @@ def _past(number: int) -> list[_Entry[ErrorState]]:
 
 
 # Of the squared steering motion [rad²], and of a share: below these, nothing is known.
-_LEAST_MOTION, _LEAST_MISFIT = 1e-5, 0.01
+LEAST_MOTION, LEAST_MISFIT = 1e-5, 0.01
 
 
 def _lateness(state: CarState, num_commands: int) -> Tensor:
@@ -86,10 +86,10 @@ def _lateness(state: CarState, num_commands: int) -> Tensor:
     commands = state.commands[:, :num_commands, 0].unfold(1, num_steps, 1)[:, :num_delays]
     missing = commands - before[:, None]
     together = (missing * motion[:, None]).sum(-1).clamp_min(0.0)
-    most = (missing.square().sum(-1) + _LEAST_MOTION) * (
-        motion.square().sum(-1, keepdim=True) + _LEAST_MOTION
+    most = (missing.square().sum(-1) + LEAST_MOTION) * (
+        motion.square().sum(-1, keepdim=True) + LEAST_MOTION
     )
-    fit = 1 / (1 + _LEAST_MISFIT - together.square() / most)
+    fit = 1 / (1 + LEAST_MISFIT - together.square() / most)
     return fit / fit.sum(-1, keepdim=True)
 
 

@@ -8,6 +8,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.observation import LEAST_MISFIT, LEAST_MOTION
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.export.config import FORMATS
 from diffcar.export.contract import INPUTS, OUTPUTS, contract_text
@@ -29,6 +30,7 @@ _PAST = {
     "speed_command": "past[{0}][1] - state->speed",
     "steering_angle": "past[{0}][2]",
     "speed": "past[{0}][3] - state->speed",
+    "lateness": "late[{1}]",
 }
 _PER_LINE = 6
 
@@ -51,6 +53,8 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "outputs": _described(OUTPUTS),
         "is_single": is_single,
         "num_commands": driver.num_commands,
+        "num_delays": driver.num_commands // 2,
+        "least": (LEAST_MOTION, LEAST_MISFIT),
         "road": driver.road,
         "limits": driver.controller.vehicle,
         "observation": _observation(driver.controller.observer.config, contract["observation"]),
@@ -90,7 +94,7 @@ def _value(name: str) -> str:
     if name in _HERE:
         return _HERE[name]
     kind, _, number = name.rpartition("_")
-    return _PAST[kind].format(int(number) - 1)
+    return _PAST[kind].format(int(number) - 1, number)
 
 
 def _steering_share(controller: TrackingMLP) -> float | None:

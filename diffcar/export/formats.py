@@ -152,13 +152,18 @@ def _load_c(folder: Path) -> Call | None:
             told = done.stderr.strip().partition("\n")[0]
             raise SimulationError(f"{found} does not compile {str(source)!r}: {told}")
         step = ctypes.CDLL(str(library)).diffcar_step
+    buffers: list[np.ndarray] = []
+    pointers: list[ctypes.c_void_p] = []
 
     def call(state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        following, action = memory.copy(), np.empty(2, memory.dtype)
-        values = (state, following, action)
-        if step(*(ctypes.c_void_p(own.ctypes.data) for own in values)):
+        if not buffers:  # always the same ones: to ask where one is takes as long as to call
+            buffers.extend((state.copy(), memory.copy(), np.empty(2, state.dtype)))
+            pointers.extend(ctypes.c_void_p(own.ctypes.data) for own in buffers)
+        given, following, action = buffers
+        given[:], following[:] = state, memory
+        if step(*pointers):
             raise SimulationError("the exported C refuses a state that is not finite")
-        return action, following
+        return action.copy(), following.copy()
 
     return call
 

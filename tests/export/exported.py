@@ -49,7 +49,7 @@ def untrained(past_commands: int = 0) -> TrackingMLP:
 NETWORKS = {
     "trained": trained,
     "untrained": untrained,
-    "remembering": functools.partial(untrained, past_commands=3),
+    "remembering": functools.partial(untrained, past_commands=5),
 }
 
 
