@@ -37,6 +37,7 @@ def untrained(past_commands: int = 0) -> TrackingMLP:
         preview_unit="s",
         curvature_preview=[0.0, 0.3],
         speed_preview=[0.5],
+        steering_acceleration=5.0,
         past_commands=past_commands,
     )
     driver = build_tracking_mlp(config, VEHICLE, dtype=torch.float64, seed=1)
