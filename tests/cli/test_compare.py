@@ -1,11 +1,17 @@
 """The tables of a comparison in a terminal."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from diffcar.base.config import load_config
+from diffcar.cli.compare import _base, _preset
+from diffcar.cli.options import Given
 from diffcar.cli.show import show
+from diffcar.cli.train import settings_of
+from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.tables import tables
 from tests.comparison.synthetic import make_comparison
@@ -53,3 +59,27 @@ def test_every_figure_is_whole_in_a_narrow_terminal(width: int) -> None:
             text = console.file.getvalue()  # type: ignore[attr-defined]
             for column in columns:
                 assert all(column.text(row) in text for row in table.rows), column.heading
+
+
+@pytest.mark.parametrize(
+    ("quick", "suite", "conditions"),
+    [(True, None, {"push", "delay"}), (False, "robust", None), (True, "mine.yaml", {"mine"})],
+)
+def test_shipped_settings_are_left_open_for_the_car(
+    quick: bool, suite: str | None, conditions: set[str] | None, tmp_path: Path
+) -> None:
+    """Unlike those of a suite of one's own, which takes the place of the whole shipped one."""
+    if suite == "mine.yaml":
+        suite = str(tmp_path / suite)
+        Path(suite).write_text("conditions: {mine: {push_force: 7.0}}\n")
+    config = load_config(CompareConfig, base=_base(None, suite), preset=_preset(quick, None, suite))
+    assert set(config.suite.conditions) == (conditions or set(config.suite.conditions))
+    assert ("suite" in config.model_fields_set) == (conditions == {"mine"})
+    assert "e2e" not in config.model_fields_set or not quick
+
+
+def test_training_for_real_cars_is_left_open_for_the_car() -> None:
+    """What `--robust` sets is for a car of the shipped size."""
+    config = settings_of("e2e", Given({}, {"robust": True}))
+    assert config.randomisation.push_force == [0, 30]
+    assert "randomisation" not in config.model_fields_set
