@@ -150,9 +150,11 @@ def _header(
     if at < 0:
         return [], [], []
     after = [own for own in plain if own > at]
-    units: list[str] = []
-    if after and all(unit.strip("[]() ").lower() in {"", *UNITS} for unit in cut[after[0]]):
-        units = [unit.strip("[]() ") for unit in cut[after.pop(0)]]
+    units = [unit.strip("[]() ").lower() for unit in cut[after[0]]] if after else []
+    if {*units} <= {"", "-", *UNITS} and {*units} & UNITS:
+        del after[0]
+    else:
+        units = []
     return cut[at], units, [heads[own] for own in after]
 
 

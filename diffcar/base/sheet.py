@@ -38,7 +38,7 @@ SPEED = {
     **dict.fromkeys(("kn", "kt", "knots"), 1852 / 3600),
 }
 """Units that a heading may name, in lower case, and what they are in SI."""
-UNITS = {"-", "1", "n/a", *LENGTH, *TIME, *ANGLE, *RATE, *SPEED, "m/s^2", "m/s²", "1/m", "rad/m"}
+UNITS = {*LENGTH, *TIME, *ANGLE, *RATE, *SPEED, "m/s^2", "m/s²", "1/m", "rad/m"}
 # Where a recorder puts the path of a message before the name of what is in it.
 _LEAD = re.compile(r".*_(?=(position_[xy]|twist_linear_x|latitude|longitude)$)")
 

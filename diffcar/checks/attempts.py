@@ -23,6 +23,8 @@ __all__ = ["Attempt", "Tried", "attempts_table", "list_attempts", "run_attempt",
 _NUM_STEPS = 3
 _SPEED = 1.5
 _STEP_SIZES = (1e-2, 1e-3, 1e-4, 1e-5)
+# Of the motors that they suit [N m].
+_TORQUE = 0.55
 _NUM_DIRECTIONS = 2
 _REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
@@ -287,11 +289,13 @@ def _outcome_of(
         return "no gradient", None, "backward leaves the input's grad None"
     if leaf.dtype == torch.float32:
         return "arrives", None, "float32 differences over three steps are rounding: not judged"
+    # A newton metre that is much for a small motor is nothing for a large one.
+    unit = car.vehicle.max_drive_torque / _TORQUE if attempt.start is _torque else 1.0
     checks = check_directions(
         lambda: attempt.run(car, leaf),
         [leaf],
         num_directions=_NUM_DIRECTIONS,
-        step_sizes=_STEP_SIZES,
+        step_sizes=[unit * step for step in _STEP_SIZES],
         gradients=[leaf.grad.clone()],
     )
     outcome = "right" if all(check.agrees(tolerance) for check in checks) else "wrong"

@@ -55,6 +55,9 @@ class ControllerConfig(Section):
     preview_unit: Literal["m", "s"] = "m"
     """What the previews are in. In seconds they reach as far as a car comes at the reference speed,
     and at a metre a second across it: never less than that."""
+    steering_acceleration: Positive | None = None
+    """Lateral acceleration that the network's steering asks for at the most [m/s²], so that the
+    angle in its hand falls with the square of the speed; null leaves it all of the angle."""
     car_size: Annotated[Positive, Follows("length")] = 1.0
     """How large the car is beside the shipped one, so that what is observed is of order one."""
     past_commands: Annotated[int, Field(ge=0, le=100)] = 0

@@ -21,7 +21,8 @@ __all__ = ["TrackingMLP", "build_tracking_mlp", "output_for"]
 class TrackingMLP:
     """Turns the network's bounded outputs into commands to the car.
 
-    The first output is the steering angle in units of its limit. The second is how much the speed
+    The first output is the steering angle in units of its limit, or of what `full_scale` leaves of
+    it at the present speed. The second is how much the speed
     command exceeds the present speed, in units of the excess at which the motors give their most:
     so full scale is full torque at every speed, and the wheels cannot be asked to race ahead.
 
@@ -56,12 +57,33 @@ class TrackingMLP:
 
     def command(self, output: Tensor, state: CarState) -> Tensor:
         """Scale outputs in [-1, 1], shape (B, 2), to steering angle [rad] and speed [m/s]."""
-        full_scale = self.vehicle.max_steering, self.vehicle.speed_increment
         present = pad(state.speed[:, None], (1, 0))
-        return torch.addcmul(present, output, constant(full_scale, output.dtype, output.device))
+        return torch.addcmul(
+            present, output, full_scale(state.speed, self.vehicle, self.observer.config)
+        )
 
 
-def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
+def full_scale(speed: Tensor, vehicle: Vehicle, config: ControllerConfig) -> Tensor:
+    """Return what outputs of one stand for: steering [rad] and excess of speed [m/s].
+
+    With a `steering_acceleration` the angle falls with the square of the speed once it would ask
+    for more than that: a network then steers a car at 10 m/s as it does at 3.
+
+    Args:
+        speed: The cars' present speed [m/s], shape (B,).
+
+    Returns:
+        Shape (B, 2), or (2,) where the speed does not matter.
+    """
+    limits = constant((vehicle.max_steering, vehicle.speed_increment), speed.dtype, speed.device)
+    if config.steering_acceleration is None:
+        return limits
+    share = speed.square() * (vehicle.max_curvature / config.steering_acceleration)
+    steering = limits[0] * (1 + share.square()).rsqrt()
+    return torch.stack([steering, limits[1].expand_as(steering)], -1)
+
+
+def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle, config: ControllerConfig) -> Tensor:
     """Return the output in [-1, 1], (B, 2), that `TrackingMLP.command` would scale to an action.
 
     Where the action asks for more than the car can give, the output is at its bound, with which
@@ -71,9 +93,8 @@ def output_for(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
         action: Steering angle [rad] and speed [m/s] commanded, shape (B, 2).
         speed: The car's present speed [m/s], shape (B,).
     """
-    steering = action[:, 0] / vehicle.max_steering
-    drive = (action[:, 1] - speed) / vehicle.speed_increment
-    return torch.stack([steering, drive], dim=-1).clamp(-1.0, 1.0)
+    own = torch.stack([action[:, 0], action[:, 1] - speed], -1)
+    return (own / full_scale(speed, vehicle, config)).clamp(-1.0, 1.0)
 
 
 def build_tracking_mlp(

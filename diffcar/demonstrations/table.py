@@ -122,7 +122,8 @@ def to_demonstrations(
         )
     action = _stack(table, ACTION_COLUMNS)
     episode = torch.unique(table.get("episode", torch.zeros(len(action))), return_inverse=True)[1]
-    return Demonstrations(observation, output_for(action, table["speed_mps"], vehicle), episode)
+    output = output_for(action, table["speed_mps"], vehicle, controller_config)
+    return Demonstrations(observation, output, episode)
 
 
 def _stack(table: DemonstrationTable, names: Iterable[str]) -> Tensor:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import LEAST_MISFIT, LEAST_MOTION
+from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.export.config import FORMATS
 from diffcar.export.contract import INPUTS, OUTPUTS, contract_text
 from diffcar.export.driver import LONGEST_WAY, NEWTON_STEPS, Driver
@@ -60,6 +61,7 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "longest_way": LONGEST_WAY,
         "newton_steps": NEWTON_STEPS,
         "unit": driver.controller.observer.config.preview_unit,
+        "steering_share": _steering_share(driver.controller),
         "least_speed": driver.controller.observer.least_speed,
         "layers": (layers := _layers(driver)),
         "widest": max(len(own) for layer in layers for own in layer),
@@ -93,6 +95,12 @@ def _value(name: str) -> str:
         return _HERE[name]
     kind, _, number = name.rpartition("_")
     return _PAST[kind].format(int(number) - 1, number)
+
+
+def _steering_share(controller: TrackingMLP) -> float | None:
+    """Return how much of a lateral acceleration the sharpest turn asks for at 1 m/s."""
+    most = controller.observer.config.steering_acceleration
+    return None if most is None else controller.vehicle.max_curvature / most
 
 
 def _layers(driver: Driver) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -25,6 +25,7 @@ from diffcar.tasks.tracking.drive import drive
 from tests import formats
 from tests.bicycle import Bicycle
 from tests.demonstrations.recorded import THEIRS, write_foreign_log
+from tests.path.test_laps import drive as logged_drive
 from tests.samples import VEHICLE, road, write_loop
 from tests.sim.model.cars import urdf
 
@@ -89,6 +90,28 @@ def test_training_through_physics_is_stopped_and_goes_on_and_its_run_drives(
     assert "--resume" in again.stderr
     driven = result_of(diffcar("simulate", "--json", "-", "--set", "max_time=0.2"))
     assert driven["controller"] == str(Path("runs") / "a")
+
+
+def test_a_run_for_real_cars_is_certified_goes_on_and_drives_late_ones(
+    diffcar: Run, tmp_path: Path
+) -> None:
+    """By what `--robust` sets and what else was asked for; delay is felt, and told of nowhere."""
+    own = "--set=evaluation.unseen_paths=[]", "--set=randomisation.mass_ratio=1.1"
+    arguments = ["train-e2e", "--robust", *SMALL, *E2E, *own, "--out", "runs/a"]
+    good(diffcar(*arguments, "--stop-after", "2"))
+    ended = result_of(diffcar("train-e2e", "--resume", "runs/a", "--json", "-"))
+    assert (ended["num_updates"], len(ended["losses"])) == (3, 1)
+    assert ended["certificate"]["verdict"].startswith("right")
+    config = yaml.safe_load((tmp_path / "runs" / "a" / "config.yaml").read_text())
+    assert config["controller"]["past_commands"] == 8
+    assert config["randomisation"]["delay_steps"] == [0, 3]
+    assert config["randomisation"]["mass_ratio"] == 1.1
+    late = [f"disturbance.delay_steps={number}" for number in (0, 3)]
+    asked = "simulate", "--json", "-", "--set", "max_time=1", "--set", "skip_distance=0.1"
+    errors = [result_of(diffcar(*asked, "--set", own))["heading_rmse_rad"] for own in late]
+    assert errors[0] != errors[1]
+    for refused in (["train-e2e", "--resume", "runs/a"], ["train-e2e", "--entity", "mpm"]):
+        assert "--robust" in diffcar(*refused, "--robust").stderr
 
 
 def test_simulate_without_arguments_drives_what_is_shipped_and_says_so(
@@ -270,6 +293,22 @@ def test_a_track_in_utm_coordinates_is_driven_as_the_local_one(
     here, there = (columns_of(tmp_path / f"{name}-t.csv", "x_m", "y_m") for name in ("near", "far"))
     moved = there - torch.tensor([600000.4, 5300000.7], dtype=torch.float64)
     assert float((moved - here).abs().max()) < 5e-5
+
+
+def test_a_lap_of_a_log_is_driven_in_its_own_coordinates(diffcar: Run, tmp_path: Path) -> None:
+    """By columns that are told, cut and smoothed; notes and JSON tell of it."""
+    _, positions, _ = logged_drive("oval", 1, num_points=600, num_parked=60)
+    rows = "\n".join(f"{x + 5000:.4f};{y:.4f};7" for x, y in positions)
+    (tmp_path / "log.csv").write_text(f"there;yonder;gear\n{rows}")
+    arguments = ["--path=log.csv", "--lap", "--column=x=there", "--column", "y=yonder*1"]
+    arguments += ["--csv=t.csv", "--plot=p.png", "--set=max_time=0.5", "--json=-"]
+    figures = result_of(diffcar("simulate", "--controller=stanley", *arguments))
+    assert (figures["path_is_loop"], figures["path_columns"]) == (True, ["x", "y", "ignore"])
+    assert (figures["path_origin_m"], figures["path_origin_deg"]) == ([5000, 0], None)
+    assert any(note.startswith("a lap of 39.") for note in figures["notes"])
+    driven = columns_of(tmp_path / "t.csv", "x_m", "y_m")
+    nearest = torch.cdist(driven, torch.as_tensor(positions) + torch.tensor([5000.0, 0.0])).min(1)
+    assert float(nearest.values.max()) < 0.1
 
 
 def test_what_is_recorded_far_from_the_origin_is_there_and_can_be_learnt_from(

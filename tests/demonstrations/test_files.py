@@ -246,6 +246,7 @@ BAD = {
     "too few fields": (HEADER + "0,0,0\n", {}, "row 2, column 'speed_mps': empty"),
     "points beside commas": (HEADER.replace(",", ";") + "0,5;0;0;1;0;0.5;1\n", {}, "'0,5'"),
     "no path": (HEADER + ROW, {}, "without the path"),
+    "dashes for numbers": (HEADER + "-,-,-,-,-,-,-\n" + ROW, {}, "row 2, column 'x_m': '-'"),
     "nothing complete": (HEADER + "0,0,,1\n", {"skip_incomplete": True}, "no row is complete"),
     "a map from nothing": (HEADER + ROW, {"columns": {"x": "y_m"}}, "no column 'x' is needed"),
     "a map to nothing": (HEADER + ROW, {"columns": {"x_m": "X"}}, "no column 'X' is in any"),

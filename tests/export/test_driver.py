@@ -27,7 +27,7 @@ def test_it_commands_what_the_controller_commands_that_drives(
 ) -> None:
     """On and off the path, before its start and after its end, however often the car has turned."""
     path, network = road(source), NETWORKS[name]()
-    rows, before = situations(path, 200, precision, network.past_commands)
+    rows, before = situations(path, 80, precision, network.past_commands)
     expected = commands(network, path, rows, before)
     driver, dtype = driver_of(name, path, precision), DTYPES[precision]
     for row, memory, command in zip(rows.to(dtype), before.to(dtype), expected, strict=True):

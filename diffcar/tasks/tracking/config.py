@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 import pydantic
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from diffcar.base.config import Count, Finite, Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
@@ -40,9 +40,13 @@ def _ascending(bounds: list[BoundT]) -> list[BoundT]:
     return bounds
 
 
-Drawn: TypeAlias = (
-    BoundT | Annotated[list[BoundT], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
-)
+_Range: TypeAlias = Annotated[
+    list[BoundT], Field(min_length=2, max_length=2), AfterValidator(_ascending), Tag("range")
+]
+Drawn: TypeAlias = Annotated[
+    Annotated[BoundT, Tag("number")] | _Range[BoundT],
+    Discriminator(lambda value: "range" if isinstance(value, list) else "number"),
+]
 """A number, or the least and the most of what every car draws its own from, evenly."""
 
 

@@ -155,7 +155,6 @@ class TrackingTask(Task[Start, Trajectory]):
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         self._road: Road = self.path
-        self._evaluated = self._randomised(self.evaluation_scene)
         if self._through_physics:
             if config.viewer:
                 self.scene.dots = self.path.dots(0.1 * self.vehicle.size)
@@ -378,8 +377,9 @@ class TrackingTask(Task[Start, Trajectory]):
         num_cars = len(placement.speed)
         copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
+        cars = self._randomised(self.evaluation_scene)
         with torch.no_grad():
-            driven = self._evaluated.roll_out(self.path, everywhere, num_steps)
+            driven = cars.roll_out(self.path, everywhere, num_steps)
         return driven.select(torch.arange(num_cars, device=self.path.device))
 
     def _load(self, settings: PathConfig) -> ReferencePath:
