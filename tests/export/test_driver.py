@@ -62,7 +62,7 @@ def test_the_memory_goes_round_a_closed_path_and_on_beyond_an_open_one() -> None
     for source, laps in (("circle", 2.5), ("slalom", 1.2)):
         path, driver = road(source), driver_of("trained", road(source), 32)
         memory = torch.tensor([math.nan])
-        for s in torch.arange(0.0, laps * path.length, 0.06, dtype=torch.float64):
+        for s in torch.arange(0.0, laps * path.length, 0.2, dtype=torch.float64):
             point = path.sample(s)
             row = torch.tensor([*point.position.tolist(), float(point.heading), 3.0, 0.0, 0.0, 0.0])
             _, memory = driver(row, memory)
