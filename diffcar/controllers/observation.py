@@ -45,46 +45,39 @@ _HERE = (
 )
 
 
-def _past(number: int) -> list[_Entry[ErrorState]]:
-    """Return the entries of so many steps ago: what was commanded, and how the car was then."""
+class _Past(NamedTuple):
+    """An entry of the observation for each step that is remembered."""
 
-    def entry(
-        name: str, scale: float, power: float, sign: float, column: int
-    ) -> _Entry[ErrorState]:
-        def of(state: CarState, _: ErrorState) -> Tensor:
-            assert state.commands is not None
-            own = state.commands[:, number - 1, column]
-            return own - state.speed if column % 2 else own
-
-        return _Entry(f"{name}_{number}", scale, power, sign, of)
-
-    names = ("steering_command", "speed_command", "steering_angle", "speed")
-    how = ((0.3, 0.0, -1.0), (0.5, 0.5, 1.0)) * 2
-    return [
-        entry(name, *own, column) for column, (name, own) in enumerate(zip(names, how, strict=True))
-    ]
+    name: str
+    scale: float
+    power: float
+    sign: float
+    told_from_speed: float
+    """Whether it is told from the present speed."""
 
 
+_PAST = (
+    _Past("steering_command", 0.3, 0.0, -1.0, 0.0),
+    _Past("speed_command", 0.5, 0.5, 1.0, 1.0),
+    _Past("steering_angle", 0.3, 0.0, -1.0, 0.0),
+    _Past("speed", 0.5, 0.5, 1.0, 1.0),
+)
 # Of the squared steering motion [rad²], and of a share: below these, nothing is known.
 LEAST_MOTION, LEAST_MISFIT = 1e-5, 0.01
 
 
-def _lateness(state: CarState, num_commands: int) -> Tensor:
-    """Return how well each delay explains how the steering has moved, shape (B, K // 2).
+def _lateness(angle: Tensor, commands: Tensor) -> Tensor:
+    """Return how well each delay explains how the steering has come to its angle, (B, K // 2).
 
     A servo moves in proportion to what is missing to its command. So the last motions correlate
     best with what was missing to the commands as many steps before as commands are late. What a
     delay leaves unexplained tells how likely it is; where the steering rests, all are alike.
     """
-    assert state.commands is not None
-    num_delays = num_commands // 2
-    num_steps = num_commands - num_delays + 1
-    angles = torch.cat(
-        [state.steering_angles.mean(-1)[:, None], state.commands[:, :num_steps, 2]], 1
-    )
-    motion, before = angles[:, :-1] - angles[:, 1:], angles[:, 1:]
-    commands = state.commands[:, :num_commands, 0].unfold(1, num_steps, 1)[:, :num_delays]
-    missing = commands - before[:, None]
+    num_steps = commands.shape[1] - commands.shape[1] // 2 + 1
+    before = commands[:, :num_steps, 2]
+    motion = torch.cat([angle[:, None], before[:, :-1]], 1) - before
+    given = commands[..., 0].unfold(1, num_steps, 1)
+    missing = given - before[:, None]
     together = (missing * motion[:, None]).sum(-1).clamp_min(0.0)
     most = (missing.square().sum(-1) + LEAST_MOTION) * (
         motion.square().sum(-1, keepdim=True) + LEAST_MOTION
@@ -111,15 +104,10 @@ _AHEAD = {
 _LEAST_SPEED = 1.0
 
 
-def _here(config: ControllerConfig) -> list[_Entry[ErrorState]]:
-    """Return the entries that are no previews."""
-    past = (entry for number in range(config.past_commands) for entry in _past(number + 1))
-    return [*_HERE, *past]
-
-
-def _delays(config: ControllerConfig) -> list[str]:
-    """Return the names of the entries of `_lateness`."""
-    return [f"lateness_{number}" for number in range(config.past_commands // 2)]
+def _past_names(num_commands: int) -> list[str]:
+    """Return what the entries are called that the last commands are seen by."""
+    past = [f"{entry.name}_{ago}" for ago in range(1, num_commands + 1) for entry in _PAST]
+    return past + [f"lateness_{delay}" for delay in range(num_commands // 2)]
 
 
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
@@ -141,17 +129,18 @@ class PathObserver:
         ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
         self.past_commands = config.past_commands
         """How many of the last commands are seen."""
-        self._here = _here(config)
         self.least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
         """Where the reference is slower, as far is looked ahead in seconds as at it [m/s]."""
-        here, late = self._here, [1.0 for _ in _delays(config)]
 
-        def scales(entries: Sequence[_Entry[Any]]) -> list[float]:
-            return [own.scale * config.car_size**own.power for own in entries]
+        def scales(entries: Sequence[_Entry[Any] | _Past]) -> tuple[float, ...]:
+            return tuple(own.scale * config.car_size**own.power for own in entries)
 
-        self.scales = (*scales(here), *late, *scales(ahead))
+        own: tuple[_Entry[Any], ...] = (*_HERE, *ahead)
+        past, late = _PAST * config.past_commands, config.past_commands // 2
+        self._own_scales, self._past_scales = scales(own), scales(_PAST)
+        self.scales = (*self._own_scales, *scales(past), *[1.0] * late)
         """What each entry is divided by."""
-        self.signs = (*(own.sign for own in here), *late, *(own.sign for own in ahead))
+        self.signs = (*(e.sign for e in own), *(e.sign for e in past), *[1.0] * late)
         """Factor of each if left and right are exchanged."""
 
     @staticmethod
@@ -165,9 +154,9 @@ class PathObserver:
         unit = config.preview_unit
         ahead = zip(_AHEAD[unit], _previews(config), strict=True)
         return (
-            *(entry.name for entry in _here(config)),
-            *_delays(config),
+            *(entry.name for entry in _HERE),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
+            *_past_names(config.past_commands),
         )
 
     def mirror(self, observation: Tensor) -> Tensor:
@@ -187,16 +176,25 @@ class PathObserver:
             pace = _hypot(reference, least) if is_exported else torch.hypot(reference, least)
             reach = pace[:, None] * reach
         points = errors.path.preview(errors.arc_length, reach)
-        here = [entry.of(state, errors) for entry in self._here]
-        if self.past_commands > 1:
-            here += _lateness(state, self.past_commands).unbind(-1)
+        here = [entry.of(state, errors) for entry in _HERE]
         everywhere = [entry.of(state, points) for entry in self._ahead]
         if self._unit == "s":
             # The faster a car is the gentler its turns are, and the more of them matters.
             everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self.least_speed))
-        scales = _like(state.speed, self.scales)
         join = _joined if is_exported else _Row.apply
-        return join(scales, self._widths, *here, *everywhere)
+        row = join(_like(state.speed, self._own_scales), self._widths, *here, *everywhere)
+        return row if not self.past_commands else torch.cat([row, self._past(state)], -1)
+
+    def _past(self, state: CarState) -> Tensor:
+        """Return the entries of the last commands, shape (B, their number)."""
+        assert state.commands is not None
+        commands = state.commands[:, : self.past_commands]
+        told_from_speed = tuple(entry.told_from_speed for entry in _PAST)
+        present = state.speed[:, None, None] * _like(state.speed, told_from_speed)
+        past = (commands - present) / _like(state.speed, self._past_scales)
+        if self.past_commands == 1:
+            return past.flatten(1)
+        return torch.cat([past.flatten(1), _lateness(state.steering_angles.mean(-1), commands)], -1)
 
 
 def _hypot(a: Tensor, b: Tensor) -> Tensor:

@@ -79,14 +79,13 @@ def _observation(config: ControllerConfig, entries: list[dict[str, Any]]) -> lis
     """Return each entry with its value in C and, of the road ahead, how far that is."""
     reaches = [("curvature", reach) for reach in config.curvature_preview]
     reaches += [("speed", reach) for reach in config.speed_preview]
-    here, ahead = entries[: -len(reaches)], entries[-len(reaches) :]
-    return [
-        *(entry | {"value": _value(entry["name"]), "reach": None} for entry in here),
-        *(
-            entry | {"value": _AHEAD[kind, config.preview_unit], "reach": reach}
-            for entry, (kind, reach) in zip(ahead, reaches, strict=True)
-        ),
-    ]
+    kinds = {f"{kind}_{reach:.10g}{config.preview_unit}": (kind, reach) for kind, reach in reaches}
+    found = []
+    for entry in entries:
+        kind, reach = kinds.get(entry["name"], (None, None))
+        value = _AHEAD[kind, config.preview_unit] if kind else _value(entry["name"])
+        found.append(entry | {"value": value, "reach": reach})
+    return found
 
 
 def _value(name: str) -> str:

@@ -143,8 +143,9 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     ahead = curve(places[is_moving][last], 1) / rate[last]
     gap = rough[first] - rough[last]
     length = arc[last] - arc[first] + float(gap @ ahead)
-    own, along = points.xy[kept][first:last] - centre, arc[first:last] - arc[first]
-    own, along = own[along < length], along[along < length]
+    along = arc[first : last + 1] - arc[first]
+    along = along[along < length - 0.3 * rate[last]]  # or the last point is the first
+    own = points.xy[kept][first:][: len(along)] - centre
     aside = gap - (gap @ ahead) * ahead
     drift = aside if np.linalg.norm(aside) > 4 * noise else np.zeros(2)  # or it is noise, too
     lap = _smoothed(along, own + (along / length)[:, None] * drift, length)
@@ -166,7 +167,7 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     speed = points.speed
     if speed is not None:
         speed = np.interp(
-            grid, along, np.maximum(speed[kept][first:last][: len(along)], 0.05), period=length
+            grid, along, np.maximum(speed[kept][first:][: len(along)], 0.05), period=length
         )
     notes = (*points.notes, note)
     return replace(points, xy=lap(grid) + centre, closed=True, speed=speed, notes=notes)

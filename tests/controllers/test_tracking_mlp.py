@@ -6,7 +6,7 @@ import torch
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.mlp import MLPController
-from diffcar.controllers.tracking_mlp import build_tracking_mlp
+from diffcar.controllers.tracking_mlp import build_tracking_mlp, output_for
 from tests.samples import VEHICLE, car_at, road
 
 LINE = road("line")
@@ -40,6 +40,22 @@ def test_full_scale_output_is_full_lock_and_full_torque() -> None:
     excess = float(command[0, 1]) - 1.0
     torque = VEHICLE.drive_gain * excess / VEHICLE.wheel_radius
     assert torque == pytest.approx(VEHICLE.max_drive_torque)
+
+
+def test_steering_falls_with_the_square_of_the_speed() -> None:
+    """To the angle whose turn takes the acceleration; at low speed all of it is left."""
+    config = ControllerConfig(steering_acceleration=20.0)
+    driver = build_tracking_mlp(config, VEHICLE, dtype=torch.float64)
+    speeds = torch.tensor([0.5, 20.0], dtype=torch.float64)
+    ones = torch.ones(2, 2, dtype=torch.float64)
+    states = [car_at(0, 0, 0, speed=float(speed)) for speed in speeds]
+    commands = torch.cat([driver.command(ones[:1], state) for state in states])
+    slow, fast = commands[:, 0].tolist()
+    assert slow == pytest.approx(VEHICLE.max_steering, rel=1e-3)
+    assert fast == pytest.approx(
+        VEHICLE.max_steering * 20.0 / (20.0**2 * VEHICLE.max_curvature), 0.01
+    )
+    assert torch.allclose(output_for(commands, speeds, VEHICLE, config), ones)
 
 
 def test_trained_controller_is_left_right_symmetric() -> None:

@@ -159,7 +159,7 @@ class TrackingTask(Task[Start, Trajectory]):
             if config.viewer:
                 self.scene.dots = self.path.dots(0.1 * self.vehicle.size)
             self._pace = Pace(self.path, self._train, car_size=self.vehicle.size)
-            self._trained = self._randomised(self.scene)
+            self._trained = self._randomised(self.scene, self.randomisation)
         return self
 
     def cars(self, num_envs: int, **how: Any) -> GenesisCar:  # noqa: ANN401
@@ -368,16 +368,18 @@ class TrackingTask(Task[Start, Trajectory]):
             road=road,
         )
 
-    def _randomised(self, scene: CarScene) -> RandomisedCars:
-        """Return the cars of a scene as they differ in training, and how the network sees them."""
-        return RandomisedCars(scene, self.driver, self.randomisation, seed=self.config.seed)
+    def _randomised(self, scene: CarScene, how: DisturbanceConfig) -> RandomisedCars:
+        """Return the cars of a scene as they differ, and the network as it sees them."""
+        return RandomisedCars(scene, self.driver, how, seed=self.config.seed)
 
     def _drive_some(self, placement: Placement, num_steps: int) -> Trajectory:
         """Let the network drive cars that may be fewer than the scene has."""
         num_cars = len(placement.speed)
         copies = torch.arange(self.evaluation_scene.num_envs, device=self.path.device) % num_cars
         everywhere = map_tensors(placement, itemgetter(copies))
-        cars = self._randomised(self.evaluation_scene)
+        # Without pushes, which would outweigh the millimetres that weights differ by.
+        unpushed = self.randomisation.model_copy(update={"push_force": 0.0})
+        cars = self._randomised(self.evaluation_scene, unpushed)
         with torch.no_grad():
             driven = cars.roll_out(self.path, everywhere, num_steps)
         return driven.select(torch.arange(num_cars, device=self.path.device))
