@@ -30,7 +30,7 @@ def trained() -> TrackingMLP:
 
 
 @functools.cache
-def untrained(past_commands: int = 0) -> TrackingMLP:
+def untrained(past_commands: int = 0, steering_acceleration: float | None = None) -> TrackingMLP:
     """Return one of three layers whose previews are in seconds, with strong weights."""
     config = ControllerConfig(
         hidden_sizes=[9, 7, 8],
@@ -39,6 +39,7 @@ def untrained(past_commands: int = 0) -> TrackingMLP:
         speed_preview=[0.5],
         steering_acceleration=5.0,
         past_commands=past_commands,
+        steering_acceleration=steering_acceleration,
     )
     driver = build_tracking_mlp(config, VEHICLE, dtype=torch.float64, seed=1)
     with torch.no_grad():
@@ -50,7 +51,7 @@ def untrained(past_commands: int = 0) -> TrackingMLP:
 NETWORKS = {
     "trained": trained,
     "untrained": untrained,
-    "remembering": functools.partial(untrained, past_commands=5),
+    "remembering": functools.partial(untrained, past_commands=5, steering_acceleration=4.0),
 }
 
 
