@@ -163,9 +163,9 @@ class PathObserver:
         """Return the entries of the last commands, shape (B, their number)."""
         assert state.commands is not None
         commands = state.commands[:, : self.past_commands]
-        _, scales, _, told_from_speed = zip(*_PAST, strict=True)
-        present = state.speed[:, None, None] * _like(state.speed, told_from_speed)
-        past = (commands - present) / _like(state.speed, scales)
+        scales = _like(state.speed, tuple(scale for _, scale, _, _ in _PAST))
+        from_speed = _like(state.speed, tuple(share for _, _, _, share in _PAST))
+        past = (commands - state.speed[:, None, None] * from_speed) / scales
         if self.past_commands == 1:
             return past.flatten(1)
         return torch.cat([past.flatten(1), _lateness(state.steering_angles.mean(-1), commands)], -1)
