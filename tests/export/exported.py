@@ -37,7 +37,6 @@ def untrained(past_commands: int = 0, steering_acceleration: float | None = None
         preview_unit="s",
         curvature_preview=[0.0, 0.3],
         speed_preview=[0.5],
-        steering_acceleration=5.0,
         past_commands=past_commands,
         steering_acceleration=steering_acceleration,
     )
