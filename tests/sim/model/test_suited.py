@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from diffcar.base.config import Section, dotted_values, load_config
+from diffcar.base.files import resource_path
+from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli.settings import SCHEMAS
+from diffcar.comparison.config import SUITES
 from diffcar.controllers.acceleration_pursuit import AccelerationPursuit
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state
@@ -106,6 +109,28 @@ def test_what_is_given_stays_as_it_is_and_once_is_enough() -> None:
     assert (whole.path.top_speed, whole.start.cross_track) == (5.0, 1.23)
     again = load_config(TrainE2EConfig, base=once.model_dump(mode="json"))
     assert values_of(suited(again, SEDAN)) == kept
+
+
+def test_shipped_settings_follow_as_defaults_do() -> None:
+    """Those of `--robust` and of a shipped comparison; what a user gives besides wins as it is."""
+    robust = read_yaml(resource_path("configs/train_e2e_robust.yaml"))
+    given = ["randomisation.position_noise=0.1"]
+    config = load_config(SCHEMAS["train-e2e"], overrides=given, preset=robust)
+    own = suited(config, SEDAN).randomisation
+    assert own.push_force == [0, pytest.approx(30 * SEDAN.mass / 3.74, rel=0.01)]
+    assert own.push_interval == pytest.approx(SEDAN.root_size, rel=0.01)
+    assert (own.position_noise, own.delay_steps) == (0.1, [0, 3])
+    assert values_of(suited(config, load_vehicle("car"))) == values_of(config)
+    limit = read_yaml(resource_path(str(SUITES["limit"])))
+    racing = load_config(SCHEMAS["compare"], preset=limit)
+    assert values_of(suited(racing, load_vehicle("racer"))) == values_of(racing)
+    compared = read_yaml(resource_path(str(SUITES["robust"])))
+    mine = ["suite.engines=[mujoco]", "suite.conditions.mine.push_force=7.0"]
+    suite = load_config(SCHEMAS["compare"], overrides=mine, preset=compared).suite
+    conditions = suited(suite, SEDAN).conditions
+    assert conditions["push"].push_force == pytest.approx(30 * SEDAN.mass / 3.74, rel=0.01)
+    assert conditions["mass 3 cm ahead"].mass_shift == pytest.approx(0.03 * SEDAN.size, rel=0.01)
+    assert conditions["mine"].push_force == 7.0
 
 
 def test_of_a_list_or_table_of_sections_each_has_its_own() -> None:
