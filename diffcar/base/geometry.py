@@ -6,7 +6,10 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["constant", "quaternion_from_yaw", "rotate_into_body", "wrap_angle"]
+__all__ = ["ROAD_REACH", "constant", "quaternion_from_yaw", "rotate_into_body", "wrap_angle"]
+
+ROAD_REACH = 10_000.0
+"""How far from the origin there is a road to drive on [m], in x and in y."""
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from scipy.interpolate import CubicSpline
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import PathError
+from diffcar.base.geometry import ROAD_REACH
 from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, Columns, PathConfig, check_path_source, refuse_idle_columns
 from diffcar.path.corners import rounded, turns, with_sides
@@ -257,7 +258,13 @@ def _shifted(
         )
     else:
         middle = np.zeros(2)
-    if (reach := np.abs(points.xy).max()) > _TOO_FAR * car_size:
+    if (reach := np.abs(points.xy).max()) > ROAD_REACH:
+        raise PathError(
+            f"the path reaches {reach / 1000:.1f} km from its middle; there is road for "
+            f"{ROAD_REACH / 1000:g} km",
+            hint="drive a part of it, or scale it with --path-scale",
+        )
+    if reach > _TOO_FAR * car_size:
         warnings.append(
             f"numbers of 32 bits are {1e3 * np.spacing(np.float32(reach)):.2g} mm apart at the "
             f"ends of the path, {reach:.0f} m from its middle; --precision 64 is finer"

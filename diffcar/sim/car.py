@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.geometry import quaternion_from_yaw
+from diffcar.base.geometry import ROAD_REACH, quaternion_from_yaw
 from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
@@ -45,7 +45,9 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             import genesis as gs
 
             road = gs.materials.Rigid(friction=vehicle.friction)
-            scene.add_entity(gs.morphs.Plane(), material=road)
+            # Beyond its plane, by default half a kilometre from the origin, cars touch nothing.
+            ground = gs.morphs.Plane(plane_size=(2 * ROAD_REACH, 2 * ROAD_REACH))
+            scene.add_entity(ground, material=road)
             # Left alone, Genesis gives joints without armature 0.1 kg m²: 39 kg a free wheel.
             model = gs.morphs.MJCF(file=str(vehicle.file), default_armature=None)
             self.entity = scene.add_entity(model)

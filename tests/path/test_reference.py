@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffcar.base.errors import PathError
 from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.grip import FrictionEllipse
@@ -224,3 +225,10 @@ def test_the_speed_profile_is_that_of_one_point_after_the_other(closed: bool) ->
                     speed[0] = speed[-1] = min(speed[0], speed[-1])
         found = speed_profile(grid, bend, limit, limits, closed=closed)
         assert np.abs(found - speed).max() < 1e-12
+
+
+def test_a_path_beyond_the_road_is_refused() -> None:
+    """Cars there would touch nothing; up to ten kilometres from its middle there is road."""
+    with pytest.raises(PathError, match="reaches 10.5 km from its middle"):
+        load_path(PathConfig(source="line", scale=1050.0))
+    assert load_path(PathConfig(source="line", scale=950.0)).length == pytest.approx(19_000)
