@@ -24,7 +24,7 @@ from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_forma
 from diffcar.export.contract import contract_of, contract_text
 from diffcar.export.driver import Driver, measured, state_of
 from diffcar.export.formats import Call, load, write
-from diffcar.path.config import ACCELERATIONS, PathConfig
+from diffcar.path.config import ACCELERATIONS, Columns, PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, CarState
@@ -210,7 +210,7 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     settings, given = _path_of(config, trained["path"]), config.path.model_fields_set
     config = suited(config, vehicle)  # only now, lest what suits the car count as given
     seed = config.seed if "seed" in config.model_fields_set else trained["seed"]
-    others = {} if "source" in given and "latlon" not in given else None
+    others: Columns | None = {} if "source" in given and "latlon" not in given else None
     path = load_road(settings, vehicle, seed=seed, nameless=others)
     notes += [*changes, *vehicle.assumptions, *path.warnings]
     exact = config.model_copy(update={"precision": 64})
