@@ -21,6 +21,7 @@ from rich.table import Table
 SETTINGS = Path(__file__).parents[1] / "configs" / "train_e2e_limit.yaml"
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
+    "all of the steering at any speed": ["controller.steering_acceleration=null"],
     "quadratic cost of speed": ["loss.speed_scale=null"],
     "gradient clipped at 1": ["train.max_gradient_norm=1.0"],
     "gradient clipped at 0.1": ["train.max_gradient_norm=0.1"],

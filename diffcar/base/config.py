@@ -79,6 +79,7 @@ def load_config(
     overrides: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
+    preset: Mapping[str, Any] | None = None,
 ) -> ConfigT:
     """Resolve a configuration from its sources and check it.
 
@@ -88,23 +89,40 @@ def load_config(
         overrides: `--set` arguments, `dotted.key=value`, the value in YAML notation.
         flags: By dotted key; None stands for "not given".
         base: Values below the file, such as the configuration of a run that is resumed.
+        preset: Values below those that count as defaults: they are made for the shipped car, too.
 
     Raises:
         ConfigError: With every problem found, and the nearest name for each unknown key.
     """
     values = _own_defaults(schema.model_construct())
-    _merge(values, base or {})
-    if file is not None:
-        _merge(values, read_yaml(file))
+    _merge(values, preset or {})
+    theirs: dict[str, Any] = {}
+    in_file = {} if file is None else read_yaml(file)
     given = [(key, value) for key, value in (flags or {}).items() if value is not None]
     given = [*(_parse_override(text, schema) for text in overrides), *given]
-    _drop_replaced(values, given, schema)
-    for key, value in given:
-        _assign(values, key, value)
+    for target in (values, theirs):
+        _merge(target, base or {})
+        _merge(target, in_file)
+        _drop_replaced(target, given, schema)
+        for key, value in given:
+            _assign(target, key, value)
     try:
-        return schema.model_validate(values)
+        config = schema.model_validate(values)
     except pydantic.ValidationError as error:
         raise _explain(error, schema) from None
+    _unset(config, preset or {}, theirs)
+    return config
+
+
+def _unset(section: Any, preset: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:  # noqa: ANN401
+    """Let the values of a preset count as not set, in place, but for those that a user gave."""
+    for key, value in preset.items():
+        is_section = isinstance(section, BaseModel)
+        if is_section and key not in theirs:
+            section.model_fields_set.discard(key)
+        inner = getattr(section, key) if is_section else section.get(key)
+        if isinstance(value, Mapping) and isinstance(inner, BaseModel | dict):
+            _unset(inner, value, theirs.get(key) or {})
 
 
 def _own_defaults(section: BaseModel) -> dict[str, Any]:

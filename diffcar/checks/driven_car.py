@@ -24,8 +24,8 @@ __all__ = ["CheckCarResult", "Driven", "car_check_report", "run"]
 
 _TURN_TIME, _TURN_ACCELERATION, _TURN_SHARE = 4.0, 1.0, 0.5
 _PUSH_TIME, _BRAKE_SPEED, _GRAVITY = 0.4, 2.0, 9.81
-# Tyres slip, wheels have an inertia, and an axle holds no more than what stands on it.
-_ALIKE, _AT_MOST = (0.98, 1.02), (0.4, 1.05)
+# Tyres slip and wheels have an inertia; those that spin or lock hold far less than they could.
+_ALIKE, _AT_MOST, _SLIPPING = (0.98, 1.02), (0.4, 1.05), (0.2, 1.05)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def run(config: CheckCarConfig, *, plot_file: Path | None = None) -> CheckCarRes
     result = CheckCarResult(config.model or "car", vehicle, drive_in_a_circle_and_straight(scene))
     result.unwritten = unwritten
     if config.certify:
-        own = config.model_dump(exclude={"certify", "precision"})
+        # What nobody has set follows from the car there, too.
+        own = config.model_dump(exclude={"certify", "precision"}, exclude_unset=True)
         horizons = CertificateConfig(horizons=[1, 10, 100])
         wanted = CheckGradConfig.model_validate({**own, "certificate": horizons})
         result.certificate = certified_car.run(wanted)
@@ -111,38 +112,45 @@ def drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
 
     The circle's radius is that of the rear axle's middle, the wheelbase over the tangent of the
     steering angle where no wheel slips; the others change their speed no faster than motors, or
-    grip, can make them.
+    the grip of the driven wheels, can make them. Times and speeds suit the car's size.
     """
     logger.info("driving a circle, speeding up and braking in MuJoCo")
     vehicle = scene.vehicle
     steering = _TURN_SHARE * vehicle.max_steering
     radius = vehicle.wheelbase / math.tan(steering)
     turning = min(math.sqrt(_TURN_ACCELERATION * radius), 0.5 * vehicle.top_speed)
-    braking = min(_BRAKE_SPEED, 0.5 * vehicle.top_speed)
+    braking = min(_BRAKE_SPEED * vehicle.root_size, 0.5 * vehicle.top_speed)
     zeros = torch.zeros(3, dtype=scene.dtype)
     speed = torch.tensor([turning, 0.0, braking], dtype=scene.dtype)
     scene.reset(Placement(torch.zeros(3, 2, dtype=scene.dtype), zeros, speed, zeros))
     steer = torch.tensor([steering, 0.0, 0.0], dtype=scene.dtype)
     at = [scene.read().speed]
-    for _ in range(round(_TURN_TIME / scene.dt)):
+    for _ in range(round(_TURN_TIME * vehicle.root_size / scene.dt)):
         present, most = scene.read().speed, vehicle.speed_increment
         wanted = torch.stack([speed[0], present[1] + most, (present[2] - most).clamp_min(0)])
         scene.apply(torch.stack([steer, wanted], -1))
         scene.step()
         at.append(scene.read().speed)
     state, speeds = scene.read(), torch.stack(at).double()
-    grip = _GRAVITY * vehicle.friction
-    force = sum(vehicle.max_drive_torques) / vehicle.wheel_radius / vehicle.mass
-    expected = min(force, grip)
-    pushes = max(2, round(_PUSH_TIME / scene.dt))
+    pushes = max(2, round(_PUSH_TIME * vehicle.root_size / scene.dt))
     faster = float(speeds[pushes, 1] - speeds[1, 1]) / ((pushes - 1) * scene.dt)
     slower = float(speeds[1, 2] - speeds[pushes // 2, 2]) / ((pushes // 2 - 1) * scene.dt)
     found = float(state.speed[0] / state.yaw_rate[0])
     return [
         Driven("radius of a circle", "m", found, radius, _ALIKE, "circle_radius_m"),
-        Driven("speeding up", "m/s²", faster, expected, _AT_MOST, "acceleration_mps2"),
-        Driven("braking", "m/s²", slower, expected, _AT_MOST, "braking_mps2"),
+        Driven("speeding up", "m/s²", faster, *_most(vehicle), "acceleration_mps2"),
+        Driven("braking", "m/s²", slower, *_most(vehicle, is_braking=True), "braking_mps2"),
     ]
+
+
+def _most(car: Vehicle, *, is_braking: bool = False) -> tuple[float, tuple[float, float]]:
+    """Return the most that motors, or driven wheels' grip, give [m/s²], and the right shares."""
+    motors = sum(car.max_drive_torques) / car.wheel_radius / car.mass
+    load, leaning = car.driven_load, car.friction * car.height / car.wheelbase
+    if (car.drive == "front") == is_braking:  # the car leans onto them instead of off them
+        load = min(1.0, load * (1 + leaning) / (1 - leaning)) if leaning < 1 else 1.0
+    grip = _GRAVITY * car.friction * load
+    return (motors, _AT_MOST) if motors < grip else (grip, _SLIPPING)
 
 
 def car_check_report(result: CheckCarResult) -> list[Shown]:

@@ -11,7 +11,7 @@ from diffcar.cli.options import Given, Option, output, setting, with_options
 
 __all__ = ["check_car"]
 
-_FILE = typer.Argument(help="car, racer, buggy, or an MJCF or URDF file.", metavar="FILE")
+_FILE = typer.Argument(help="car, racer, buggy, sedan, or an MJCF or URDF file.", metavar="FILE")
 
 
 @with_options(

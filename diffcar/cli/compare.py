@@ -52,7 +52,8 @@ def compare(
     """
     if given.resume is not None and (given.out is not None or quick):
         raise typer.BadParameter("--resume goes on as it began; drop --out and --quick")
-    config = given.config(CompareConfig, base=_base(quick, given.resume, suite))
+    preset = _preset(quick, given.resume, suite)
+    config = given.config(CompareConfig, base=_base(given.resume, suite), preset=preset)
     runs = dict(_split(text, config) for text in load or ())
     if len(runs) < len(load or ()):
         raise typer.BadParameter("--load names a method twice")
@@ -89,16 +90,22 @@ def compare(
     given.report(lines, content, notes=result.notes, unwritten=unwritten)
 
 
-def _base(quick: bool, resume: Path | None, suite: str | None) -> dict[str, object]:
-    """Return what the settings begin with: shipped ones, or those of an earlier session."""
+def _preset(quick: bool, resume: Path | None, suite: str | None) -> dict[str, object]:
+    """Return shipped settings that take the place of defaults."""
     if suite is not None and suite in SUITES:
         if quick or resume is not None:
             told = f"--suite {suite} has settings of its own; drop --quick and --resume"
             raise typer.BadParameter(told)
         return read_yaml(resource_path(str(SUITES[suite])))
+    values = read_yaml(resource_path("configs/compare_quick.yaml")) if quick else {}
+    if suite is not None:
+        values.pop("suite", None)
+    return values
+
+
+def _base(resume: Path | None, suite: str | None) -> dict[str, object]:
+    """Return what the settings begin with: those of an earlier session, a suite of one's own."""
     base: dict[str, object] = {}
-    if quick:
-        base = read_yaml(resource_path("configs/compare_quick.yaml"))
     if resume is not None:
         file = resume / "compare.yaml"
         if not is_there(str(file), Path.is_file):
@@ -107,7 +114,7 @@ def _base(quick: bool, resume: Path | None, suite: str | None) -> dict[str, obje
                 hint="give the folder that an earlier `diffcar compare` printed",
             )
         base = read_yaml(file)
-    if suite is None:
+    if suite is None or suite in SUITES:
         return base
     if not is_there(suite):
         SUITES.check(suite)

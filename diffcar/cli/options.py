@@ -265,12 +265,14 @@ class Given:
         own: Mapping[str, object] | None = None,
         *,
         base: Mapping[str, Any] | None = None,
+        preset: Mapping[str, Any] | None = None,
     ) -> ConfigT:
         """Resolve the settings from all that was given, and check the names of paths in them.
 
         Args:
             own: What options set besides, by dotted key; None stands for "not given".
             base: What the settings begin with.
+            preset: What their defaults are instead.
         """
         flags: dict[str, Any] = {
             each.key or name: self._values[name]
@@ -287,6 +289,7 @@ class Given:
         config = load_config(
             schema,
             base=base,
+            preset=preset,
             file=self._values.get("config_file"),
             overrides=self._values.get("overrides") or (),
             flags={**flags, **(own or {})},

@@ -64,9 +64,9 @@ def train_e2e(
     """
     task = "tracking" if entity == "rigid" else "pushing"
     if task == "pushing" and (car or drive or wheels or actuation or given.is_robust):
-        named = "--car is about a car" if car or drive or wheels else "--robust is about cars"
-        named = "--actuation is about a car's servos" if actuation else named
-        raise typer.BadParameter(f"{named}; --entity mpm has none")
+        options = {"car": car, "drive": drive, "wheels": wheels, "actuation": actuation}
+        named = next((name for name, value in options.items() if value), "robust")
+        raise typer.BadParameter(f"--{named} is about cars; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 
 
@@ -135,7 +135,8 @@ def settings_of(
     task: str = "tracking",
 ) -> Any:  # noqa: ANN401
     """Return the settings of a run; those of the run that is resumed, if one is, come first."""
-    base = read_yaml(resource_path(METHODS[method].robust)) if given.is_robust else None
+    base = None
+    preset = read_yaml(resource_path(METHODS[method].robust)) if given.is_robust else None
     if given.resume is not None:
         if given.out is not None:
             raise typer.BadParameter("--resume goes on in its own folder; drop --out")
@@ -148,7 +149,7 @@ def settings_of(
         from diffcar.training.run import stored_config
 
         base = stored_config(given.run, method, task)
-    return given.config(METHODS[method].config[task], own, base=base)
+    return given.config(METHODS[method].config[task], own, base=base, preset=preset)
 
 
 def _train(

@@ -21,7 +21,7 @@ from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.config import CarConfig
-from diffcar.sim.model.carried import CARRIED_FOLDER, CARRIED_MODEL, origin_of_carried
+from diffcar.sim.model.carried import car_of_run, origin_of_carried
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
@@ -38,10 +38,10 @@ __all__ = [
     "restore_tracking_mlp",
 ]
 
-_NAMES = ("best.pt", "last.pt")
+_FOLDER, _NAMES = "checkpoints", ("best.pt", "last.pt")
 
 _FORMAT = 2
-PHYSICS = ("dt", "substeps", "actuation", "model", "drive", "torque_split")
+PHYSICS = ("dt", "substeps", "actuation", "model", "car_reading", "drive", "torque_split")
 """What a controller must know of the physics."""
 # What torch raises for a file that is damaged or holds more than it should.
 _UNREADABLE = (
@@ -111,7 +111,7 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         CheckpointError: If there is none.
     """
-    best, last = (path / "checkpoints" / name for name in _NAMES)
+    best, last = (path / _FOLDER / name for name in _NAMES)
     file = path if not path.is_dir() else last if last.is_file() and not best.is_file() else best
     if not file.is_file():
         raise CheckpointError(
@@ -155,8 +155,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     ):
         raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _GIVE_ONE)
     run = file.parent.parent if len(file.parts) > 1 else file.parent / ".."
-    model = run / CARRIED_FOLDER / CARRIED_MODEL
-    return content | {"car": str(model) if model.is_file() else None}
+    model = car_of_run(run) if file.absolute().parent.name == _FOLDER else None
+    return content | {"car": model and str(model)}
 
 
 def _require_intact(file: Path) -> None:
@@ -195,7 +195,7 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
         if identity(content)[1] == "tracking":
             ControllerConfig.model_validate(values["controller"])
             # Checkpoints of earlier releases know nothing of which wheels are driven.
-            unsaid = CarConfig().model_dump(include={"drive", "torque_split"})
+            unsaid = CarConfig().model_dump(include={"car_reading", "drive", "torque_split"})
             values = unsaid | values
             # Nor of the car's size, by which what is observed is scaled since then.
             values["controller"] = {"car_size": 1.0} | values["controller"]
@@ -290,7 +290,7 @@ def newest_run(root: Path = RUNS) -> Path | None:
     Raises:
         CheckpointError: If one that was written later is damaged.
     """
-    files = [file for name in _NAMES for file in root.glob(f"*/checkpoints/{name}")]
+    files = [file for name in _NAMES for file in root.glob(f"*/{_FOLDER}/{name}")]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         if identity(load_checkpoint(file))[1] == "tracking":
             return file.parents[1]

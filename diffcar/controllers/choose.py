@@ -22,6 +22,7 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
+from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_shipped"]
@@ -45,19 +46,24 @@ class ControllerChoice:
     def in_its_physics(self, config: ConfigT) -> tuple[ConfigT, list[str]]:
         """Take from a controller's training what the user has not set, and note what differs."""
         if self.checkpoint is not None:
-            trained = config_values(self.checkpoint)
-            adopted = {key: trained[key] for key in PHYSICS if key not in config.model_fields_set}
-            config = as_carried(self.checkpoint, config.model_copy(update=adopted))
+            trained, config = _physics(self.checkpoint), as_carried(self.checkpoint, config)
+            theirs = set(config.model_fields_set)
+            # The names of joints are those of its own car.
+            theirs |= {"car_reading"} if config.model not in (None, trained.model) else set()
+            adopted = {key: getattr(trained, key) for key in PHYSICS if key not in theirs}
+            config = config.model_copy(update=adopted)
         return config, self.differences(config)
 
     def differences(self, config: CarConfig) -> list[str]:
         """Tell in what the physics to drive in differs from that of the controller's training."""
-        trained = config_values(self.checkpoint) if self.checkpoint else {}
-        config = as_carried(self.checkpoint or {}, config)
+        if self.checkpoint is None:
+            return []
+        trained, config = _physics(self.checkpoint), as_carried(self.checkpoint, config)
+        pairs = [(key, getattr(trained, key), getattr(config, key)) for key in PHYSICS]
         return [
-            f"the controller was trained with {key} = {trained[key]}, it drives with {value}"
-            for key in PHYSICS
-            if trained and (value := getattr(config, key)) != trained[key]
+            f"the controller was trained with {key} = {theirs}, it drives with {own}"
+            for key, theirs, own in pairs
+            if own != theirs
         ]
 
     def require_knowledge_of(self, vehicle: Vehicle) -> None:
@@ -76,6 +82,12 @@ class ControllerChoice:
         return restore_tracking_mlp(
             self.checkpoint, scene.vehicle, dtype=scene.dtype, device=scene.device, name=self.spec
         )
+
+
+def _physics(checkpoint: Mapping[str, Any]) -> CarConfig:
+    """Return the physics that a checkpoint's controller was trained in."""
+    values = config_values(checkpoint)
+    return CarConfig.model_validate({key: values[key] for key in PHYSICS})
 
 
 def choose_controller(spec: str) -> ControllerChoice:
@@ -102,14 +114,14 @@ def make_controller(
     Args:
         spec: `mlp` for an untrained network, `shipped` for a trained one, a run folder, a
             checkpoint, a name such as `stanley`, or `package.module:Class`.
-        config: Of the untrained network, as the seed is; None takes the defaults.
+        config: Of the untrained network, as the seed is; what is not set follows from the car.
 
     Raises:
         CheckpointError: If there is no such controller, or its checkpoint is not usable.
     """
     if spec != "mlp":
         return choose_controller(spec).build(scene)
-    config = config or ControllerConfig()
+    config = suited(config or ControllerConfig(), scene.vehicle)
     return build_tracking_mlp(
         config, scene.vehicle, dtype=scene.dtype, device=scene.device, seed=seed
     )

@@ -1,5 +1,6 @@
 """Pure pursuit, the classical geometric tracker."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
@@ -19,7 +20,8 @@ class PurePursuit:
     """Steers the rear axle along an arc to a point ahead on the path.
 
     The defaults are tuned for the shipped car by `benchmarks/tune_classical.py`. All parameters are
-    for a car of its size; of another one lengths grow with `Vehicle.size`, times with its root.
+    for a car of its size; of another one lengths grow with `Vehicle.size`, times with its root, the
+    lookahead with that of `Vehicle.sluggishness`, too.
 
     Args:
         lookahead_time: Growth of the lookahead distance with speed [s].
@@ -53,7 +55,8 @@ class PurePursuit:
         rear_axle = state.position + vehicle.rear_axle_x * forward
         rear_arc_length = errors.arc_length + vehicle.rear_axle_x
         pace = vehicle.root_size * state.speed.clamp_min(0.0)
-        lookahead = vehicle.size * self.min_lookahead + self.lookahead_time * pace
+        further = math.sqrt(vehicle.sluggishness)  # or it would sway
+        lookahead = vehicle.size * self.min_lookahead + further * self.lookahead_time * pace
         target = errors.path.sample(rear_arc_length + lookahead).position - rear_axle
         _, left = rotate_into_body(target, state.yaw)
         distance_squared = (target**2).sum(-1).clamp_min(1e-6)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from diffcar.base.config import Settings, dump_config
-from diffcar.base.csv_reader import parse_number
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import log_scale, new_figure, save_png
 from diffcar.base.files import RUNS, is_there, make_folder, write_atomically
+from diffcar.base.sheet import parse_number
 from diffcar.base.table import Column
 
 if TYPE_CHECKING:

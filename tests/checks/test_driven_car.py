@@ -3,16 +3,20 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from diffcar.checks.config import CheckCarConfig
+from diffcar.checks import driven_car
+from diffcar.checks.config import CheckCarConfig, CheckGradConfig
 from diffcar.checks.driven_car import Driven, car_check_report, run
 from diffcar.sim.config import CarReadingConfig
+from diffcar.sim.model.read import load_vehicle
+from diffcar.sim.model.suited import suited
 from tests.sim.model.cars import mjcf, write
 
 
-@pytest.mark.parametrize("model", ["car", "racer", "buggy"])
+@pytest.mark.parametrize("model", ["car", "racer", "buggy", "sedan"])
 def test_shipped_cars_drive_as_their_figures_say(model: str, tmp_path: Path) -> None:
     """A circle to a percent of the wheelbase over the tangent, forces over the mass roughly."""
     found = run(CheckCarConfig(model=model), plot_file=tmp_path / "car.png")
@@ -24,6 +28,36 @@ def test_shipped_cars_drive_as_their_figures_say(model: str, tmp_path: Path) -> 
     assert faster.expected == pytest.approx(min(force / car.mass, 9.81 * car.friction))
     assert (tmp_path / "car.png").stat().st_size > 10_000
     assert found.is_right
+
+
+@pytest.mark.parametrize(
+    ("model", "drive", "speeding_up", "braking"),
+    [
+        ("car", "front", 4.35, 5.79),
+        ("racer", "rear", 6.43, 3.99),
+        ("racer", "front", 4.35, 7.02),
+        ("sedan", "rear", 4.02, 3.26),
+    ],
+)
+def test_an_axle_holds_what_stands_on_it(
+    model: str, drive: Any, speeding_up: float, braking: float
+) -> None:
+    """More of it where the car leans onto it; spinning and locked wheels hold less still."""
+    found = run(CheckCarConfig(model=model, drive=drive))
+    _, faster, slower = found.driven
+    assert faster.expected == pytest.approx(speeding_up, rel=0.01)
+    assert slower.expected == pytest.approx(braking, rel=0.01)
+    assert found.is_right
+
+
+def test_what_is_certified_is_what_was_driven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody has set follows from the car in the certificate, too."""
+    certified: list[CheckGradConfig] = []
+    monkeypatch.setattr(driven_car.certified_car, "run", certified.append)
+    run(CheckCarConfig(model="sedan", substeps=4, certify=True))
+    (config,) = certified
+    assert suited(config, load_vehicle("sedan")).dt == 0.0286
+    assert (config.model, config.substeps) == ("sedan", 4)
 
 
 def test_what_a_car_does_otherwise_is_told(tmp_path: Path) -> None:

@@ -37,21 +37,13 @@ def test_what_the_readme_runs_is_in_a_fresh_checkout() -> None:
     """Its files are shipped, or made by a command before; nothing has to be found elsewhere."""
     commands = commands_in((_ROOT / "README.md").read_text())
     assert [command for command, *_ in commands] == [
-        *(
-            "train-e2e",
-            "simulate",
-            "train-e2e",
-            "check-grad",
-            "check-grad",
-            "compare",
-            "simulate",
-            "export",
-        )
+        *("train-e2e", "simulate", "train-e2e", "check-grad", "check-car", "train-e2e"),
+        *("compare", "simulate", "train-e2e", "export"),
     ]
     made: set[str] = set()
     for _, *arguments in commands:
         given = dict(itertools.pairwise(arguments))
-        for option in ("--model", "--controller"):
+        for option in ("--car", "--controller"):
             file = given.get(option)
             assert file is None or file in made or (_ROOT / file).is_file()
         assert "." not in given.get("--path", "")

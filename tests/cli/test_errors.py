@@ -242,6 +242,7 @@ def test_demonstrations_that_are_missing_are_named(
         (["--actuation", "pd"], "has none"),
         (["--set", "train.truncation_length=4"], "unknown key"),
         (["--path", "circel"], "did you mean 'circle'?"),
+        (["--drive", "rear"], "--drive is about cars"),
         (["--resume", "a", "--out", "b"], "drop --out"),
         (["--resume", "nowhere"], "no checkpoints/last.pt"),
         (["--path", "circle", "--path-scale", "0.1"], "the grid has room for"),

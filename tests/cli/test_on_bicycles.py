@@ -580,7 +580,7 @@ def test_a_run_carries_its_car_wherever_it_is(diffcar: Run, tmp_path: Path) -> N
     for controller in ("moved", "moved/checkpoints/last.pt"):
         driven = result_of(diffcar("simulate", f"--controller={controller}", "--json=-"))
         assert not [note for note in driven["notes"] if "trained with" in note]
-    (tmp_path / "moved" / "car" / "car.json").write_text("[]")
+    (tmp_path / "moved" / "car" / "car.json").write_text("{")
     done = diffcar("simulate", "--controller=moved")
     assert done.exit_code == 2
     assert "car.json' is damaged" in done.stderr

@@ -9,6 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
+import yaml
 
 from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
@@ -19,9 +20,13 @@ from diffcar.controllers.checkpoint import (
     newest_run,
     restore_tracking_mlp,
 )
+from diffcar.controllers.choose import ControllerChoice
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
-from diffcar.tasks.tracking.config import TrainE2EConfig
+from diffcar.sim.config import CarReadingConfig
+from diffcar.sim.model.carried import carry_car
+from diffcar.sim.model.read import load_vehicle
+from diffcar.tasks.tracking.config import SimulateConfig, TrainE2EConfig
 from diffcar.training.run_folder import RunFolder
 from tests.samples import VEHICLE
 
@@ -76,6 +81,33 @@ def test_bad_checkpoint_is_explained(defect: str, tmp_path: Path) -> None:
     torch.save(content(**BAD[defect]), file)
     with pytest.raises(CheckpointError):
         restore_tracking_mlp(load_checkpoint(file), VEHICLE, dtype=torch.float32)
+
+
+def test_the_car_of_a_checkpoint_is_the_one_that_its_run_carries(tmp_path: Path) -> None:
+    """Not whatever lies beside a file of weights, the shipped ones included."""
+    run = RunFolder.create(tmp_path / "run", "train-e2e")
+    run.save_checkpoint("last", content())
+    stray = run.path / "car" / "car.xml"
+    stray.parent.mkdir()
+    stray.write_text(VEHICLE.file.read_text())
+    assert load_checkpoint(run.path)["car"] is None
+    carry_car(load_vehicle(stray), "mine.xml", stray.parent)
+    assert load_checkpoint(run.path)["car"] == str(stray)
+    (run.path / "weights").mkdir()
+    loose = (run.path / "checkpoints" / "last.pt").rename(run.path / "weights" / "last.pt")
+    assert load_checkpoint(loose)["car"] is None
+
+
+def test_how_a_car_was_read_is_part_of_the_physics(tmp_path: Path) -> None:
+    """A controller drives the car read as in its training; earlier ones knew one way alone."""
+    reading = CarReadingConfig(wheels="as-is")
+    config = TrainE2EConfig(model="mine.urdf", car_reading=reading)
+    own = content(config=dump_config(config))
+    choice = ControllerChoice("run", own)
+    assert choice.in_its_physics(SimulateConfig())[0].car_reading == reading
+    assert choice.in_its_physics(SimulateConfig(model="car"))[0].car_reading == CarReadingConfig()
+    early = config.model_dump(mode="json", exclude={"car_reading"})
+    assert config_values(own | {"config": yaml.dump(early)})["car_reading"]["wheels"] == "spheres"
 
 
 def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:

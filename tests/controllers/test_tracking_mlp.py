@@ -3,10 +3,14 @@
 import pytest
 import torch
 
+from diffcar.controllers.choose import make_controller
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.tracking_mlp import build_tracking_mlp, output_for
+from diffcar.sim.config import CarConfig
+from diffcar.sim.model.vehicle import load_vehicle
+from tests.bicycle import bicycles
 from tests.samples import VEHICLE, car_at, road
 
 LINE = road("line")
@@ -79,3 +83,13 @@ def test_network_has_right_derivatives() -> None:
     network = MLPController(4, 2, (8,), generator=torch.Generator().manual_seed(1)).double()
     observation = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(network, (observation,))
+
+
+def test_an_untrained_network_of_the_library_suits_the_car() -> None:
+    """It looks as far ahead as the car is large; settings that were given stay."""
+    sedan = load_vehicle("sedan")
+    scene = bicycles(CarConfig(), num_envs=1, vehicle=sedan)
+    for config, size in ((None, sedan.size), (ControllerConfig(car_size=1.0), 1.0)):
+        made = make_controller("mlp", scene, config=config)
+        assert made.observer.config.car_size == size
+    assert make_controller("mlp", bicycles(CarConfig(), num_envs=1)).observer.config.car_size == 1

@@ -30,15 +30,15 @@ def trained() -> TrackingMLP:
 
 
 @functools.cache
-def untrained(past_commands: int = 0) -> TrackingMLP:
+def untrained(past_commands: int = 0, steering_acceleration: float | None = None) -> TrackingMLP:
     """Return one of three layers whose previews are in seconds, with strong weights."""
     config = ControllerConfig(
         hidden_sizes=[9, 7, 8],
         preview_unit="s",
         curvature_preview=[0.0, 0.3],
         speed_preview=[0.5],
-        steering_acceleration=5.0,
         past_commands=past_commands,
+        steering_acceleration=steering_acceleration,
     )
     driver = build_tracking_mlp(config, VEHICLE, dtype=torch.float64, seed=1)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def untrained(past_commands: int = 0) -> TrackingMLP:
 NETWORKS = {
     "trained": trained,
     "untrained": untrained,
-    "remembering": functools.partial(untrained, past_commands=5),
+    "remembering": functools.partial(untrained, past_commands=5, steering_acceleration=4.0),
 }
 
 

@@ -57,7 +57,7 @@ def test_every_format_commands_what_the_network_commands(
     """All over the path and beside it, with a memory and without one."""
     export(name, tmp_path, network, source, precision)
     call, path, controller = load(name, tmp_path), road(source), NETWORKS[network]()
-    rows, before = situations(path, 100, precision, controller.past_commands)
+    rows, before = situations(path, 60, precision, controller.past_commands)
     expected = commands(controller, path, rows, before)
     plain = Driver(controller, path, DT, DTYPES[precision])
     inputs = zip(rows.to(DTYPES[precision]), before.to(DTYPES[precision]), strict=True)

@@ -195,7 +195,7 @@ def test_a_variation_that_there_is_not_is_refused(
             car.reset(rolling_start())
     finally:
         car.variations = {}
-    assert "mass_ratio, friction_ratio" in (caught.value.hint or "")
+    assert "mass_ratio, mass_shift, friction_ratio" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("actuation", ["torque", "pd"])

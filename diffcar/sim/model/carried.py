@@ -11,13 +11,13 @@ from diffcar.base.files import digests, is_there, make_folder, write_atomically
 from diffcar.sim.model.model_file import explain_errors, open_model, parts_of_model
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["CARRIED_FOLDER", "CARRIED_MODEL", "carry_car", "files_of_carried", "origin_of_carried"]
+__all__ = ["CARRIED_FOLDER", "car_of_run", "carry_car", "files_of_carried", "origin_of_carried"]
 
 CARRIED_FOLDER = "car"
 """Such a folder, in that of a run."""
-CARRIED_MODEL = "car.xml"
-"""The model in it."""
-_RECORD = "car.json"
+_MODEL, _RECORD = "car.xml", "car.json"
+# By which the record is told from another file of that name.
+_FORMAT = "diffcar car 1"
 _FOLDERS = ("meshdir", "texturedir", "assetdir", "strippath")
 
 
@@ -50,27 +50,44 @@ def carry_car(vehicle: Vehicle, model: str, folder: Path) -> None:
             for name in _FOLDERS:
                 compiler.attrib.pop(name, None)
     text = ET.tostring(root, "unicode")
-    write_atomically(folder / CARRIED_MODEL, lambda target: target.write_text(text))
+    write_atomically(folder / _MODEL, lambda target: target.write_text(text))
     kept = vehicle.origin or vehicle.file
     for name in ("grip", "steering"):
         if (measured := kept.with_suffix(f".{name}.csv")).is_file():
-            shutil.copyfile(measured, folder / f"{Path(CARRIED_MODEL).stem}.{name}.csv")
+            shutil.copyfile(measured, folder / f"{Path(_MODEL).stem}.{name}.csv")
     record = {
+        "format": _FORMAT,
         "model": origin_of_carried(vehicle.file) or model,
         "files": vehicle.files,
         "carried": _digests(folder),
-        "notes": vehicle.assumptions,
     }
     told = json.dumps(record, indent=2) + "\n"
     write_atomically(folder / _RECORD, lambda target: target.write_text(told))
+
+
+def car_of_run(run: Path) -> Path | None:
+    """Return the model of the car that a run carries; None where it carries none.
+
+    Raises:
+        ModelError: If what is kept of it is damaged.
+    """
+    model = run / CARRIED_FOLDER / _MODEL
+    return model if _record(model) else None
 
 
 def files_of_carried(model: Path) -> tuple[tuple[str, str], ...] | None:
     """Return name and digest of each file that a carried car was read from; None of any other.
 
     Those of the copy where it was changed since.
+
+    Raises:
+        ModelError: If files are missing from it, or what is kept of it is damaged.
     """
     record = _record(model)
+    lacking = [name for name, _ in record.get("carried", ()) if not (model.parent / name).is_file()]
+    if lacking:
+        told = f"the car of a run in {str(model.parent)!r} lacks {', '.join(lacking)}"
+        raise ModelError(told, "copy the run's folder anew, with all that is in it; or give a car")
     if not record or record["carried"] != [list(own) for own in _digests(model.parent)]:
         return None
     return tuple((str(name), str(digest)) for name, digest in record["files"])
@@ -89,18 +106,22 @@ def _record(model: Path) -> dict[str, list[list[str]]]:
         ModelError: If it is damaged.
     """
     file = model.parent / _RECORD
-    if model.name != CARRIED_MODEL or not is_there(str(file), Path.is_file):
+    if model.name != _MODEL or not is_there(str(file), Path.is_file):
         return {}
     try:
         record = json.loads(file.read_text())
+        if not isinstance(record, dict) or record.get("format") != _FORMAT:
+            return {}  # somebody's own
         return {name: record[name] for name in ("model", "files", "carried")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{str(file)!r} is damaged: {error}", "remove it") from None
+        raise ModelError(
+            f"{str(file)!r} is damaged: {error}", "copy the run's folder anew"
+        ) from None
 
 
 def _digests(folder: Path) -> tuple[tuple[str, str], ...]:
     """Return name and digest of what lies in the folder of a carried car."""
-    kept = (_RECORD, *(f"{Path(CARRIED_MODEL).stem}.{n}.csv" for n in ("grip", "steering")))
+    kept = (_RECORD, *(f"{Path(_MODEL).stem}.{n}.csv" for n in ("grip", "steering")))
     files = sorted(file for file in folder.iterdir() if file.name not in kept)
     return tuple((Path(name).name, digest) for name, digest in digests(files))
 

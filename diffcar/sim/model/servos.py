@@ -103,8 +103,9 @@ def _add_motors(
     car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
 ) -> tuple[float, float]:
     """Add velocity servos; return their gain and limit."""
-    mass, radius = float(car.model.body_subtreemass[0]), car.wheel(names[0])[1]
-    torque = _MOTOR_SHARE * mass * _GRAVITY / 4 * radius  # of what a quarter of the car holds
+    mass, (_, radius, friction) = float(car.model.body_subtreemass[0]), car.wheel(names[0])
+    # Of what a quarter of the car holds.
+    torque = _MOTOR_SHARE * min(1.0, friction) * mass * _GRAVITY / 4 * radius
     gain = mass * radius**2 / len(names) / _MOTOR_TIME
     for name in names:
         _add_servo(spec, name, 2, gain, torque)

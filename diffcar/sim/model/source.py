@@ -48,6 +48,9 @@ def open_source(file: Path, folder: Path) -> Source:
     root = ET.parse(file).getroot()
     notes = []
     if _is_xacro(root):
+        if root.tag != "robot":
+            told = f"{str(file)!r} is an MJCF written as xacro, and URDF alone is expanded"
+            raise ModelError(told, f"expand it where ROS is: xacro {file.name} > model.xml")
         root = ET.fromstring(_expanded(file))
         notes.append("expanded as xacro")
     if root.tag != "robot":
@@ -78,7 +81,7 @@ def _is_xacro(root: ET.Element) -> bool:
 
 
 def _expanded(file: Path) -> str:
-    """Return the URDF or MJCF that a xacro stands for."""
+    """Return the URDF that a xacro stands for."""
     told = f"{str(file)!r} is a xacro, which stands for a model and is none yet"
     by_hand = f"expand it where ROS is: xacro {file.name} > {file.name.partition('.')[0]}.urdf"
     try:

@@ -26,6 +26,8 @@ SHIPPED = ("car", "racer", "buggy", "sedan")
 _URDF = ("buggy",)
 # Of the car that defaults were made for [m], and the sharpest turns of the roads for it [1/m].
 _SHIPPED_WHEELBASE, _SHARPEST_TURN = 0.3302, 1.3
+# Their inertia about the vertical, over mass and wheelbase squared, and a little more.
+_SHIPPED_INERTIA = 0.116
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
@@ -137,6 +139,14 @@ class Vehicle:
     def root_size(self) -> float:
         """By how much times and speeds are larger, at the same accelerations (Froude)."""
         return math.sqrt(self.size)
+
+    @cached_property
+    def sluggishness(self) -> float:
+        """Inertia about the vertical, over mass and wheelbase squared, beside the shipped cars'.
+
+        At least 1, which those have; full-size cars have twice as much.
+        """
+        return max(1.0, self.inertia[2] / self.mass / self.wheelbase**2 / _SHIPPED_INERTIA)
 
     @property
     def height(self) -> float:

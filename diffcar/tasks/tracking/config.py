@@ -61,7 +61,7 @@ class DisturbanceConfig(Section):
     """Mean time from one push to the next [s]; each is drawn between half and one and a half."""
     mass_ratio: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
     """Factor on the mass and inertia of all bodies of the car."""
-    mass_shift: Drawn[Annotated[float, Field(ge=-0.5, le=0.5)]] = 0.0
+    mass_shift: Annotated[Drawn[Annotated[float, Field(ge=-5, le=5)]], Follows("length")] = 0.0
     """How far ahead of where the model has it the chassis's centre of mass is [m]."""
     friction_ratio: Drawn[Annotated[float, Field(ge=0.01, le=10)]] = 1.0
     """Factor on the friction between wheels and road."""
@@ -152,8 +152,8 @@ class SimulateConfig(DrivingConfig):
     start_heading: Finite = 0.0
     """Initial heading offset [rad]."""
     skip_distance: NonNegative | None = None
-    """Metrics count from this far along the path [m]; null takes six wheelbases (2 m of the shipped
-    car), or a quarter of a short path."""
+    """Metrics count from this far along the path [m]; null takes 2 m, which follow from the car, or
+    a quarter of a short path."""
     max_time: Positive | None = None
     """Simulated time at the most [s]; null allows half as long again as needed."""
 
@@ -173,8 +173,8 @@ class TrainConfig(BackpropConfig):
     """Updates in a row in which a car drives on from where it was before it starts afresh."""
     ramp_updates: Annotated[int, Field(ge=0)] = 0
     """Updates in which the reference speed rises to that of the path, at the soonest, while nine
-    cars of ten stay within 0.6 wheelbases of it: who has not learnt to steer learns nothing from a
-    road at the limit. 0 begins with all of it."""
+    cars of ten stay within 0.2 m of it, which follow from the car: who has not learnt to steer
+    learns nothing from a road at the limit. 0 begins with all of it."""
     ramp_from: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the reference speed that the first of them has."""
     pace_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -52,8 +52,6 @@ NUM_CARS = len(_SPEEDS) * len(_DIRECTIONS) * len(_HEADINGS)
 
 _MOST, _NUM_BISECTIONS = 14.0, 7
 _RAMP, _HOLD = 0.2, 0.2
-# About the vertical, over mass and wheelbase squared: what the shipped cars have, a little more.
-_INERTIA = 0.116
 # What counts as held, on average or at the worst, while the demand is steady.
 _MAX_SLIP, _MAX_LATERAL_MISS, _MAX_SPEED_MISS = 0.1, 0.05, 0.02
 GRIP = Measurement("grip", ("speed_mps", "direction_deg", "acceleration_mps2"), least=0.0)
@@ -154,8 +152,7 @@ def _holds(scene: CarScene, demand: _Demand) -> Tensor:
     scene.reset(Placement(position, demand.heading, demand.speed, still))
     full = sum(car.max_drive_torques) / car.wheel_radius / car.mass
     # A car that is slower to turn, as full-size ones are, would be steered to and fro.
-    inertia = car.inertia[2] / car.mass / car.wheelbase**2
-    feedback = 0.1 * root * min(1.0, _INERTIA / inertia)
+    feedback = 0.1 * root / car.sluggishness
     wanted, slips, misses = demand.speed, [], []
     ramp, hold, least = _RAMP * root, _HOLD * root, 0.5 * root
     num_steps, num_steady = round((ramp + hold) / dt), round(0.8 * hold / dt)

@@ -16,7 +16,15 @@ from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.contract import CarScene, CarState, Placement, Start, map_tensors
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["ClosedLoop", "Step", "Trajectory", "accelerations", "advance_along", "rollout"]
+__all__ = [
+    "ClosedLoop",
+    "Step",
+    "Trajectory",
+    "accelerations",
+    "advance_along",
+    "rollout",
+    "share_of_limits",
+]
 
 
 _AT_START = ("start_arc_length", "timed_start", "output_before")
@@ -135,14 +143,8 @@ class Trajectory:
 
     @property
     def output(self) -> Tensor:
-        """Return the actions as fractions of their limits: what the network put out.
-
-        Steering over its limit, and commanded minus actual speed over that of full torque, shape
-        (T, B, 2).
-        """
-        steering = self.action[..., 0] / self.vehicle.max_steering
-        excess = self.action[..., 1] - self.speed_before
-        return torch.stack([steering, excess / self.vehicle.speed_increment], dim=-1)
+        """Return the actions as fractions of the car's limits (see `share_of_limits`)."""
+        return share_of_limits(self.action, self.speed_before, self.vehicle)
 
     @property
     def output_change(self) -> Tensor:
@@ -194,6 +196,20 @@ class Trajectory:
             if isinstance(value := getattr(self, field.name), Tensor)
         }
         return replace(self, **own, final_state=self.final_state.select(cars))
+
+
+def share_of_limits(action: Tensor, speed: Tensor, vehicle: Vehicle) -> Tensor:
+    """Return actions as fractions of the car's limits, shape (..., 2).
+
+    Steering over its limit, and commanded minus actual speed over that of full torque.
+
+    Args:
+        action: Steering angle [rad] and speed [m/s] commanded, shape (..., 2).
+        speed: The speed that the cars had [m/s], shape (...).
+    """
+    steering = action[..., 0] / vehicle.max_steering
+    excess = action[..., 1] - speed
+    return torch.stack([steering, excess / vehicle.speed_increment], dim=-1)
 
 
 class ClosedLoop:

@@ -23,7 +23,7 @@ from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, Placement, Start, map_tensors
-from diffcar.sim.model.carried import CARRIED_FOLDER, CARRIED_MODEL, carry_car
+from diffcar.sim.model.carried import CARRIED_FOLDER, car_of_run, carry_car
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.contract import Task, seed_of_update
 from diffcar.tasks.tracking.config import (
@@ -133,7 +133,7 @@ class TrackingTask(Task[Start, Trajectory]):
 
     def keep(self, folder: Path) -> None:
         """Put the car into a run's folder, so that the run drives wherever that is."""
-        if not (folder / CARRIED_FOLDER / CARRIED_MODEL).exists():
+        if car_of_run(folder) is None:
             carry_car(self.vehicle, self.config.model or "car", folder / CARRIED_FOLDER)
 
     def build(self) -> "TrackingTask":

@@ -11,7 +11,7 @@ from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.tasks.tracking.disturbances import RandomisedCars
-from diffcar.tasks.tracking.rollout import ClosedLoop, Trajectory
+from diffcar.tasks.tracking.rollout import ClosedLoop, Trajectory, share_of_limits
 from diffcar.tasks.tracking.starts import draw_starts
 from diffcar.training.ppo.config import TrainPPOConfig
 
@@ -39,7 +39,7 @@ class DrivingEnv(VecEnv):
         self._path, self._controller = path, controller
         self._reach = config.train.episode_duration * config.path.top_speed
         self._last_arc_length = math.inf if path.closed else path.length
-        self._last_output = torch.zeros(self.num_envs, 2, dtype=path.dtype, device=self.device)
+        self._last_share = torch.zeros(self.num_envs, 2, dtype=path.dtype, device=self.device)
         self._cars = RandomisedCars(scene, controller, config.randomisation, seed=config.seed)
         self._cars.begin()
         start, num_commands = self._draw(self.num_envs), self._cars.num_commands
@@ -67,17 +67,19 @@ class DrivingEnv(VecEnv):
         output = actions.clamp(-1.0, 1.0)
         loop, is_first = self._loop, self.episode_length_buf[:, None] == 0
         start_arc_length = loop.errors.arc_length
-        step = loop.step(self._controller.command(output, self._seen))
+        action = self._controller.command(output, self._seen)
+        share = share_of_limits(action, loop.state.speed, self._controller.vehicle)
+        step = loop.step(action)
         driven = Trajectory.of(
             [step],
             loop,
             start_arc_length=start_arc_length,
             # The timed point starts with the car; an episode's first action changes nothing.
             timed_start=self._timed_start(is_first[:, 0], start_arc_length),
-            output_before=torch.where(is_first, output, self._last_output),
+            output_before=torch.where(is_first, share, self._last_share),
         )
         reward = -self.cfg.loss.costs(driven).per_environment
-        self._last_output = output
+        self._last_share = share
         if self.cfg.loss.time_indexed:
             self._timed = driven.timed_arc_length[-1]
         errors = step.errors

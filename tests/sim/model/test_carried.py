@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import resource_path
-from diffcar.sim.model.carried import carry_car, files_of_carried, origin_of_carried
+from diffcar.base.files import digests, resource_path
+from diffcar.sim.model.carried import car_of_run, carry_car, files_of_carried, origin_of_carried
 from diffcar.sim.model.measured import Measurement
 from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.vehicle import Vehicle
@@ -82,6 +82,28 @@ def test_a_carried_car_is_not_rewritten_again(tmp_path: Path) -> None:
     assert load_vehicle(model).assumptions == ()
     record = tmp_path / "car" / "car.json"
     assert json.loads(record.read_text())["model"] == "truck.xml"
-    record.write_text("{}")
+    record.write_text('{"format": "diffcar car 1"}')
     with pytest.raises(ModelError, match=r"car.json' is damaged"):
         load_vehicle(model)
+
+
+def test_a_run_that_was_killed_before_its_record_carries_no_car_yet(tmp_path: Path) -> None:
+    """Nor is another `car.json` beside a model of one's own taken for a record."""
+    car = load_vehicle(write(tmp_path, mjcf(), "truck.xml"))
+    carry_car(car, "truck.xml", tmp_path / "car")
+    model, record = tmp_path / "car" / "car.xml", tmp_path / "car" / "car.json"
+    assert car_of_run(tmp_path) == model
+    record.write_text('{"model": "bmw", "files": [], "carried": []}')
+    assert files_of_carried(model) is None
+    assert load_vehicle(model).files == digests([model])
+    record.unlink()
+    assert car_of_run(tmp_path) is None
+
+
+def test_a_run_s_car_that_lost_a_mesh_is_told_apart(tmp_path: Path) -> None:
+    """With what to do about it, which is not to mend the model."""
+    carry_car(load_vehicle(in_a_package(tmp_path, "my_car")), "mine", tmp_path / "car")
+    (tmp_path / "car" / "tyre.obj").unlink()
+    with pytest.raises(ModelError, match=r"car of a run .* lacks tyre.obj") as error:
+        load_vehicle(tmp_path / "car" / "car.xml")
+    assert "copy the run's folder anew" in str(error.value.hint)

@@ -282,6 +282,24 @@ def test_looks_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     assert "the mesh 'hull.dae' of 'base_link' is left out: MuJoCo reads .stl, .obj, .msh" in told
 
 
+def test_assumed_motors_give_half_of_what_slippery_wheels_hold(tmp_path: Path) -> None:
+    """And no more than that on those that hold more than they weigh."""
+    slippery, ordinary, sticky = (
+        adopted(tmp_path, mjcf().replace("<geom ", f'<geom friction="{own}" '), "a.xml")[0]
+        for own in (0.4, 1.0, 1.5)
+    )
+    assert slippery.max_drive_torque == pytest.approx(0.4 * ordinary.max_drive_torque, rel=1e-4)
+    assert sticky.max_drive_torque == ordinary.max_drive_torque
+
+
+def test_of_an_mjcf_no_xacro_is_expanded(tmp_path: Path) -> None:
+    """Which is told, rather than that a number is none."""
+    text = mjcf().replace("<worldbody>", "<worldbody><!-- --><site size='${r}'/>")
+    with pytest.raises(ModelError, match="URDF alone is expanded") as caught:
+        adopted(tmp_path, text, "car.xml.xacro")
+    assert "xacro car.xml.xacro > model.xml" in (caught.value.hint or "")
+
+
 XACRO = '<robot name="a" xmlns:xacro="http://www.ros.org/wiki/xacro">'
 
 

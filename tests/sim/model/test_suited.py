@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from diffcar.base.config import Section, dotted_values, load_config
+from diffcar.base.files import resource_path
+from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli.settings import SCHEMAS
+from diffcar.comparison.config import SUITES
 from diffcar.controllers.acceleration_pursuit import AccelerationPursuit
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state
@@ -58,7 +61,7 @@ def test_the_sedan_is_trained_by_the_rules() -> None:
         "dt": 0.0286,
         "path.top_speed": 8.58,
         "path.lateral_acceleration": 3.92,
-        "path.longitudinal_acceleration": 3.0,
+        "path.longitudinal_acceleration": 2.01,
         "start.cross_track": 1.23,
         "start.heading": 0.25,
         "start.speed": 1.43,
@@ -108,6 +111,28 @@ def test_what_is_given_stays_as_it_is_and_once_is_enough() -> None:
     assert values_of(suited(again, SEDAN)) == kept
 
 
+def test_shipped_settings_follow_as_defaults_do() -> None:
+    """Those of `--robust` and of a shipped comparison; what a user gives besides wins as it is."""
+    robust = read_yaml(resource_path("configs/train_e2e_robust.yaml"))
+    given = ["randomisation.position_noise=0.1"]
+    config = load_config(SCHEMAS["train-e2e"], overrides=given, preset=robust)
+    own = suited(config, SEDAN).randomisation
+    assert own.push_force == [0, pytest.approx(30 * SEDAN.mass / 3.74, rel=0.01)]
+    assert own.push_interval == pytest.approx(SEDAN.root_size, rel=0.01)
+    assert (own.position_noise, own.delay_steps) == (0.1, [0, 3])
+    assert values_of(suited(config, load_vehicle("car"))) == values_of(config)
+    limit = read_yaml(resource_path(str(SUITES["limit"])))
+    racing = load_config(SCHEMAS["compare"], preset=limit)
+    assert values_of(suited(racing, load_vehicle("racer"))) == values_of(racing)
+    compared = read_yaml(resource_path(str(SUITES["robust"])))
+    mine = ["suite.engines=[mujoco]", "suite.conditions.mine.push_force=7.0"]
+    suite = load_config(SCHEMAS["compare"], overrides=mine, preset=compared).suite
+    conditions = suited(suite, SEDAN).conditions
+    assert conditions["push"].push_force == pytest.approx(30 * SEDAN.mass / 3.74, rel=0.01)
+    assert conditions["mass 3 cm ahead"].mass_shift == pytest.approx(0.03 * SEDAN.size, rel=0.01)
+    assert conditions["mine"].push_force == 7.0
+
+
 def test_of_a_list_or_table_of_sections_each_has_its_own() -> None:
     """A push that is asked for has the force that was asked for, and the duration of the car."""
     push = "suite.conditions={shove: {push_force: 500}}"
@@ -133,7 +158,8 @@ def test_accelerations_are_what_tyres_and_motors_give() -> None:
         return path.lateral_acceleration, path.longitudinal_acceleration
 
     slippery = replace(SEDAN, friction=0.3)
-    assert limits(slippery) == pytest.approx((0.4 * 0.3 * 9.81, 1.33), rel=0.01)
+    strong = replace(slippery, max_drive_torques=(2000.0, 2000.0))
+    assert limits(strong) == pytest.approx((0.4 * 0.3 * 9.81, 1.33), rel=0.01)
     weak = replace(SEDAN, max_drive_torques=(500.0, 500.0))
     assert limits(weak)[1] == pytest.approx(0.75 * 1000 / 0.32 / 1400, rel=0.01)
     tall = replace(SEDAN, centre_of_mass=(0.27, 0.0, 1.68))
