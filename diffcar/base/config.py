@@ -28,6 +28,7 @@ __all__ = [
     "Follows",
     "NonNegative",
     "Positive",
+    "Replaces",
     "Section",
     "Seed",
     "Tolerance",
@@ -51,6 +52,15 @@ class Follows(NamedTuple):
 
     kind: str
     """What kind of quantity it is (see `diffcar.sim.model.suited`)."""
+
+
+class Replaces(NamedTuple):
+    """Says of a setting that it stands in for others of its section, as metadata of its annotation.
+
+    Where it is given on top of a file, those of the file are dropped.
+    """
+
+    names: tuple[str, ...]
 
 
 class Section(BaseModel):
@@ -93,6 +103,7 @@ def load_config(
     for target in (values, theirs):
         _merge(target, base or {})
         _merge(target, in_file)
+        _drop_replaced(target, given, schema)
         for key, value in given:
             _assign(target, key, value)
     try:
@@ -282,6 +293,22 @@ def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:
             _merge(target[key], value)
         else:
             target[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _drop_replaced(
+    values: dict[str, Any], given: Sequence[tuple[str, Any]], schema: type[BaseModel]
+) -> None:
+    """Drop, in place, the nested values that something which is given stands in for."""
+    settings = _settings(schema)
+    for key, value in given:
+        section, name, _ = settings.get(key, (schema, "", None))
+        own = section.model_fields[name].metadata if name and value is not None else ()
+        replaced = [each for kind in own if isinstance(kind, Replaces) for each in kind.names]
+        inner: Any = values
+        for part in key.split(".")[:-1] if replaced else ():
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        for each in replaced if isinstance(inner, dict) else ():
+            inner.pop(each, None)
 
 
 def _assign(values: dict[str, Any], dotted_key: str, value: object) -> None:

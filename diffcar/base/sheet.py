@@ -43,6 +43,9 @@ UNITS = {*LENGTH, *TIME, *ANGLE, *RATE, *SPEED, "m/s^2", "m/s²", "1/m", "rad/m"
 _LEAD = re.compile(r".*_(?=(position_[xy]|twist_linear_x|latitude|longitude)$)")
 
 
+_WITH_UNIT = re.compile(r"(.+?)[ _]*[\[({]\s*(?!\d+\s*[\])}])(.*?)\s*[\])}]")  # or it is an index
+
+
 @dataclass(frozen=True)
 class Quantity:
     """What may stand in a column: how it may be called, and in which units."""
@@ -55,18 +58,13 @@ class Quantity:
 
     def split(self, heading: str) -> tuple[str, float | None]:
         """Return the name in a heading, and its unit in SI: None without, NaN of an unknown one."""
-        if match := re.fullmatch(r"(.+?)[ _]*[\[({]\s*(.*?)\s*[\])}]", heading.strip().lower()):
+        if match := _WITH_UNIT.fullmatch(heading.strip().lower()):
             return _plain(match[1]), self.units.get(match[2].replace(" ", ""), math.nan)
         name = _plain(heading)
         for unit, factor in self.units.items():
             if name.endswith(ending := f"_{_plain(unit)}") and len(ending) > 1:
                 return name.removesuffix(ending), factor
         return name, None
-
-    def unit(self, heading: str) -> float:
-        """Return what the unit in a heading is in SI; one where it names none that is known."""
-        unit = self.split(heading)[1]
-        return 1.0 if unit is None or math.isnan(unit) else unit
 
     def factor(self, heading: str) -> float | None:
         """Return what makes SI of a column with a heading; None if it is not certainly of this."""
@@ -121,7 +119,8 @@ class Sheet:
                 is given.
 
         Raises:
-            DiffcarError: If two columns have the name, or may be what is sought.
+            DiffcarError: If two columns have the name, or may be what is sought, or the unit of
+                the one that was told is unknown.
         """
         told = columns.get(name, name)
         given, factor = split_factor(told, self.error)
@@ -135,8 +134,16 @@ class Sheet:
             if heading in self.header:
                 at = self.header.index(heading)
                 if heading != given or "*" not in told:
-                    factor = quantity.unit(self.headings[at]) if quantity else 1.0
-                return at, factor
+                    factor = (quantity.split(self.headings[at])[1] or 1.0) if quantity else 1.0
+                if not math.isnan(factor):
+                    return at, factor
+                if quantity and name in columns and heading == given:
+                    raise self.error(
+                        f"{str(self.file)!r}: the unit of its column {self.headings[at]!r} is "
+                        f"unknown for {name}",
+                        hint=f"write {f'{heading}*FACTOR'!r} to convert it, or, without a factor, "
+                        f"name one of these units: {', '.join(quantity.units)}",
+                    )
         if quantity is None:
             return None
         found = {at: quantity.factor(heading) for at, heading in enumerate(self.headings)}

@@ -1,8 +1,9 @@
 """`diffcar export`: write a trained controller for a car, and drive a lap by what was written."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_forma
 from diffcar.export.contract import contract_of, contract_text
 from diffcar.export.driver import Driver, measured, state_of
 from diffcar.export.formats import Call, load, write
-from diffcar.path.config import PathConfig
+from diffcar.path.config import ACCELERATIONS, Columns, PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, CarState
@@ -130,6 +131,18 @@ class _Subject:
         )
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute as on a robot; what is so small is slower where threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def run(
     config: ExportConfig,
     *,
@@ -151,7 +164,6 @@ def run(
             is not installed.
     """
     require_formats(config.formats)
-    torch.set_num_threads(1)  # as on a robot; what is so small is slower where threads wait
     notes: list[str] = []
     subject = _subject(config, notes)
     _write(subject, config, out)
@@ -195,9 +207,11 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     trained = config_values(choice.checkpoint)
     config, changes = choice.in_its_physics(config)
     vehicle = car_of(config)
-    config = suited(config, vehicle)
+    settings, given = _path_of(config, trained["path"]), config.path.model_fields_set
+    config = suited(config, vehicle)  # only now, lest what suits the car count as given
     seed = config.seed if "seed" in config.model_fields_set else trained["seed"]
-    path = load_road(_path_of(config, trained["path"]), vehicle, seed=seed)
+    others: Columns | None = {} if "source" in given and "latlon" not in given else None
+    path = load_road(settings, vehicle, seed=seed, nameless=others)
     notes += [*changes, *vehicle.assumptions, *path.warnings]
     exact = config.model_copy(update={"precision": 64})
     scene = build_scene(exact, num_envs=1, engine="mujoco", vehicle=vehicle)
@@ -213,7 +227,9 @@ def _path_of(config: ExportConfig, trained: dict[str, object]) -> PathConfig:
     if "source" in given:
         path = path.elsewhere(config.path.source, 1.0)
     own = {name: getattr(config.path, name) for name in given}
-    return PathConfig.model_validate(path.model_dump() | own)
+    replaced = ACCELERATIONS if config.path.grip is not None else ()
+    kept = {name: value for name, value in path.model_dump().items() if name not in replaced}
+    return PathConfig.model_validate(kept | own)
 
 
 def _write(subject: _Subject, config: ExportConfig, out: Path) -> None:

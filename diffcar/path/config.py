@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Follows, Positive, Section, Seed
+from diffcar.base.config import Follows, Positive, Replaces, Section, Seed
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry, is_own
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from diffcar.path.builtin import Points
 
 __all__ = [
+    "ACCELERATIONS",
     "COLUMNS",
     "DRAWN",
     "PATHS",
@@ -48,6 +49,8 @@ PATHS: Registry[Callable[[int], "Points"]] = Registry(
 DRAWN = ("random", "stage")
 """Those of them that differ by seed."""
 
+ACCELERATIONS = ("lateral_acceleration", "longitudinal_acceleration")
+"""The limits that a share of the car's grip stands in for."""
 
 COLUMNS = ("x", "y", "speed")
 """What is read of a file; with `latlon` x is the longitude and y the latitude."""
@@ -82,7 +85,7 @@ class PathConfig(Section):
     """Seed of the built-in paths `random` and `stage`; null takes the run's."""
     top_speed: Annotated[Positive, Follows("top speed")] = 3.0
     """Upper limit of the reference speed [m/s]."""
-    grip: Annotated[float, Field(gt=0, le=1)] | None = None
+    grip: Annotated[Annotated[float, Field(gt=0, le=1)] | None, Replaces(ACCELERATIONS)] = None
     """Share of the grip measured of the car that the reference speed uses; null goes by the two
     accelerations instead."""
     lateral_acceleration: Annotated[Positive, Follows("lateral acceleration")] = 4.0
@@ -104,11 +107,14 @@ class PathConfig(Section):
         for name, flag in flags.items():
             if getattr(self, name) != _default(name) and _is_made(self.source):
                 raise _idle(name, self.source, flag)
+        if self.tolerance is not None and not (self.lap or self.smooth):
+            told = "path.tolerance has no effect without path.lap and path.smooth"
+            raise ConfigError(told, "add --lap or --smooth, or leave it out")
         if self.closed is False and self.lap:
             raise ConfigError("path.lap makes a loop, path.closed says open", "leave out --open")
         if self.seed is not None and is_fixed:
             raise _idle("seed", self.source, "path.seed")
-        for name in ("lateral_acceleration", "longitudinal_acceleration"):
+        for name in ACCELERATIONS:
             if self.grip is not None and getattr(self, name) != _default(name):
                 told = f"path.{name} has no effect beside path.grip, which stands in for it"
                 raise ConfigError(told, "leave out one of them")
@@ -118,8 +124,9 @@ class PathConfig(Section):
         """Return the limits of this path for another one."""
         seed = self.seed if source in DRAWN or is_own(source) else None
         own = {"source": source, "scale": scale, "closed": None, "columns": None, "seed": seed}
-        is_file = not _is_made(source)
-        return self.model_copy(update={**own, "lap": False, "latlon": self.latlon and is_file})
+        own |= {"lap": False, "latlon": self.latlon and not _is_made(source)}
+        own |= {"tolerance": self.tolerance if self.smooth else None}
+        return self.model_copy(update=own)
 
 
 def _default(name: str) -> object:
@@ -138,7 +145,7 @@ def _idle(name: str, source: str, flag: str) -> ConfigError:
 
 
 def refuse_idle_columns(path: PathConfig, unseen: Sequence[str] = ()) -> None:
-    """Refuse columns where no path is a file that could have them.
+    """Refuse columns where no path is a file that could have them, which GPX has not.
 
     Args:
         unseen: The other paths of the same command.
@@ -146,7 +153,8 @@ def refuse_idle_columns(path: PathConfig, unseen: Sequence[str] = ()) -> None:
     Raises:
         ConfigError: If so.
     """
-    if path.columns is not None and all(map(_is_made, (path.source, *unseen))):
+    sources = [own for own in (path.source, *unseen) if not own.lower().endswith(".gpx")]
+    if path.columns is not None and all(map(_is_made, sources)):
         raise _idle("columns", path.source, "--column and path.columns")
 
 

@@ -84,7 +84,8 @@ def read_points(file: Path, config: PathConfig, nameless: Columns | None = None)
         file: One of `FORMATS`, or GPX; `#` starts a comment.
         config: What is known of it.
         nameless: What its columns are where `config` and its header do not say it, and there are
-            as many; or what they are called if it has such names.
+            as many; or what they are called if it has such names. Where it is given, empty as it
+            may be, `config` is that of another path, and asks for degrees only if there are any.
 
     Raises:
         PathError: If the file cannot be read or its content is not a path.
@@ -166,7 +167,14 @@ def _places(sheet: Sheet, config: PathConfig, nameless: Columns | None) -> dict[
         told = nameless if is_apt else None
     if isinstance(told, dict) or (told is None and sheet.header):
         named = {axes.get(name, name): theirs for name, theirs in (told or {}).items()}
-        return _by_header(sheet, named, config)
+        places = _by_header(sheet, named, config)
+        if axes and "lat" not in places and (nameless is None or config.columns is not None):
+            raise PathError(
+                f"{str(sheet.file)!r} has no latitude and longitude that could be projected",
+                hint="leave out --latlon, or say which columns they are: --column x=LONGITUDE "
+                "--column y=LATITUDE",
+            )
+        return places
     if told is None:
         _refuse_cones(sheet)
     names = _by_numbers(sheet) if told is None else _checked(sheet, list(told))

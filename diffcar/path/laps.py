@@ -164,13 +164,15 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
         f"{moved.max():.3f} m at the most ({np.sqrt((moved**2).mean()):.3f} m RMS)"
     )
     grid = np.linspace(0.0, length, int(np.clip(length / _SPACING, *_NUM_POINTS)), endpoint=False)
-    speed = points.speed
-    if speed is not None:
-        speed = np.interp(
-            grid, along, np.maximum(speed[kept][first:][: len(along)], 0.05), period=length
-        )
-    notes = (*points.notes, note)
-    return replace(points, xy=lap(grid) + centre, closed=True, speed=speed, notes=notes)
+    points = replace(points, xy=lap(grid) + centre, closed=True, notes=(*points.notes, note))
+    if points.speed is None:
+        return points
+    driven = points.speed[kept][first:][: len(along)]
+    if np.median(driven) <= 0:
+        columns = tuple("ignore" if name == "speed" else name for name in points.columns)
+        note = "the speed is not positive while the position moves, and is no limit"
+        return replace(points, speed=None, columns=columns, notes=(*points.notes, note))
+    return replace(points, speed=np.interp(grid, along, np.maximum(driven, 0.05), period=length))
 
 
 def _noise(xy: np.ndarray) -> float:

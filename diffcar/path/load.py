@@ -62,7 +62,8 @@ def load_path(
         grip: Of the car, of which the settings want a share.
         car_size: `Vehicle.size`: built-in paths are so many times larger, and the grid coarser.
         nameless: What the columns of a file are that has as many, no header, and no settings that
-            tell them; or what they are called. None finds out.
+            tell them; or what they are called. None finds out; where it is given, empty as it may
+            be, the settings are those of another path, whose `latlon` is for degrees alone.
         settings: Those of `PathConfig`, such as `scale` or `top_speed`.
 
     Raises:
@@ -80,7 +81,7 @@ def load_path(
         points = recorded_lap(points, tolerance)
     elif config.file is not None:
         points = joined(points, config.closed)
-    points, warnings = _check_points(points, config.source)
+    points, warnings = _check_points(points, config)
     if config.source not in PATHS:
         points = with_sides(points)
     points, origin = _shifted(points, warnings, car_size)
@@ -159,9 +160,9 @@ def _read_source(
     return points
 
 
-def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
+def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]]:
     """Drop repeated points, refuse reversals, and note self-crossings."""
-    warnings = []
+    source, warnings = config.source, []
     if points.speed is not None and not (points.speed > 0).all():
         raise PathError(
             f"{source!r} has the speed {points.speed.min():.3g} m/s; speeds must be positive",
@@ -172,7 +173,8 @@ def _check_points(points: Points, source: str) -> tuple[Points, list[str]]:
     if not 0.5 <= total < 1e5:
         raise PathError(
             f"{source!r} is {total:.3g} m long; paths from 0.5 m to 100 km can be driven",
-            hint="scale it with --path-scale; --latlon projects latitude and longitude",
+            hint="scale it with --path-scale"
+            + ("" if config.latlon else "; --latlon projects latitude and longitude"),
         )
     keep = np.append(True, steps[: len(points.xy) - 1] > 1e-6 * total)
     if points.closed:  # nor may the start be repeated at the end, however often

@@ -13,11 +13,15 @@ import torch
 import yaml
 from typer.testing import Result
 
+from diffcar.base.config import load_config
+from diffcar.base.errors import CheckpointError
 from diffcar.comparison import runs, suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations
+from diffcar.export import export
+from diffcar.export.config import ExportConfig
 from diffcar.path.load import load_path
 from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking import simulate
@@ -170,6 +174,26 @@ def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run, tmp_path:
         good(diffcar("export", "run", "--format=torchscript", "--out", name, *own))
         path = json.loads((tmp_path / name / "contract.json").read_text())["path"]
         assert (path["name"], path["top_speed_mps"]) == (name, speed)
+
+
+def test_a_path_of_another_car_is_that_of_its_training_too(diffcar: Run) -> None:
+    """What suits the car is nothing that was set; a share of the grip replaces what suited it."""
+    good(diffcar(*TRAIN, "--car=sedan", "--set=path.top_speed=5", "--out=run", "--stop-after=1"))
+    for own in ({}, {"source": "sine"}, {"grip": 0.9}):
+        given = {"controller": "run", "model": "sedan", "path": own}
+        path = export._subject(load_config(ExportConfig, flags=given), []).path
+        assert float(path.samples[:, 4].max()) == pytest.approx(5.0)
+        assert path.name == own.get("source", "circle")
+
+
+def test_the_threads_of_a_caller_are_left_to_it(tmp_path: Path) -> None:
+    """Whatever comes of the export, which needs one alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with pytest.raises(CheckpointError):
+        export.run(ExportConfig(controller=str(tmp_path), formats=["c"]), out=tmp_path)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 def test_what_cannot_be_exported_is_told(

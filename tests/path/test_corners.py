@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffcar.base.errors import ConfigError
+from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from tests.path.files import CIRCLE, load, rows
 
@@ -66,6 +68,15 @@ def test_an_open_corner_keeps_its_ends_and_a_tolerance_is_kept(tmp_path: Path) -
         assert is_told == (tolerance is not None)
         (told,) = [note for note in path.warnings if "smoothing moves" in note]
         assert float(told.split()[5]) <= (tolerance or LEAST_RADIUS)
+
+
+def test_a_tolerance_that_allows_nothing_is_refused() -> None:
+    """It is of what is smoothed; unseen paths of a recorded lap are not."""
+    with pytest.raises(ConfigError, match=r"path\.tolerance has no effect"):
+        PathConfig(tolerance=0.1)
+    lap = PathConfig(source="log.csv", lap=True, tolerance=0.1)
+    assert load_path(lap.elsewhere("circle", 1.0)).closed
+    assert PathConfig(smooth=True, tolerance=0.1).elsewhere("circle", 1.0).tolerance == 0.1
 
 
 def test_a_sampled_curve_is_no_polygon_and_smoothing_leaves_it(tmp_path: Path) -> None:

@@ -145,6 +145,20 @@ def test_columns_are_read_by_the_names_that_are_told(tmp_path: Path) -> None:
         load(tmp_path, rows(CIRCLE), columns=told)
 
 
+def test_an_unknown_unit_of_a_column_that_is_told_is_refused_without_a_factor(
+    tmp_path: Path,
+) -> None:
+    """Inches are no metres; a number in brackets is an index."""
+    content = "e [in],n [in]\n" + rows(CIRCLE / 0.0254)
+    with pytest.raises(PathError, match=r"unit of its column 'e \[in\]' is unknown") as caught:
+        load(tmp_path, content, columns={"x": "e [in]", "y": "n [in]"})
+    assert "'e [in]*FACTOR'" in (caught.value.hint or "")
+    path = load(tmp_path, content, columns={"x": "e [in]*0.0254", "y": "n [in]*0.0254"})
+    assert path.length == pytest.approx(6 * math.pi, rel=1e-4)
+    indexed = load(tmp_path, "p[0],p[1]\n" + rows(CIRCLE), columns={"x": "p[0]", "y": "p[1]"})
+    assert indexed.length == pytest.approx(6 * math.pi, rel=1e-4)
+
+
 def looped(*parts: np.ndarray) -> str:
     return "x,y\n" + rows(np.vstack(parts))
 

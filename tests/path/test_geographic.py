@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcar.base.errors import PathError
+from diffcar.base.errors import ConfigError, PathError
 from diffcar.path import geographic
+from diffcar.path.config import PathConfig, refuse_idle_columns
 from diffcar.path.geographic import to_metres
-from tests.path.files import CIRCLE, load
+from diffcar.path.load import load_path
+from tests.path.files import CIRCLE, load, rows
 
 HOME = np.array([48.2625, 11.6677])
 # Metres per degree there, by the radii of curvature of the ellipsoid.
@@ -101,3 +103,25 @@ def test_a_huge_gpx_file_is_not_opened(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(geographic, "_LARGEST", 1000)
     with pytest.raises(PathError, match="larger than"):
         load(tmp_path, gpx(points("trkpt")), "drive.gpx")
+
+
+def test_degrees_that_are_asked_for_must_be_there(tmp_path: Path) -> None:
+    """Of the path itself; unseen ones may be in metres. What was given is not advised again."""
+    named = "x,y\n" + "\n".join(f"{b:.9f},{a:.9f}" for a, b in DEGREES)
+    with pytest.raises(PathError, match="no latitude and longitude") as caught:
+        load(tmp_path, named, latlon=True)
+    assert "leave out --latlon" in (caught.value.hint or "")
+    unseen = PathConfig(source="drive.gpx", latlon=True).elsewhere(str(tmp_path / "path.csv"), 1.0)
+    with pytest.raises(PathError, match="long; paths from") as caught:
+        load_path(unseen, nameless={})
+    assert "--latlon" not in (caught.value.hint or "")
+    (tmp_path / "path.csv").write_text("x,y\n" + rows(CIRCLE))
+    assert load_path(unseen, nameless={}).length == pytest.approx(6 * math.pi, rel=1e-4)
+
+
+def test_columns_of_a_gpx_file_are_refused() -> None:
+    """It has none; other files of the same command may have them."""
+    path = PathConfig(source="drive.gpx", columns={"x": "a", "y": "b"})
+    with pytest.raises(ConfigError, match=r"no effect on the path 'drive\.gpx'"):
+        load_path(path)
+    refuse_idle_columns(path, ["other.csv"])

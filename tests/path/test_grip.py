@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from diffcar.base.config import load_config
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.path.config import PathConfig
 from diffcar.path.grip import FrictionEllipse, GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.speed import speed_profile
+from diffcar.tasks.tracking.config import TrainE2EConfig
 
 DIRECTIONS = np.radians(np.arange(-90.0, 91.0, 15.0))
 
@@ -75,6 +77,18 @@ def test_a_share_needs_a_car_and_stands_alone() -> None:
     circle = load_path(PathConfig(source="circle", grip=0.5, top_speed=9.0), grip=round_grip(8.0))
     assert circle.samples[:, 4] == pytest.approx(math.sqrt(0.5 * 8.0 * 2.0), rel=1e-2)
     assert circle.timetable[-1] == pytest.approx(4 * math.pi / math.sqrt(8.0), rel=1e-2)
+
+
+def test_a_share_that_is_given_replaces_the_accelerations_of_a_file() -> None:
+    """Those that suited a run's car count as none; with one that is given beside it, too."""
+    run = {"path": {"top_speed": 8.58, "lateral_acceleration": 3.92, "grip": None}}
+    path = load_config(TrainE2EConfig, base=run, flags={"path.grip": 0.9}).path
+    assert (path.grip, path.top_speed) == (0.9, 8.58)
+    again = load_config(TrainE2EConfig, base=run, overrides=["path.grip=null"]).path
+    assert again.lateral_acceleration == 3.92
+    for own in (["path.lateral_acceleration=5"], ["path.longitudinal_acceleration=5"]):
+        with pytest.raises(ConfigError, match="acceleration has no effect"):
+            load_config(TrainE2EConfig, base=run, overrides=own, flags={"path.grip": 0.9})
 
 
 def test_a_slowed_path_has_a_share_of_the_speed_and_its_slope() -> None:

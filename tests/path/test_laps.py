@@ -138,3 +138,15 @@ def test_what_is_no_lap_is_refused(tmp_path: Path) -> None:
         load(tmp_path, rows(half[:9]), lap=True)
     with pytest.raises(ConfigError, match=r"path.closed says open"):
         PathConfig(source="log.csv", lap=True, closed=False)
+
+
+@pytest.mark.parametrize(("sign", "is_limit"), [(1.0, True), (0.0, False), (-1.0, False)])
+def test_a_speed_of_a_log_that_says_it_stands_is_no_limit(
+    sign: float, is_limit: bool, tmp_path: Path
+) -> None:
+    """A column of zeros or with the wrong sign is left out, with a note, and never a crawl."""
+    _, log, speed = drive("oval", 8)
+    path = load(tmp_path, "x,y,v\n" + rows(log, sign * speed), lap=True)
+    assert ("speed" in path.columns) == is_limit
+    assert any("is no limit" in note for note in path.warnings) != is_limit
+    assert path.samples[:, 4].max() > 1.0

@@ -278,8 +278,10 @@ class PushingTask(Task[PushStart, PushTrajectory]):
             # A user's file and the built-in paths need not be drawn at the same scale.
             if (source in PATHS) != (first in PATHS):
                 scale = _BUILTIN_SCALE if source in PATHS else 1.0
-            settings = config.path if source == first else config.path.elsewhere(source, scale)
-            path = load_path(settings, seed=config.seed, nameless=config.path.columns)
+            settings, nameless = config.path, config.path.columns
+            if source != first:
+                settings, nameless = settings.elsewhere(source, scale), nameless or {}
+            path = load_path(settings, seed=config.seed, nameless=nameless)
             for warning in path.warnings:
                 logger.warning(f"{path.name}: {warning}")
             self._require_room(path)

@@ -387,7 +387,8 @@ class TrackingTask(Task[Start, Trajectory]):
     def _load(self, settings: PathConfig) -> ReferencePath:
         """Load a path for the car."""
         own, seed = self.config.path.columns, self.config.seed
-        return load_road(settings, self.vehicle, seed=seed, nameless=own)
+        others = own if settings is self.config.path else own or {}
+        return load_road(settings, self.vehicle, seed=seed, nameless=others)
 
 
 def _unbroken(drives: Iterator[tuple[Drive, Tensor]]) -> Iterator[tuple[Drive, Tensor]]:
