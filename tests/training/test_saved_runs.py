@@ -97,7 +97,7 @@ def _briefly_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
         *where, num_steps = arguments
         return rollout(*where, num_steps if torch.is_grad_enabled() else 10)
 
-    monkeypatch.setattr("diffcar.tasks.tracking.task.rollout", brief)
+    monkeypatch.setattr("diffcar.tasks.tracking.disturbances.rollout", brief)
 
 
 @pytest.mark.usefixtures("_unpainted", "_briefly_evaluated")
