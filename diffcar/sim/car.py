@@ -67,6 +67,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         self._varied: dict[str, Tensor] = {}
         self._force: Tensor | None = None
         self._is_held = False
+        self._is_pushed = self._has_stepped = False
         self._set_servo_gains()
         self._settle()
 
@@ -126,8 +127,19 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             self.last_command = {"command: joint torques": torques}
 
     def apply_force(self, force: Tensor) -> None:
-        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step."""
+        """Push the base's centre of mass with a horizontal force [N], shape (B, 2), for a step.
+
+        Raises:
+            SimulationError: In a differentiable scene, if it comes after steps without; zeros do.
+        """
         if self.differentiable:
+            if self._has_stepped and not self._is_pushed:
+                raise SimulationError(
+                    "differentiable cars are pushed from their first step on: the reverse pass "
+                    "would replay steps before with this push",
+                    hint="push them with zeros in the first step",
+                )
+            self._is_pushed = True
             self._push(force.to(self.device, self.dtype))
             return
         import genesis as gs
@@ -141,11 +153,11 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
 
     def step(self) -> None:
         """Advance all environments by `dt`."""
-        if self._force is None and self._is_held:
+        if self._force is None and (self._is_held or self._is_pushed):
             self._push(self.zeros(self.num_envs, 2))
             self._is_held = False
         super().step()
-        self._force = None
+        self._force, self._has_stepped = None, True
 
     def _push(self, force: Tensor) -> None:
         """Push the base of a differentiable car by its own dofs, which the reverse pass replays."""
@@ -187,7 +199,7 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         with torch.no_grad():
             self._rewind()
             self._vary()
-            self._force = None
+            self._force, self._is_pushed, self._has_stepped = None, False, False
             self.entity.set_qpos(qpos, zero_velocity=False)
             self.entity.set_dofs_velocity(velocity)
         if self.dots is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from diffcar.base.errors import ConfigError
+from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.controllers.errors import starts_on_path
 from diffcar.controllers.stanley import Stanley
 from diffcar.sim.backend import initialise
@@ -90,6 +90,8 @@ def test_a_push_in_a_differentiable_scene_is_that_in_a_plain_one(
         car.actuation = actuation
         for pushes in (2, 0):
             car.reset(rolling_start(speed=1.5, yaw=0.7))
+            if pushes:
+                car.apply_force(0 * force)
             drive(car, [[0.2, 1.7]] * 4, 3)
             for _ in range(pushes):
                 car.apply_force(force / 2)
@@ -104,14 +106,15 @@ def test_a_push_in_a_differentiable_scene_is_that_in_a_plain_one(
     assert float((moved - also).norm(dim=-1).max()) < 0.1 * float(moved.norm(dim=-1).min())
     assert torch.allclose(*turned, atol=1e-4)
     assert float(moved.norm(dim=-1).min()) > 1e-4
+    with pytest.raises(SimulationError, match="from their first step on"):
+        car.apply_force(force)
     leaf = torch.tensor([0.2, 1.7], dtype=torch.float64, requires_grad=True)
 
     def sideways(action: torch.Tensor) -> torch.Tensor:
         car.reset(rolling_start(speed=1.5, yaw=0.7))
         for number in range(4):
             car.apply(action.expand(4, 2))
-            if number == 1:
-                car.apply_force(force)
+            car.apply_force(force if number == 1 else 0 * force)
             car.step()
         return car.read().position[:, 1].sum()
 
