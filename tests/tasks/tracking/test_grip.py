@@ -106,13 +106,12 @@ def _lateral(car: Vehicle) -> tuple[np.ndarray, np.ndarray]:
 def test_what_ships_of_a_car_is_whole_and_smooth(name: str) -> None:
     """Of both engines, which agree to a few bisections; no entry stands out of its neighbours.
 
-    In one of 65 a bisection may have found what is held by chance beyond what is not.
+    The sedan's weak motors make the longest diagram: it falls by 0.37 from one direction to the next.
     """
     measured = GRIP.read(load_vehicle(name))
     genesis, mujoco = measured.values
-    difference = np.sort(np.abs(genesis / mujoco - 1), axis=None)
-    assert difference[-2] < 0.06 and difference[-1] < 0.12
-    assert (np.abs(np.diff(np.log(measured.values), axis=-1)) < 0.35).all()
+    assert np.abs(genesis / mujoco - 1).max() < 0.06
+    assert (np.abs(np.diff(np.log(measured.values), axis=-1)) < 0.4).all()
     assert STEERING.read(load_vehicle(name)).values.shape[0] == 2
 
 
