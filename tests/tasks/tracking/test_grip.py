@@ -106,7 +106,7 @@ def _lateral(car: Vehicle) -> tuple[np.ndarray, np.ndarray]:
 def test_what_ships_of_a_car_is_whole_and_smooth(name: str) -> None:
     """Of both engines, which agree to a few bisections; no entry stands out of its neighbours.
 
-    The sedan's weak motors make the longest diagram: it falls by 0.37 from one direction to the next.
+    The sedan's weak motors make the longest diagram, which falls by 0.37 between two directions.
     """
     measured = GRIP.read(load_vehicle(name))
     genesis, mujoco = measured.values
