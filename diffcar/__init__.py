@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from diffcar.cli.settings import load_config as load_config
     from diffcar.comparison.compare import compare as compare
     from diffcar.controllers.choose import make_controller as make_controller
-    from diffcar.gradients.certificate import Problem as Problem
     from diffcar.gradients.certificate import certify as certify
     from diffcar.gradients.hops import trace_hops as trace_hops
+    from diffcar.gradients.problem import Problem as Problem
     from diffcar.losses import TrackingLoss as TrackingLoss
     from diffcar.path.load import load_path as load_path
     from diffcar.sim.build import build_scene as build_scene
@@ -43,7 +43,7 @@ _PUBLIC = {
     "drive": "diffcar.tasks.tracking.drive",
     "TrackingLoss": "diffcar.losses",
     "train": "diffcar.training.run",
-    "Problem": "diffcar.gradients.certificate",
+    "Problem": "diffcar.gradients.problem",
     "certify": "diffcar.gradients.certificate",
     "trace_hops": "diffcar.gradients.hops",
     "compare": "diffcar.comparison.compare",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Follows, NonNegative, Positive, Section
+from diffcar.base.section import Follows, NonNegative, Positive, Section
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 import diffcar
-from diffcar.gradients.certificate import Case
 from diffcar.gradients.finite_differences import random_directions
+from diffcar.gradients.problem import Case
 
 NUM_PENDULUMS, NUM_STEPS, DT = 16, 100, 0.02
 generator = torch.Generator().manual_seed(0)

@@ -9,7 +9,8 @@ from torch import Tensor
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement, map_tensors
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.read import load_vehicle
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 from tests.plain import yaw_from_quaternion
 

@@ -90,6 +90,6 @@ def rolling_start() -> Callable[..., Placement]:
 @pytest.fixture
 def _unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures out, which take longer than such small trainings, and drives for them."""
-    monkeypatch.setattr("diffcar.tasks.tracking.task._DRAWN_TIME", 0.1)
-    for where in ("diffcar.training.run.plot_training", "diffcar.tasks.tracking.task.plot_drive"):
+    monkeypatch.setattr("diffcar.tasks.tracking.unseen._DRAWN_TIME", 0.1)
+    for where in ("diffcar.training.run.plot_training", "diffcar.tasks.tracking.unseen.plot_drive"):
         monkeypatch.setattr(where, lambda *args: None)

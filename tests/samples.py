@@ -10,7 +10,7 @@ from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.tasks.pushing.rollout import PushStart, PushTrajectory
 from diffcar.tasks.reaching.rollout import ReachTrajectory
 from diffcar.tasks.tracking.rollout import Trajectory

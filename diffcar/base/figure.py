@@ -33,12 +33,25 @@ __all__ = [
 INK, FAINT, GRID, PAPER = "#1f2328", "#656d76", "#dfe3e8", "#fffffe"
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """Return a figure of a size in inches that needs no display and no global state."""
+def new_figure(
+    width: float, height: float, margins: tuple[float, float, float, float] | None = None
+) -> "Figure":
+    """Return a figure of a size in inches that needs no display and no global state.
+
+    Args:
+        margins: Left, bottom, right and top of the axes [in]. They save half of the time that a
+            picture takes: without them, all that is written about the axes is measured first.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+    layout = "constrained" if margins is None else None
+    figure = Figure(figsize=(width, height), layout=layout, facecolor=PAPER)  # type: ignore[arg-type]
+    if margins is not None:
+        left, bottom, right, top = margins
+        figure.subplots_adjust(
+            left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=0.3
+        )
     FigureCanvasAgg(figure)
     return figure
 
@@ -103,7 +116,8 @@ def save_png(figure: "Figure", file: Path) -> None:
     Raises:
         OutputError: If the file system refuses.
     """
-    write_atomically(file, lambda target: figure.savefig(target, dpi=130, format="png"))
+    how: dict[str, Any] = {"dpi": 130, "format": "png", "pil_kwargs": {"compress_level": 1}}
+    write_atomically(file, lambda target: figure.savefig(target, **how))
 
 
 def inline_svg(figure: "Figure", name: str, description: str) -> str:

@@ -12,7 +12,10 @@ from diffcar.base.errors import DiffcarError
 
 __all__ = [
     "ANGLE",
+    "DRIVEN_SPEED",
+    "EASTWARD",
     "LENGTH",
+    "NORTHWARD",
     "RATE",
     "SPEED",
     "TIME",
@@ -78,6 +81,22 @@ def _plain(name: str) -> str:
     """Return a name in lower case, its words joined by underscores."""
     return _LEAD.sub("", re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_"))
 
+
+_PARTS = ("pos", "position", "pose", "coordinate", "center", "centre", "ref", "map", "odom", "utm")
+
+
+def _axis(axis: str, compass: str) -> Quantity:
+    """Return what a coordinate may be called."""
+    names = [name for part in _PARTS for name in (f"{part}_{axis}", f"{axis}_{part}")]
+    return Quantity((axis, *names, compass, f"{compass}ing"), LENGTH)
+
+
+EASTWARD, NORTHWARD = _axis("x", "east"), _axis("y", "north")
+"""Coordinates, whose axes need not be those of the compass."""
+_SPEEDS = """speed v vx v_x velocity vel vel_x longitudinal_velocity ground_speed gps_speed
+    vehicle_speed twist_linear_x"""
+DRIVEN_SPEED = Quantity(tuple(_SPEEDS.split()), SPEED)
+"""How fast a car went."""
 
 Place = tuple[int, float]
 """Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""

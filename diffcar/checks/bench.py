@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from diffcar.checks.config import CheckGradConfig
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
-from diffcar.gradients.certificate import Problem
+from diffcar.gradients.problem import Problem
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar

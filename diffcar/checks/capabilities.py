@@ -18,7 +18,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import SoftBodyConfig
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.soft_body import GenesisSoftBody, SoftBodyStart
 from diffcar.tasks.pushing.problem import READINGS, input_problem
 

@@ -21,8 +21,9 @@ from diffcar.checks.car_result import CheckGradResult, labels_of
 from diffcar.checks.config import CheckGradConfig
 from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
-from diffcar.gradients.certificate import Certificate, Problem, attempt, certify
+from diffcar.gradients.certificate import Certificate, attempt, certify
 from diffcar.gradients.hops import trace_hops
+from diffcar.gradients.problem import Problem
 from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.build import build_scene, repair

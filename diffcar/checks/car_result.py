@@ -11,8 +11,9 @@ from diffcar.checks.config import CertificateConfig, CheckGradConfig
 from diffcar.checks.vehicle import car_as_json, car_table
 from diffcar.checks.wheels import WheelResult, wheels_as_json, wheels_table
 from diffcar.gradients.capabilities import outcome_column
-from diffcar.gradients.certificate import MIN_SHARE, Certificate, CertificateRow
+from diffcar.gradients.certificate import Certificate, CertificateRow
 from diffcar.gradients.hops import Hop, hops_table
+from diffcar.gradients.problem import MIN_SHARE
 from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.problem import PARAMETERS

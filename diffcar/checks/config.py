@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Positive, Section, Tolerance
+from diffcar.base.section import Positive, Section, Tolerance
 from diffcar.controllers.config import ControllerConfig
 from diffcar.path.config import PathConfig
 from diffcar.sim.config import CarConfig

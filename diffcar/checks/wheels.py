@@ -12,7 +12,8 @@ from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.certificate import Certificate, attempt
 from diffcar.gradients.slopes import Verdict, verdict
 from diffcar.sim.build import repair
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.read import load_vehicle
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
 from diffcar.tasks.tracking.problem import PARAMETERS, TOLERANCES
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from diffcar.base.config import Section, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import OutputError
 from diffcar.base.files import (
     RUNS,
@@ -20,6 +20,7 @@ from diffcar.base.files import (
     kept,
     write_atomically,
 )
+from diffcar.base.section import Section
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
 from diffcar.cli.show import show

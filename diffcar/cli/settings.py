@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from diffcar.base import config as base
-from diffcar.base.config import Section
 from diffcar.base.registry import Registry
+from diffcar.base.section import Section
 from diffcar.training.methods import METHODS
 
 __all__ = ["SCHEMAS", "load_config"]

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diffcar.base.config import dump_config, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
+from diffcar.base.settings_yaml import dump_config
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.runs import Runs, TrainingStopped

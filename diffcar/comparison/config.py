@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Follows, Positive, Section, Seed
 from diffcar.base.registry import Registry, is_own
+from diffcar.base.section import Follows, Positive, Section, Seed
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig, require_recordable

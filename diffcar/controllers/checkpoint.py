@@ -13,9 +13,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from diffcar.base.config import NonNegative, Settings, dump_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import RUNS
+from diffcar.base.section import NonNegative, Settings
+from diffcar.base.settings_yaml import dump_config
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from diffcar.base.config import Follows, NonNegative, Positive, Section
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry
+from diffcar.base.section import Follows, NonNegative, Positive, Section
 
 if TYPE_CHECKING:
     from diffcar.controllers.contract import Controller

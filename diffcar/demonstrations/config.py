@@ -6,7 +6,7 @@ from typing import Annotated, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Follows, NonNegative, Positive, Section
+from diffcar.base.section import Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
 

@@ -12,7 +12,10 @@ from diffcar.base.errors import DemonstrationError
 from diffcar.base.files import write_atomically
 from diffcar.base.sheet import (
     ANGLE,
+    DRIVEN_SPEED,
+    EASTWARD,
     LENGTH,
+    NORTHWARD,
     RATE,
     SPEED,
     TIME,
@@ -45,10 +48,10 @@ _OPTIONAL = ("episode", "arc_length_m", "t_s", *_DERIVABLE)
 _POSITION = ("x_m", "y_m")
 # What else columns are called. Without a unit only that is certain which the path tells, too.
 _QUANTITIES = {
-    "x_m": Quantity(("x", "pos_x", "x_pos", "position_x"), LENGTH),
-    "y_m": Quantity(("y", "pos_y", "y_pos", "position_y"), LENGTH),
+    "x_m": EASTWARD,
+    "y_m": NORTHWARD,
     "yaw_rad": Quantity(("yaw", "theta", "psi", "heading"), ANGLE),
-    "speed_mps": Quantity(("speed", "v", "velocity"), SPEED),
+    "speed_mps": DRIVEN_SPEED,
     "lateral_velocity_mps": Quantity(("lateral_velocity",), SPEED, needs_unit=True),
     "yaw_rate_radps": Quantity(("yaw_rate",), RATE, needs_unit=True),
     "steering_angle_rad": Quantity(("steering_angle",), ANGLE, needs_unit=True),

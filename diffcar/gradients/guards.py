@@ -11,7 +11,8 @@ from torch import Tensor
 from diffcar.gradients.slopes import Verdict
 
 if TYPE_CHECKING:
-    from diffcar.gradients.certificate import CertificateRow, Pass, Problem
+    from diffcar.gradients.certificate import CertificateRow
+    from diffcar.gradients.problem import Pass, Problem
 
 __all__ = [
     "GUARDS",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Follows, Positive, Replaces, Section, Seed
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.files import is_there
 from diffcar.base.registry import Registry, is_own
+from diffcar.base.section import Follows, Positive, Replaces, Section, Seed
 
 if TYPE_CHECKING:
     from diffcar.path.builtin import Points

@@ -13,7 +13,16 @@ import numpy as np
 
 from diffcar.base.csv_reader import read_sheet
 from diffcar.base.errors import PathError
-from diffcar.base.sheet import LENGTH, SPEED, Place, Quantity, Sheet, parse_number, split_factor
+from diffcar.base.sheet import (
+    DRIVEN_SPEED,
+    EASTWARD,
+    NORTHWARD,
+    Place,
+    Quantity,
+    Sheet,
+    parse_number,
+    split_factor,
+)
 from diffcar.path.builtin import Points
 from diffcar.path.config import COLUMNS, Columns, PathConfig
 from diffcar.path.geographic import read_gpx, to_metres
@@ -42,22 +51,13 @@ FORMATS = (
 )
 """The kinds of files that can be read; with a header in any order, and beside other columns."""
 
-_PARTS = ("pos", "position", "pose", "coordinate", "center", "centre", "ref", "map", "odom", "utm")
-
-
-def _axis(axis: str, compass: str) -> Quantity:
-    """Return what a coordinate may be called."""
-    names = [name for part in _PARTS for name in (f"{part}_{axis}", f"{axis}_{part}")]
-    return Quantity((axis, *names, compass, f"{compass}ing"), LENGTH)
-
-
 _DEGREES = {"deg": 1.0, "degrees": 1.0, "°": 1.0}
-_SPEEDS = """speed v vx v_x velocity vel vel_x longitudinal_velocity target_speed target_velocity
-    ref_speed speed_ref v_ref vx_ref ground_speed gps_speed vehicle_speed twist_linear_x"""
+# A plan has speeds that a log has not.
+_PLANNED = ("target_speed", "target_velocity", "ref_speed", "speed_ref", "v_ref", "vx_ref")
 _QUANTITIES = {
-    "x": _axis("x", "east"),
-    "y": _axis("y", "north"),
-    "speed": Quantity(tuple(_SPEEDS.split()), SPEED),
+    "x": EASTWARD,
+    "y": NORTHWARD,
+    "speed": Quantity((*DRIVEN_SPEED.names, *_PLANNED), DRIVEN_SPEED.units),
     "lat": Quantity(("lat", "latitude", "gps_lat", "gps_latitude"), _DEGREES),
     "lon": Quantity(("lon", "lng", "long", "longitude", "gps_lon", "gps_longitude"), _DEGREES),
 }

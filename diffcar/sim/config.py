@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Follows, NonNegative, Positive, Section, Seed
 from diffcar.base.registry import Registry
+from diffcar.base.section import Count, Follows, NonNegative, Positive, Section, Seed
 
 if TYPE_CHECKING:
     from diffcar.sim.build import Engine

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from diffcar.base.config import Count, Positive, Section
+from diffcar.base.section import Count, Positive, Section
 
 __all__ = ["BackpropConfig", "ScheduleConfig", "UpdatesConfig"]
 

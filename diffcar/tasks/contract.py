@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from diffcar.base.config import Settings
+from diffcar.base.section import Settings
 from diffcar.base.table import Column, Shown
 from diffcar.losses import Loss
 from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
@@ -16,8 +16,8 @@ from diffcar.tasks.config import ScheduleConfig, UpdatesConfig
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from diffcar.gradients.certificate import Problem
     from diffcar.gradients.hops import Watch
+    from diffcar.gradients.problem import Problem
 
 __all__ = ["Task", "TaskConfig", "seed_of_update"]
 

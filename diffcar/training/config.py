@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from diffcar.base.config import Count, Follows, Positive, Section
+from diffcar.base.section import Count, Follows, Positive, Section
 
 __all__ = ["TuningConfig"]
 

@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from diffcar.base.config import Settings, dotted_values
+from diffcar.base.config import dotted_values
 from diffcar.base.errors import ConfigError, DiffcarError, shortened
+from diffcar.base.section import Settings
 
 __all__ = ["MAY_CHANGE", "require_same_files", "require_same_settings"]
 

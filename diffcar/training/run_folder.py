@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from diffcar.base.config import Settings, dump_config
 from diffcar.base.errors import CheckpointError, OutputError
 from diffcar.base.figure import log_scale, new_figure, save_png
 from diffcar.base.files import RUNS, is_there, make_folder, write_atomically
+from diffcar.base.section import Settings
+from diffcar.base.settings_yaml import dump_config
 from diffcar.base.sheet import parse_number
 from diffcar.base.table import Column
 
@@ -246,7 +247,10 @@ def plot_training(metrics_file: Path, file: Path, metric: Column[Any] | None) ->
             panels.setdefault(quantity, {})[name] = label
     if metric is not None and (name := f"eval_{metric.key}") in logged:
         panels[f"{metric.heading} in\nplain physics [{metric.unit}]"] = {name: ""}
-    figure = new_figure(10, 1 + 2 * len(panels))
+    labels = [label for curves in panels.values() for label in curves.values()]
+    longest = max(map(len, labels), default=0)
+    margins = (1.0, 0.6, 0.6 + 0.08 * longest, 0.2)
+    figure = new_figure(10, 1 + 2 * len(panels), margins)
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (quantity, curves) in zip(all_axes, panels.items(), strict=True):
         for name, label in curves.items():

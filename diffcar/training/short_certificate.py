@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from diffcar.base.errors import GradientError
 from diffcar.base.log import logger
-from diffcar.gradients.certificate import Problem, certify
+from diffcar.gradients.certificate import certify
+from diffcar.gradients.problem import Problem
 from diffcar.gradients.slopes import Verdict, summarise, verdict
 
 __all__ = ["SHORT_HORIZON", "ShortCertificate", "certify_before_training"]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from diffcar.base.config import dump_config, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import ConfigError
 from diffcar.base.files import resource_path
+from diffcar.base.settings_yaml import dump_config
 from diffcar.base.yaml_reader import read_yaml
 from diffcar.checks.config import CheckGradConfig
 from diffcar.comparison.config import CompareConfig

@@ -7,7 +7,7 @@ from diffcar.base.errors import SimulationError
 from diffcar.checks import car
 from diffcar.checks.config import CertificateConfig, CheckGradConfig, DirectionsConfig
 from diffcar.gradients.slopes import Verdict
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from tests.bicycle import Bicycle
 
 

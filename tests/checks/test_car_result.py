@@ -11,7 +11,7 @@ from diffcar.checks.config import CertificateConfig, CheckGradConfig, Directions
 from diffcar.gradients.certificate import Certificate, CertificateRow
 from diffcar.gradients.guards import Failure
 from diffcar.gradients.slopes import DirectionalCheck, Verdict
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.tasks.tracking.problem import PARAMETERS
 
 RIGHT = DirectionalCheck(2.0, 2.0, 1e-9, 1e-5, 1e-8, is_kink=False)

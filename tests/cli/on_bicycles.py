@@ -9,14 +9,14 @@ def replace_scenes() -> None:
     """Let every command drive bicycles, and not for long after training."""
     from diffcar.comparison import suite
     from diffcar.demonstrations import record
-    from diffcar.tasks.tracking import simulate, task
+    from diffcar.tasks.tracking import simulate, unseen
     from diffcar.tasks.tracking.scenes import Scenes
     from tests.bicycle import bicycles
 
     for module in (simulate, record, suite):
         module.build_scene = bicycles
     Scenes.__init__.__kwdefaults__["build"] = bicycles
-    task._DRAWN_TIME = 0.1
+    unseen._DRAWN_TIME = 0.1
 
 
 if __name__ == "__main__":

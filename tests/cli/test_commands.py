@@ -15,7 +15,8 @@ from diffcar.cli.app import app
 from diffcar.tasks.reaching.config import FrankaTestConfig
 from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
-from diffcar.tasks.tracking.task import PathScore, TrackingTask
+from diffcar.tasks.tracking.task import TrackingTask
+from diffcar.tasks.tracking.unseen import PathScore
 from diffcar.training.run import TrainingResult
 from tests.samples import road
 

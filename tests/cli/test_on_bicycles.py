@@ -23,7 +23,7 @@ from diffcar.demonstrations.files import read_demonstrations
 from diffcar.export import export
 from diffcar.export.config import ExportConfig
 from diffcar.path.load import load_path
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.tasks.tracking import simulate
 from diffcar.tasks.tracking.drive import drive
 from tests import formats

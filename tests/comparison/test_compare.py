@@ -11,13 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from diffcar.base.config import dump_config, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
+from diffcar.base.settings_yaml import dump_config
 from diffcar.comparison import runs, suite
 from diffcar.comparison.compare import CompareResult, _suite_paths, compare
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.page import write_results
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.contract import UpdateRecord
 from diffcar.training.session import Evaluated

@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from diffcar.base.config import dump_config
 from diffcar.base.errors import CheckpointError
+from diffcar.base.settings_yaml import dump_config
 from diffcar.controllers.checkpoint import (
     checkpoint_content,
     config_values,

@@ -9,7 +9,7 @@ from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.tracking_mlp import build_tracking_mlp, output_for
 from diffcar.sim.config import CarConfig
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from tests.bicycle import bicycles
 from tests.samples import VEHICLE, car_at, road
 

@@ -168,6 +168,22 @@ IN_UNITS = {
 }
 
 
+def test_a_log_may_call_things_as_a_path_may(
+    second: DemonstrationTable, figure_eight: ReferencePath, tmp_path: Path
+) -> None:
+    """One vocabulary: what `--path` reads as x, y and speed, `train-bc --data` reads, too."""
+    own = {name: second[name] for name in (*STATE, *ACTION_COLUMNS)}
+    names = {"x_m": "/odom/pose/pose/position/x", "y_m": "northing", "speed_mps": "gps_speed"}
+    theirs = {names.get(name, name): column for name, column in own.items()}
+    for file, table in ((tmp_path / "own.csv", own), (tmp_path / "theirs.csv", theirs)):
+        write_demonstrations(table, file)
+    expected, found = (
+        read(tmp_path / f"{name}.csv", path=figure_eight) for name in ("own", "theirs")
+    )
+    assert torch.equal(found.observation, expected.observation)
+    assert torch.equal(found.output, expected.output)
+
+
 def test_units_of_headings_are_heeded(
     second: DemonstrationTable, figure_eight: ReferencePath, tmp_path: Path
 ) -> None:

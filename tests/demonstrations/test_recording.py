@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffcar.base.config import Section, load_config
+from diffcar.base.config import load_config
 from diffcar.base.errors import ConfigError
+from diffcar.base.section import Section
 from diffcar.comparison.config import CompareConfig
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.observation import PathObserver

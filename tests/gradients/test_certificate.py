@@ -10,15 +10,9 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import ConfigError, SimulationError
-from diffcar.gradients.certificate import (
-    Case,
-    Certificate,
-    CertificateRow,
-    Problem,
-    attempt,
-    certify,
-)
+from diffcar.gradients.certificate import Certificate, CertificateRow, attempt, certify
 from diffcar.gradients.finite_differences import along_gradient, random_directions
+from diffcar.gradients.problem import Case, Problem
 from diffcar.gradients.slopes import DirectionalCheck, Verdict
 
 NUM_ENVS = 8

@@ -9,7 +9,7 @@ import torch
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import DrivenWheels
 from diffcar.sim.contract import CarState
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from tests import plain
 
 VEHICLE = load_vehicle()

@@ -8,7 +8,7 @@ import torch
 from diffcar.base.errors import ConfigError, SimulationError
 from diffcar.sim.build import Engine, build_scene, repair
 from diffcar.sim.config import ENGINES, ArmConfig, CarConfig, EngineConfig, SoftBodyConfig
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 
 

@@ -17,7 +17,7 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.mujoco_car import MuJoCoCar
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import tracking_metrics

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import GradientError
-from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import random_directions
+from diffcar.gradients.problem import Case, Problem
 from diffcar.training.short_certificate import certify_before_training
 
 NUM_ENVS = 8

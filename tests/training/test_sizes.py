@@ -8,8 +8,8 @@ import yaml
 
 from diffcar.base.config import load_config
 from diffcar.controllers.checkpoint import config_values, load_checkpoint
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import load_vehicle
 from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.training.run import TrainingResult, train
 from tests.bicycle import bicycle_scenes

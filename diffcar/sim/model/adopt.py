@@ -11,11 +11,14 @@ from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model import mend
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import explain_errors, files_of_model
+from diffcar.sim.model.named import read_named_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.search import Found, find_joints
 from diffcar.sim.model.servos import ensure_servos
 from diffcar.sim.model.source import Source, open_source
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.spheres import collide_as_spheres
+from diffcar.sim.model.ties import untie
+from diffcar.sim.model.vehicle import Vehicle
 
 if TYPE_CHECKING:
     import mujoco
@@ -64,7 +67,7 @@ def adopt_model(
         spec.compile()
         adopted.write_text(spec.to_xml())
         try:
-            vehicle = load_vehicle(adopted, lenient=lenient)
+            vehicle = read_named_model(adopted, lenient=lenient)
         except ModelError as error:
             told = error.message.replace(str(adopted), str(file))
             raise ModelError(told, error.hint) from None
@@ -92,7 +95,7 @@ def _mended(
         wheels=reading.wheel_joints or (),
     )
     notes += found.notes
-    notes += mend.untie(spec, model, found)
+    notes += untie(spec, model, found)
     notes += mend.loosen(spec, found)
     if not lenient:
         notes += mend.hold_other_joints(spec, found)
@@ -100,7 +103,7 @@ def _mended(
     notes += mend.point_axes(spec, layout, found.wheels, 1)
     notes += mend.limit_steering(spec, CarReader(file, model), found.steering, source.limits)
     if reading.wheels == "spheres":
-        notes += mend.collide_as_spheres(spec, model, layout, found, is_urdf=source.is_urdf)
+        notes += collide_as_spheres(spec, model, layout, found, is_urdf=source.is_urdf)
     model, _ = _compiled(spec)
     if any(model.joint(name).bodyid[0] in _bodies(model, found.wheels) for name in found.steering):
         text, told = mend.separate_axles(spec.to_xml(), found)

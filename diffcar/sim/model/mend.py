@@ -10,7 +10,7 @@ import numpy as np
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import UnfitError, shape_name
 from diffcar.sim.model.reader import CarReader
-from diffcar.sim.model.search import Found, tyre_of
+from diffcar.sim.model.search import Found
 
 if TYPE_CHECKING:
     import mujoco
@@ -18,22 +18,18 @@ if TYPE_CHECKING:
 __all__ = [
     "choose_car",
     "clear_the_world",
-    "collide_as_spheres",
     "free_the_base",
     "hold_other_joints",
     "limit_steering",
     "loosen",
     "point_axes",
     "separate_axles",
-    "untie",
     "weigh_the_massless",
 ]
 
 # A hinge this far from where it should point is a slip of rounding and is straightened, one further
 # off is meant so [cosine of a degree]; less than the other is not worth a word.
 _STRAIGHT, _NEGLIGIBLE = math.cos(math.radians(1.0)), math.cos(math.radians(0.01))
-# Of the radius: how far the wheels' radii may differ to be meant for one.
-_ONE_RADIUS = 0.02
 _MASS_SHARE, _WATER = 1e-3, 1000.0
 
 
@@ -157,86 +153,6 @@ def hold_other_joints(spec: "mujoco.MjSpec", found: Found) -> list[str]:
     return [f"held at zero, since it neither steers nor rolls: {', '.join(told)}"] if told else []
 
 
-def untie(spec: "mujoco.MjSpec", model: "mujoco.MjModel", found: Found) -> list[str]:
-    """Remove what couples joints: each wheel of diffcar's turns by itself.
-
-    An actuator on joints that are coupled by a tendon becomes one on each of them, which is the
-    same where they turn alike.
-    """
-    import mujoco
-
-    own, told = {*found.steering, *found.wheels}, []
-    for tie in [*spec.equalities]:
-        if tie.type != mujoco.mjtEq.mjEQ_JOINT:
-            kind = str(tie.type.name).removeprefix("mjEQ_").lower()
-            raise UnfitError(
-                f"an <equality> of the kind {kind} closes a loop or ties bodies together, and it "
-                "is not certain what the car would be without it",
-                "leave it out, and the rods that it holds: diffcar turns each front wheel as "
-                "Ackermann has it",
-            )
-        told.append(f"{tie.name1} and {tie.name2 or 'a number'} by <equality>")
-        spec.delete(tie)
-    tendons = {tendon.name: _joints_of(model, tendon.name) for tendon in spec.tendons}
-    for actuator in [*spec.actuators]:
-        if actuator.trntype == mujoco.mjtTrn.mjTRN_TENDON:
-            coupled = tendons.get(actuator.target, {})
-            if coupled and own >= coupled.keys() and len({*map(abs, coupled.values())}) == 1:
-                _share_out(spec, actuator, coupled)
-                told.append(f"{', '.join(coupled)} by a tendon, and driven by an actuator each")
-            spec.delete(actuator)
-    for tendon in [*spec.tendons]:
-        if not tendons[tendon.name] or np.any(np.asarray(tendon.stiffness)):
-            raise UnfitError(
-                f"the tendon {tendon.name!r} pulls or runs through space, and it is not certain "
-                "what the car would be without it",
-                "leave it out",
-            )
-        spec.delete(tendon)
-    return [f"no longer coupled: {'; '.join(told)}"] if told else []
-
-
-def _joints_of(model: "mujoco.MjModel", tendon: str) -> dict[str, float]:
-    """Return joints and coefficients of a fixed tendon; none of one that runs through space."""
-    import mujoco
-
-    own = model.tendon(tendon).id
-    first, count = int(model.tendon_adr[own]), int(model.tendon_num[own])
-    part = range(first, first + count)
-    if any(model.wrap_type[index] != mujoco.mjtWrap.mjWRAP_JOINT for index in part):
-        return {}
-    joints = [model.joint(int(model.wrap_objid[index])).name for index in part]
-    return dict(zip(joints, map(float, model.wrap_prm[first : first + count]), strict=True))
-
-
-def _share_out(
-    spec: "mujoco.MjSpec", actuator: "mujoco.MjsActuator", coupled: dict[str, float]
-) -> None:
-    """Put on each joint what an actuator of their tendon gives it."""
-    import mujoco
-
-    # The tendon's length is the sum of the joints' angles times the coefficient, whose sign is
-    # that of how a joint's axis points.
-    coefficient = abs(next(iter(coupled.values())))
-    length = len(coupled) * coefficient
-    for joint in coupled:
-        own = spec.add_actuator(
-            name=f"{actuator.name or 'actuator'}_{joint}",
-            target=joint,
-            trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            dyntype=actuator.dyntype,
-            gaintype=actuator.gaintype,
-            biastype=actuator.biastype,
-            gainprm=np.asarray(actuator.gainprm) * length * coefficient,
-            biasprm=np.asarray(actuator.biasprm) * length * coefficient,
-            gear=actuator.gear,
-            forcelimited=actuator.forcelimited,
-            ctrllimited=actuator.ctrllimited,
-        )
-        own.forcerange = np.asarray(actuator.forcerange) * coefficient
-        own.ctrlrange = np.asarray(actuator.ctrlrange) / length
-
-
 def loosen(spec: "mujoco.MjSpec", found: Found) -> list[str]:
     """Take dry friction, whose gradient is none, out of the joints, and ends out of the wheels."""
     dry = [name for name in (*found.steering, *found.wheels) if spec.joint(name).frictionloss]
@@ -343,82 +259,3 @@ def separate_axles(xml: str, found: Found) -> tuple[str, list[str]]:
                 inner.append(part)
         body.append(inner)
     return ET.tostring(root, "unicode"), notes
-
-
-def collide_as_spheres(
-    spec: "mujoco.MjSpec", model: "mujoco.MjModel", layout: Layout, found: Found, *, is_urdf: bool
-) -> list[str]:
-    """Let each wheel collide as a sphere, and nothing else of the car.
-
-    Raises:
-        UnfitError: If their radii differ by more than a slip, or one has nothing round about it.
-    """
-    import mujoco
-
-    tyres = {}
-    for name in found.wheels:
-        tyre = tyre_of(model, layout, name)
-        if tyre is None:
-            raise UnfitError(
-                f"the wheel on {name!r} has nothing round about its axle",
-                "give it a sphere or a cylinder of its radius as <collision> (MJCF: a geom)",
-            )
-        tyres[name] = tyre
-    radii = {name: tyre.radius for name, tyre in tyres.items()}
-    radius = sum(radii.values()) / len(radii)
-    told = ", ".join(f"{name} {own:.4g} m" for name, own in radii.items())
-    notes, spread = [], max(radii.values()) - min(radii.values())
-    if spread > _ONE_RADIUS * radius:
-        raise UnfitError(
-            f"diffcar drives cars on four wheels of one radius, and here they differ: {told}",
-            f"give all of them the same, such as their mean, {radius:.4g} m, and their axles one "
-            "height",
-        )
-    if spread > 1e-6 * radius:
-        notes.append(f"the wheels' radii are taken for {radius:.4g} m: {told}")
-    frictions = {float(model.geom_friction[tyre.geom][0]) for tyre in tyres.values()}
-    if len(frictions) > 1:
-        raise UnfitError(
-            f"the wheels differ in friction: {', '.join(f'{own:g}' for own in sorted(frictions))}",
-            "give all of them the same",
-        )
-    if is_urdf:
-        notes.append(f"friction {frictions.copy().pop():g} of the wheels, since URDF has none")
-    kinds = sorted({shape_name(model.geom_type[tyre.geom]) for tyre in tyres.values()} - {"sphere"})
-    if kinds:
-        notes.append(
-            f"the wheels collide as spheres of {radius:.4g} m and show as they did "
-            f"({', '.join(kinds)}): --wheels as-is keeps what collides"
-        )
-    shown_only = [name for name, tyre in tyres.items() if not tyre.collides]
-    if shown_only:
-        notes.append(f"their looks say how large these wheels are: {', '.join(shown_only)}")
-    own = {int(model.joint(name).bodyid[0]) for name in found.wheels}
-    others = [
-        geom
-        for geom in range(model.ngeom)
-        if (model.geom_contype[geom] or model.geom_conaffinity[geom])
-        and int(model.body_weldid[model.geom_bodyid[geom]]) not in own
-    ]
-    if others:
-        notes.append(f"the wheels alone touch the road: {len(others)} other shapes only show")
-    contact = {"contype": 1, "conaffinity": 1, "condim": 3, "friction": [*frictions, 0, 0]}
-    contact |= {"size": [radius, 0, 0], "priority": 0, "solmix": 1.0, "margin": 0.0, "gap": 0.0}
-    geoms = {geom.id: geom for geom in spec.geoms}
-    for geom in geoms.values():
-        geom.contype = geom.conaffinity = 0
-    for name, tyre in tyres.items():
-        if tyre.collides and shape_name(model.geom_type[tyre.geom]) == "sphere":
-            for field, value in contact.items():
-                setattr(geoms[tyre.geom], field, value)
-            continue
-        spec.joint(name).parent.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_SPHERE,
-            pos=layout.local_place(name, tyre.centre),
-            fromto=[math.nan] * 6,  # in case the model's defaults set one
-            mass=0.0,
-            group=3,
-            rgba=[0, 0, 0, 0],
-            **contact,
-        )
-    return notes

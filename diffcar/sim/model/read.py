@@ -11,9 +11,9 @@ from diffcar.sim.config import CarConfig, CarReadingConfig, DrivenWheels
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.carried import files_of_carried
 from diffcar.sim.model.model_file import explain_errors, open_model
+from diffcar.sim.model.named import read_named_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS
 from diffcar.sim.model.vehicle import SHIPPED, Vehicle, shipped_file
-from diffcar.sim.model.vehicle import load_vehicle as load_own
 
 __all__ = ["car_of", "load_vehicle"]
 
@@ -30,8 +30,8 @@ def load_vehicle(
 ) -> Vehicle:
     """Read a car: a shipped one by its name, or any MJCF or URDF of a front-steered car.
 
-    A file that names its joints as `assets/car.xml` does is read as it is (see `vehicle.py`), any
-    other rewritten (see `adopt_model`); what was found, assumed or changed is among the car's
+    A file that names its joints as `assets/car.xml` does is read as it is (`read_named_model`), any
+    other rewritten (`adopt_model`); what was found, assumed or changed is among the car's
     `assumptions`.
 
     Args:
@@ -47,16 +47,16 @@ def load_vehicle(
     """
     if model is None or str(model) in SHIPPED:
         file = shipped_file(str(model or "car"))
-        is_ours = file.suffix == ".xml"
-        own = load_own(model) if is_ours else _adopted(file, reading, lenient=lenient)
+        is_named = file.suffix == ".xml"
+        own = read_named_model(file) if is_named else _adopted(file, reading, lenient=lenient)
         vehicle = replace(own, files=())
     elif (files := files_of_carried(Path(model))) is not None:
-        vehicle = replace(load_own(model, lenient=lenient), files=files)
+        vehicle = replace(read_named_model(Path(model), lenient=lenient), files=files)
     elif reading.steering_joints or reading.wheel_joints or not _has_our_names(Path(model)):
         vehicle = _adopted(Path(model), reading, lenient=lenient)
     else:
         try:
-            vehicle = load_own(model, lenient=lenient)
+            vehicle = read_named_model(Path(model), lenient=lenient)
         except ModelError:
             if not lenient:
                 raise

@@ -9,7 +9,7 @@ would therefore be trained step by step as it is itself. docs/cars.md has the ru
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from diffcar.base.config import Follows, Section
+from diffcar.base.section import Follows, Section
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["suited"]

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, NonNegative, Positive, Section
 from diffcar.base.errors import ConfigError
+from diffcar.base.section import Count, NonNegative, Positive, Section
 from diffcar.losses import PushingLoss
 from diffcar.path.config import PATHS, PathConfig, require_files
 from diffcar.sim.config import SoftBodyConfig

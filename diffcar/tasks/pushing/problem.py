@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from diffcar.controllers.mlp import with_weights
-from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import along_gradient, random_directions
+from diffcar.gradients.problem import Case, Problem
 from diffcar.sim.soft_body import GenesisSoftBody
 from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.rollout import PushStart, push

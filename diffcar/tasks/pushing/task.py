@@ -14,8 +14,8 @@ from diffcar.base.errors import PathError
 from diffcar.base.files import Unwritten, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table
-from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
+from diffcar.gradients.problem import Problem
 from diffcar.path.config import PATHS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath

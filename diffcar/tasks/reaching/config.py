@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Finite, Positive, Section, Tolerance
+from diffcar.base.section import Count, Finite, Positive, Section, Tolerance
 from diffcar.losses import ReachingLoss
 from diffcar.sim.config import ArmConfig
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig

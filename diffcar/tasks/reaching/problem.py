@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from diffcar.controllers.mlp import with_weights
-from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import random_directions
+from diffcar.gradients.problem import Case, Problem
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.tasks.reaching.config import TorqueGradientConfig
 from diffcar.tasks.reaching.controller import ReachingMLP

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from diffcar.base.table import Column
-from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
+from diffcar.gradients.problem import Problem
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.contract import Task

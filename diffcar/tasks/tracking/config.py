@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 import pydantic
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from diffcar.base.config import Count, Finite, Follows, NonNegative, Positive, Section
+from diffcar.base.section import Count, Finite, Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig, require_files

@@ -273,7 +273,7 @@ def plot_drive(
     accelerations are drawn inside of it.
     """
     path = driven.trajectory.path
-    figure = new_figure(10, 8)
+    figure = new_figure(10, 8, margins=(1.0, 0.6, 0.2, 0.4))
     grid = figure.add_gridspec(3, 3, height_ratios=[2.4, 1, 1])
     along = slice(None) if grip is None else slice(2)
     plan = figure.add_subplot(grid[0, :])

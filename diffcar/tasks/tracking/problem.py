@@ -15,9 +15,9 @@ from torch import Tensor
 from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.mlp import with_weights
 from diffcar.controllers.tracking_mlp import TrackingMLP
-from diffcar.gradients.certificate import Case, Problem
 from diffcar.gradients.finite_differences import random_directions
 from diffcar.gradients.hops import Watch
+from diffcar.gradients.problem import Case, Problem
 from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.files import Unwritten, digests, kept
+from diffcar.base.files import digests
 from diffcar.base.log import logger
-from diffcar.base.table import Column, Shown, Table, across
+from diffcar.base.table import Shown, across
 from diffcar.controllers.errors import compute_error_state, starts_on_path
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
-from diffcar.gradients.certificate import Problem
 from diffcar.gradients.hops import Watch
+from diffcar.gradients.problem import Problem
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.reference import ReferencePath, Road
 from diffcar.sim.car import GenesisCar
@@ -34,16 +34,13 @@ from diffcar.tasks.tracking.config import (
     TrainingConfig,
 )
 from diffcar.tasks.tracking.disturbances import RandomisedCars
-from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
 from diffcar.tasks.tracking.grip import GRIP, load_road
 from diffcar.tasks.tracking.metrics import (
-    GOT_GOING,
     METRICS,
     METRICS_OF_A_TIME,
     NOTHING_DRIVEN,
     SKIP_DISTANCE,
     EvaluationMetrics,
-    TrackingMetrics,
     tracking_metrics,
 )
 from diffcar.tasks.tracking.pace import Pace
@@ -56,37 +53,13 @@ from diffcar.tasks.tracking.problem import (
 from diffcar.tasks.tracking.rollout import Trajectory
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.starts import draw_starts
+from diffcar.tasks.tracking.unseen import drive_and_draw, table_of
 
-__all__ = ["PathScore", "TrackingTask"]
+__all__ = ["TrackingTask"]
 
 # Further off the path there is nothing to learn that a fresh start would not teach better [m], of
 # a car of the shipped one's size.
 _GIVEN_UP_CROSS_TRACK = 0.5
-_DRAWN_TIME = 10.0
-
-
-@dataclass(frozen=True)
-class PathScore:
-    """A finished controller on one path."""
-
-    path: str
-    """Name."""
-    start: str
-    """`standing` or `flying`."""
-    metrics: TrackingMetrics
-    """After the first metres."""
-
-
-_SCORES: list[Column[PathScore]] = [
-    Column("path", lambda score: score.path),
-    Column("start", lambda score: score.start),
-    Column("RMSE", lambda score: score.metrics.cross_track_rmse_m, "mm", 1e3),
-    Column("p95", lambda score: score.metrics.cross_track_p95_m, "mm", 1e3),
-    Column("max", lambda score: score.metrics.cross_track_max_m, "mm", 1e3),
-    Column("speed RMSE", lambda score: score.metrics.speed_rmse_mps, "m/s"),
-    Column("driven", lambda score: score.metrics.completion, "%", 100.0),
-    GOT_GOING.within(lambda score: score.metrics),
-]
 
 
 class TrackingTask(Task[Start, Trajectory]):
@@ -297,20 +270,9 @@ class TrackingTask(Task[Start, Trajectory]):
     def finish(self, folder: Path) -> dict[str, Any]:
         """Drive each unseen path, standing and flying; draw these and the training path."""
         logger.info("driving paths that training has not seen")
-        scores: list[PathScore] = []
-        unwritten: Unwritten = {}
-        paths = (self.path, *self.unseen)
-        max_times = (_DRAWN_TIME * self.vehicle.root_size, *[None] * len(self.unseen))
         self.evaluation_scene.variations = {}
-        driven = drive_together(self.evaluation_scene, self.driver, paths, max_times=max_times)
-        for number, (own, is_standing) in enumerate(_unbroken(driven)):
-            name = own.trajectory.path.name
-            file = folder / f"drive-{number}-{name}.png"
-            with kept(unwritten, file):
-                plot_drive(own, file)
-            if number:
-                for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
-                    scores.append(PathScore(name, start, own.select(cars).metrics()))
+        paths = (self.path, *self.unseen)
+        scores, unwritten = drive_and_draw(self.evaluation_scene, self.driver, paths, folder)
         return {"scores": scores, "skip_distance_m": self._skipped, "unwritten": unwritten}
 
     @staticmethod
@@ -326,12 +288,7 @@ class TrackingTask(Task[Start, Trajectory]):
             both = {"before": before, "after": after}
             shown.append(across(title, "metric", METRICS_OF_A_TIME, both))
         if scores := findings.get("scores"):
-            skipped = findings.get("skip_distance_m", SKIP_DISTANCE)
-            title = (
-                f"paths never trained on, plain physics, errors after {skipped:.3g} m or a quarter "
-                "of a short path"
-            )
-            shown.append(Table(title, _SCORES, scores))
+            shown.append(table_of(scores, findings.get("skip_distance_m", SKIP_DISTANCE)))
         return shown
 
     @property
@@ -389,11 +346,3 @@ class TrackingTask(Task[Start, Trajectory]):
         own, seed = self.config.path.columns, self.config.seed
         others = own if settings is self.config.path else own or {}
         return load_road(settings, self.vehicle, seed=seed, nameless=others)
-
-
-def _unbroken(drives: Iterator[tuple[Drive, Tensor]]) -> Iterator[tuple[Drive, Tensor]]:
-    """Yield drives up to one that breaks the physics, which bad weights may do, and tell."""
-    try:
-        yield from drives
-    except SimulationError as error:
-        logger.warning(f"driving the paths broke off: {error.message}")

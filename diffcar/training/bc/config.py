@@ -5,7 +5,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Positive
+from diffcar.base.section import Count, Positive
 from diffcar.demonstrations.config import DemonstrationConfig, require_recordable
 from diffcar.tasks.config import UpdatesConfig
 from diffcar.tasks.tracking.config import EvaluationConfig, TrainingConfig

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.log import logger
 from diffcar.controllers.choose import ControllerChoice, choose_controller
-from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.demonstrations.files import read_demonstrations
 from diffcar.demonstrations.table import Demonstrations
@@ -23,6 +22,7 @@ from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.task import TrackingTask
 from diffcar.training.adam import Adam
 from diffcar.training.bc.config import TrainBCConfig
+from diffcar.training.bc.data import Scaling, SplitData
 from diffcar.training.bc.experts import ExpertRecorder
 from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.optimiser import cosine_learning_rate
@@ -100,9 +100,9 @@ class BCTrainer(Trainer):
         self.demonstrations = self._record(0, is_new=is_new) if given is None else given
         if given is None:  # Recording is part of what a clone costs.
             self.seconds_before = time.perf_counter() - began
-        self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
+        self._data = SplitData.split(self.demonstrations, self.config, self.task.driver)
         # Those of the first round, so that the weights keep their meaning in the others.
-        self._scaling = _Scaling.of(self._data.observation, self.task.driver)
+        self._scaling = Scaling.of(self._data.observation, self.task.driver)
         self._fold()
         self.notes += self.demonstrations.notes
         for note in self.notes:
@@ -186,7 +186,7 @@ class BCTrainer(Trainer):
         self._best_weights = state["best_weights"]
         self._adam.load_state_dict(state["optimizer"])
         device = self._data.observation.device  # checkpoints are loaded to the CPU
-        self._scaling = _Scaling(**{k: v.to(device) for k, v in state["scaling"].items()})
+        self._scaling = Scaling(**{k: v.to(device) for k, v in state["scaling"].items()})
         for name in _COUNTERS:
             setattr(self, name, state[name])
 
@@ -226,7 +226,7 @@ class BCTrainer(Trainer):
     def _add(self, more: Demonstrations) -> None:
         """Add demonstrations to those there are."""
         self.demonstrations = Demonstrations.concatenate([self.demonstrations, more])
-        self._data = _Data.split(self.demonstrations, self.config, self.task.driver)
+        self._data = SplitData.split(self.demonstrations, self.config, self.task.driver)
 
     def _pass_over_data(self) -> Tensor:
         """Do an optimiser step on each batch; return the mean errors of the outputs, shape (2,)."""
@@ -301,71 +301,3 @@ _COUNTERS = (
     "passes_without_gain",
     "best_validation_loss",
 )
-
-
-@dataclass(frozen=True)
-class _Scaling:
-    """What observations are standardised by, shape (size,) each."""
-
-    mean: Tensor
-    size: Tensor
-
-    @classmethod
-    def of(cls, observation: Tensor, controller: TrackingMLP) -> "_Scaling":
-        """Return the scaling of observations and their mirror images together.
-
-        So a mirrored standardised observation is a standardised mirrored one, and the controller is
-        as symmetric with the scaling as without.
-        """
-        both = torch.cat([observation, controller.observer.mirror(observation)])
-        size = both.std(0)
-        # What hardly varies in the demonstrations must not be blown up when it does.
-        return cls(both.mean(0), torch.where(size > 1e-3, size, torch.ones_like(size)))
-
-    def apply(self, observation: Tensor) -> Tensor:
-        """Return standardised observations."""
-        return (observation - self.mean) / self.size
-
-    def fold_into(self, network: MLPController) -> None:
-        """Make a network that expects standardised observations one that expects others."""
-        first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
-        with torch.no_grad():
-            first.weight /= self.size
-            first.bias.sub_(first.weight @ self.mean)
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Demonstrations in the network's number format, and which rows are held out."""
-
-    observation: Tensor
-    output: Tensor
-    output_variance: Tensor
-    train_rows: Tensor
-    held_out_rows: Tensor
-
-    @classmethod
-    def split(
-        cls, demonstrations: Demonstrations, config: TrainBCConfig, controller: TrackingMLP
-    ) -> "_Data":
-        """Hold out whole episodes, or of a single one every so many-th row."""
-        weight = next(controller.network.parameters())
-        observation = demonstrations.observation.to(weight)
-        output = demonstrations.output.to(weight)
-        groups = demonstrations.episode
-        num_groups = int(groups.max()) + 1 if len(groups) else 1
-        if num_groups < 2:
-            # Rows next to each other are nearly equal: pieces of an episode, not single rows.
-            num_groups = 20
-            groups = torch.arange(len(groups)) * num_groups // max(len(groups), 1)
-        # By number, so that an episode stays on its side when later rounds add others.
-        every = min(max(2, round(1 / config.train.validation_fraction)), num_groups)
-        is_held_out = (groups + config.seed) % every == 0
-        train_rows, held_out_rows = (~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0]
-        if not len(train_rows) or not len(held_out_rows):
-            raise DemonstrationError(
-                f"{len(demonstrations)} rows of demonstrations are too few to learn from",
-                hint="record more, or longer, episodes",
-            )
-        variance = output[train_rows].var(0, unbiased=False).clamp_min(1e-6)
-        return cls(observation, output, variance, train_rows, held_out_rows)

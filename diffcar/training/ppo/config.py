@@ -5,7 +5,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from diffcar.base.config import Count, Follows, NonNegative, Positive
+from diffcar.base.section import Count, Follows, NonNegative, Positive
 from diffcar.tasks.config import UpdatesConfig
 from diffcar.tasks.tracking.config import EvaluationConfig, RandomisedTrainingConfig
 

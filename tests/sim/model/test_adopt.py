@@ -10,7 +10,8 @@ from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
 from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.adopt import adopt_model
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.read import load_vehicle
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
 from tests.sim.model.cars import link, urdf, write
 

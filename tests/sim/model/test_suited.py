@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from diffcar.base.config import Section, dotted_values, load_config
+from diffcar.base.config import dotted_values, load_config
 from diffcar.base.files import resource_path
+from diffcar.base.section import Section
 from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli.settings import SCHEMAS
 from diffcar.comparison.config import SUITES
@@ -23,8 +24,9 @@ from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.load import load_path
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.suited import suited
-from diffcar.sim.model.vehicle import Vehicle, load_vehicle
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import TrainE2EConfig
 from tests.samples import VEHICLE, car_at, doubles, write_loop
 

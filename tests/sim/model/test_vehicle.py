@@ -9,7 +9,7 @@ import pytest
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 
 SHIPPED = resource_path("assets/car.xml").read_text()
 

@@ -13,7 +13,7 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import Placement
 from diffcar.sim.fast_paths import take_fast_paths
-from diffcar.sim.model.vehicle import load_vehicle
+from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.wheels import with_wheels
 from diffcar.sim.repairs import rolling_contact
 

@@ -12,7 +12,8 @@ from diffcar.base.errors import ModelError, SimulationError
 from diffcar.controllers.steering_table import STEERING
 from diffcar.path.config import PathConfig
 from diffcar.path.grip import GripDiagram
-from diffcar.sim.model.vehicle import SHIPPED, Vehicle, load_vehicle
+from diffcar.sim.model.read import load_vehicle
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle
 from diffcar.tasks.tracking.config import MeasureGripConfig
 from diffcar.tasks.tracking.grip import (
     GRIP,

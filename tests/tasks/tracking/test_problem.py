@@ -9,7 +9,8 @@ from torch import Tensor
 
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
-from diffcar.gradients.certificate import Problem, certify
+from diffcar.gradients.certificate import certify
+from diffcar.gradients.problem import Problem
 from diffcar.path.config import PathConfig
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath

@@ -56,8 +56,8 @@ def test_evaluation_cars_have_their_way_before_them_however_many_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred and fifty on a path shorter than their usual distances: each has figures."""
-    monkeypatch.setattr("diffcar.tasks.tracking.task.plot_drive", lambda *args: None)
-    monkeypatch.setattr("diffcar.tasks.tracking.task._DRAWN_TIME", 0.1)
+    monkeypatch.setattr("diffcar.tasks.tracking.unseen.plot_drive", lambda *args: None)
+    monkeypatch.setattr("diffcar.tasks.tracking.unseen._DRAWN_TIME", 0.1)
     task = task_of("evaluation.num_envs=150", "evaluation.unseen_paths=[obstacle-avoidance]")
     task.driver = PurePursuit(task.vehicle)
     for score in task.finish(tmp_path)["scores"]:

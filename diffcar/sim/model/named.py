@@ -1,0 +1,132 @@
+"""Reads the car out of an MJCF model whose joints have diffcar's names."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffcar.base.errors import ModelError
+from diffcar.base.files import digests, is_there
+from diffcar.sim.model.layout import Layout
+from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
+from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
+from diffcar.sim.model.rules import collision_faults, world_faults
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle
+
+if TYPE_CHECKING:
+    import mujoco
+    from numpy import ndarray
+
+__all__ = ["read_named_model"]
+
+_DEFAULT_DENSITY = 1000.0
+# Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
+_CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
+_ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
+
+
+def read_named_model(file: Path, *, lenient: bool = False) -> Vehicle:
+    """Read a car whose joints are named as in `assets/car.xml`.
+
+    It has a position actuator on each steering joint and a velocity actuator on each wheel of one
+    axle or of both. A lenient look accepts what can be examined but should not be trained on:
+    wheels that are boxes or meshes, and further joints, such as those of a suspension.
+
+    Raises:
+        ModelError: If the file cannot be read or lacks a part of the car.
+    """
+    if not is_there(str(file), Path.is_file):
+        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
+        raise ModelError(f"the vehicle model {str(file)!r} does not exist", hint)
+    with explain_errors(file, "is not a valid MJCF model"):
+        spec = open_model(file)
+        compiled = spec.compile()
+        vehicle = _read(CarReader(file, compiled), lenient)
+        files = digests(files_of_model(file, spec))
+    return replace(vehicle, assumptions=_assumed_masses(spec, compiled), files=files)
+
+
+def _read(car: CarReader, lenient: bool) -> Vehicle:
+    """Return all parameters in the model's reference pose, or raise."""
+    model = car.model
+    base = car.find_base(lenient)
+    layout = Layout(model, base)
+    wheels = [car.wheel(name) for name in SPIN_JOINTS]
+    shape, radius, friction = car.same("shape, radius and friction of the wheels", wheels)
+    if shape not in _ROUND and not lenient:
+        raise car.error(
+            f": the wheels collide as a {shape}, whose gradient is not right where it changes "
+            "the corner that it stands on",
+            "give each wheel a colliding sphere of its radius and a cylinder that only shows "
+            '(contype="0" conaffinity="0"), as in assets/car.xml',
+        )
+    geoms = {name: car.wheel_geom(name) for name in SPIN_JOINTS}
+    centres = [layout.centre(geom) for geom in geoms.values()]
+    ground = float(centres[2][2]) - radius
+    others = [geom for geom in car.colliding() if geom not in geoms.values()]
+    car.refuse(
+        [
+            *world_faults(model),
+            *car.stray_actuators(),
+            *car.joint_faults(layout),
+            *(fault for geom in car.colliding() for fault in collision_faults(model, geom)),
+            *(f for name in geoms for f in layout.wheel_faults(name, geoms[name], radius)),
+            *layout.symmetry_faults(centres),
+            *layout.ground_faults(others, ground),
+        ]
+    )
+    servos = [car.servo(name, feedback=1) for name in STEERING_JOINTS]
+    driven = car.driven_wheels()
+    motors = {name: car.servo(name, feedback=2) for name in driven}
+    for axle in (driven[:2], driven[2:]):
+        if axle:
+            car.same("the motors", [motors[name] for name in axle])
+    max_wheel_speed, _ = car.same(
+        "the largest commands of the motors", [(speed, "rad/s") for _, _, speed in motors.values()]
+    )
+    steering_gain, steering_limit, max_target = car.same("the steering servos", servos)
+    inertia, centre_of_mass = layout.mass()
+    front, _, rear_left, rear_right = map(_three, centres)
+    return Vehicle(
+        file=car.file,
+        mass=float(model.body_subtreemass[base]),
+        inertia=_three(inertia.diagonal()),
+        centre_of_mass=_three(centre_of_mass),
+        wheelbase=front[0] - rear_left[0],
+        track=rear_left[1] - rear_right[1],
+        rear_axle_x=rear_left[0],
+        wheel_radius=radius,
+        base_height=radius - rear_left[2],
+        max_joint_angle=min(car.joint_limit(), max_target),
+        steering_gain=steering_gain,
+        max_steering_torque=steering_limit,
+        drive_gains=tuple(gain for gain, _, _ in motors.values()),
+        max_drive_torques=tuple(limit for _, limit, _ in motors.values()),
+        max_wheel_speed=max_wheel_speed,
+        friction=friction,
+        max_contacts=sum(_CONTACTS.get(kind, 20) for kind in car.colliding().values()),
+        wheel_shape=shape,
+        driven_joints=driven,
+    )
+
+
+def _three(values: "ndarray") -> tuple[float, float, float]:
+    """Return coordinates as plain numbers."""
+    x, y, z = map(float, values)
+    return x, y, z
+
+
+def _assumed_masses(spec: "mujoco.MjSpec", model: "mujoco.MjModel") -> tuple[str, ...]:
+    """Say which bodies have a mass only because MuJoCo takes their geometries for water."""
+    rows = [
+        (body.name or "without a name", float(model.body_mass[body.id]))
+        for body in spec.bodies
+        if (not body.explicitinertial or spec.compiler.inertiafromgeom == 1)
+        and any(math.isnan(g.mass) and g.density == _DEFAULT_DENSITY for g in body.geoms)
+    ]
+    return tuple(
+        f"the body {name!r} has no mass of its own: its geometries at "
+        f"{_DEFAULT_DENSITY:g} kg/m³ make it {mass:.3g} kg"
+        for name, mass in rows
+        if mass > 0
+    )
