@@ -50,8 +50,11 @@ def import_genesis() -> ModuleType:
     """Import Genesis, and let it save what it compiles."""
     if "genesis" in sys.modules:
         return sys.modules["genesis"]
-    with without_collections(), _quick_frame_info():
-        import genesis
+    with without_collections():
+        import torch  # noqa: F401 - asks about frames, too, when quadrants is not there yet
+
+        with _quick_frame_info():
+            import genesis
     _save_kernels_meanwhile()
     return genesis
 
