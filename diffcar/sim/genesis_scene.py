@@ -11,6 +11,7 @@ from torch import Tensor
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.config import EngineConfig
 from diffcar.sim.fast_paths import Undo
+from diffcar.sim.fast_paths.narrow_phase import narrow_phase_of_spheres
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.startup import save_kernels, without_collections
@@ -66,7 +67,8 @@ class GenesisScene(ABC, Generic[StateT]):
                 mpm_options=gs.options.MPMOptions(**mpm) if mpm else None,
             )
             yield self.scene
-            self.scene.build(n_envs=num_envs)
+            with narrow_phase_of_spheres():
+                self.scene.build(n_envs=num_envs)
             if self.scene.visualizer.viewer is not None:
                 keep_going_when_closed(self.scene)
         save_kernels()

@@ -3,7 +3,7 @@
 They replace methods of one scene's objects, so that scenes in one process do not meddle with each
 other. Each knows what it replaces, and steps aside where Genesis or the scene is another: it is
 then as slow as Genesis is, and as right. Before the kernels are first used there are more, for the
-start: see `adjoint_cache` and `compiled_fields`.
+start: see `adjoint_cache`, `compiled_fields` and `narrow_phase`.
 """
 
 from typing import TYPE_CHECKING
