@@ -1,7 +1,7 @@
 """Turns somebody's own car, MJCF or URDF, into a model as diffcar reads it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,25 +23,17 @@ from diffcar.sim.model.vehicle import Vehicle
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["AdoptedModel", "adopt_model"]
+__all__ = ["adopt_model"]
 
 _READING = CarReadingConfig()
 
 
-@dataclass(frozen=True)
-class AdoptedModel:
-    """A model rewritten."""
-
-    vehicle: Vehicle
-    """The car, its file an MJCF with a free base, diffcar's names of joints and servos."""
-    notes: tuple[str, ...]
-    """What had to be found, assumed or changed."""
-
-
 def adopt_model(
     file: Path, folder: Path, reading: CarReadingConfig = _READING, *, lenient: bool = False
-) -> AdoptedModel:
+) -> Vehicle:
     """Rewrite an MJCF or URDF car as MJCF with a free base, known joint names and servos.
+
+    What had to be found, assumed or changed is among its `assumptions`.
 
     Args:
         folder: Where the rewritten model goes.
@@ -71,7 +63,7 @@ def adopt_model(
         except ModelError as error:
             told = error.message.replace(str(adopted), str(file))
             raise ModelError(told, error.hint) from None
-    return AdoptedModel(replace(vehicle, origin=file, files=files), tuple(notes))
+    return replace(vehicle, origin=file, files=files, assumptions=(*notes, *vehicle.assumptions))
 
 
 def _mended(
