@@ -24,6 +24,7 @@ _REST = [_CURVATURE, _SPEED]
 _SPEEDS = [7, 9]
 _MIN_SLOPE = 0.2
 _LONGEST_STEP = 1.0
+# Of Newton's method; fewer are done where they are enough.
 _MOST_STEPS = 4
 
 

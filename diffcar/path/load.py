@@ -76,14 +76,14 @@ def load_path(
         refuse_idle_columns(config)
     tolerance = config.tolerance or (1 / max_curvature if max_curvature else _TOLERANCE)
     seed, step = seed if config.seed is None else config.seed, _GRID_STEP * car_size
-    is_built_in = config.source in PATHS
+    name = config.source
     points = _read_source(config, seed, nameless, car_size)
     if config.lap:
         points = recorded_lap(points, tolerance)
     elif config.file is not None:
         points = joined(points, config.closed)
     points, warnings = _check_points(points, config)
-    points = points if is_built_in else with_sides(points)
+    points = points if name in PATHS else with_sides(points)
     points, origin = _shifted(points, warnings, car_size)
     arc_length, pose, file_speed = _resample(points, step)
     if config.smooth:
@@ -104,17 +104,12 @@ def load_path(
         arc_length,
         np.column_stack([pose, speed]),
         closed=points.closed,
-        name=config.source if is_built_in else _stem(config.source),
+        name=name if name in PATHS else Path(name.partition(":")[2] or name).stem,
         warnings=tuple(warnings),
         origin=origin,
         columns=points.columns,
         geographic_origin=points.geographic_origin,
     )
-
-
-def _stem(source: str) -> str:
-    """Return what a file or a function of one's own is called."""
-    return Path(source.partition(":")[2] or source).stem
 
 
 def _told_of_bends(

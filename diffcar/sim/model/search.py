@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffcar.base.errors import ModelError
+from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import collides, shape_name
 
@@ -52,12 +53,7 @@ class Found:
 
 
 def find_joints(
-    file: Path,
-    model: "mujoco.MjModel",
-    layout: Layout,
-    *,
-    steering: Sequence[str] = (),
-    wheels: Sequence[str] = (),
+    file: Path, model: "mujoco.MjModel", layout: Layout, reading: CarReadingConfig
 ) -> Found:
     """Return the two steering and four wheel joints, those that are given or those that are found.
 
@@ -69,6 +65,7 @@ def find_joints(
         ModelError: If there are others, in words about the kind of robot that it is.
     """
     search = _Search(file, model, layout)
+    steering, wheels = reading.steering_joints, reading.wheel_joints
     own_wheels = search.given("wheel", wheels) if wheels else search.wheels()
     own_steering = search.given("steering", steering) if steering else search.steering(own_wheels)
     found = Found(_in_order(layout, own_steering), _in_order(layout, own_wheels), ())
