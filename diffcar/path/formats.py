@@ -36,6 +36,7 @@ class Format:
     """A kind of file."""
 
     name: str
+    """What people call it."""
     columns: tuple[str, ...]
     """What its columns are called."""
     speed: float = 1.0

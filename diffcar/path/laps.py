@@ -145,24 +145,28 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     aside = gap - (gap @ ahead) * ahead
     drift = aside if np.linalg.norm(aside) > 4 * noise else np.zeros(2)  # or it is noise, too
     lap = _smoothed(along, own + (along / length)[:, None] * drift, length)
-    moved = np.linalg.norm(lap(along) - own, axis=1)
-    if moved.max() > tolerance:
-        raise PathError(
-            f"smoothing would move points of the lap by {moved.max():.3g} m, more than "
-            f"{tolerance:.3g} m",
-            hint=f"if it is noise: --set path.tolerance={1.1 * moved.max():.2g}",
-        )
+    smoothing = _told_of_smoothing(np.linalg.norm(lap(along) - own, axis=1), tolerance)
     note = (
         f"a lap of {length:.2f} m, cut from point {rows[0] + 1} to {rows[-1] + 1} of {len(kept)}, "
-        f"which lie {np.linalg.norm(aside):.3f} m beside each other; {(~kept).sum()} points that "
-        f"stand or stray dropped; smoothing moves points by {moved.max():.3f} m at the most "
-        f"({np.sqrt((moved**2).mean()):.3f} m RMS)"
+        f"which lie {np.linalg.norm(aside):.3f} m beside each other; "
+        f"{(~kept).sum()} points that stand or stray dropped; {smoothing}"
     )
     grid = np.linspace(0.0, length, int(np.clip(length / _SPACING, *_NUM_POINTS)), endpoint=False)
     points = replace(points, xy=lap(grid) + centre, closed=True, notes=(*points.notes, note))
     if points.speed is None:
         return points
     return _with_speeds(points, grid, along, points.speed[used], length)
+
+
+def _told_of_smoothing(moved: np.ndarray, tolerance: float) -> str:
+    """Say how far smoothing moves points [m], or refuse it."""
+    most, mean = moved.max(), np.sqrt((moved**2).mean())
+    if most > tolerance:
+        raise PathError(
+            f"smoothing would move points of the lap by {most:.3g} m, more than {tolerance:.3g} m",
+            hint=f"if it is noise: --set path.tolerance={1.1 * most:.2g}",
+        )
+    return f"smoothing moves points by {most:.3f} m at the most ({mean:.3f} m RMS)"
 
 
 def _with_speeds(

@@ -85,14 +85,10 @@ def load_path(
     points, warnings = _check_points(points, config)
     points = points if name in PATHS else with_sides(points)
     points, origin = _shifted(points, warnings, car_size)
-    arc_length, pose, file_speed = _resample(points, step)
     if config.smooth:
-        end = len(arc_length) - points.closed
-        speed = None if file_speed is None else file_speed[:end]
-        even = replace(points, xy=pose[:end, :2], speed=speed)
         sharpest = _SAFE * (max_curvature or _MOVED_PER_RADIUS / tolerance)
-        points = rounded(even, arc_length[1], sharpest=sharpest, tolerance=tolerance)
-        arc_length, pose, file_speed = _resample(points, step)
+        points = _smoothed(points, step, sharpest, tolerance)
+    arc_length, pose, file_speed = _resample(points, step)
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
         limit = np.minimum(limit, np.maximum(file_speed, 0.05))
@@ -110,6 +106,14 @@ def load_path(
         columns=points.columns,
         geographic_origin=points.geographic_origin,
     )
+
+
+def _smoothed(points: Points, step: float, sharpest: float, tolerance: float) -> Points:
+    """Return points at even distances, rounded where the path bends too sharply."""
+    arc_length, pose, speed = _resample(points, step)
+    end = len(arc_length) - points.closed
+    even = replace(points, xy=pose[:end, :2], speed=None if speed is None else speed[:end])
+    return rounded(even, arc_length[1], sharpest=sharpest, tolerance=tolerance)
 
 
 def _told_of_bends(
