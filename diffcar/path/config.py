@@ -62,7 +62,7 @@ class PathConfig(Section):
     """The reference path and the speed to drive it with."""
 
     source: str = "random"
-    """Name of a built-in path, a CSV file, or package.module:function of one's own."""
+    """Name of a built-in path, a CSV or GPX file, or package.module:function of one's own."""
     scale: Positive = 1.0
     """Factor on all coordinates; 0.1 turns a race track into one for a 1:10 car. Built-in paths are
     as large as the car asks for without it."""
@@ -82,7 +82,7 @@ class PathConfig(Section):
     where they leave no doubt. Unseen paths without a header, of as many columns, are read so, too,
     and those with columns of such names."""
     seed: Seed | None = None
-    """Seed of the built-in paths `random` and `stage`; null takes the run's."""
+    """Seed of `random`, `stage` and functions of one's own; null takes the run's."""
     top_speed: Annotated[Positive, Follows("top speed")] = 3.0
     """Upper limit of the reference speed [m/s]."""
     grip: Annotated[Annotated[float, Field(gt=0, le=1)] | None, Replaces(ACCELERATIONS)] = None

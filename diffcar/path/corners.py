@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from diffcar.path.builtin import Points
+from diffcar.path.polygon import arc_lengths, cross
 
 __all__ = ["rounded", "turns", "with_sides"]
 
@@ -19,8 +20,7 @@ _WIDER = 1.1
 def turns(points: Points) -> np.ndarray:
     """Return by how much a path turns at its points [rad]; of an open one, not at its ends."""
     steps = np.diff(points.around(points.xy, 2), axis=0)
-    cross = steps[:-1, 0] * steps[1:, 1] - steps[:-1, 1] * steps[1:, 0]
-    return np.arctan2(cross, (steps[:-1] * steps[1:]).sum(1))
+    return np.arctan2(cross(steps[:-1], steps[1:]), (steps[:-1] * steps[1:]).sum(1))
 
 
 def with_sides(points: Points) -> Points:
@@ -29,7 +29,7 @@ def with_sides(points: Points) -> Points:
     if len(points.xy) > _POINTS_PER_CORNER * num_sharp:
         return points
     corners = points.around(points.xy)
-    arc = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1)))
+    arc = arc_lengths(corners)
     spacing = max(_SPACING, arc[-1] / _MOST_POINTS)
     # Even along each side, so that every corner is one of the points.
     counts = np.ceil(np.diff(arc) / spacing).astype(int)
@@ -84,6 +84,5 @@ def _curvature(xy: np.ndarray, closed: bool) -> np.ndarray:
     around = np.pad(xy, ((2, 2), (0, 0)), mode="wrap") if closed else xy
     first = np.gradient(around, axis=0)
     second = np.gradient(first, axis=0)
-    cross = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-    curvature = cross / np.linalg.norm(first, axis=1) ** 3
+    curvature = cross(first, second) / np.linalg.norm(first, axis=1) ** 3
     return curvature[2:-2] if closed else curvature

@@ -24,6 +24,8 @@ _REST = [_CURVATURE, _SPEED]
 _SPEEDS = [7, 9]
 _MIN_SLOPE = 0.2
 _LONGEST_STEP = 1.0
+# Of Newton's method; fewer are done where they are enough.
+_MOST_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,11 @@ class Cubics:
         lap = torch.div(number, self.period, rounding_mode="floor")
         return torch.addcmul(along, lap, self.turn)
 
-    def project(self, x: Tensor, y: Tensor, arc_length: Tensor, iterations: int) -> Tensor:
+    def project(self, x: Tensor, y: Tensor, arc_length: Tensor) -> Tensor:
         """Return the arc lengths nearest to positions, by Newton's method on the way along."""
         # After a step so short the next one, about its square, would be lost in rounding.
         near = torch.finfo(arc_length.dtype).eps ** 0.5 / 4
-        for _ in range(iterations):
+        for _ in range(_MOST_STEPS):
             gap, fall, cos, sin = _seen_from(self.evaluate(self.pose, arc_length)[0], x, y)
             along, slope = _forward(gap, cos, sin), _forward(fall, cos, sin)
             # Far inside a curve the slope vanishes or changes sign; a floor keeps the step sane.
@@ -196,10 +198,10 @@ class Cubics:
         """Return the points at arc lengths, whatever their shape."""
         return PathPoint(*_Sample.apply(arc_length, self))
 
-    def nearest(self, position: Tensor, hint: Tensor | None, iterations: int) -> Nearest:
+    def nearest(self, position: Tensor, hint: Tensor | None) -> Nearest:
         """Return the points nearest to positions (B, 2), searched for near a hint (B,)."""
         start = self.nearest_grid_point(position.detach()) if hint is None else hint.detach()
-        return Nearest(*_Nearest.apply(position, start, self, iterations))
+        return Nearest(*_Nearest.apply(position, start, self))
 
 
 class _Sample(Function):
@@ -232,15 +234,9 @@ class _Nearest(Function):
     """The path nearest to positions, with the adjoint of the converged projection."""
 
     @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401
-        position: Tensor,
-        start: Tensor,
-        cubics: Cubics,
-        iterations: int,
-    ) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, position: Tensor, start: Tensor, cubics: Cubics) -> tuple[Tensor, ...]:  # noqa: ANN401
         x, y = position.unbind(-1)
-        arc_length = cubics.project(x, y, start, iterations)
+        arc_length = cubics.project(x, y, start)
         values, number = cubics.evaluate(cubics.table, arc_length)
         gap, fall, cos, sin = _seen_from(values[:, :6], x, y)
         if ctx.needs_input_grad[0]:
@@ -260,7 +256,7 @@ class _Nearest(Function):
         along = torch.addcmul(along, by_speed, values[:, 9]) / slope
         x = torch.addcmul(along * cos, by_cross_track, sin, value=-1)
         y = torch.addcmul(along * sin, by_cross_track, cos)
-        return torch.stack((x, y), -1), None, None, None
+        return torch.stack((x, y), -1), None, None
 
 
 _Planar = tuple[Tensor, Tensor]

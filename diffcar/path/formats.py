@@ -26,6 +26,7 @@ from diffcar.base.sheet import (
 from diffcar.path.builtin import Points
 from diffcar.path.config import COLUMNS, Columns, PathConfig
 from diffcar.path.geographic import read_gpx, to_metres
+from diffcar.path.polygon import lengths
 
 __all__ = ["FORMATS", "Format", "read_points"]
 
@@ -35,6 +36,7 @@ class Format:
     """A kind of file."""
 
     name: str
+    """What people call it."""
     columns: tuple[str, ...]
     """What its columns are called."""
     speed: float = 1.0
@@ -297,7 +299,7 @@ def _by_numbers(sheet: Sheet) -> list[str]:
 
 def _is_along(xy: np.ndarray, values: np.ndarray) -> bool:
     """Tell whether numbers can be nothing but the distances along a path."""
-    steps = np.linalg.norm(np.diff(xy, axis=0), axis=1)
+    steps = lengths(xy)
     off = np.abs(np.diff(values) - steps)
     return len(xy) > 1 and bool(np.median(off) <= 0.1 * np.median(steps))
 

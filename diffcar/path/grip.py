@@ -77,12 +77,10 @@ class GripDiagram:
         lateral = self.share * np.interp(speed, self.speeds, self.lateral)
         used = np.minimum(squared_speed * bend / lateral, 1.0)
         table = self._left[0 if braking else 1]
-        row = np.interp(speed, self.speeds, np.arange(len(self.speeds)))
-        below = np.minimum(row.astype(int), len(self.speeds) - 1)
-        above = np.minimum(below + 1, len(self.speeds) - 1)
+        below, above, up = self._rows(speed)
         column = used * (_NUM_SHARES - 1)
         left = np.minimum(column.astype(int), _NUM_SHARES - 2)
-        across, up = column - left, row - below
+        across = column - left
 
         def at(rows: np.ndarray) -> np.ndarray:
             return (1 - across) * table[rows, left] + across * table[rows, left + 1]
@@ -92,7 +90,7 @@ class GripDiagram:
     def usage(self, speed: np.ndarray, lateral: np.ndarray, along: np.ndarray) -> np.ndarray:
         """Return accelerations [m/s²] as shares of the largest that were held in their direction.
 
-        Those are interpolated in the direction and the speed; all of one shape. Of what is not a
+        Those are interpolated in the direction and the speed; all of shape (N,). Of what is not a
         number there is no share.
         """
         is_known = np.isfinite(speed) & np.isfinite(lateral) & np.isfinite(along)
@@ -101,12 +99,16 @@ class GripDiagram:
         by_speed = np.stack(
             [np.interp(direction, self.directions, own) for own in self.accelerations]
         )
-        row = np.interp(speed, self.speeds, np.arange(len(self.speeds)))
-        below = np.minimum(row.astype(int), len(self.speeds) - 1)
-        above = np.minimum(below + 1, len(self.speeds) - 1)
-        own = np.arange(len(speed))
-        held = (1 - row + below) * by_speed[below, own] + (row - below) * by_speed[above, own]
+        (below, above, up), own = self._rows(speed), np.arange(len(speed))
+        held = (1 - up) * by_speed[below, own] + up * by_speed[above, own]
         return np.where(is_known, np.hypot(along, lateral) / held, np.nan)
+
+    def _rows(self, speed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return between which of the measured speeds others lie, and how far up."""
+        last = len(self.speeds) - 1
+        row = np.interp(speed, self.speeds, np.arange(last + 1))
+        below = np.minimum(row.astype(int), last)
+        return below, np.minimum(below + 1, last), row - below
 
     @cached_property
     def _left(self) -> tuple[np.ndarray, np.ndarray]:

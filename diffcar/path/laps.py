@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 from diffcar.base.errors import PathError
 from diffcar.path.builtin import Points
+from diffcar.path.polygon import arc_lengths, cross, lengths
 
 __all__ = ["joined", "recorded_lap"]
 
@@ -37,10 +38,10 @@ def joined(points: Points, closed: bool | None) -> Points:
 
     Args:
         points: In driving order.
-        closed: Whether they are a loop; None guesses: if the ends lie as near to each other as
-            neighbours do, or the end goes over the start again.
+        closed: Whether they are a loop; None guesses: if the ends lie about as near to each other
+            as neighbours do and join without a sharp turn, or the end goes over the start again.
     """
-    if closed is False or not _lengths(points.xy).any():
+    if closed is False or not lengths(points.xy).any():
         return replace(points, closed=bool(closed))
     num_points = len(points.xy)
     while num_repeated := _num_repeated(points.xy):
@@ -48,15 +49,14 @@ def joined(points: Points, closed: bool | None) -> Points:
     if repeated := num_points - len(points.xy):
         note = f"its end goes over its start again: {repeated} points dropped"
         return replace(points, notes=(*points.notes, note))
-    xy, steps = points.xy, np.diff(points.xy, axis=0)
-    lengths = _lengths(xy)
-    steps, lengths = steps[lengths > 0], lengths[lengths > 0]
-    spacing, gap = float(np.median(lengths)), xy[0] - xy[-1]
+    xy, steps, sides = points.xy, np.diff(points.xy, axis=0), lengths(points.xy)
+    steps, sides = steps[sides > 0], sides[sides > 0]
+    spacing, gap = float(np.median(sides)), xy[0] - xy[-1]
     distance = float(np.linalg.norm(gap))
     if closed is None:
         is_polygon = len(xy) <= _FEW
-        reach = max(2 * max(spacing, lengths[0], lengths[-1]), is_polygon and lengths.max())
-        is_near = distance <= reach or distance < min(3 * spacing, 0.2 * lengths.sum())
+        reach = max(2 * max(spacing, sides[0], sides[-1]), is_polygon and sides.max())
+        is_near = distance <= reach or distance < min(3 * spacing, 0.2 * sides.sum())
         joins = np.array([_angle(steps[-1], gap), _angle(gap, steps[0])])
         is_bent = joins.max() > _SHARPEST_JOIN if is_polygon else joins.sum() > _SHARPEST_JOIN
         closed = bool(is_near and (distance <= 1.5 * spacing or not is_bent))
@@ -64,11 +64,6 @@ def joined(points: Points, closed: bool | None) -> Points:
     away = np.linalg.norm(xy - xy[0], axis=1) >= 0.02 * spacing
     num_same = min(len(xy) - 1 - int(np.flatnonzero(away)[-1]), len(xy) - 4) if closed else 0
     return _without_last(points, num_same) if closed else points
-
-
-def _lengths(xy: np.ndarray) -> np.ndarray:
-    """Return how far each point is from the one before [m]."""
-    return np.linalg.norm(np.diff(xy, axis=0), axis=1)
 
 
 def _without_last(points: Points, count: int) -> Points:
@@ -80,25 +75,24 @@ def _without_last(points: Points, count: int) -> Points:
 
 def _angle(first: np.ndarray, second: np.ndarray) -> float:
     """Return the angle between two planar vectors [rad]."""
-    cross = first[0] * second[1] - first[1] * second[0]
-    return abs(float(np.arctan2(cross, first @ second)))
+    return abs(float(np.arctan2(cross(first, second), first @ second)))
 
 
 def _num_repeated(xy: np.ndarray) -> int:
     """Return how many of the last points lie beside the first stretch, in its direction."""
-    lengths = _lengths(xy)
-    if not lengths.any():
+    sides = lengths(xy)
+    if not sides.any():
         return 0
-    spacing = float(np.median(lengths[lengths > 0]))
-    arc = np.append(0.0, np.cumsum(lengths))
-    early = np.flatnonzero((lengths > 0) & (arc[:-1] < arc[-1] / 2))
+    spacing = float(np.median(sides[sides > 0]))
+    arc = arc_lengths(xy)
+    early = np.flatnonzero((sides > 0) & (arc[:-1] < arc[-1] / 2))
     steps, starts = np.diff(xy, axis=0)[early], xy[early]
-    share = np.clip(((xy[-1] - starts) * steps).sum(1) / lengths[early] ** 2, 0, 1)
+    share = np.clip(((xy[-1] - starts) * steps).sum(1) / sides[early] ** 2, 0, 1)
     offset = np.linalg.norm(starts + share[:, None] * steps - xy[-1], axis=1)
     at = int(np.argmin(offset))
-    last = int(np.flatnonzero(lengths)[-1])
-    reach = max(spacing, lengths[early[at]], lengths[last])
-    beyond = float(arc[early[at]] + share[at] * lengths[early[at]])
+    last = int(np.flatnonzero(sides)[-1])
+    reach = max(spacing, sides[early[at]], sides[last])
+    beyond = float(arc[early[at]] + share[at] * sides[early[at]])
     late = arc > arc[-1] - beyond - 2 * reach
     passes = np.linalg.norm(xy[late] - xy[0], axis=1).min() < reach
     turn = _angle(steps[at], xy[last + 1] - xy[last])
@@ -124,7 +118,7 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     Source:
         P. Craven and G. Wahba, "Smoothing noisy data with spline functions", 1979, for how smooth.
     """
-    kept = np.append(True, _lengths(points.xy) > 0)  # a slow sensor repeats itself
+    kept = np.append(True, lengths(points.xy) > 0)  # a slow sensor repeats itself
     if kept.sum() < _FEWEST:
         raise PathError(f"a log of {kept.sum()} places is no lap", f"{_FEWEST} are the least")
     noise = _noise(points.xy[kept])
@@ -145,34 +139,46 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     length = arc[last] - arc[first] + float(gap @ ahead)
     along = arc[first : last + 1] - arc[first]
     along = along[along < length - 0.3 * rate[last]]  # or the last point is the first
-    own = points.xy[kept][first:][: len(along)] - centre
+    rows = np.flatnonzero(kept)[first : last + 1]
+    used = rows[: len(along)]
+    own = points.xy[used] - centre
     aside = gap - (gap @ ahead) * ahead
     drift = aside if np.linalg.norm(aside) > 4 * noise else np.zeros(2)  # or it is noise, too
     lap = _smoothed(along, own + (along / length)[:, None] * drift, length)
-    moved = np.linalg.norm(lap(along) - own, axis=1)
-    if moved.max() > tolerance:
-        raise PathError(
-            f"smoothing would move points of the lap by {moved.max():.3g} m, more than "
-            f"{tolerance:.3g} m",
-            hint=f"if it is noise: --set path.tolerance={1.1 * moved.max():.2g}",
-        )
-    rows = np.flatnonzero(kept)
+    smoothing = _told_of_smoothing(np.linalg.norm(lap(along) - own, axis=1), tolerance)
     note = (
-        f"a lap of {length:.2f} m, cut from point {rows[first] + 1} to {rows[last] + 1} of "
-        f"{len(kept)}, which lie {np.linalg.norm(aside):.3f} m beside each other; "
-        f"{(~kept).sum()} points that stand or stray dropped; smoothing moves points by "
-        f"{moved.max():.3f} m at the most ({np.sqrt((moved**2).mean()):.3f} m RMS)"
+        f"a lap of {length:.2f} m, cut from point {rows[0] + 1} to {rows[-1] + 1} of {len(kept)}, "
+        f"which lie {np.linalg.norm(aside):.3f} m beside each other; "
+        f"{(~kept).sum()} points that stand or stray dropped; {smoothing}"
     )
     grid = np.linspace(0.0, length, int(np.clip(length / _SPACING, *_NUM_POINTS)), endpoint=False)
     points = replace(points, xy=lap(grid) + centre, closed=True, notes=(*points.notes, note))
     if points.speed is None:
         return points
-    driven = points.speed[kept][first:][: len(along)]
-    if np.median(driven) <= 0:
-        columns = tuple("ignore" if name == "speed" else name for name in points.columns)
-        note = "the speed is not positive while the position moves, and is no limit"
-        return replace(points, speed=None, columns=columns, notes=(*points.notes, note))
-    return replace(points, speed=np.interp(grid, along, np.maximum(driven, 0.05), period=length))
+    return _with_speeds(points, grid, along, points.speed[used], length)
+
+
+def _told_of_smoothing(moved: np.ndarray, tolerance: float) -> str:
+    """Say how far smoothing moves points [m], or refuse it."""
+    most, mean = moved.max(), np.sqrt((moved**2).mean())
+    if most > tolerance:
+        raise PathError(
+            f"smoothing would move points of the lap by {most:.3g} m, more than {tolerance:.3g} m",
+            hint=f"if it is noise: --set path.tolerance={1.1 * most:.2g}",
+        )
+    return f"smoothing moves points by {most:.3f} m at the most ({mean:.3f} m RMS)"
+
+
+def _with_speeds(
+    points: Points, grid: np.ndarray, along: np.ndarray, driven: np.ndarray, length: float
+) -> Points:
+    """Return a lap with the speeds of its log, or without, where it cannot be driven at them."""
+    if np.median(driven) > 0:
+        speed = np.interp(grid, along, np.maximum(driven, 0.05), period=length)
+        return replace(points, speed=speed)
+    columns = tuple("ignore" if name == "speed" else name for name in points.columns)
+    note = "the speed is not positive while the position moves, and is no limit"
+    return replace(points, speed=None, columns=columns, notes=(*points.notes, note))
 
 
 def _noise(xy: np.ndarray) -> float:
@@ -184,7 +190,7 @@ def _noise(xy: np.ndarray) -> float:
 def _is_stray(xy: np.ndarray, noise: float) -> np.ndarray:
     """Tell which points lie far from those around them."""
     off = np.linalg.norm(xy - median_filter(xy, (5, 1), mode="nearest"), axis=1)
-    step = float(np.median(_lengths(xy)))
+    step = float(np.median(lengths(xy)))
     return off > max(_STRAY * noise, 3 * step)
 
 

@@ -16,6 +16,7 @@ from diffcar.path.corners import rounded, turns, with_sides
 from diffcar.path.formats import read_points
 from diffcar.path.grip import FrictionEllipse, GripDiagram, Limits
 from diffcar.path.laps import joined, recorded_lap
+from diffcar.path.polygon import arc_lengths, cross, first_crossing, lengths
 from diffcar.path.reference import ReferencePath
 from diffcar.path.speed import speed_profile
 
@@ -23,8 +24,6 @@ __all__ = ["load_path"]
 
 _GRID_STEP = 0.02
 _FINE_SAMPLES_PER_POINT = 16
-# Segments that are searched for crossings at once.
-_BLOCK = 64
 # Further from the origin numbers of 32 bits lie more than 0.06 mm apart [m].
 _FAR = 1000.0
 # Where they lie half a millimetre apart [m].
@@ -56,7 +55,8 @@ def load_path(
 
     Args:
         source: A built-in name, a file, `package.module:function`, or all settings at once.
-        seed: Of the built-in path `random`, unless the settings have one of their own.
+        seed: Of what is drawn, `random`, `stage` or a function of one's own, unless the settings
+            have one.
         max_curvature: Sharpest turn the car can drive [1/m]; sharper ones are warned about, or
             rounded if that is asked for.
         grip: Of the car, of which the settings want a share.
@@ -76,56 +76,68 @@ def load_path(
         refuse_idle_columns(config)
     tolerance = config.tolerance or (1 / max_curvature if max_curvature else _TOLERANCE)
     seed, step = seed if config.seed is None else config.seed, _GRID_STEP * car_size
+    name = config.source
     points = _read_source(config, seed, nameless, car_size)
     if config.lap:
         points = recorded_lap(points, tolerance)
     elif config.file is not None:
         points = joined(points, config.closed)
     points, warnings = _check_points(points, config)
-    if config.source not in PATHS:
-        points = with_sides(points)
+    points = points if name in PATHS else with_sides(points)
     points, origin = _shifted(points, warnings, car_size)
-    arc_length, pose, file_speed = _resample(points, step)
     if config.smooth:
-        sharpest = max_curvature or _MOVED_PER_RADIUS / tolerance
-        end = len(arc_length) - points.closed
-        speed = None if file_speed is None else file_speed[:end]
-        even = replace(points, xy=pose[:end, :2], speed=speed)
-        points = rounded(even, arc_length[1], sharpest=_SAFE * sharpest, tolerance=tolerance)
-        arc_length, pose, file_speed = _resample(points, step)
-    curvature = pose[:, 3]
+        sharpest = _SAFE * (max_curvature or _MOVED_PER_RADIUS / tolerance)
+        points = _smoothed(points, step, sharpest, tolerance)
+    arc_length, pose, file_speed = _resample(points, step)
     limit = np.full_like(arc_length, config.top_speed)
     if file_speed is not None:
         limit = np.minimum(limit, np.maximum(file_speed, 0.05))
     limits = _limits(config, grip)
-    speed = speed_profile(arc_length, curvature, limit, limits, closed=points.closed)
-    worst = int(np.argmax(np.abs(curvature)))
-    if max_curvature is not None and abs(curvature[worst]) > max_curvature:
-        warnings.append(
-            f"the radius at {arc_length[worst]:.2f} m is {1 / abs(curvature[worst]):.3f} m; "
-            f"the car's smallest is {1 / max_curvature:.3f} m; "
-            + ("--set path.tolerance=METRES lets it be" if config.smooth else "with --smooth it is")
-            + " rounded"
-        )
-    name = config.source
-    if name not in PATHS:
-        name = Path(name.partition(":")[2] or name).stem
-    warnings += points.notes
-    if points.columns:
-        kind = "a loop" if points.closed else "open"
-        is_asked = config.closed is not None or config.lap
-        guessed = " as asked" if is_asked else " by the gap between its ends"
-        warnings.append(f"columns read: {', '.join(points.columns)}; taken for {kind}{guessed}")
+    speed = speed_profile(arc_length, pose[:, 3], limit, limits, closed=points.closed)
+    warnings += _told_of_bends(config, arc_length, np.abs(pose[:, 3]), max_curvature)
+    warnings += (*points.notes, *_told_of_columns(config, points))
     return ReferencePath(
         arc_length,
         np.column_stack([pose, speed]),
         closed=points.closed,
-        name=name,
+        name=name if name in PATHS else Path(name.partition(":")[2] or name).stem,
         warnings=tuple(warnings),
         origin=origin,
         columns=points.columns,
         geographic_origin=points.geographic_origin,
     )
+
+
+def _smoothed(points: Points, step: float, sharpest: float, tolerance: float) -> Points:
+    """Return points at even distances, rounded where the path bends too sharply."""
+    arc_length, pose, speed = _resample(points, step)
+    end = len(arc_length) - points.closed
+    even = replace(points, xy=pose[:end, :2], speed=None if speed is None else speed[:end])
+    return rounded(even, arc_length[1], sharpest=sharpest, tolerance=tolerance)
+
+
+def _told_of_bends(
+    config: PathConfig, arc_length: np.ndarray, bend: np.ndarray, max_curvature: float | None
+) -> list[str]:
+    """Say where a path bends most, if it is more sharply than the car can."""
+    worst = int(np.argmax(bend))
+    if max_curvature is None or not bend[worst] > max_curvature:
+        return []
+    remedy = "--set path.tolerance=METRES lets it be" if config.smooth else "with --smooth it is"
+    return [
+        f"the radius at {arc_length[worst]:.2f} m is {1 / bend[worst]:.3f} m; "
+        f"the car's smallest is {1 / max_curvature:.3f} m; {remedy} rounded"
+    ]
+
+
+def _told_of_columns(config: PathConfig, points: Points) -> list[str]:
+    """Say what was read of a file, and what it was taken for."""
+    if not points.columns:
+        return []
+    kind = "a loop" if points.closed else "open"
+    is_asked = config.closed is not None or config.lap
+    guessed = "as asked" if is_asked else "by the gap between its ends"
+    return [f"columns read: {', '.join(points.columns)}; taken for {kind} {guessed}"]
 
 
 def _limits(config: PathConfig, grip: GripDiagram | None) -> Limits:
@@ -168,7 +180,7 @@ def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]
             f"{source!r} has the speed {points.speed.min():.3g} m/s; speeds must be positive",
             hint="return none, and path.top_speed and the accelerations decide",
         )
-    steps = np.linalg.norm(np.diff(points.around(points.xy), axis=0), axis=1)
+    steps = lengths(points.around(points.xy))
     total = float(steps.sum())
     if not 0.5 <= total < 1e5:
         raise PathError(
@@ -190,7 +202,7 @@ def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]
             f"{source!r} has {len(points.xy)} distinct points; a path needs 4", hint="give it more"
         )
     _refuse_reversals(points, source)
-    if source not in PATHS and (crossing := _first_crossing(points)):
+    if source not in PATHS and (crossing := first_crossing(points)):
         warnings.append(
             f"the path crosses itself at {crossing[0]:.2f} m and {crossing[1]:.2f} m; "
             "if it should not, its points are out of order"
@@ -203,44 +215,12 @@ def _refuse_reversals(points: Points, source: str) -> None:
     turned = np.abs(turns(points))
     worst = int(np.argmax(turned))
     if turned[worst] > np.deg2rad(120):
-        steps = np.diff(points.around(points.xy, 2), axis=0)
-        at = np.linalg.norm(steps[: worst + 1], axis=1).sum()
+        at = lengths(points.around(points.xy, 2))[: worst + 1].sum()
         raise PathError(
             f"{source!r} turns back by {np.rad2deg(turned[worst]):.0f} degrees at {at:.2f} m",
             hint="its points are out of order, or it is open and was taken for a loop (--open), or "
             "the log of a drive (--lap cuts a lap out of it)",
         )
-
-
-def _first_crossing(points: Points) -> tuple[float, float] | None:
-    """Return the two arc lengths [m] at which the polygon first crosses itself.
-
-    Segments are compared block by block, and only where the boxes around two blocks overlap.
-    """
-    loop = points.around(points.xy)
-    starts, steps = loop[:-1], np.diff(loop, axis=0)
-    arc_length = np.append(0.0, np.cumsum(np.linalg.norm(steps, axis=1)))
-    first = np.arange(0, len(steps), _BLOCK)
-    margin = 1e-9 * float(np.abs(loop).max())
-    ends = np.minimum(starts, loop[1:]), np.maximum(starts, loop[1:])
-    low = np.minimum.reduceat(ends[0], first) - margin
-    high = np.maximum.reduceat(ends[1], first) + margin
-    for block, begin in enumerate(first):
-        own = np.arange(len(steps))[begin : begin + _BLOCK, None]
-        is_near = ((low[block:] <= high[block]) & (high[block:] >= low[block])).all(1)
-        other = (first[block:][is_near][:, None] + np.arange(_BLOCK)).ravel()
-        other = other[other < len(steps)]
-        gap = starts[other] - starts[own]
-        cross = _cross(steps[own], steps[other])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            u, w = _cross(gap, steps[other]) / cross, _cross(gap, steps[own]) / cross
-        # Later ones alone, and none that touches: of a loop the last one touches the first.
-        is_apart = (other > own + 1) & (other - own < len(steps) - points.closed)
-        hits = np.argwhere((u >= 0) & (u < 1) & (w >= 0) & (w < 1) & is_apart)
-        if hits.size:
-            row, column = hits[0]
-            return float(arc_length[begin + row]), float(arc_length[other[column]])
-    return None
 
 
 def _shifted(
@@ -274,15 +254,10 @@ def _shifted(
     return points, (float(middle[0]), float(middle[1]))
 
 
-def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the cross products of planar vectors, shape (..., 2)."""
-    return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-
-
 def _resample(points: Points, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Spline the points; return a grid's arc length, x y heading curvature, and speed if given."""
     xy = points.around(points.xy)
-    chord = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1)))
+    chord = arc_lengths(xy)
     curve = CubicSpline(chord, xy, bc_type="periodic" if points.closed else "not-a-knot")
     # Arc length of the spline itself, by Simpson's rule between closely spaced parameters.
     count = np.arange((len(chord) - 1) * _FINE_SAMPLES_PER_POINT + 1) / _FINE_SAMPLES_PER_POINT
@@ -297,7 +272,7 @@ def _resample(points: Points, step: float) -> tuple[np.ndarray, np.ndarray, np.n
     parameter[[0, -1]] = fine[[0, -1]]
     first, second = curve(parameter, 1), curve(parameter, 2)
     heading = np.unwrap(np.arctan2(first[:, 1], first[:, 0]))
-    curvature = _cross(first, second) / np.linalg.norm(first, axis=1) ** 3
+    curvature = cross(first, second) / np.linalg.norm(first, axis=1) ** 3
     pose = np.column_stack([curve(parameter), heading, curvature])
     given = None if points.speed is None else points.around(points.speed)
     return arc_length, pose, None if given is None else np.interp(parameter, chord, given)

@@ -52,9 +52,7 @@ class Road:
         """Return the points (B, K) at distances (K,) or (B, K) ahead of arc lengths (B,) [m]."""
         return self._cubics.ahead.sample(arc_length[:, None] + distances)
 
-    def nearest(
-        self, position: Tensor, hint: Tensor | None = None, *, iterations: int = 3
-    ) -> Nearest:
+    def nearest(self, position: Tensor, hint: Tensor | None = None) -> Nearest:
         """Return where the path is nearest to positions, and what it is like there.
 
         Newton's method on the tangential offset finds it. Differentiable once, as the converged
@@ -66,15 +64,12 @@ class Road:
             hint: Arc lengths near the answer [m], shape (B,), to stay on one's own branch of a path
                 that crosses itself; without one the whole path is searched. The result lies beyond
                 [0, length) where the hint does.
-            iterations: Newton steps before the last one; fewer are done where they are enough.
         """
-        return self._cubics.nearest(position, hint, iterations + 1)
+        return self._cubics.nearest(position, hint)
 
-    def project(
-        self, position: Tensor, hint: Tensor | None = None, *, iterations: int = 3
-    ) -> Tensor:
+    def project(self, position: Tensor, hint: Tensor | None = None) -> Tensor:
         """Return the arc lengths alone of the nearest path points (see `nearest`), shape (B,)."""
-        return self.nearest(position, hint, iterations=iterations).arc_length
+        return self.nearest(position, hint).arc_length
 
     def _with(self, **changed: object) -> Self:
         """Return the path with some attributes changed."""

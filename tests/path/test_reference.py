@@ -12,7 +12,8 @@ from diffcar.base.errors import PathError
 from diffcar.path.builtin import Points
 from diffcar.path.config import PATHS, PathConfig
 from diffcar.path.grip import FrictionEllipse
-from diffcar.path.load import _first_crossing, load_path
+from diffcar.path.load import load_path
+from diffcar.path.polygon import first_crossing
 from diffcar.path.speed import speed_profile
 from tests.samples import doubles, road
 
@@ -109,7 +110,8 @@ def test_projection_undoes_an_offset(
     s = torch.tensor([fraction * path.length], dtype=DOUBLE)
     point = path.sample(s)
     normal = torch.stack([-torch.sin(point.heading), torch.cos(point.heading)], dim=-1)
-    found = path.project(point.position + offset * normal, s + slip, iterations=12)
+    beside = point.position + offset * normal
+    found = path.project(beside, path.project(beside, path.project(beside, s + slip)))
     assert float((found - s).abs()) < 2e-4
 
 
@@ -133,9 +135,7 @@ def test_projection_and_sample_have_right_derivatives() -> None:
     assert torch.autograd.gradcheck(sampled, (s,))
     beside = (path.sample(s).position + torch.tensor([0.06, -0.04])).detach().requires_grad_()
     hint = s.detach()
-    assert torch.autograd.gradcheck(
-        lambda position: path.project(position, hint, iterations=6), (beside,)
-    )
+    assert torch.autograd.gradcheck(lambda position: path.project(position, hint), (beside,))
 
 
 @settings(max_examples=15, deadline=None)
@@ -194,7 +194,7 @@ def test_the_first_crossing_is_the_one_found_by_looking_at_every_pair(closed: bo
         arc_length = np.append(0, np.cumsum(np.linalg.norm(steps, axis=1)))
         first = hits[:1]
         expected = (arc_length[i[first[0]]], arc_length[j[first[0]]]) if first.size else None
-        assert _first_crossing(points) == expected
+        assert first_crossing(points) == expected
         found.append(expected is not None)
     assert any(found)
     assert not all(found)

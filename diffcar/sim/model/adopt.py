@@ -1,7 +1,6 @@
 """Turns somebody's own car, MJCF or URDF, into a model as diffcar reads it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,25 +22,17 @@ from diffcar.sim.model.vehicle import Vehicle
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["AdoptedModel", "adopt_model"]
+__all__ = ["adopt_model"]
 
 _READING = CarReadingConfig()
 
 
-@dataclass(frozen=True)
-class AdoptedModel:
-    """A model rewritten."""
-
-    vehicle: Vehicle
-    """The car, its file an MJCF with a free base, diffcar's names of joints and servos."""
-    notes: tuple[str, ...]
-    """What had to be found, assumed or changed."""
-
-
 def adopt_model(
     file: Path, folder: Path, reading: CarReadingConfig = _READING, *, lenient: bool = False
-) -> AdoptedModel:
+) -> Vehicle:
     """Rewrite an MJCF or URDF car as MJCF with a free base, known joint names and servos.
+
+    What had to be found, assumed or changed is among its `assumptions`.
 
     Args:
         folder: Where the rewritten model goes.
@@ -71,7 +62,7 @@ def adopt_model(
         except ModelError as error:
             told = error.message.replace(str(adopted), str(file))
             raise ModelError(told, error.hint) from None
-    return AdoptedModel(replace(vehicle, origin=file, files=files), tuple(notes))
+    return replace(vehicle, origin=file, files=files, assumptions=(*notes, *vehicle.assumptions))
 
 
 def _mended(
@@ -87,13 +78,7 @@ def _mended(
         joint.name = joint.name or f"joint {number}"
     notes += mend.weigh_the_massless(spec)
     model, layout = _compiled(spec)
-    found = find_joints(
-        file,
-        model,
-        layout,
-        steering=reading.steering_joints or (),
-        wheels=reading.wheel_joints or (),
-    )
+    found = find_joints(file, model, layout, reading)
     notes += found.notes
     notes += untie(spec, model, found)
     notes += mend.loosen(spec, found)
@@ -105,7 +90,8 @@ def _mended(
     if reading.wheels == "spheres":
         notes += collide_as_spheres(spec, model, layout, found, is_urdf=source.is_urdf)
     model, _ = _compiled(spec)
-    if any(model.joint(name).bodyid[0] in _bodies(model, found.wheels) for name in found.steering):
+    steered = {int(model.joint(name).bodyid[0]) for name in found.steering}
+    if any(int(model.joint(name).bodyid[0]) in steered for name in found.wheels):
         text, told = mend.separate_axles(spec.to_xml(), found)
         spec = mujoco.MjSpec.from_string(text)
         notes += [*told, *mend.weigh_the_massless(spec)]
@@ -120,11 +106,6 @@ def _compiled(spec: "mujoco.MjSpec") -> "tuple[mujoco.MjModel, Layout]":
     spec.compiler.fusestatic = True
     model = spec.compile()
     return model, Layout(model, 1)
-
-
-def _bodies(model: "mujoco.MjModel", joints: Sequence[str]) -> list[int]:
-    """Return the bodies of joints."""
-    return [int(model.joint(name).bodyid[0]) for name in joints]
 
 
 def _driven(spec: "mujoco.MjSpec", wheels: tuple[str, ...], actuated: set[str]) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ __all__ = ["Layout"]
 
 # Cosine of the angle between an axis and where it should point: 11 degrees.
 _ALIGNED = 0.98
-# Of the wheels' radius, how far a wheel's centre may lie off its axle, and of the wheelbase, by how
-# much the wheels' places may differ from those of a symmetric car.
-_MAX_ECCENTRICITY, _MAX_ASYMMETRY = 0.02, 0.01
+# Of the wheels' radius, how far a wheel's centre may lie off its axle, and by how much its own may
+# differ; of the wheelbase, by how much the wheels' places may from those of a symmetric car.
+_MAX_ECCENTRICITY, _MAX_OVAL, _MAX_ASYMMETRY = 0.02, 1e-3, 0.01
 _DIRECTIONS = ("ahead along x", "left along y", "up along z")
 
 
@@ -34,15 +34,15 @@ class Layout:
         self._turn = self._pose.xmat[base].reshape(3, 3)
 
     def anchor(self, joint: str) -> np.ndarray:
-        """Return where a joint is [m]."""
+        """Return where a joint is [m], shape (3,)."""
         return self._place(self._pose.xanchor[self._model.joint(joint).id])
 
     def axis(self, joint: str) -> np.ndarray:
-        """Return the unit vector that a joint turns about."""
+        """Return the unit vector that a joint turns about, shape (3,)."""
         return self._pose.xaxis[self._model.joint(joint).id] @ self._turn
 
     def centre(self, geom: int) -> np.ndarray:
-        """Return the middle of a geometry [m]."""
+        """Return the middle of a geometry [m], shape (3,)."""
         rotation = self._pose.geom_xmat[geom].reshape(3, 3)
         middle = rotation @ self._model.geom_aabb[geom][:3]
         return self._place(self._pose.geom_xpos[geom] + middle)
@@ -53,11 +53,26 @@ class Layout:
 
     def vertices(self, geom: int) -> np.ndarray:
         """Return the corners of a mesh [m], shape (N, 3)."""
-        mesh = self._model.mesh(int(self._model.geom_dataid[geom]))
-        first, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
-        corners = self._model.mesh_vert[first : first + count]
         rotation = self._pose.geom_xmat[geom].reshape(3, 3)
-        return self._place(self._pose.geom_xpos[geom] + corners @ rotation.T)
+        return self._place(self._pose.geom_xpos[geom] + self._corners(geom) @ rotation.T)
+
+    def radii_about(self, joint: str, geom: int) -> np.ndarray:
+        """Return the radii about a joint's axis of a cylinder, capsule or ellipsoid [m].
+
+        One, or two of an ellipsoid; none of what does not lie along the axis.
+        """
+        along = abs(self.axis(joint) @ self.turned(geom))
+        size, axle = self._model.geom_size[geom], int(along.argmax())
+        is_ellipsoid = shape_name(self._model.geom_type[geom]) == "ellipsoid"
+        is_along = along[axle] >= _ALIGNED and (is_ellipsoid or axle == 2)
+        return (np.delete(size, axle) if is_ellipsoid else size[:1]) if is_along else size[:0]
+
+    def moves(self, joint: str, other: str) -> bool:
+        """Return whether a joint moves the body of another: its own, or one below it."""
+        wanted, body = (int(self._model.joint(name).bodyid[0]) for name in (joint, other))
+        while body not in (0, wanted):
+            body = int(self._model.body_parentid[body])
+        return body == wanted
 
     def local_axis(self, joint: str, direction: int) -> np.ndarray:
         """Return x, y or z of the base as the body of a joint sees it."""
@@ -103,10 +118,8 @@ class Layout:
         shape = shape_name(self._model.geom_type[geom])
         if shape not in ("ellipsoid", "cylinder", "capsule"):
             return []
-        along = abs(axis @ self.turned(geom))
-        around = np.delete(self._model.geom_size[geom], axle := int(along.argmax()))
-        is_round = axle == 2 if shape != "ellipsoid" else np.ptp(around) <= 1e-3 * radius
-        if along[axle] >= _ALIGNED and is_round:
+        around = self.radii_about(joint, geom)
+        if around.size and np.ptp(around) <= _MAX_OVAL * radius:
             return []
         told = f"the {shape} of the wheel on {joint!r} is not round about its axle"
         return [(told, "turn it: its axis, MJCF's z, must lie along the joint's")]
@@ -150,11 +163,15 @@ class Layout:
             case "cylinder":
                 return float(size[0] * np.sqrt(max(0.0, 1 - along**2)) + along * size[1])
             case "mesh":
-                mesh = self._model.mesh(int(self._model.geom_dataid[geom]))
-                first, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
-                return float((self._model.mesh_vert[first : first + count] @ direction).max())
+                return float((self._corners(geom) @ direction).max())
             case _:
                 return float(abs(direction) @ self._model.geom_aabb[geom][3:])
+
+    def _corners(self, geom: int) -> np.ndarray:
+        """Return the corners of a mesh in its own frame [m], shape (N, 3)."""
+        mesh = self._model.mesh(int(self._model.geom_dataid[geom]))
+        first, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
+        return self._model.mesh_vert[first : first + count]
 
     def _place(self, position: np.ndarray) -> np.ndarray:
         """Return a position of the world as the base sees it."""

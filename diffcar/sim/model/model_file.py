@@ -26,6 +26,7 @@ GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
 __all__ = [
     "GIVE_MJCF",
     "UnfitError",
+    "collides",
     "explain_errors",
     "files_of_model",
     "open_model",
@@ -48,6 +49,11 @@ def shape_name(kind: int) -> str:
     import mujoco
 
     return str(mujoco.mjtGeom(kind).name).removeprefix("mjGEOM_").lower()
+
+
+def collides(model: "mujoco.MjModel", geom: int) -> bool:
+    """Return whether a geometry can touch anything."""
+    return bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
 
 
 def open_model(file: Path) -> "mujoco.MjSpec":

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import digests, is_there
@@ -75,16 +75,7 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
             *layout.ground_faults(others, ground),
         ]
     )
-    servos = [car.servo(name, feedback=1) for name in STEERING_JOINTS]
-    driven = car.driven_wheels()
-    motors = {name: car.servo(name, feedback=2) for name in driven}
-    for axle in (driven[:2], driven[2:]):
-        if axle:
-            car.same("the motors", [motors[name] for name in axle])
-    max_wheel_speed, _ = car.same(
-        "the largest commands of the motors", [(speed, "rad/s") for _, _, speed in motors.values()]
-    )
-    steering_gain, steering_limit, max_target = car.same("the steering servos", servos)
+    servos = _servos(car)
     inertia, centre_of_mass = layout.mass()
     front, _, rear_left, rear_right = map(_three, centres)
     return Vehicle(
@@ -97,17 +88,35 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         rear_axle_x=rear_left[0],
         wheel_radius=radius,
         base_height=radius - rear_left[2],
-        max_joint_angle=min(car.joint_limit(), max_target),
-        steering_gain=steering_gain,
-        max_steering_torque=steering_limit,
-        drive_gains=tuple(gain for gain, _, _ in motors.values()),
-        max_drive_torques=tuple(limit for _, limit, _ in motors.values()),
-        max_wheel_speed=max_wheel_speed,
         friction=friction,
         max_contacts=sum(_CONTACTS.get(kind, 20) for kind in car.colliding().values()),
         wheel_shape=shape,
-        driven_joints=driven,
+        **servos,
     )
+
+
+def _servos(car: CarReader) -> dict[str, Any]:
+    """Return what steering and motors can do, by the names of a `Vehicle`'s fields."""
+    servos = [car.servo(name, feedback=1) for name in STEERING_JOINTS]
+    driven = car.driven_wheels()
+    motors = [car.servo(name, feedback=2) for name in driven]
+    for axle in (motors[:2], motors[2:]):
+        if axle:
+            car.same("the motors", axle)
+    gains, limits, speeds = zip(*motors, strict=True)
+    max_speed, _ = car.same(
+        "the largest commands of the motors", [(speed, "rad/s") for speed in speeds]
+    )
+    steering_gain, steering_limit, max_target = car.same("the steering servos", servos)
+    return {
+        "max_joint_angle": min(car.joint_limit(), max_target),
+        "steering_gain": steering_gain,
+        "max_steering_torque": steering_limit,
+        "drive_gains": gains,
+        "max_drive_torques": limits,
+        "max_wheel_speed": max_speed,
+        "driven_joints": driven,
+    }
 
 
 def _three(values: "ndarray") -> tuple[float, float, float]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import explain_errors, open_model, shape_name
+from diffcar.sim.model.model_file import collides, explain_errors, open_model, shape_name
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["Outline", "Shape", "outline_of"]
+__all__ = ["Outline", "outline_of"]
 
 _ANGLES = 2 * np.pi * np.arange(32) / 32
 _RING = np.stack([np.cos(_ANGLES), np.sin(_ANGLES), 0 * _ANGLES], 1)
@@ -24,6 +24,7 @@ class Shape:
     points: np.ndarray
     """In the frame of the base [m], shape (N, 3)."""
     collides: bool
+    """Or it only shows."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Outline:
     """All of a car in the pose that it is written in."""
 
     shapes: list[Shape]
+    """Of all geometries, in the model's order."""
     joints: dict[str, np.ndarray]
     """Where steering joints and wheels are, in the frame of the base [m]."""
 
@@ -52,8 +54,7 @@ def outline_of(vehicle: Vehicle) -> Outline:
             points = layout.vertices(geom)
         else:
             points = layout.centre(geom) + _points(shape, size) @ layout.turned(geom).T
-        collides = bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
-        shapes.append(Shape(points, collides))
+        shapes.append(Shape(points, collides(model, geom)))
     return Outline(shapes, {name: layout.anchor(name) for name in joints})
 
 

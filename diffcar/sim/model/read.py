@@ -66,11 +66,9 @@ def load_vehicle(
 
 
 def _adopted(file: Path, reading: CarReadingConfig, *, lenient: bool) -> Vehicle:
-    """Return a car rewritten, what was done to it among its `assumptions`."""
+    """Return a car rewritten, in a folder that goes when the process does."""
     folder = Path(tempfile.mkdtemp(dir=_adopted_cars().name))
-    adopted = adopt_model(file, folder, reading, lenient=lenient)
-    told = (*adopted.notes, *adopted.vehicle.assumptions)
-    return replace(adopted.vehicle, assumptions=told)
+    return adopt_model(file, folder, reading, lenient=lenient)
 
 
 def car_of(config: CarConfig, *, lenient: bool = False) -> Vehicle:

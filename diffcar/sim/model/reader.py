@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from diffcar.base.errors import ModelError
 from diffcar.sim.model import rules
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import shape_name
+from diffcar.sim.model.model_file import collides, shape_name
 
 if TYPE_CHECKING:
     import mujoco
@@ -27,7 +27,9 @@ class CarReader:
     """What a compiled model says of a car; complaints name its file."""
 
     file: Path
+    """Of the user's, which complaints are about."""
     model: "mujoco.MjModel"
+    """What it was compiled to."""
 
     def error(self, told: str, hint: str | None = None) -> ModelError:
         """Return a complaint about the file, which stands before it."""
@@ -128,19 +130,11 @@ class CarReader:
             faults += layout.axis_faults(name, 1 if is_wheel else 2)
         steered = [*STEERING_JOINTS, None, None]
         for wheel, wanted in zip(SPIN_JOINTS, steered, strict=True):
-            own = [name for name in STEERING_JOINTS if self._is_above(name, wheel)]
+            own = [name for name in STEERING_JOINTS if layout.moves(name, wheel)]
             if own != ([wanted] if wanted else []):
                 told = f"{wheel!r} is steered by {' and '.join(own) or 'nothing'}"
                 faults.append((told, "left steers left, right right, and the rear is not steered"))
         return faults
-
-    def _is_above(self, upper: str, lower: str) -> bool:
-        """Return whether a joint moves the body of another."""
-        model = self.model
-        wanted, body = (int(model.joint(name).bodyid[0]) for name in (upper, lower))
-        while body not in (0, wanted):
-            body = int(model.body_parentid[body])
-        return body == wanted
 
     def refuse(self, faults: list[rules.Fault]) -> None:
         """Raise if there are faults, naming the first of them."""
@@ -204,5 +198,5 @@ class CarReader:
     def colliding(self) -> dict[int, str]:
         """Return the shapes of all geometries that can touch something, by index."""
         model = self.model
-        collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-        return {int(geom): shape_name(model.geom_type[geom]) for geom in collides.nonzero()[0]}
+        own = [geom for geom in range(model.ngeom) if collides(model, geom)]
+        return {geom: shape_name(model.geom_type[geom]) for geom in own}

@@ -8,7 +8,18 @@ from diffcar.sim.model.model_file import shape_name
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["Rule", "actuator_faults", "collision_faults", "joint_faults", "world_faults"]
+__all__ = [
+    "GRAVITY",
+    "Fault",
+    "actuator_faults",
+    "collision_faults",
+    "joint_faults",
+    "world_faults",
+]
+
+
+GRAVITY = 9.81
+"""In both engines [m/s²], down."""
 
 
 class Rule(NamedTuple):
@@ -39,7 +50,8 @@ _OPTIONS = (
     Rule("disableflags", 0, "<option><flag> that disables something"),
     Rule("disableactuator", 0, "<option actuatorgroupdisable>"),
 )
-_GRAVITY = Rule("gravity", (0, 0, -9.81), "<option gravity>", "it is 9.81 m/s² down; leave it out")
+_HINT = f"it is {GRAVITY} m/s² down; leave it out"
+_GRAVITY = Rule("gravity", (0, 0, -GRAVITY), "<option gravity>", _HINT)
 _GRAVITY_TOLERANCE = 0.02
 _JOINT = (
     Rule("jnt_margin", 0, "margin"),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffcar.base.errors import ModelError
+from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import shape_name
+from diffcar.sim.model.model_file import collides, shape_name
 
 if TYPE_CHECKING:
     import mujoco
@@ -18,8 +19,9 @@ __all__ = ["Found", "Tyre", "find_joints", "tyre_of"]
 
 _STEERING_WORDS = ("steer", "knuckle", "ackermann")
 _WHEEL_WORDS = ("wheel", "spin", "roll", "tire", "tyre")
-# Of the radius: how far from round, or off its axle, a wheel may be, and off the ground.
-_ROUND, _ECCENTRIC, _LIFTED = 0.9, 0.1, 0.3
+# Of the radius: how far from round as a mesh or an ellipsoid, or off its axle, a wheel may be, and
+# off the ground.
+_ROUND, _OVAL, _ECCENTRIC, _LIFTED = 0.9, 0.02, 0.1, 0.3
 _NUM_SECTORS = 8
 _KINDS = "diffcar trains cars with four wheels of which the front ones are steered"
 
@@ -29,11 +31,13 @@ class Tyre:
     """The largest round geometry about a joint's axis."""
 
     geom: int
+    """Its index in the model."""
     radius: float
     """[m]."""
     centre: np.ndarray
     """On the axis, in the frame of the base [m]."""
     collides: bool
+    """Or it only shows."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,15 @@ class Found:
     """Joints of a car, front to rear and left to right."""
 
     steering: tuple[str, ...]
+    """Names of the two that steer."""
     wheels: tuple[str, ...]
+    """Names of the four that roll."""
     notes: tuple[str, ...]
     """How they were found, where they were not named."""
 
 
 def find_joints(
-    file: Path,
-    model: "mujoco.MjModel",
-    layout: Layout,
-    *,
-    steering: Sequence[str] = (),
-    wheels: Sequence[str] = (),
+    file: Path, model: "mujoco.MjModel", layout: Layout, reading: CarReadingConfig
 ) -> Found:
     """Return the two steering and four wheel joints, those that are given or those that are found.
 
@@ -64,6 +65,7 @@ def find_joints(
         ModelError: If there are others, in words about the kind of robot that it is.
     """
     search = _Search(file, model, layout)
+    steering, wheels = reading.steering_joints, reading.wheel_joints
     own_wheels = search.given("wheel", wheels) if wheels else search.wheels()
     own_steering = search.given("steering", steering) if steering else search.steering(own_wheels)
     found = Found(_in_order(layout, own_steering), _in_order(layout, own_wheels), ())
@@ -86,22 +88,13 @@ def tyre_of(model: "mujoco.MjModel", layout: Layout, joint: str) -> Tyre | None:
 
 def _tyre(model: "mujoco.MjModel", layout: Layout, joint: str, geom: int) -> Tyre | None:
     """Return a geometry as a tyre, if it is round about a joint's axis."""
-    axis, anchor, shape = (
-        layout.axis(joint),
-        layout.anchor(joint),
-        shape_name(model.geom_type[geom]),
-    )
-    middle = layout.centre(geom)
-    size = model.geom_size[geom]
+    axis, anchor = layout.axis(joint), layout.anchor(joint)
+    shape = shape_name(model.geom_type[geom])
     if shape == "sphere":
-        radius = float(size[0])
+        radius = float(model.geom_size[geom][0])
     elif shape in ("cylinder", "capsule", "ellipsoid"):
-        along = abs(axis @ layout.turned(geom))
-        axle = int(along.argmax())
-        around = np.delete(size, axle) if shape == "ellipsoid" else size[:1]
-        if along[axle] < 0.98 or np.ptp(around) > 0.02 * around[0]:
-            return None
-        if shape != "ellipsoid" and axle != 2:
+        around = layout.radii_about(joint, geom)
+        if not around.size or np.ptp(around) > _OVAL * around[0]:
             return None
         radius = float(around.mean())
     elif shape == "mesh":
@@ -117,12 +110,11 @@ def _tyre(model: "mujoco.MjModel", layout: Layout, joint: str, geom: int) -> Tyr
             return None
     else:
         return None
-    offset = middle - anchor
+    offset = layout.centre(geom) - anchor
     along_axle = axis * (offset @ axis)
     if np.linalg.norm(offset - along_axle) > _ECCENTRIC * radius or radius <= 0:
         return None
-    collides = bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
-    return Tyre(geom, radius, anchor + along_axle, collides)
+    return Tyre(geom, radius, anchor + along_axle, collides(model, geom))
 
 
 class _Search:
@@ -229,16 +221,7 @@ class _Search:
 
     def _below(self, joint: str, wheels: Sequence[str]) -> list[str]:
         """Return the wheels that a joint moves: those in its own body and below it."""
-        model = self._model
-        top = int(model.joint(joint).bodyid[0])
-        moved = []
-        for wheel in wheels:
-            body = int(model.joint(wheel).bodyid[0])
-            while body not in (0, top):
-                body = int(model.body_parentid[body])
-            if body == top:
-                moved.append(wheel)
-        return moved
+        return [wheel for wheel in wheels if self._layout.moves(joint, wheel)]
 
     def _error(self, told: str, kind: str, hint: str = "") -> ModelError:
         """Return an error about the file, with how joints are named."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
 from diffcar.sim.model.reader import CarReader
+from diffcar.sim.model.rules import GRAVITY
 from diffcar.sim.model.vehicle import Vehicle
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ _STEERING_FREQUENCY = 30.0
 _MOTOR_TIME = 0.3
 _MOTOR_SHARE = 0.5
 _STEERING_TORQUE_PER_GAIN = 0.5
-_GRAVITY = 9.81
 
 
 def ensure_servos(
@@ -105,7 +105,7 @@ def _add_motors(
     """Add velocity servos; return their gain and limit."""
     mass, (_, radius, friction) = float(car.model.body_subtreemass[0]), car.wheel(names[0])
     # Of what a quarter of the car holds.
-    torque = _MOTOR_SHARE * min(1.0, friction) * mass * _GRAVITY / 4 * radius
+    torque = _MOTOR_SHARE * min(1.0, friction) * mass * GRAVITY / 4 * radius
     gain = mass * radius**2 / len(names) / _MOTOR_TIME
     for name in names:
         _add_servo(spec, name, 2, gain, torque)

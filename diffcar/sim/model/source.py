@@ -24,7 +24,9 @@ class Source:
     """A file as MuJoCo has parsed it, and what it says that MuJoCo leaves out."""
 
     spec: "mujoco.MjSpec"
+    """To be rewritten."""
     is_urdf: bool = False
+    """Or it is MJCF."""
     notes: list[str] = field(default_factory=list)
     """What was mended in its text."""
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)

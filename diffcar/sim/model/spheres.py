@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import UnfitError, shape_name
+from diffcar.sim.model.model_file import UnfitError, collides, shape_name
 from diffcar.sim.model.search import Found, Tyre, tyre_of
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def _num_colliding_beside(model: "mujoco.MjModel", found: Found) -> int:
     """Return how many shapes collide that belong to no wheel."""
     wheels = {int(model.joint(name).bodyid[0]) for name in found.wheels}
     return sum(
-        bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
-        and int(model.body_weldid[model.geom_bodyid[geom]]) not in wheels
+        collides(model, geom) and int(model.body_weldid[model.geom_bodyid[geom]]) not in wheels
         for geom in range(model.ngeom)
     )
 

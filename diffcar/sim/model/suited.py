@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from diffcar.base.section import Follows, Section
-from diffcar.sim.model.vehicle import Vehicle
+from diffcar.sim.model.rules import GRAVITY
+from diffcar.sim.model.vehicle import SHIPPED_MASS, Vehicle
 
 __all__ = ["suited"]
 
 SectionT = TypeVar("SectionT", bound=Section)
 
-_GRAVITY = 9.81
-_SHIPPED_MASS = 3.74
 # The longest interval that settings may have [s].
 _MOST_DT = 0.1
 # Of the fastest that motors can be commanded.
@@ -90,14 +89,14 @@ def _preview(value: float, car: Vehicle, section: Any) -> float:  # noqa: ANN401
 def _lateral(value: float, car: Vehicle, section: Any) -> float:  # noqa: ANN401
     """Return a lateral acceleration, which a share of the grip would stand in for."""
     tipping = car.track / 2 / car.height
-    most = _LATERAL_SHARE * _GRAVITY * min(car.friction, tipping)
+    most = _LATERAL_SHARE * GRAVITY * min(car.friction, tipping)
     return value if section.grip is not None else min(value, most)
 
 
 def _longitudinal(value: float, car: Vehicle, section: Any) -> float:  # noqa: ANN401
     """Return an acceleration along the path that motors and driven wheels can give."""
     motors = sum(car.max_drive_torques) / car.wheel_radius / car.mass
-    grip = car.friction * _GRAVITY * car.driven_load
+    grip = car.friction * GRAVITY * car.driven_load
     most = min(_MOTOR_SHARE * motors, _GRIP_SHARE * grip)
     return value if section.grip is not None else min(value, most)
 
@@ -112,7 +111,7 @@ _RULES: dict[str, Rule] = {
     "rate": lambda value, car, _: value / car.root_size,
     "per area": lambda value, car, _: value / car.size**2,
     "per squared speed": lambda value, car, _: value / car.size,
-    "force": lambda value, car, _: value * car.mass / _SHIPPED_MASS,
+    "force": lambda value, car, _: value * car.mass / SHIPPED_MASS,
     "control interval": _control_interval,
     "top speed": lambda value, car, _: min(value * car.root_size, _SPEED_SHARE * car.top_speed),
     "preview": _preview,

@@ -4,22 +4,22 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from diffcar.base.files import resource_path
 from diffcar.sim.config import DrivenWheels
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["SHIPPED", "Vehicle", "shipped_file"]
+__all__ = ["SHIPPED", "SHIPPED_MASS", "Vehicle", "shipped_file"]
 
 SHIPPED = ("car", "racer", "buggy", "sedan")
 """Cars that come with diffcar, by the name of their file in `assets/`."""
 
+SHIPPED_MASS = 3.74
+"""Of the car that defaults were made for [kg]."""
+
 _URDF = ("buggy",)
-# Of the car that defaults were made for [m], and the sharpest turns of the roads for it [1/m].
+# Of that car [m], and the sharpest turns of the roads for it [1/m].
 _SHIPPED_WHEELBASE, _SHARPEST_TURN = 0.3302, 1.3
 # Their inertia about the vertical, over mass and wheelbase squared, and a little more.
 _SHIPPED_INERTIA = 0.116
@@ -65,9 +65,9 @@ class Vehicle:
     """Contact points that the model's colliding geometries can make with the road at once."""
     wheel_shape: str = "sphere"
     """What the wheels collide as: sphere, ellipsoid, cylinder, capsule, box or mesh."""
-    steering_joints: tuple[str, str] = STEERING_JOINTS
+    steering_joints: ClassVar[tuple[str, str]] = STEERING_JOINTS
     """Names of the steering joints, left and right."""
-    wheel_joints: tuple[str, str, str, str] = SPIN_JOINTS
+    wheel_joints: ClassVar[tuple[str, str, str, str]] = SPIN_JOINTS
     """Names of the wheels' spin joints: front left, front right, rear left, rear right."""
     driven_joints: tuple[str, ...] = SPIN_JOINTS[2:]
     """Names of the driven wheels' joints, in the order of `wheel_joints`: two or all four."""

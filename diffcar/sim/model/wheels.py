@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffcar.sim.model.model_file import explain_errors, open_model
+from diffcar.sim.model.model_file import collides, explain_errors, open_model
 from diffcar.sim.model.vehicle import Vehicle
 
 if TYPE_CHECKING:
@@ -57,12 +57,9 @@ def _change_wheel(
     body = spec.joint(joint).parent
     first = model.body_geomadr[model.jnt_bodyid[model.joint(joint).id]]
     # Not `geom.id`, which is another as soon as a geometry has been added before.
-    collides = [
-        bool(model.geom_contype[first + index] or model.geom_conaffinity[first + index])
-        for index in range(len(body.geoms))
-    ]
-    index = first + collides.index(True)
-    for geom, did_collide in zip(body.geoms, collides, strict=True):
+    did = [collides(model, first + number) for number in range(len(body.geoms))]
+    index = first + did.index(True)
+    for geom, did_collide in zip(body.geoms, did, strict=True):
         if did_collide:
             geom.contype = geom.conaffinity = 0
     quaternion = np.zeros(4)  # shapes with an axis lie along the joint's

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from diffcar.sim.config import CarReadingConfig
-from diffcar.sim.model.adopt import AdoptedModel, adopt_model
+from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.vehicle import Vehicle
 
 _LINK = """<link name="{name}"><inertial><mass value="{mass}"/>
@@ -101,8 +101,8 @@ def adopted(
     there = folder / "adopted"
     there.mkdir(exist_ok=True)
     file = write(folder, text, name)
-    found: AdoptedModel = adopt_model(file, there, CarReadingConfig(**reading))
-    return found.vehicle, " | ".join((*found.notes, *found.vehicle.assumptions))
+    car = adopt_model(file, there, CarReadingConfig(**reading))
+    return car, " | ".join(car.assumptions)
 
 
 def rest_height(vehicle: Vehicle) -> float:

@@ -21,14 +21,13 @@ AS_IS = CarReadingConfig(wheels="as-is")
 
 def test_urdf_becomes_a_car(tmp_path: Path) -> None:
     """Joints by place, a free base, servos that are said to be assumed, axes all one way."""
-    adopted = adopt_model(write(tmp_path, urdf()), tmp_path, AS_IS)
-    vehicle = adopted.vehicle
+    vehicle = adopt_model(write(tmp_path, urdf()), tmp_path, AS_IS)
     assert replace(vehicle, assumptions=()) == load_vehicle(vehicle.file)
     assert vehicle.wheelbase == pytest.approx(0.32)
     assert vehicle.track == pytest.approx(0.2)
     assert vehicle.wheel_shape == "cylinder"
     assert vehicle.max_joint_angle == pytest.approx(0.42)
-    notes = " ".join(adopted.notes)
+    notes = " ".join(vehicle.assumptions)
     assert "free now" in notes
     assert "no servos" in notes
 
@@ -38,7 +37,7 @@ def test_wheels_turn_forward_on_either_side(tmp_path: Path) -> None:
     import mujoco
 
     adopted = adopt_model(write(tmp_path, urdf()), tmp_path)
-    model = mujoco.MjModel.from_xml_path(str(adopted.vehicle.file))
+    model = mujoco.MjModel.from_xml_path(str(adopted.file))
     pose = mujoco.MjData(model)
     mujoco.mj_forward(model, pose)
     for name in ("rear_left_spin", "rear_right_spin"):
@@ -50,7 +49,7 @@ def test_joints_can_be_named(tmp_path: Path) -> None:
     file = write(tmp_path, urdf(wheel="j_{side}_{end}"))
     names = ["j_right_rear", "j_left_rear", "j_left_front", "j_right_front"]
     adopted = adopt_model(file, tmp_path, CarReadingConfig(wheel_joints=names))
-    assert adopted.vehicle.wheelbase == pytest.approx(0.32)
+    assert adopted.wheelbase == pytest.approx(0.32)
     with pytest.raises(ModelError, match="no hinge 'j_left'") as caught:
         adopt_model(file, tmp_path, CarReadingConfig(wheel_joints=["j_left", *names[1:]]))
     assert "j_left_front" in (caught.value.hint or "")
@@ -116,13 +115,13 @@ def adopt_shipped(folder: Path, *changes: tuple[str, str]) -> tuple[Vehicle, str
         assert old in text
         text = text.replace(old, new)
     adopted = adopt_model(write(folder, text, "mine.xml"), folder)
-    return adopted.vehicle, " ".join(adopted.notes)
+    return adopted, " ".join(adopted.assumptions)
 
 
 def test_good_servos_and_an_empty_world_stay(tmp_path: Path) -> None:
     """The shipped car comes back as it was, and the user's file is not written over."""
     vehicle, notes = adopt_shipped(tmp_path)
-    assert replace(vehicle, file=load_vehicle().file) == load_vehicle()
+    assert replace(vehicle, file=load_vehicle().file, assumptions=()) == load_vehicle()
     assert "servos" not in notes
     assert "removed" not in notes
     assert (tmp_path / "mine.xml").read_text() == SHIPPED
@@ -186,7 +185,7 @@ def test_a_servo_that_says_more_is_replaced_and_told(tmp_path: Path) -> None:
 def test_a_car_stays_driven_as_its_motors_say(name: str, tmp_path: Path) -> None:
     """By all wheels or by the rear ones."""
     shipped = load_vehicle(name)
-    adopted = adopt_model(shipped.file, tmp_path).vehicle
+    adopted = adopt_model(shipped.file, tmp_path)
     assert (adopted.drive, adopted.drive_gains) == (shipped.drive, shipped.drive_gains)
 
 
@@ -194,8 +193,8 @@ def test_a_range_that_is_cut_is_told(tmp_path: Path) -> None:
     """A joint that reaches further to one side is taken for what it reaches to the other."""
     text = urdf().replace('lower="-0.42" upper="0.42"', 'lower="-0.05" upper="0.4"')
     adopted = adopt_model(write(tmp_path, text), tmp_path)
-    assert adopted.vehicle.max_joint_angle == pytest.approx(0.05)
-    notes = " ".join(adopted.notes)
+    assert adopted.max_joint_angle == pytest.approx(0.05)
+    notes = " ".join(adopted.assumptions)
     assert "-0.05 to 0.4 rad of the steering joint 'left_steering_hinge_joint'" in notes
     assert "taken for 0.05 rad to either side" in notes
     with pytest.raises(ModelError, match="no range about zero"):
@@ -222,9 +221,9 @@ def test_an_assumed_mass_and_an_effort_are_read_of_a_urdf(tmp_path: Path) -> Non
     hull = '<link name="left_hinge"><collision><origin xyz="0 0 0.1"/><geometry>'
     hull += '<box size="0.1 0.1 0.01"/></geometry></collision></link>'
     text = urdf().replace(inertial, hull).replace('effort="10"', 'effort="0.1"')
-    vehicle = adopt_model(write(tmp_path, text), tmp_path).vehicle
+    vehicle = adopt_model(write(tmp_path, text), tmp_path)
     assert vehicle.max_drive_torque == pytest.approx(0.1)
-    (told,) = vehicle.assumptions
+    told = vehicle.assumptions[-1]
     assert "'left_hinge' has no mass of its own" in told
 
 
