@@ -149,6 +149,9 @@ def _read_source(
         points = read_points(file, config, nameless)
     else:
         points = PATHS[config.source](seed)
+        if not isinstance(points, Points):
+            raise PATHS.refusal(config.source, points)
+        _require_positions(points.xy, config.source)
         size = car_size if config.source in PATHS else 1.0
         points = replace(points, xy=points.xy * (config.scale * size))
     if not np.abs(points.xy).max() < _NOWHERE:
@@ -158,6 +161,17 @@ def _read_source(
             hint="its coordinates must be in metres; --path-scale converts them",
         )
     return points
+
+
+def _require_positions(xy: np.ndarray, source: str) -> None:
+    """Refuse points that are no positions in a plane, or too few of them."""
+    shape = np.shape(xy)
+    if len(shape) != 2 or shape[0] < 4 or shape[1] != 2 or not np.isfinite(xy).all():
+        raise PathError(
+            f"{source!r} has points of shape {shape}; a path needs finite ones of shape (N, 2), "
+            "and 4 of them",
+            hint="return diffcar.path.builtin.Points of x and y [m]",
+        )
 
 
 def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]]:

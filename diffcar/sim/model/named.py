@@ -1,28 +1,41 @@
 """Reads the car out of an MJCF model whose joints have diffcar's names."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffcar.base.errors import ModelError
+from diffcar.base.errors import ModelError, shortened
 from diffcar.base.files import digests, is_there
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
-from diffcar.sim.model.rules import collision_faults, world_faults
+from diffcar.sim.model.rules import Fault, collision_faults, world_faults
 from diffcar.sim.model.vehicle import SHIPPED, Vehicle
 
 if TYPE_CHECKING:
     import mujoco
     from numpy import ndarray
 
-__all__ = ["read_named_model"]
+__all__ = ["read_named_model", "require_model"]
 
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
 _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
+
+
+def require_model(file: Path) -> None:
+    """Refuse what is no file.
+
+    Raises:
+        ModelError: If so.
+    """
+    if not is_there(str(file), Path.is_file):
+        told = "is not a file" if is_there(str(file)) else "does not exist"
+        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
+        raise ModelError(f"the vehicle model {shortened(str(file))!r} {told}", hint)
 
 
 def read_named_model(file: Path, *, lenient: bool = False) -> Vehicle:
@@ -35,9 +48,7 @@ def read_named_model(file: Path, *, lenient: bool = False) -> Vehicle:
     Raises:
         ModelError: If the file cannot be read or lacks a part of the car.
     """
-    if not is_there(str(file), Path.is_file):
-        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
-        raise ModelError(f"the vehicle model {str(file)!r} does not exist", hint)
+    require_model(file)
     with explain_errors(file, "is not a valid MJCF model"):
         spec = open_model(file)
         compiled = spec.compile()
@@ -87,7 +98,7 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
     steering_gain, steering_limit, max_target = car.same("the steering servos", servos)
     inertia, centre_of_mass = layout.mass()
     front, _, rear_left, rear_right = map(_three, centres)
-    return Vehicle(
+    vehicle = Vehicle(
         file=car.file,
         mass=float(model.body_subtreemass[base]),
         inertia=_three(inertia.diagonal()),
@@ -108,6 +119,18 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         wheel_shape=shape,
         driven_joints=driven,
     )
+    car.refuse(list(_endless(vehicle)))
+    return vehicle
+
+
+def _endless(car: Vehicle) -> Iterator[Fault]:
+    """Yield what is not a finite number; wheels may turn at any speed."""
+    for name, value in vars(car).items():
+        own = value if isinstance(value, tuple) else (value,)
+        numbers = [each for each in own if isinstance(each, float)]
+        if name != "max_wheel_speed" and not all(map(math.isfinite, numbers)):
+            told = f"{name.replace('_', ' ')} is {', '.join(map(str, numbers))}"
+            yield told, "give it finite numbers"
 
 
 def _three(values: "ndarray") -> tuple[float, float, float]:
