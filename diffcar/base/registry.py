@@ -87,9 +87,9 @@ class Registry(Mapping[str, T], Generic[T]):
             hint=f"{guess}{self._known} {', '.join(self._entries)}",
         )
 
-    def refusal(self, name: str, found: object) -> DiffcarError:
-        """Return the error that something is no entry, or came of none."""
-        told = f"{name!r} is no {self.kind}: it is or makes {shortened(repr(found))}"
+    def refusal(self, name: str, found: object, verb: str = "is") -> DiffcarError:
+        """Return the error that something is, or returns, what no entry is or returns."""
+        told = f"{name!r} is no {self.kind}: it {verb} {shortened(repr(found))}"
         return self._error(told, f"docs/library.md says what a {self.kind} of one's own is")
 
 

@@ -79,7 +79,7 @@ class ControllerChoice:
         """Return a classical controller of a car, or one's own."""
         made = CONTROLLERS[self.spec](vehicle, **self.parameters)
         if not callable(made):
-            raise CONTROLLERS.refusal(self.spec, made)
+            raise CONTROLLERS.refusal(self.spec, made, "returns")
         return made
 
     def build(self, scene: CarScene) -> Controller:

@@ -19,6 +19,7 @@ from diffcar.base.log import logger
 from diffcar.base.table import Column, Mark, Shown, Table
 from diffcar.controllers.checkpoint import config_values
 from diffcar.controllers.choose import choose_controller, newest_or_shipped
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
 from diffcar.controllers.tracking_mlp import TrackingMLP
@@ -205,14 +206,16 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     spec = config.controller
     if spec is None:
         spec, reason = newest_or_shipped(config, "is exported")
+        if spec in CONTROLLERS:
+            car = config.model or "car"
+            raise CheckpointError(
+                f"there is no network for the car {car!r} below {RUNS}/",
+                f"train one: diffcar train-e2e --car {shlex.quote(car)}; or drop --car",
+            )
         notes.append(reason)
     choice = choose_controller(spec)
     if choice.checkpoint is None:
-        car = config.model or "car"
-        raise CheckpointError(
-            f"there is no network for the car {car!r} below {RUNS}/",
-            f"train one: diffcar train-e2e --car {shlex.quote(car)}; or drop --car",
-        )
+        raise CheckpointError(f"{spec!r} is no network, and nothing else is exported")
     trained = _trained(config_values(choice.checkpoint))
     config, changes = choice.in_its_physics(config)
     vehicle = car_of(config)

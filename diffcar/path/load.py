@@ -150,8 +150,8 @@ def _read_source(
     else:
         points = PATHS[config.source](seed)
         if not isinstance(points, Points):
-            raise PATHS.refusal(config.source, points)
-        _require_positions(points.xy, config.source)
+            raise PATHS.refusal(config.source, points, "returns")
+        _require_usable(points, config.source)
         size = car_size if config.source in PATHS else 1.0
         points = replace(points, xy=points.xy * (config.scale * size))
     if not np.abs(points.xy).max() < _NOWHERE:
@@ -163,15 +163,19 @@ def _read_source(
     return points
 
 
-def _require_positions(xy: np.ndarray, source: str) -> None:
-    """Refuse points that are no positions in a plane, or too few of them."""
-    shape = np.shape(xy)
-    if len(shape) != 2 or shape[0] < 4 or shape[1] != 2 or not np.isfinite(xy).all():
-        raise PathError(
-            f"{source!r} has points of shape {shape}; a path needs finite ones of shape (N, 2), "
-            "and 4 of them",
-            hint="return diffcar.path.builtin.Points of x and y [m]",
+def _require_usable(points: Points, source: str) -> None:
+    """Refuse points that are no positions in a plane, too few of them, or speeds of others."""
+    shape: tuple[int, ...] = getattr(points.xy, "shape", ())
+    hint = "return diffcar.path.builtin.Points of x and y [m], and of as many speeds or none"
+    if len(shape) != 2 or shape[0] < 4 or shape[1] != 2 or not np.isfinite(points.xy).all():
+        told = (
+            f"{source!r} has xy of shape {shape}; a path needs finite ones of shape (N, 2), N > 3"
         )
+        raise PathError(told, hint)
+    speed = points.speed
+    if speed is not None and not (np.shape(speed) == shape[:1] and np.isfinite(speed).all()):
+        told = f"{source!r} has speeds of shape {np.shape(speed)}; it needs {shape[0]} finite ones"
+        raise PathError(told, hint)
 
 
 def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]]:

@@ -1,7 +1,6 @@
 """Reads the car out of an MJCF model whose joints have diffcar's names."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from diffcar.base.files import digests, is_there
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
-from diffcar.sim.model.rules import Fault, collision_faults, world_faults
+from diffcar.sim.model.rules import collision_faults, world_faults
 from diffcar.sim.model.vehicle import SHIPPED, Vehicle
 
 if TYPE_CHECKING:
@@ -119,18 +118,21 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         wheel_shape=shape,
         driven_joints=driven,
     )
-    car.refuse(list(_endless(vehicle)))
+    if endless := _endless(vehicle):
+        told = f": not finite: {', '.join(endless)}"
+        raise car.error(told, "its masses, places, sizes and frictions must be finite numbers")
     return vehicle
 
 
-def _endless(car: Vehicle) -> Iterator[Fault]:
-    """Yield what is not a finite number; wheels may turn at any speed."""
-    for name, value in vars(car).items():
-        own = value if isinstance(value, tuple) else (value,)
-        numbers = [each for each in own if isinstance(each, float)]
-        if name != "max_wheel_speed" and not all(map(math.isfinite, numbers)):
-            told = f"{name.replace('_', ' ')} is {', '.join(map(str, numbers))}"
-            yield told, "give it finite numbers"
+def _endless(car: Vehicle) -> list[str]:
+    """Return which figures are not finite numbers; wheels may turn at any speed."""
+    figures = {name: own if isinstance(own, tuple) else (own,) for name, own in vars(car).items()}
+    del figures["max_wheel_speed"]
+    return [
+        name.replace("_", " ")
+        for name, own in figures.items()
+        if any(isinstance(each, float) and not math.isfinite(each) for each in own)
+    ]
 
 
 def _three(values: "ndarray") -> tuple[float, float, float]:
