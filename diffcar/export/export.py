@@ -16,6 +16,7 @@ from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import RUNS, make_folder, write_atomically
 from diffcar.base.log import logger
+from diffcar.base.section import Section, Seed
 from diffcar.base.table import Column, Mark, Shown, Table
 from diffcar.controllers.checkpoint import config_values
 from diffcar.controllers.choose import choose_controller, newest_or_shipped
@@ -33,7 +34,6 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
-from diffcar.tasks.tracking.config import DrivingConfig
 from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.grip import load_road
 from diffcar.tasks.tracking.rollout import Trajectory
@@ -232,11 +232,17 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     return _Subject(choice.spec, network, path, scene)
 
 
-def _trained(values: dict[str, object]) -> DrivingConfig:
-    """Return path and seed of a training, which are all that is read of its configuration."""
+class _Trained(Section):
+    """What is read of a training's configuration."""
+
+    path: PathConfig = PathConfig()
+    seed: Seed = 0
+
+
+def _trained(values: dict[str, object]) -> _Trained:
+    """Return path and seed of a training."""
     try:
-        own = {name: values[name] for name in ("path", "seed")}
-        return load_config(DrivingConfig, base=own)
+        return load_config(_Trained, base={name: values[name] for name in _Trained.model_fields})
     except (KeyError, ConfigError) as error:
         told = f"the checkpoint's configuration is damaged: {error}"
         raise CheckpointError(told) from None

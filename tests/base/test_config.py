@@ -106,7 +106,7 @@ def test_bad_override_is_explained(override: str) -> None:
 
 
 def test_times_are_those_whose_steps_can_be_counted() -> None:
-    """A day at the most, in every section."""
+    """About a day at the most, in every section."""
     for schema in (TrainE2EConfig, TrainPPOConfig, CompareConfig, RecordConfig, SimulateConfig):
         for key, (section, name, _) in settings_of(schema).items():
             if meaning_of(section, name, None).count("[s]") and key != "dt":
