@@ -2,14 +2,15 @@
 
 import difflib
 import importlib
+import inspect
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from diffcar.base.errors import ConfigError, DiffcarError
+from diffcar.base.errors import ConfigError, DiffcarError, shortened
 
-__all__ = ["Registry", "import_attribute", "is_own"]
+__all__ = ["Registry", "import_attribute", "is_callable", "is_own"]
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ class Registry(Mapping[str, T], Generic[T]):
         error: Raised for a name that there is not.
         nor: Behind the message: what else could have been meant, and is not there either.
         known: Before the names there are, in the hint.
+        accepts: Whether what somebody names of one's own can be one.
     """
 
     def __init__(
@@ -36,22 +38,27 @@ class Registry(Mapping[str, T], Generic[T]):
         error: type[DiffcarError] = ConfigError,
         nor: str = "",
         known: str = "there are",
+        accepts: Callable[[Any], bool] = lambda found: True,
     ) -> None:
         self.kind = kind
         self._entries = dict(entries)
         self._error = error
         self._nor = nor
         self._known = known
+        self._accepts = accepts
 
     def __getitem__(self, name: str) -> T:
         """Return what is called so.
 
         Raises:
-            DiffcarError: If nothing is, with the nearest name and all there are.
+            DiffcarError: If nothing is, with the nearest name and all there are; or if it is none.
         """
         self.check(name)
         entry = self._entries.get(name, name)
-        return cast(T, import_attribute(entry)) if isinstance(entry, str) else entry
+        found = import_attribute(entry) if isinstance(entry, str) else entry
+        if not self._accepts(found):
+            raise self.refusal(name, found)
+        return cast(T, found)
 
     def __contains__(self, name: object) -> bool:
         """Tell whether it is one of the names."""
@@ -79,6 +86,16 @@ class Registry(Mapping[str, T], Generic[T]):
             f"no {self.kind} is called {name!r}{self._nor}",
             hint=f"{guess}{self._known} {', '.join(self._entries)}",
         )
+
+    def refusal(self, name: str, found: object, verb: str = "is") -> DiffcarError:
+        """Return the error that something is, or returns, what no entry is or returns."""
+        told = f"{name!r} is no {self.kind}: it {verb} {shortened(repr(found))}"
+        return self._error(told, f"docs/library.md says what a {self.kind} of one's own is")
+
+
+def is_callable(found: object) -> bool:
+    """Tell whether something is a function or a class that was written in Python."""
+    return callable(found) and not inspect.isbuiltin(found)
 
 
 def is_own(name: str) -> bool:

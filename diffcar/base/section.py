@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, NamedTuple, Protocol, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 __all__ = [
     "Count",
+    "Duration",
     "Finite",
     "Follows",
     "NonNegative",
@@ -16,11 +17,14 @@ __all__ = [
     "Setting",
     "Settings",
     "Tolerance",
+    "first_problem",
     "settings_of",
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Duration = Annotated[float, Field(gt=0, le=1e5)]
+"""A time [s]; about a day at the most, of which steps can be counted."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -48,6 +52,14 @@ class Section(BaseModel):
     """Base of all sections: unknown keys are refused, values are not coerced between kinds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def first_problem(error: Exception) -> str:
+    """Return in a line what is wrong, of many things the first and where."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
 class Settings(Protocol):

@@ -62,9 +62,13 @@ class _Loader(yaml.SafeLoader):
         return text
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Return a whole number, which no leading zero makes octal."""
+        """Return a whole number of 64 bits at the most, which no leading zero makes octal."""
         text = self.construct_scalar(node)
-        return int(text, 0 if text[:2] in ("0o", "0x") else 10)
+        value = int(text, 0 if text[:2] in ("0o", "0x") else 10)
+        if value.bit_length() > 64:  # Python may refuse to write it
+            told = f"{shortened(text)} is a whole number of more than 64 bits"
+            raise ComposerError(None, None, told, node.start_mark)
+        return value
 
 
 _Loader.add_constructor(f"{_TAG}int", _Loader.construct_yaml_int)

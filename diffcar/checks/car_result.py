@@ -18,7 +18,7 @@ from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.problem import PARAMETERS
 
-__all__ = ["CheckGradResult", "car_report", "labels_of"]
+__all__ = ["CheckGradResult", "car_report", "labels_of", "verdict_lines"]
 
 _SHORT = {"actions": "actions", "initial state": "state", "network weights": "weights"}
 
@@ -208,16 +208,21 @@ def car_report(result: CheckGradResult) -> list[Shown]:
         ]
     if result.wheels:
         shown.append(wheels_table(result.wheels))
-    shown += [
+    shown += verdict_lines(result, _verdict(result))
+    return [*shown, f"{result.wall_seconds:.0f} s in all"]
+
+
+def verdict_lines(result: CheckGradResult, told: str) -> list[Shown]:
+    """Return what kept something from being checked, the verdict before what is told, a hint."""
+    shown: list[Shown] = [
         Line(text := f"not checked: {failure}", text, Mark.BAD)
         for failure in _without_repetition(result.failures)
     ]
     word = "certified" if result.certified else "not certified"
-    mark = Mark.GOOD if result.certified else Mark.BAD
-    shown.append(Line(f"{word}: {_verdict(result)}", word, mark))
+    shown.append(Line(f"{word}: {told}", word, Mark.GOOD if result.certified else Mark.BAD))
     if result.hint:
         shown.append(Line(f"hint: {result.hint}", "hint:", Mark.DOUBTFUL))
-    return [*shown, f"{result.wall_seconds:.0f} s in all"]
+    return shown
 
 
 Pair = tuple[CertificateRow, CertificateRow]

@@ -11,7 +11,7 @@ from diffcar.base.files import Unwritten, kept
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Line, Mark, Shown, Table, number
 from diffcar.checks import car as certified_car
-from diffcar.checks.car_result import CheckGradResult
+from diffcar.checks.car_result import CheckGradResult, verdict_lines
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
 from diffcar.checks.vehicle import car_as_json, car_table
 from diffcar.sim.build import build_scene
@@ -77,6 +77,8 @@ class CheckCarResult:
             },
             "certified": certificate and certificate.certified,
             "worst_relative_error": certificate and certificate.certificate.worst_relative_error,
+            "failures": certificate.failures if certificate else [],
+            "hint": certificate and certificate.hint,
             "right": self.is_right,
         }
 
@@ -125,14 +127,14 @@ def drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
     scene.reset(Placement(torch.zeros(3, 2, dtype=scene.dtype), zeros, speed, zeros))
     steer = torch.tensor([steering, 0.0, 0.0], dtype=scene.dtype)
     at = [scene.read().speed]
-    for _ in range(round(_TURN_TIME * vehicle.root_size / scene.dt)):
+    pushes = max(4, round(_PUSH_TIME * vehicle.root_size / scene.dt))
+    for _ in range(max(pushes, round(_TURN_TIME * vehicle.root_size / scene.dt))):
         present, most = scene.read().speed, vehicle.speed_increment
         wanted = torch.stack([speed[0], present[1] + most, (present[2] - most).clamp_min(0)])
         scene.apply(torch.stack([steer, wanted], -1))
         scene.step()
         at.append(scene.read().speed)
     state, speeds = scene.read(), torch.stack(at).double()
-    pushes = max(2, round(_PUSH_TIME * vehicle.root_size / scene.dt))
     faster = float(speeds[pushes, 1] - speeds[1, 1]) / ((pushes - 1) * scene.dt)
     slower = float(speeds[1, 2] - speeds[pushes // 2, 2]) / ((pushes // 2 - 1) * scene.dt)
     found = float(state.speed[0] / state.yaw_rate[0])
@@ -175,10 +177,9 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
         Table("does it drive as its figures say?", columns, result.driven),
     ]
     if (found := result.certificate) is not None:
-        word = "certified" if found.certified else "not certified"
-        worst = found.certificate.worst_relative_error
-        told = f"{word}: worst relative error of the gradient over 1, 10 and 100 steps {worst:.2g}"
-        shown.append(Line(told, word, Mark.GOOD if found.certified else Mark.BAD))
+        worst = number(found.certificate.worst_relative_error)
+        told = f"worst relative error of the gradient over 1, 10 and 100 steps {worst}"
+        shown += verdict_lines(found, told)
     word = "good to train" if result.is_right else "not as it should be"
     shown.append(Line(word, word, Mark.GOOD if result.is_right else Mark.BAD))
     if result.is_right:

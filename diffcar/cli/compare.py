@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-from diffcar.base.errors import CheckpointError
 from diffcar.base.files import Unwritten, is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.base.table import Line, Shown
@@ -15,7 +14,7 @@ from diffcar.cli import options
 from diffcar.cli.console import note
 from diffcar.cli.options import Given, option, with_options
 from diffcar.cli.streams import EXIT_INTERRUPTED
-from diffcar.comparison.config import SUITES, CompareConfig
+from diffcar.comparison.config import SUITES, CompareConfig, settings_file
 from diffcar.training.methods import METHODS
 
 __all__ = ["compare"]
@@ -107,13 +106,7 @@ def _base(resume: Path | None, suite: str | None) -> dict[str, object]:
     """Return what the settings begin with: those of an earlier session, a suite of one's own."""
     base: dict[str, object] = {}
     if resume is not None:
-        file = resume / "compare.yaml"
-        if not is_there(str(file), Path.is_file):
-            raise CheckpointError(
-                f"{str(resume)!r} is not the folder of a comparison: it has no {file.name}",
-                hint="give the folder that an earlier `diffcar compare` printed",
-            )
-        base = read_yaml(file)
+        base = read_yaml(settings_file(resume))
     if suite is None or suite in SUITES:
         return base
     if not is_there(suite):

@@ -13,7 +13,7 @@ from diffcar.base.errors import CheckpointError, ConfigError
 from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.settings_yaml import dump_config
-from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.config import CONFIG_FILE, CompareConfig, settings_file
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.runs import Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
@@ -33,7 +33,6 @@ from diffcar.training.session import OnUpdate
 
 __all__ = ["CompareResult", "compare"]
 
-_CONFIG_FILE = "compare.yaml"
 _LOADED_FILE = "loaded.json"
 
 
@@ -81,9 +80,9 @@ def compare(
     if resume is not None and out is not None:
         raise ConfigError("a comparison that is resumed goes on in its own folder; drop `out`")
     home = Path(resume or out or "")
+    begun_with = None if resume is None else settings_file(home)
     if config is None:
-        file = None if resume is None else home / _CONFIG_FILE
-        config = load_config(CompareConfig, file=file)
+        config = load_config(CompareConfig, file=begun_with)
     scenes = Scenes(config)
     config = suited(config, scenes.vehicle)
     paths = _suite_paths(config, scenes.vehicle)
@@ -104,7 +103,7 @@ def compare(
             runs.require_same_settings()
             _remember(folder, taken)
             text = dump_config(config)
-            write_atomically(folder / _CONFIG_FILE, lambda file: file.write_text(text))
+            write_atomically(folder / CONFIG_FILE, lambda file: file.write_text(text))
             again = f"diffcar compare --resume {shlex.quote(str(folder))}"
             logger.info(f"comparing in {folder}; if interrupted: {again}")
             finished = list(runs)
@@ -113,7 +112,7 @@ def compare(
             return result
         except Exception:  # whatever it is, it goes on up
             if resume is None:
-                take_back(folder, (_CONFIG_FILE, _LOADED_FILE), was_there=was_there)
+                take_back(folder, (CONFIG_FILE, _LOADED_FILE), was_there=was_there)
             raise
         suite = Suite(config, paths, scenes.vehicle)
         scores, tracks = suite.scores(finished)
@@ -144,7 +143,7 @@ def _loaded_earlier(folder: Path) -> dict[str, Path]:
         return {}
     try:
         return {method: Path(run) for method, run in json.loads(file.read_text()).items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{str(file)!r} is damaged: {error}", hint="remove it") from None
 
 

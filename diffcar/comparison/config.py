@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from diffcar.base.errors import CheckpointError
+from diffcar.base.files import is_there
 from diffcar.base.registry import Registry, is_own
 from diffcar.base.section import Follows, Positive, Section, Seed
 from diffcar.controllers.classical import CLASSICAL
@@ -19,7 +21,7 @@ from diffcar.training.config import TuningConfig
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.ppo.config import PPOConfig
 
-__all__ = ["SUITES", "CompareConfig", "SuiteConfig"]
+__all__ = ["CONFIG_FILE", "SUITES", "CompareConfig", "SuiteConfig", "settings_file"]
 
 SUITES: Registry[Path] = Registry(
     "suite",
@@ -37,6 +39,25 @@ _COMPARED = [
     *(name for name, method in CLASSICAL.items() if method.by_default),
 ]
 _KNOWN = list(dict.fromkeys([*_COMPARED, *CLASSICAL]))
+
+
+CONFIG_FILE = "compare.yaml"
+"""The settings of a comparison, in its folder."""
+
+
+def settings_file(folder: Path) -> Path:
+    """Return the settings of a comparison that was begun in a folder.
+
+    Raises:
+        CheckpointError: If none was.
+    """
+    file = folder / CONFIG_FILE
+    if not is_there(str(file), Path.is_file):
+        raise CheckpointError(
+            f"{str(folder)!r} is not the folder of a comparison: it has no {CONFIG_FILE}",
+            hint="give the folder that an earlier `diffcar compare` printed",
+        )
+    return file
 
 
 class SuiteConfig(Section):

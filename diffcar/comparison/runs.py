@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic
 import torch
+from pydantic import Field
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import digests, make_folder, write_atomically
 from diffcar.base.log import logger
+from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
 from diffcar.controllers.batch import ControllerBatch, TrackingEnsemble
@@ -139,10 +142,10 @@ class Runs:
                 if not is_method(method) and (home / _TUNING_FILE).is_file():
                     stored = _read_tuning(home / _TUNING_FILE)
                     tuned = load_config(CompareConfig, base=self._tuning_settings(seed))
-                    before = load_config(CompareConfig, base=stored["settings"])
+                    before = load_config(CompareConfig, base=stored.settings)
                     require_same_settings(home, before, tuned)
-                    if "inputs" in stored:  # not of diffcar 0.1.0
-                        require_same_files(stored["inputs"], self._tuning_inputs())
+                    if stored.inputs is not None:
+                        require_same_files(stored.inputs, self._tuning_inputs())
                 elif is_method(method) and (home / "checkpoints" / "last.pt").is_file():
                     wanted = self._settings(METHODS[method], seed)
                     begun_with = load_config(type(wanted), file=home / "config.yaml")
@@ -176,10 +179,10 @@ class Runs:
         """Return what a finished training came to."""
         snapshots = []
         for file in sorted((home / "checkpoints").glob("at-*.pt")):
-            then = load_checkpoint(file)
-            iteration = int(file.stem.removeprefix("at-"))
-            cost = (then["train_seconds"], then["num_env_steps"])
-            snapshots.append(Snapshot(iteration, *cost, self._network(then)))
+            if (number := file.stem.removeprefix("at-")).isdecimal():  # or somebody's copy
+                then = load_checkpoint(file)
+                cost = (then["train_seconds"], then["num_env_steps"])
+                snapshots.append(Snapshot(int(number), *cost, self._network(then)))
         last = RunFolder.open(home).last
         run = Run(method, seed, str(home), last["train_seconds"], last["num_env_steps"])
         return FinishedRun(run, self._network(load_checkpoint(home)), snapshots)
@@ -209,7 +212,7 @@ class Runs:
             Snapshot(
                 g.number, g.seconds, g.num_env_steps, RunController(method, parameters=g.parameters)
             )
-            for g in _generations(file)
+            for g in _read_tuning(file).generations
         ]
         last = snapshots[-1]
         parameters = last.controller.parameters.items()
@@ -240,7 +243,7 @@ class Runs:
         file = home / _TUNING_FILE
         if not file.is_file():
             return choose_controller(name)
-        return ControllerChoice(name, parameters=_generations(file)[-1].parameters)
+        return ControllerChoice(name, parameters=_read_tuning(file).generations[-1].parameters)
 
     def _settings(self, how: Method, seed: int) -> TrainingConfig:
         """Return a training's settings: what the comparison shares, and what is its own."""
@@ -314,21 +317,25 @@ def _spread(num_updates: int, num_snapshots: int) -> list[int]:
     return sorted({int(update) for update in np.rint(spread)})
 
 
-def _generations(file: Path) -> list[Generation]:
-    """Return what an earlier search has found, round by round."""
-    return [Generation(**values) for values in _read_tuning(file)["generations"]]
+class _Tuning(pydantic.BaseModel):
+    """What an earlier search has found."""
+
+    settings: dict[str, Any]
+    generations: Annotated[list[Generation], Field(min_length=1)]
+    """Round by round."""
+    inputs: list[tuple[str, str]] | None = None
+    """Name and digest of each file; diffcar 0.1.0 kept none."""
 
 
-def _read_tuning(file: Path) -> dict[str, Any]:
+def _read_tuning(file: Path) -> _Tuning:
     """Read the file of an earlier search.
 
     Raises:
         CheckpointError: If it is damaged.
     """
     try:
-        content = json.loads(file.read_text())
-        return content | {key: content[key] for key in ("settings", "generations")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _Tuning.model_validate_json(file.read_bytes())
+    except (OSError, pydantic.ValidationError) as error:
         raise CheckpointError(
-            f"{str(file)!r} is damaged: {error}", hint="remove it to search anew"
+            f"{str(file)!r} is damaged: {first_problem(error)}", hint="remove it to search anew"
         ) from None

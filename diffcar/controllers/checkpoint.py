@@ -15,7 +15,7 @@ from torch import Tensor
 
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import RUNS
-from diffcar.base.section import NonNegative, Settings
+from diffcar.base.section import NonNegative, Settings, first_problem
 from diffcar.base.settings_yaml import dump_config
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.mlp import MLPController
@@ -146,10 +146,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         _Content.model_validate(content)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise CheckpointError(
-            f"{str(file)!r} is not a complete checkpoint: {where}: {first['msg']}", _GIVE_ONE
+            f"{str(file)!r} is not a complete checkpoint: {first_problem(error)}", _GIVE_ONE
         ) from None
     if not all(
         torch.isfinite(own).all() for own in _tensors([content["network"], content["trainer"]])

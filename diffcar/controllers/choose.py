@@ -73,12 +73,19 @@ class ControllerChoice:
             ModelError: If so.
         """
         if self.checkpoint is None:
-            CONTROLLERS[self.spec](vehicle, **self.parameters)
+            self._made(vehicle)
+
+    def _made(self, vehicle: Vehicle) -> Controller:
+        """Return a classical controller of a car, or one's own."""
+        made = CONTROLLERS[self.spec](vehicle, **self.parameters)
+        if not callable(made):
+            raise CONTROLLERS.refusal(self.spec, made, "returns")
+        return made
 
     def build(self, scene: CarScene) -> Controller:
         """Return the controller of the cars of a scene."""
         if self.checkpoint is None:
-            return CONTROLLERS[self.spec](scene.vehicle, **self.parameters)
+            return self._made(scene.vehicle)
         return restore_tracking_mlp(
             self.checkpoint, scene.vehicle, dtype=scene.dtype, device=scene.device, name=self.spec
         )

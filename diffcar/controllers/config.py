@@ -7,7 +7,7 @@ from pydantic import Field
 
 from diffcar.base.errors import CheckpointError
 from diffcar.base.files import is_there
-from diffcar.base.registry import Registry
+from diffcar.base.registry import Registry, is_callable
 from diffcar.base.section import Follows, NonNegative, Positive, Section
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
     error=CheckpointError,
     nor=" and no such run or checkpoint exists",
     known=f"give a run folder, a checkpoint, {SHIPPED}, or one of",
+    accepts=is_callable,
 )
 """Classes by name, made with a vehicle; one with a `SEARCH` of its parameters' ranges is tuned and
 compared."""

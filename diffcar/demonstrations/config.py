@@ -6,7 +6,7 @@ from typing import Annotated, Protocol, TypeVar
 import pydantic
 from pydantic import Field
 
-from diffcar.base.section import Follows, NonNegative, Positive, Section
+from diffcar.base.section import Duration, Follows, NonNegative, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.tasks.tracking.config import DrivingConfig, StartConfig
 
@@ -35,7 +35,7 @@ class DemonstrationConfig(Section):
     """Standard deviation of the disturbance of the steering angle [rad]."""
     speed_noise: Annotated[NonNegative, Follows("speed")] = 0.2
     """Standard deviation of the disturbance of the commanded speed [m/s]."""
-    noise_time: Annotated[Positive, Follows("time")] = 0.2
+    noise_time: Annotated[Duration, Follows("time")] = 0.2
     """Time in which a disturbance is forgotten to 1/e [s]."""
 
 

@@ -94,7 +94,7 @@ class Log:
         order = torch.argsort(drive, stable=True)
         step = times[order].diff().abs()[drive[order].diff() == 0]
         usual = float(step[step > 0].median()) if (step > 0).any() else math.inf
-        lag = max(1, round(_BEST_GAP / usual))
+        lag = max(1, round(_BEST_GAP / max(usual, 1e-6)))
         first, second = order[:-lag], order[lag:]
         gap = times[second] - times[first]
         good = (

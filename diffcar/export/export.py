@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import CheckpointError
-from diffcar.base.files import make_folder, write_atomically
+from diffcar.base.config import load_config
+from diffcar.base.errors import CheckpointError, ConfigError
+from diffcar.base.files import RUNS, make_folder, write_atomically
 from diffcar.base.log import logger
+from diffcar.base.section import Section, Seed
 from diffcar.base.table import Column, Mark, Shown, Table
 from diffcar.controllers.checkpoint import config_values
 from diffcar.controllers.choose import choose_controller, newest_or_shipped
+from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
 from diffcar.controllers.tracking_mlp import TrackingMLP
@@ -183,7 +187,9 @@ def run(
         files = FORMATS[name].files
         written = Verified(name, files, sum((out / file).stat().st_size for file in files))
         if call is None:
-            notes.append(f"{name} is written, and was not run: there is no C compiler here")
+            notes.append(
+                f"{name} is written, and was not run: no C compiler here makes what runs here"
+            )
         else:
             nothing = np.full(1 + 4 * subject.network.past_commands, np.nan, kind)
             written = _compared(written, call, nothing, by_network, subject.network)
@@ -200,16 +206,22 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     spec = config.controller
     if spec is None:
         spec, reason = newest_or_shipped(config, "is exported")
+        if spec in CONTROLLERS:
+            car = config.model or "car"
+            raise CheckpointError(
+                f"there is no network for the car {car!r} below {RUNS}/",
+                f"train one: diffcar train-e2e --car {shlex.quote(car)}; or drop --car",
+            )
         notes.append(reason)
     choice = choose_controller(spec)
     if choice.checkpoint is None:
         raise CheckpointError(f"{spec!r} is no network, and nothing else is exported")
-    trained = config_values(choice.checkpoint)
+    trained = _trained(config_values(choice.checkpoint))
     config, changes = choice.in_its_physics(config)
     vehicle = car_of(config)
-    settings, given = _path_of(config, trained["path"]), config.path.model_fields_set
+    settings, given = _path_of(config, trained.path), config.path.model_fields_set
     config = suited(config, vehicle)  # only now, lest what suits the car count as given
-    seed = config.seed if "seed" in config.model_fields_set else trained["seed"]
+    seed = config.seed if "seed" in config.model_fields_set else trained.seed
     others: Columns | None = {} if "source" in given and "latlon" not in given else None
     path = load_road(settings, vehicle, seed=seed, nameless=others)
     notes += [*changes, *vehicle.assumptions, *path.warnings]
@@ -220,10 +232,25 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     return _Subject(choice.spec, network, path, scene)
 
 
-def _path_of(config: ExportConfig, trained: dict[str, object]) -> PathConfig:
+class _Trained(Section):
+    """What is read of a training's configuration."""
+
+    path: PathConfig = PathConfig()
+    seed: Seed = 0
+
+
+def _trained(values: dict[str, object]) -> _Trained:
+    """Return path and seed of a training."""
+    try:
+        return load_config(_Trained, base={name: values[name] for name in _Trained.model_fields})
+    except (KeyError, ConfigError) as error:
+        told = f"the checkpoint's configuration is damaged: {error}"
+        raise CheckpointError(told) from None
+
+
+def _path_of(config: ExportConfig, path: PathConfig) -> PathConfig:
     """Return the path of the training, with what the user has set; its limits for another one."""
     given = config.path.model_fields_set
-    path = PathConfig.model_validate(trained)
     if "source" in given:
         path = path.elsewhere(config.path.source, 1.0)
     own = {name: getattr(config.path, name) for name in given}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.base.files import is_there
-from diffcar.base.registry import Registry, is_own
+from diffcar.base.registry import Registry, is_callable, is_own
 from diffcar.base.section import Follows, Positive, Replaces, Section, Seed
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ PATHS: Registry[Callable[[int], "Points"]] = Registry(
     error=PathError,
     nor=" and no such file exists",
     known="built in are",
+    accepts=is_callable,
 )
 """Functions of a seed that return the points of a path, by its name."""
 
@@ -56,6 +57,8 @@ COLUMNS = ("x", "y", "speed")
 """What is read of a file; with `latlon` x is the longitude and y the latitude."""
 Columns = list[Literal["x", "y", "speed", "ignore"]] | dict[Literal["x", "y", "speed"], str]
 """What the columns of a file are, one by one, or what it calls those that are read."""
+
+_Acceleration = Annotated[float, Field(ge=1e-3, le=1e4)]
 
 
 class PathConfig(Section):
@@ -83,14 +86,14 @@ class PathConfig(Section):
     and those with columns of such names."""
     seed: Seed | None = None
     """Seed of `random`, `stage` and functions of one's own; null takes the run's."""
-    top_speed: Annotated[Positive, Follows("top speed")] = 3.0
+    top_speed: Annotated[float, Field(ge=1e-3, le=1000), Follows("top speed")] = 3.0
     """Upper limit of the reference speed [m/s]."""
-    grip: Annotated[Annotated[float, Field(gt=0, le=1)] | None, Replaces(ACCELERATIONS)] = None
+    grip: Annotated[Annotated[float, Field(ge=1e-3, le=1)] | None, Replaces(ACCELERATIONS)] = None
     """Share of the grip measured of the car that the reference speed uses; null goes by the two
     accelerations instead."""
-    lateral_acceleration: Annotated[Positive, Follows("lateral acceleration")] = 4.0
+    lateral_acceleration: Annotated[_Acceleration, Follows("lateral acceleration")] = 4.0
     """Limit on speed² times curvature along the path [m/s²]."""
-    longitudinal_acceleration: Annotated[Positive, Follows("longitudinal acceleration")] = 3.0
+    longitudinal_acceleration: Annotated[_Acceleration, Follows("longitudinal acceleration")] = 3.0
     """Limit on speeding up and braking along the path [m/s²]."""
 
     @property

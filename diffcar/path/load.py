@@ -161,6 +161,9 @@ def _read_source(
         points = read_points(file, config, nameless)
     else:
         points = PATHS[config.source](seed)
+        if not isinstance(points, Points):
+            raise PATHS.refusal(config.source, points, "returns")
+        _require_usable(points, config.source)
         size = car_size if config.source in PATHS else 1.0
         points = replace(points, xy=points.xy * (config.scale * size))
     if not np.abs(points.xy).max() < _NOWHERE:
@@ -170,6 +173,21 @@ def _read_source(
             hint="its coordinates must be in metres; --path-scale converts them",
         )
     return points
+
+
+def _require_usable(points: Points, source: str) -> None:
+    """Refuse points that are no positions in a plane, too few of them, or speeds of others."""
+    shape: tuple[int, ...] = getattr(points.xy, "shape", ())
+    hint = "return diffcar.path.builtin.Points of x and y [m], and of as many speeds or none"
+    if len(shape) != 2 or shape[0] < 4 or shape[1] != 2 or not np.isfinite(points.xy).all():
+        told = (
+            f"{source!r} has xy of shape {shape}; a path needs finite ones of shape (N, 2), N > 3"
+        )
+        raise PathError(told, hint)
+    speed = points.speed
+    if speed is not None and not (np.shape(speed) == shape[:1] and np.isfinite(speed).all()):
+        told = f"{source!r} has speeds of shape {np.shape(speed)}; it needs {shape[0]} finite ones"
+        raise PathError(told, hint)
 
 
 def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]]:

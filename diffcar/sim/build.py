@@ -79,10 +79,13 @@ def build_scene(
     """
     asked = {"differentiable": differentiable, "vehicle": vehicle, "with_camera": with_camera}
     options |= {name: value for name, value in asked.items() if value}
-    build = _builder(ENGINES[engine], config, set(options))
+    simulator = ENGINES[engine]
+    if not isinstance(simulator, Engine):
+        raise ENGINES.refusal(engine, simulator)
+    build = _builder(simulator, config, set(options))
     kind = "differentiable" if differentiable else "plain"
     slow = " (a minute or two the first time)" if engine == "genesis" else ""
-    logger.info(f"building a {kind} scene in {ENGINES[engine].label}, {num_envs} at once{slow}")
+    logger.info(f"building a {kind} scene in {simulator.label}, {num_envs} at once{slow}")
     scene = build(config, num_envs, **options)
     if differentiable and with_repairs and isinstance(scene, GenesisScene):
         repair(scene)

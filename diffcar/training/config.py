@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from diffcar.base.section import Count, Follows, Positive, Section
+from diffcar.base.section import Count, Duration, Follows, Section
 
 __all__ = ["TuningConfig"]
 
@@ -16,5 +16,5 @@ class TuningConfig(Section):
     """Rounds; each searches nearer around the best of the round before."""
     num_candidates: Annotated[int, Field(ge=8, le=4096)] = 64
     """Sets of parameters in a round, each driving two cars of its own."""
-    duration: Annotated[Positive, Follows("time")] = 15.0
+    duration: Annotated[Duration, Follows("time")] = 15.0
     """Simulated time of a drive [s]."""

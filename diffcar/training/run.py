@@ -126,6 +126,8 @@ def train(
     """
     began = time.perf_counter()
     how = METHODS[method]
+    if not isinstance(how, Method):
+        raise METHODS.refusal(method, how)
     task = task if config is None else config.task
     _require_possible(how, task)
     if resume is not None and out is not None:

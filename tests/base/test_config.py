@@ -9,7 +9,8 @@ import yaml
 from diffcar.base.config import load_config
 from diffcar.base.errors import ConfigError
 from diffcar.base.files import resource_path
-from diffcar.base.settings_yaml import dump_config
+from diffcar.base.section import settings_of
+from diffcar.base.settings_yaml import dump_config, meaning_of
 from diffcar.base.yaml_reader import read_yaml
 from diffcar.checks.config import CheckGradConfig
 from diffcar.comparison.config import CompareConfig
@@ -85,6 +86,12 @@ BAD = {
     "seed=2024-13-45": ("seed = '2024-13-45'", ""),
     "novalue": ("not of the form", "--set"),
     "train=[": ("not valid YAML", ""),
+    f"seed=0x{5000 * 'f'}": ("whole number of more than 64 bits", ""),
+    "path.top_speed=1e200": ("path.top_speed = 1e+200", ""),
+    "path.top_speed=1e-300": ("path.top_speed = 1e-300", ""),
+    "path.lateral_acceleration=1e200": ("path.lateral_acceleration = 1e+200", ""),
+    "path.longitudinal_acceleration=1e-300": ("path.longitudinal_acceleration = 1e-300", ""),
+    "path.grip=1e-300": ("path.grip = 1e-300", ""),
 }
 
 
@@ -96,6 +103,15 @@ def test_bad_override_is_explained(override: str) -> None:
         load_config(TrainE2EConfig, overrides=[override])
     assert message in caught.value.message
     assert hint in (caught.value.hint or "")
+
+
+def test_times_are_those_whose_steps_can_be_counted() -> None:
+    """About a day at the most, in every section."""
+    for schema in (TrainE2EConfig, TrainPPOConfig, CompareConfig, RecordConfig, SimulateConfig):
+        for key, (section, name, _) in settings_of(schema).items():
+            if meaning_of(section, name, None).count("[s]") and key != "dt":
+                with pytest.raises(ConfigError, match=rf"{key} = 1e\+308"):
+                    load_config(schema, overrides=[f"{key}=1e308"])
 
 
 def test_exponents_are_numbers() -> None:

@@ -10,10 +10,13 @@ from diffcar.base.registry import Registry, import_attribute
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.path.config import PATHS
+from diffcar.sim.build import build_scene
+from diffcar.sim.config import CarConfig
 from diffcar.tasks.registry import TASKS
 from diffcar.training.methods import METHODS
+from diffcar.training.run import train
 from tests.bicycle import Bicycle
-from tests.samples import road
+from tests.samples import VEHICLE, road
 
 REGISTRIES = {
     "paths": (PATHS, PathError),
@@ -67,6 +70,24 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
                 x = np.linspace(0.0, 6.0, 200)
                 return Points(np.stack([x, 0.2 * np.sin(x)], -1), closed=False)
 
+            def nothing(seed):
+                return None
+
+            def empty(seed):
+                return Points(np.zeros((0, 2)), closed=False)
+
+            def solid(seed):
+                return Points(np.arange(30.0).reshape(10, 3), closed=False)
+
+            def endless(seed):
+                return Points(np.array([[0, 0], [1, 0], [2, 0], [np.inf, 0]]), closed=False)
+
+            def short(seed):
+                return Points(np.arange(6.0).reshape(3, 2), closed=False)
+
+            def hasty(seed):
+                return Points(wave(seed).xy, closed=False, speed=np.ones(3))
+
             class Still:
                 name = "still"
 
@@ -94,6 +115,40 @@ def test_one_s_own_controller_drives(own_module: str) -> None:
 def test_one_s_own_path_is_followed(own_module: str) -> None:
     """By `module:function`, of a seed."""
     assert road(f"{own_module}:wave").length == pytest.approx(6.06, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    {
+        "math:pi": r"is 3\.14",
+        "math:sqrt": "is <built-in",
+        "mine_of_test:nothing": "returns None",
+    }.items(),
+)
+def test_what_is_no_path_or_controller_is_told(own_module: str, name: str, told: str) -> None:
+    """By what it is, or returns."""
+    with pytest.raises(PathError, match=rf"'{name}' is no path: it {told}") as error:
+        road(name)
+    assert "docs/library.md" in str(error.value.hint)
+    with pytest.raises(CheckpointError, match=rf"'{name}' is no controller: it {told}"):
+        choose_controller(name).require_knowledge_of(VEHICLE)
+
+
+def test_what_is_no_method_or_engine_is_told() -> None:
+    """Before anything is built."""
+    with pytest.raises(ConfigError, match=r"'math:pi' is no method: it is 3\.14"):
+        train("math:pi")
+    with pytest.raises(ConfigError, match=r"'math:pi' is no engine: it is 3\.14"):
+        build_scene(CarConfig(), num_envs=1, engine="math:pi")
+
+
+@pytest.mark.parametrize("xy", ["empty", "solid", "endless", "short"])
+def test_points_of_ones_own_are_four_places_in_a_plane(own_module: str, xy: str) -> None:
+    """Not none, not in space, not at infinity; nor have they speeds that are others' or none."""
+    with pytest.raises(PathError, match=rf"'mine_of_test:{xy}' has xy of shape \("):
+        road(f"mine_of_test:{xy}")
+    with pytest.raises(PathError, match=r"has speeds of shape \(3,\); it needs 200 finite ones"):
+        road("mine_of_test:hasty")
 
 
 @pytest.mark.parametrize("where", ["mine_of_test:Missing", "mine_of_no_test:Still"])

@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 
 from diffcar.checks import driven_car
-from diffcar.checks.config import CheckCarConfig, CheckGradConfig
-from diffcar.checks.driven_car import Driven, car_check_report, run
+from diffcar.checks.car_result import CheckGradResult
+from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
+from diffcar.checks.driven_car import (
+    Driven,
+    car_check_report,
+    drive_in_a_circle_and_straight,
+    run,
+)
 from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.suited import suited
+from tests.bicycle import Bicycle
 from tests.sim.model.cars import mjcf, write
 
 
@@ -58,6 +65,27 @@ def test_what_is_certified_is_what_was_driven(monkeypatch: pytest.MonkeyPatch) -
     (config,) = certified
     assert suited(config, load_vehicle("sedan")).dt == 0.0286
     assert (config.model, config.substeps) == ("sedan", 4)
+
+
+def test_a_certificate_that_failed_says_why() -> None:
+    """Where no horizon has a row there is no error to tell, and what kept it from one is told."""
+    found = run(CheckCarConfig(model="car"))
+    config = CheckGradConfig(certificate=CertificateConfig(horizons=[1, 10]))
+    stages = [f"over {steps} steps: no such kernel" for steps in (1, 10)]
+    found.certificate = CheckGradResult(config, "sphere", 1e-6, failures=stages)
+    shown = "\n".join(str(own) for own in car_check_report(found))
+    assert "not checked: over 1 steps; over 10 steps: no such kernel" in shown
+    assert "not certified: worst relative error of the gradient over 1, 10 and 100 steps -" in shown
+    assert f"hint: {found.certificate.hint}" in shown
+    assert found.as_json()["failures"] == stages
+    assert not found.is_right
+
+
+def test_a_small_car_is_pushed_for_some_steps_at_any_interval() -> None:
+    """A car of 0.06 of the shipped one's size has hardly two control intervals of its own."""
+    small = replace(load_vehicle(), wheelbase=0.02)
+    driven = drive_in_a_circle_and_straight(Bicycle(3, vehicle=small, dt=0.1))
+    assert all(math.isfinite(own.measured) for own in driven)
 
 
 def test_what_a_car_does_otherwise_is_told(tmp_path: Path) -> None:

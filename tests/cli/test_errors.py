@@ -207,8 +207,8 @@ def test_bad_input_is_explained(case: str, diffcar: Callable[..., Result], tmp_p
 
 BOX = "<mujoco><worldbody><body><freejoint/><geom size='1'/></body></worldbody></mujoco>"
 BAD_MODELS = {
-    "missing": ("nowhere.urdf", "does not exist"),
-    "a folder": (".", "is not a file"),
+    "missing": ("nowhere.urdf", "'nowhere.urdf' does not exist"),
+    "a folder": (".", "'.' is not a file"),
     "empty": ("empty.urdf", "cannot be read as a car"),
     "a car without wheels": ("box.xml", "0 wheel joints"),
 }

@@ -204,6 +204,10 @@ def test_what_cannot_be_exported_is_told(
         refused = diffcar("export", name)
         assert refused.exit_code == 2
         assert "is no network" in refused.stderr
+    refused = diffcar("export", "--car", "sedan")
+    assert refused.exit_code == 2
+    assert "there is no network for the car 'sedan'" in refused.stderr
+    assert "diffcar train-e2e --car sedan; or drop --car" in refused.stderr
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     refused = diffcar("export", "shipped")
     assert refused.exit_code == 2

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -189,6 +190,43 @@ def test_a_comparison_goes_on_with_its_settings_and_files(finished: Finished) ->
         with pytest.raises(ConfigError, match=r"track.csv' is something else now"):
             compare(config.model_copy(update={"methods": methods}), resume=finished.folder)
         track.write_text(before)
+
+
+TUNINGS = {
+    "5": "Input should be an object",
+    "{": "Invalid JSON",
+    '{"settings": {}, "generations": []}': "generations: List should have at least 1",
+    '{"settings": {}, "generations": [5]}': "generations.0: ",
+    '{"settings": [1], "generations": []}': "settings: ",
+}
+
+
+@pytest.mark.parametrize("text", TUNINGS)
+def test_a_damaged_search_is_told(text: str, tmp_path: Path) -> None:
+    """With the key, and what to do."""
+    file = tmp_path / "tuning.json"
+    file.write_text(text)
+    with pytest.raises(CheckpointError, match=rf"tuning.json' is damaged: {TUNINGS[text]}") as told:
+        runs._read_tuning(file)
+    assert told.value.hint == "remove it to search anew"
+
+
+def test_a_copy_of_a_checkpoint_is_no_snapshot(finished: Finished) -> None:
+    """Nor does it end the comparison."""
+    kept = finished.folder / "e2e-0" / "checkpoints"
+    copy = kept / "at-000001 copy.pt"
+    shutil.copyfile(kept / "at-000001.pt", copy)
+    again = compare(finished.config, resume=finished.folder)
+    copy.unlink()
+    pd.testing.assert_frame_equal(again.comparison.curves, finished.result.comparison.curves)
+
+
+def test_only_a_comparison_is_gone_on_with(tmp_path: Path) -> None:
+    """With settings given or without; no folder is made."""
+    for config in (None, CompareConfig()):
+        with pytest.raises(CheckpointError, match="is not the folder of a comparison"):
+            compare(config, resume=tmp_path / "typo")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_loaded_run_is_compared_and_cloned(finished: Finished, tmp_path: Path) -> None:

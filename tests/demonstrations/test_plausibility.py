@@ -204,6 +204,16 @@ def test_damage_is_named_with_a_row_and_a_remedy(name: str, tmp_path: Path) -> N
     assert remedy in (caught.value.hint or "")
 
 
+def test_times_that_hardly_differ_tell_nothing(tmp_path: Path) -> None:
+    """No rows are a moment apart then; what is known without times is still looked at."""
+    table = log_of("circle")
+    table["t_s"] = 1e-310 * torch.arange(len(table["t_s"]), dtype=torch.float64)
+    assert len(read(table, tmp_path / "log.csv", road("circle"))) == len(table["t_s"])
+    table["yaw_rad"] *= DEGREES
+    with pytest.raises(DemonstrationError, match="yaw_rad is in degrees"):
+        read(table, tmp_path / "log.csv", road("circle"))
+
+
 @pytest.mark.parametrize("source", ["circle", "figure-eight", "random"])
 def test_a_drive_against_the_path_is_named(source: str, tmp_path: Path) -> None:
     """Also where the path is as symmetric as a figure of eight, which might be mirrored instead."""

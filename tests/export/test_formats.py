@@ -108,6 +108,19 @@ def test_what_is_measured_is_in_the_order_of_the_contract() -> None:
     }
 
 
+@pytest.mark.parametrize("command", ["true", "./car.txt"])
+def test_what_compiles_for_no_machine_here_is_not_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler whose output does not load, and one that does not start."""
+    export("c", tmp_path, "trained", "circle", 32)
+    (tmp_path / "car.txt").write_bytes(b"\x7fELF for another machine")
+    (tmp_path / "car.txt").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CC", command)
+    assert load("c", tmp_path) is None
+
+
 @needs_compiler
 @pytest.mark.parametrize("precision", [32, 64])
 @pytest.mark.parametrize(("network", "source"), [("trained", "circle"), ("remembering", "slalom")])

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import digests, is_there
+from diffcar.base.files import digests
 from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model import mend
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import explain_errors, files_of_model
-from diffcar.sim.model.named import read_named_model
+from diffcar.sim.model.named import read_named_model, require_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.search import Found, find_joints
 from diffcar.sim.model.servos import ensure_servos
@@ -45,9 +45,7 @@ def adopt_model(
         ModelError: If the file cannot be read, the joints are not to be found, or the car lacks
             something that is not made up for; the error names the user's file.
     """
-    if not is_there(str(file), Path.is_file):
-        told = "is not a file" if is_there(str(file)) else "does not exist"
-        raise ModelError(f"the vehicle model {str(file)!r} {told}")
+    require_model(file)
     adopted = folder / "car.xml"
     with explain_errors(file, "cannot be read as a car"):
         source = open_source(file, folder)

@@ -4,10 +4,14 @@ import json
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from diffcar.base.errors import ModelError
+import pydantic
+
+from diffcar.base.errors import ModelError, shortened
 from diffcar.base.files import digests, is_there, make_folder, write_atomically
+from diffcar.base.section import first_problem
 from diffcar.sim.model.model_file import explain_errors, open_model, parts_of_model
 from diffcar.sim.model.vehicle import Vehicle
 
@@ -44,7 +48,7 @@ def carry_car(vehicle: Vehicle, model: str, folder: Path) -> None:
             # What is not named is called by its file, which may be another now.
             if element.tag != "texture" or element.get("type") != "cube":
                 element.set("name", element.get("name") or file.stem)
-            shutil.copyfile(file, folder / name)
+            write_atomically(folder / name, partial(shutil.copyfile, file))
             element.set(attribute, name)
         for compiler in root.iter("compiler"):
             for name in _FOLDERS:
@@ -54,7 +58,8 @@ def carry_car(vehicle: Vehicle, model: str, folder: Path) -> None:
     kept = vehicle.origin or vehicle.file
     for name in ("grip", "steering"):
         if (measured := kept.with_suffix(f".{name}.csv")).is_file():
-            shutil.copyfile(measured, folder / f"{Path(_MODEL).stem}.{name}.csv")
+            copy = folder / f"{Path(_MODEL).stem}.{name}.csv"
+            write_atomically(copy, partial(shutil.copyfile, measured))
     record = {
         "format": _FORMAT,
         "model": origin_of_carried(vehicle.file) or model,
@@ -84,45 +89,53 @@ def files_of_carried(model: Path) -> tuple[tuple[str, str], ...] | None:
         ModelError: If files are missing from it, or what is kept of it is damaged.
     """
     record = _record(model)
-    lacking = [name for name, _ in record.get("carried", ()) if not (model.parent / name).is_file()]
-    if lacking:
-        told = f"the car of a run in {str(model.parent)!r} lacks {', '.join(lacking)}"
-        raise ModelError(told, "copy the run's folder anew, with all that is in it; or give a car")
-    if not record or record["carried"] != [list(own) for own in _digests(model.parent)]:
+    if record is None:
         return None
-    return tuple((str(name), str(digest)) for name, digest in record["files"])
+    names = [name for name, _ in record.carried]
+    lacking = [own for own in names if not is_there(str(model.parent / own), Path.is_file)]
+    if lacking:
+        told = f"the car of a run in {str(model.parent)!r} lacks {shortened(', '.join(lacking))}"
+        raise ModelError(told, "copy the run's folder anew, with all that is in it; or give a car")
+    return record.files if record.carried == _digests(model.parent) else None
 
 
 def origin_of_carried(model: Path) -> str | None:
     """Return what the user called a carried car; None of any other."""
     record = _record(model)
-    return str(record["model"]) if record else None
+    return record.model if record else None
 
 
-def _record(model: Path) -> dict[str, list[list[str]]]:
-    """Return what is kept of a carried car; nothing of any other.
+class _Record(pydantic.BaseModel):
+    """What is kept of a carried car."""
+
+    model: str
+    files: tuple[tuple[str, str], ...]
+    carried: tuple[tuple[str, str], ...]
+
+
+def _record(model: Path) -> _Record | None:
+    """Return what is kept of a carried car; None of any other.
 
     Raises:
         ModelError: If it is damaged.
     """
     file = model.parent / _RECORD
     if model.name != _MODEL or not is_there(str(file), Path.is_file):
-        return {}
+        return None
     try:
         record = json.loads(file.read_text())
         if not isinstance(record, dict) or record.get("format") != _FORMAT:
-            return {}  # somebody's own
-        return {name: record[name] for name in ("model", "files", "carried")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{str(file)!r} is damaged: {error}", "copy the run's folder anew"
-        ) from None
+            return None  # somebody's own
+        return _Record.model_validate(record)
+    except (OSError, ValueError, RecursionError) as error:
+        told = f"{str(file)!r} is damaged: {first_problem(error)}"
+        raise ModelError(told, "copy the run's folder anew") from None
 
 
 def _digests(folder: Path) -> tuple[tuple[str, str], ...]:
     """Return name and digest of what lies in the folder of a carried car."""
     kept = (_RECORD, *(f"{Path(_MODEL).stem}.{n}.csv" for n in ("grip", "steering")))
-    files = sorted(file for file in folder.iterdir() if file.name not in kept)
+    files = sorted(own for own in folder.iterdir() if own.is_file() and own.name not in kept)
     return tuple((Path(name).name, digest) for name, digest in digests(files))
 
 

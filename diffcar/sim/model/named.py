@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffcar.base.errors import ModelError
+from diffcar.base.errors import ModelError, shortened
 from diffcar.base.files import digests, is_there
 from diffcar.sim.model.layout import Layout
 from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     import mujoco
     from numpy import ndarray
 
-__all__ = ["read_named_model"]
+__all__ = ["read_named_model", "require_model"]
 
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
 _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
+
+
+def require_model(file: Path) -> None:
+    """Refuse what is no file.
+
+    Raises:
+        ModelError: If so.
+    """
+    if not is_there(str(file), Path.is_file):
+        told = "is not a file" if is_there(str(file)) else "does not exist"
+        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
+        raise ModelError(f"the vehicle model {shortened(str(file))!r} {told}", hint)
 
 
 def read_named_model(file: Path, *, lenient: bool = False) -> Vehicle:
@@ -35,9 +47,7 @@ def read_named_model(file: Path, *, lenient: bool = False) -> Vehicle:
     Raises:
         ModelError: If the file cannot be read or lacks a part of the car.
     """
-    if not is_there(str(file), Path.is_file):
-        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
-        raise ModelError(f"the vehicle model {str(file)!r} does not exist", hint)
+    require_model(file)
     with explain_errors(file, "is not a valid MJCF model"):
         spec = open_model(file)
         compiled = spec.compile()
@@ -78,7 +88,7 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
     servos = _servos(car)
     inertia, centre_of_mass = layout.mass()
     front, _, rear_left, rear_right = map(_three, centres)
-    return Vehicle(
+    vehicle = Vehicle(
         file=car.file,
         mass=float(model.body_subtreemass[base]),
         inertia=_three(inertia.diagonal()),
@@ -93,6 +103,21 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         wheel_shape=shape,
         **servos,
     )
+    if endless := _endless(vehicle):
+        told = f": not finite: {', '.join(endless)}"
+        raise car.error(told, "its masses, places, sizes and frictions must be finite numbers")
+    return vehicle
+
+
+def _endless(car: Vehicle) -> list[str]:
+    """Return which figures are not finite numbers; wheels may turn at any speed."""
+    figures = {name: own if isinstance(own, tuple) else (own,) for name, own in vars(car).items()}
+    del figures["max_wheel_speed"]
+    return [
+        name.replace("_", " ")
+        for name, own in figures.items()
+        if any(isinstance(each, float) and not math.isfinite(each) for each in own)
+    ]
 
 
 def _servos(car: CarReader) -> dict[str, Any]:

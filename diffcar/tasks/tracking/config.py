@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 import pydantic
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from diffcar.base.section import Count, Finite, Follows, NonNegative, Positive, Section
+from diffcar.base.section import Count, Duration, Finite, Follows, NonNegative, Positive, Section
 from diffcar.controllers.config import ControllerConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig, require_files
@@ -55,9 +55,9 @@ class DisturbanceConfig(Section):
 
     push_force: Annotated[Drawn[NonNegative], Follows("force")] = 0.0
     """Size of pushes to a random side of the car [N]; 0 for none."""
-    push_duration: Annotated[Positive, Follows("time")] = 0.2
+    push_duration: Annotated[Duration, Follows("time")] = 0.2
     """How long a push lasts [s]."""
-    push_interval: Annotated[Positive, Follows("time")] = 2.0
+    push_interval: Annotated[Duration, Follows("time")] = 2.0
     """Mean time from one push to the next [s]; each is drawn between half and one and a half."""
     mass_ratio: Drawn[Annotated[float, Field(ge=0.1, le=10)]] = 1.0
     """Factor on the mass and inertia of all bodies of the car."""
@@ -114,7 +114,7 @@ class EvaluationConfig(ScheduleConfig):
 
     num_envs: Count = 16
     """Cars spread along the training path in an evaluation."""
-    duration: Annotated[Positive, Follows("time")] = 4.0
+    duration: Annotated[Duration, Follows("time")] = 4.0
     """Simulated time of an evaluation [s]."""
     unseen_paths: list[str] = Field(default=["figure-eight", "slalom", "double-lane-change"])
     """Paths driven after training that training has not seen."""
@@ -154,7 +154,7 @@ class SimulateConfig(DrivingConfig):
     skip_distance: NonNegative | None = None
     """Metrics count from this far along the path [m]; null takes 2 m, which follow from the car, or
     a quarter of a short path."""
-    max_time: Positive | None = None
+    max_time: Duration | None = None
     """Simulated time at the most [s]; null allows half as long again as needed."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from diffcar.base.section import Count, Follows, NonNegative, Positive
+from diffcar.base.section import Count, Duration, Follows, NonNegative, Positive
 from diffcar.tasks.config import UpdatesConfig
 from diffcar.tasks.tracking.config import EvaluationConfig, RandomisedTrainingConfig
 
@@ -25,7 +25,7 @@ class PPOConfig(UpdatesConfig):
     """Cars simulated in parallel."""
     num_steps: Count = 16
     """Control steps of each car in an update."""
-    episode_duration: Annotated[Positive, Follows("time")] = 4.0
+    episode_duration: Annotated[Duration, Follows("time")] = 4.0
     """Simulated time after which a car starts afresh elsewhere [s]."""
     lost_cross_track: Annotated[Positive, Follows("length")] = 0.5
     """Offset from the path at which it starts afresh, too [m]."""

@@ -1,5 +1,6 @@
 """A car that goes with a run: the same car from one folder, wherever that is moved."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diffcar.base.errors import ModelError
+from diffcar.base.errors import ModelError, OutputError
 from diffcar.base.files import digests, resource_path
 from diffcar.sim.model.carried import car_of_run, carry_car, files_of_carried, origin_of_carried
 from diffcar.sim.model.measured import Measurement
@@ -75,16 +76,72 @@ def test_measurements_lie_beside_the_users_file_and_are_carried(tmp_path: Path) 
 
 
 def test_a_carried_car_is_not_rewritten_again(tmp_path: Path) -> None:
-    """Whatever settings say how its file was to be read; a damaged record is told."""
+    """Whatever settings say how its file was to be read."""
     car = load_vehicle(write(tmp_path, mjcf(), "truck.xml"))
     carry_car(car, "truck.xml", tmp_path / "car")
     model = tmp_path / "car" / "car.xml"
     assert load_vehicle(model).assumptions == ()
     record = tmp_path / "car" / "car.json"
     assert json.loads(record.read_text())["model"] == "truck.xml"
-    record.write_text('{"format": "diffcar car 1"}')
-    with pytest.raises(ModelError, match=r"car.json' is damaged"):
-        load_vehicle(model)
+
+
+DAMAGED = {
+    "{": "Expecting property name",
+    '{"format": "diffcar car 1"}': "model: Field required",
+    '{"format": "diffcar car 1", "model": 5, "files": [], "carried": []}': "model: .* string",
+    '{"format": "diffcar car 1", "model": "x", "files": 5, "carried": []}': "files: ",
+    '{"format": "diffcar car 1", "model": "x", "files": [], "carried": 5}': "carried: ",
+    '{"format": "diffcar car 1", "model": "x", "files": [["a"]], "carried": []}': "files.0",
+    '{"format": "diffcar car 1", "model": "x", "files": [], "carried": [[1, "b"]]}': "carried.0.0",
+    100_000 * "[": "recursion",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_record_is_told(text: str, tmp_path: Path) -> None:
+    """With the key; whatever is written there."""
+    write(tmp_path, mjcf(), "car.xml")
+    (tmp_path / "car.json").write_text(text)
+    with pytest.raises(ModelError, match=rf"car.json' is damaged: .*{DAMAGED[text]}") as error:
+        load_vehicle(tmp_path / "car.xml")
+    assert error.value.hint == "copy the run's folder anew"
+
+
+def test_names_that_no_file_has_are_lacking(tmp_path: Path) -> None:
+    """Echoed in part."""
+    write(tmp_path, mjcf(), "car.xml")
+    record = {"format": "diffcar car 1", "model": "x", "files": [], "carried": [["x" * 5000, ""]]}
+    (tmp_path / "car.json").write_text(json.dumps(record))
+    with pytest.raises(ModelError, match=r"lacks x+ \[4,800 characters left out\]"):
+        load_vehicle(tmp_path / "car.xml")
+
+
+def test_what_else_lies_beside_a_carried_car_is_no_part_of_it(tmp_path: Path) -> None:
+    """A folder and a link to nothing; a file is, since the model might read it."""
+    car = load_vehicle(write(tmp_path, mjcf(), "truck.xml"))
+    carry_car(car, "truck.xml", tmp_path / "car")
+    (tmp_path / "car" / "notes").mkdir()
+    (tmp_path / "car" / "link").symlink_to("nowhere")
+    assert files_of_carried(tmp_path / "car" / "car.xml") == car.files
+
+
+@pytest.mark.parametrize("refused", ["tyre.obj", "car.grip.csv"])
+def test_a_file_system_that_refuses_a_copy_is_told(
+    refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of any other output: a mesh, and what was measured."""
+    car = load_vehicle(in_a_package(tmp_path, "my_car"))
+    GRIP.write(car, "genesis", [(1.0, 0.0, 5.0)])
+    replaced = Path.replace
+
+    def full(file: Path, target: Path) -> Path:
+        if target.name == refused:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replaced(file, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match=rf"{refused}' cannot be written: No space left"):
+        carry_car(car, "mine", tmp_path / "car")
 
 
 def test_a_run_that_was_killed_before_its_record_carries_no_car_yet(tmp_path: Path) -> None:

@@ -99,6 +99,13 @@ BAD = {
         '<geom name="front_left_contact" class="wheel" type="cylinder" size="0.0508 0.02"/>',
         "shape, radius and friction of the wheels must not differ",
     ),
+    "an endless mass": ('mass="3.22"', 'mass="inf"', "not finite: mass, inertia, centre of mass"),
+    "endless friction": (
+        'sphere" size="0.0508" friction="1.05',
+        'sphere" size="0.0508" friction="inf',
+        "not finite: friction",
+    ),
+    "a wheel nowhere": ('pos="-0.1651 -0.12 0"', 'pos="nan -0.12 0"', "not finite: .*, track"),
     "one larger wheel": (
         '<geom name="front_left_contact" class="wheel"/>',
         '<geom name="front_left_contact" class="wheel" size="0.06"/>',
