@@ -9,7 +9,7 @@ import torch
 from diffcar.base.figure import FAINT, INK, calm, new_figure, plain, save_png
 from diffcar.base.files import Unwritten, kept
 from diffcar.base.log import logger
-from diffcar.base.table import Column, Line, Mark, Shown, Table, number
+from diffcar.base.table import Column, Line, Mark, Shown, Table, number, verdict_line
 from diffcar.checks import car as certified_car
 from diffcar.checks.car_result import CheckGradResult
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
@@ -33,12 +33,17 @@ class Driven:
     """One figure of a drive against what the model's figures make of it."""
 
     name: str
+    """What people read."""
     unit: str
+    """Of both figures."""
     measured: float
+    """In the drive."""
     expected: float
+    """By the model's figures: what it should be, or could be at the most."""
     shares: tuple[float, float]
     """Of the expected: the least and the most that is right."""
     key: str
+    """Its name in JSON."""
 
     @property
     def is_right(self) -> bool:
@@ -52,11 +57,15 @@ class CheckCarResult:
     """What was found of a car."""
 
     model: str
+    """Its file, or its name if it comes with diffcar."""
     vehicle: Vehicle
+    """The car as it was read."""
     driven: list[Driven]
+    """What it did on the road."""
     certificate: CheckGradResult | None = None
     """Of its gradient, where that was asked for."""
     unwritten: Unwritten = field(default_factory=dict)
+    """Files that could not be written, and why."""
 
     @property
     def is_right(self) -> bool:
@@ -96,23 +105,23 @@ def run(config: CheckCarConfig, *, plot_file: Path | None = None) -> CheckCarRes
         with kept(unwritten, plot_file):
             _plot(outline_of(vehicle), vehicle, config.model or "car", plot_file)
     scene = build_scene(config, num_envs=3, engine="mujoco", vehicle=vehicle)
-    result = CheckCarResult(config.model or "car", vehicle, drive_in_a_circle_and_straight(scene))
+    result = CheckCarResult(config.model or "car", vehicle, _drive_in_a_circle_and_straight(scene))
     result.unwritten = unwritten
     if config.certify:
         # What nobody has set follows from the car there, too.
-        own = config.model_dump(exclude={"certify", "precision"}, exclude_unset=True)
+        own = config.model_dump(exclude={"certify"}, exclude_unset=True)
         horizons = CertificateConfig(horizons=[1, 10, 100])
         wanted = CheckGradConfig.model_validate({**own, "certificate": horizons})
         result.certificate = certified_car.run(wanted)
     return result
 
 
-def drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
+def _drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
     """Drive three cars: one in a circle, one that speeds up from rest, one that brakes.
 
     The circle's radius is that of the rear axle's middle, the wheelbase over the tangent of the
     steering angle where no wheel slips; the others change their speed no faster than motors, or
-    the grip of the driven wheels, can make them. Times and speeds suit the car's size.
+    the grip of the driven wheels, can make them. Times and speeds grow with the car's size.
     """
     logger.info("driving a circle, speeding up and braking in MuJoCo")
     vehicle = scene.vehicle
@@ -175,10 +184,9 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
         Table("does it drive as its figures say?", columns, result.driven),
     ]
     if (found := result.certificate) is not None:
-        word = "certified" if found.certified else "not certified"
         worst = found.certificate.worst_relative_error
-        told = f"{word}: worst relative error of the gradient over 1, 10 and 100 steps {worst:.2g}"
-        shown.append(Line(told, word, Mark.GOOD if found.certified else Mark.BAD))
+        told = f"worst relative error of the gradient over 1, 10 and 100 steps {worst:.2g}"
+        shown.append(verdict_line("certified", found.certified, f"{{}}: {told}"))
     word = "good to train" if result.is_right else "not as it should be"
     shown.append(Line(word, word, Mark.GOOD if result.is_right else Mark.BAD))
     if result.is_right:

@@ -14,6 +14,7 @@ from diffcar.tasks.config import BackpropConfig, ScheduleConfig, UpdatesConfig
 
 __all__ = [
     "DisturbanceConfig",
+    "Drawn",
     "DrivingConfig",
     "E2EEvaluationConfig",
     "EvaluationConfig",
