@@ -23,6 +23,7 @@ from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
@@ -137,11 +138,7 @@ def run(
     path = load_road(config.path, vehicle, seed=config.seed)
     grip = known_grip(vehicle)
     skip_distance = skipped_distance(path, vehicle, config.skip_distance)
-    scenes: list[CarScene] = [
-        build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
-    ]
-    if config.engine != "genesis":
-        scenes.append(build_scene(config, num_envs=1, engine=config.engine, vehicle=vehicle))
+    scenes = _scenes(config, vehicle, with_camera=video_file is not None)
     drives: list[Drive] = []
     figures: list[EngineFigures] = []
     unwritten: Unwritten = {}
@@ -179,6 +176,16 @@ def run(
         notes=(*notes, *path.warnings),
         unwritten=unwritten,
     )
+
+
+def _scenes(config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool) -> list[CarScene]:
+    """Build one car in Genesis, and one in the engine where another is asked for."""
+    scenes: list[CarScene] = [
+        build_scene(config, num_envs=1, vehicle=vehicle, with_camera=with_camera)
+    ]
+    if config.engine != "genesis":
+        scenes.append(build_scene(config, num_envs=1, engine=config.engine, vehicle=vehicle))
+    return scenes
 
 
 def _figures(
