@@ -9,7 +9,7 @@ import torch
 from diffcar.base.figure import FAINT, INK, calm, new_figure, plain, save_png
 from diffcar.base.files import Unwritten, kept
 from diffcar.base.log import logger
-from diffcar.base.table import Column, Line, Mark, Shown, Table, number, verdict_line
+from diffcar.base.table import Column, Line, Mark, Shown, Table, number
 from diffcar.checks import car as certified_car
 from diffcar.checks.car_result import CheckGradResult
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
@@ -184,9 +184,10 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
         Table("does it drive as its figures say?", columns, result.driven),
     ]
     if (found := result.certificate) is not None:
+        word = "certified" if found.certified else "not certified"
         worst = found.certificate.worst_relative_error
-        told = f"worst relative error of the gradient over 1, 10 and 100 steps {worst:.2g}"
-        shown.append(verdict_line("certified", found.certified, f"{{}}: {told}"))
+        told = f"{word}: worst relative error of the gradient over 1, 10 and 100 steps {worst:.2g}"
+        shown.append(Line(told, word, Mark.GOOD if found.certified else Mark.BAD))
     word = "good to train" if result.is_right else "not as it should be"
     shown.append(Line(word, word, Mark.GOOD if result.is_right else Mark.BAD))
     if result.is_right:
