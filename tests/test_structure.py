@@ -84,8 +84,6 @@ def test_imports_point_down(name: str) -> None:
     """To a lower floor, or to the module's own room; the public names are for others."""
     room = room_of(name)
     for imported in OWN[name]:
-        if imported == "diffcar" and room in ("cli", "__main__"):
-            continue  # the version
         is_below = FLOOR.get(room_of(imported), 99) < FLOOR[room]
         assert is_below or room_of(imported) == room, f"{name} imports {imported}"
 
@@ -111,6 +109,17 @@ def test_engines_and_terminal_stay_in_their_rooms(name: str) -> None:
     libraries = {imported.partition(".")[0] for imported in IMPORTS[name]}
     assert room_of(name) == "sim" or not libraries & {"genesis", "mujoco", "quadrants"}
     assert room_of(name) == "cli" or not libraries & {"typer", "rich", "plotext"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room_of(name) != "__main__"])
+def test_what_others_import_is_public(name: str) -> None:
+    """What a module takes from another one is in that one's `__all__`, and is its own."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            public = getattr(importlib.import_module(node.module), "__all__", ())
+            for alias in node.names:
+                is_module = f"{node.module}.{alias.name}" in MODULES
+                assert is_module or alias.name in public, f"{node.module}: {alias.name}"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if room_of(name) != "__main__"])

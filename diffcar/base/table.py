@@ -21,6 +21,7 @@ __all__ = [
     "millimetres",
     "number",
     "times",
+    "verdict_line",
 ]
 
 RowT = TypeVar("RowT")
@@ -128,6 +129,13 @@ class Line:
 
 Shown = Table[Any] | Curve | Line | str
 """What a result is shown as; text is broken between words."""
+
+
+def verdict_line(word: str, is_good: bool, about: str) -> Line:
+    """Return a line that says a word or that it is not so, where `about` has `{}`."""
+    word = word if is_good else f"not {word}"
+    before, _, after = about.partition("{}")
+    return Line(f"{before}{word}{after}", word, Mark.GOOD if is_good else Mark.BAD)
 
 
 def across(

@@ -1,1 +1,1 @@
-"""What `check-grad` and `franka-test` do."""
+"""What `check-car`, `check-grad` and `franka-test` do."""

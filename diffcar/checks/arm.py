@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffcar.base.files import kept
 from diffcar.base.log import logger
-from diffcar.base.table import Column, Curve, Line, Mark, Shown, Table, number
+from diffcar.base.table import Column, Curve, Mark, Shown, Table, number, verdict_line
 from diffcar.gradients.certificate import Certificate, certify
 from diffcar.gradients.hops import hops_table
 from diffcar.sim.arm import ON_GROUND, GenesisArm
@@ -243,19 +243,9 @@ def arm_report(result: FrankaTestResult) -> list[Shown]:
         *shown,
         f"{len(trained.losses)} updates, {trained.num_skipped} skipped, "
         f"{trained.train_seconds:.0f} s of training, {result.wall_seconds:.0f} s in all",
-        _verdict("gradients by joint torques", result.is_certified, "certified"),
-        _verdict(f"mean distance at most {limit} mm", result.is_reached, "reached"),
+        verdict_line("certified", result.is_certified, "gradients by joint torques:  {}"),
+        verdict_line("reached", result.is_reached, f"mean distance at most {limit} mm:  {{}}"),
     ]
-
-
-def _verdict(about: str, is_positive: bool, word: str) -> Line:
-    """Return a line that ends in a word, or in that it is not so."""
-    word = _word(is_positive, word)
-    return Line(f"{about}:  {word}", word, _passed(is_positive))
-
-
-def _word(is_positive: bool, word: str) -> str:
-    return word if is_positive else f"NOT {word}"
 
 
 def _passed(is_passed: bool) -> Mark:
@@ -319,7 +309,7 @@ def _torque_certificates(
                 "verdict",
                 lambda own: own.is_certified,
                 key="is_certified",
-                words=lambda own: _word(own.is_certified, "certified"),
+                words=lambda own: verdict_line("certified", own.is_certified, "{}").text,
                 is_whole=True,
                 mark=lambda own: _passed(own.is_certified),
             ),

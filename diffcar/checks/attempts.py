@@ -28,9 +28,9 @@ _TORQUE = 0.55
 _NUM_DIRECTIONS = 2
 _REPORTED = {"failed": "failed", "error": "error", "-": "not tried"}
 
-Read = Callable[[GenesisCar], Tensor]
-Write = Callable[[GenesisCar, Tensor], object]
-Run = Callable[[GenesisCar, Tensor], Tensor]
+_Read = Callable[[GenesisCar], Tensor]
+_Write = Callable[[GenesisCar, Tensor], object]
+_Run = Callable[[GenesisCar, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Attempt:
     """What is written and how the result is read."""
     kind: Literal["read", "write"]
     """Whether it is about a way to write an input or to read a result."""
-    start: Read
+    start: _Read
     """Returns the input's value."""
-    run: Run
+    run: _Run
     """Turns the input into a scalar through the simulator."""
     report: str = "-"
     """What those found who first reported on it: `failed`, `error`, or `-` where they did not."""
@@ -57,7 +57,9 @@ class Tried(NamedTuple):
     """An attempt and what became of it."""
 
     attempt: Attempt
+    """What was tried."""
     found: Capability
+    """What became of it."""
 
     @property
     def advice(self) -> str:
@@ -116,7 +118,7 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
     adjoint = "actuation pd: diffcar hands out the adjoint that Genesis computes"
     hand_over = "hand over the torch tensor itself"
 
-    def reading(name: str, read: Read, report: str = "-", advice: str = "-") -> Attempt:
+    def reading(name: str, read: _Read, report: str = "-", advice: str = "-") -> Attempt:
         return Attempt(name, "read", _torque, _driving(_write_torques, read), report, advice)
 
     def steering(name: str, *told: Any) -> Attempt:  # noqa: ANN401
@@ -127,14 +129,14 @@ def list_attempts(path: ReferencePath) -> list[Attempt]:
         drive = _driving(lambda car, own: car.entity.control_dofs_velocity(own, car.driven_dofs))
         return Attempt(name, "write", _wheel_speeds, drive, "-", *told)
 
-    def placing(name: str, start: Read, place: Write) -> Attempt:
+    def placing(name: str, start: _Read, place: _Write) -> Attempt:
         def run(car: GenesisCar, leaf: Tensor) -> Tensor:
             place(car, leaf)
             return _step_and_weigh(car, _qpos)
 
         return Attempt(name, "write", start, run)
 
-    def error_of(read: Read) -> Read:
+    def error_of(read: _Read) -> _Read:
         def cross_track_error(car: GenesisCar) -> Tensor:
             # Off the graph, so that a gradient can only be that of what is read.
             state = car.describe(read(car), car.read().dofs_velocity.detach())
@@ -190,7 +192,7 @@ def _qpos(car: GenesisCar) -> Tensor:
     return _solver(car).get_state().qpos
 
 
-def _driving(write: Write, read: Read = _qpos) -> Run:
+def _driving(write: _Write, read: _Read = _qpos) -> _Run:
     """Return what starts, writes the input, steps, and reduces what is read to a scalar."""
 
     def drive(car: GenesisCar, leaf: Tensor) -> Tensor:
@@ -202,7 +204,7 @@ def _driving(write: Write, read: Read = _qpos) -> Run:
     return drive
 
 
-def _step_and_weigh(car: GenesisCar, read: Read) -> Tensor:
+def _step_and_weigh(car: GenesisCar, read: _Read) -> Tensor:
     """Step and return a fixed random projection of what is read."""
     for _ in range(_NUM_STEPS):
         car.step()

@@ -24,10 +24,15 @@ class CarBench:
     """Differentiable cars on a path, one a label."""
 
     config: CheckGradConfig
+    """What was asked for."""
     labels: Sequence[Label]
+    """What each car is about."""
     scene: GenesisCar
+    """The cars."""
     path: ReferencePath
+    """What they drive along, in the scene's number format."""
     controller: TrackingMLP
+    """An untrained network."""
 
     @classmethod
     def build(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
-from diffcar.base.table import Column, Line, Mark, Shown, Table, number
+from diffcar.base.table import Column, Line, Mark, Shown, Table, number, verdict_line
 from diffcar.checks.attempts import Tried, attempts_table
 from diffcar.checks.bench import Label
 from diffcar.checks.config import CertificateConfig, CheckGradConfig
@@ -218,26 +218,25 @@ def verdict_lines(result: CheckGradResult, told: str) -> list[Shown]:
         Line(text := f"not checked: {failure}", text, Mark.BAD)
         for failure in _without_repetition(result.failures)
     ]
-    word = "certified" if result.certified else "not certified"
-    shown.append(Line(f"{word}: {told}", word, Mark.GOOD if result.certified else Mark.BAD))
+    shown.append(verdict_line("certified", result.certified, "{}: " + told))
     if result.hint:
         shown.append(Line(f"hint: {result.hint}", "hint:", Mark.DOUBTFUL))
     return shown
 
 
-Pair = tuple[CertificateRow, CertificateRow]
+_Pair = tuple[CertificateRow, CertificateRow]
 
 
-def _certificate(result: CheckGradResult) -> Table[Pair]:
+def _certificate(result: CheckGradResult) -> Table[_Pair]:
     """Return analytic against numeric directional derivatives; rows as found and as judged."""
 
-    def short(heading: str, of: Callable[[Pair], float]) -> Column[Pair]:
-        def words(pair: Pair) -> str:
+    def short(heading: str, of: Callable[[_Pair], float]) -> Column[_Pair]:
+        def words(pair: _Pair) -> str:
             return f"{of(pair):.1e}" if math.isfinite(of(pair)) else "-"
 
         return Column(heading, of, words=words)
 
-    columns: list[Column[Pair]] = [
+    columns: list[Column[_Pair]] = [
         Column("regime", lambda pair: pair[0].regime),
         Column("by", lambda pair: _SHORT[pair[0].parameter]),
         Column("steps", lambda pair: pair[0].horizon),

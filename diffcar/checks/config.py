@@ -1,4 +1,4 @@
-"""The schema of `diffcar check-grad`."""
+"""The schemas of `diffcar check-car` and `diffcar check-grad`."""
 
 import itertools
 from typing import Annotated, Literal

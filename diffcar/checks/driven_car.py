@@ -33,12 +33,17 @@ class Driven:
     """One figure of a drive against what the model's figures make of it."""
 
     name: str
+    """What people read."""
     unit: str
+    """Of both figures."""
     measured: float
+    """In the drive."""
     expected: float
+    """By the model's figures: what it should be, or could be at the most."""
     shares: tuple[float, float]
     """Of the expected: the least and the most that is right."""
     key: str
+    """Its name in JSON."""
 
     @property
     def is_right(self) -> bool:
@@ -52,11 +57,15 @@ class CheckCarResult:
     """What was found of a car."""
 
     model: str
+    """Its file, or its name if it comes with diffcar."""
     vehicle: Vehicle
+    """The car as it was read."""
     driven: list[Driven]
+    """What it did on the road."""
     certificate: CheckGradResult | None = None
     """Of its gradient, where that was asked for."""
     unwritten: Unwritten = field(default_factory=dict)
+    """Files that could not be written, and why."""
 
     @property
     def is_right(self) -> bool:
@@ -98,23 +107,23 @@ def run(config: CheckCarConfig, *, plot_file: Path | None = None) -> CheckCarRes
         with kept(unwritten, plot_file):
             _plot(outline_of(vehicle), vehicle, config.model or "car", plot_file)
     scene = build_scene(config, num_envs=3, engine="mujoco", vehicle=vehicle)
-    result = CheckCarResult(config.model or "car", vehicle, drive_in_a_circle_and_straight(scene))
+    result = CheckCarResult(config.model or "car", vehicle, _drive_in_a_circle_and_straight(scene))
     result.unwritten = unwritten
     if config.certify:
         # What nobody has set follows from the car there, too.
-        own = config.model_dump(exclude={"certify", "precision"}, exclude_unset=True)
+        own = config.model_dump(exclude={"certify"}, exclude_unset=True)
         horizons = CertificateConfig(horizons=[1, 10, 100])
         wanted = CheckGradConfig.model_validate({**own, "certificate": horizons})
         result.certificate = certified_car.run(wanted)
     return result
 
 
-def drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
+def _drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
     """Drive three cars: one in a circle, one that speeds up from rest, one that brakes.
 
     The circle's radius is that of the rear axle's middle, the wheelbase over the tangent of the
     steering angle where no wheel slips; the others change their speed no faster than motors, or
-    the grip of the driven wheels, can make them. Times and speeds suit the car's size.
+    the grip of the driven wheels, can make them. Times and speeds grow with the car's size.
     """
     logger.info("driving a circle, speeding up and braking in MuJoCo")
     vehicle = scene.vehicle

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from diffcar.base.log import logger
-from diffcar.base.table import Column, Line, Mark, Shown, Table, number
+from diffcar.base.table import Column, Shown, Table, number, verdict_line
 from diffcar.checks.capabilities import (
     capabilities_table,
     car_capabilities,
@@ -210,15 +210,14 @@ def _table(checks: Sequence[SoftBodyCheck]) -> Table[SoftBodyCheck]:
 
 def soft_body_report(result: CheckSoftBodyResult) -> list[Shown]:
     """Return the checks input by input, the table of capabilities and the verdict."""
-    word = "certified" if result.certified else "not certified"
     return [
         _table(result.checks),
         capabilities_table(result.capabilities),
-        Line(
-            f"{word} elastic and muscle bodies, with diffcar's repairs: worst relative error "
+        verdict_line(
+            "certified",
+            result.certified,
+            "{} elastic and muscle bodies, with diffcar's repairs: worst relative error "
             f"{number(result.worst_relative_error)} (tolerance {number(result.tolerance)})",
-            word,
-            Mark.GOOD if result.certified else Mark.BAD,
         ),
         f"{result.wall_seconds:.0f} s in all",
     ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-import diffcar
+from diffcar.base.version import VERSION
 from diffcar.cli import train
 from diffcar.cli.check_car import check_car
 from diffcar.cli.check_grad import check_grad
@@ -46,7 +46,7 @@ for _name, _command in _COMMANDS.items():
 def _print_version(is_wanted: bool) -> None:
     """Print the version and leave."""
     if is_wanted:
-        typer.echo(f"diffcar {diffcar.__version__}")
+        typer.echo(f"diffcar {VERSION}")
         raise typer.Exit()
 
 

@@ -1,6 +1,6 @@
 """The commands that train, as the terminal sees them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,7 +18,7 @@ from diffcar.training.methods import METHODS, resume_hint
 if TYPE_CHECKING:
     from diffcar.training.run import TrainingResult
 
-__all__ = ["commands", "note_resume", "settings_of"]
+__all__ = ["commands", "note_resume", "settings_of", "train_bc", "train_e2e"]
 
 _CAR = {
     **options.CAR,
@@ -130,7 +130,6 @@ def commands() -> dict[str, Callable[..., None]]:
 def settings_of(
     method: str,
     given: Given,
-    own: Mapping[str, object] | None = None,
     *,
     task: str = "tracking",
 ) -> Any:  # noqa: ANN401
@@ -149,7 +148,7 @@ def settings_of(
         from diffcar.training.run import stored_config
 
         base = stored_config(given.run, method, task)
-    return given.config(METHODS[method].config[task], own, base=base, preset=preset)
+    return given.config(METHODS[method].config[task], base=base, preset=preset)
 
 
 def _train(

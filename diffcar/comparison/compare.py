@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from diffcar.base.log import logger
 from diffcar.base.settings_yaml import dump_config
 from diffcar.comparison.config import CONFIG_FILE, CompareConfig, settings_file
 from diffcar.comparison.results import Comparison
-from diffcar.comparison.runs import Runs, TrainingStopped
+from diffcar.comparison.runs import FinishedRun, Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
 from diffcar.controllers.choose import choose_controller
 from diffcar.controllers.config import CONTROLLERS
@@ -24,7 +24,7 @@ from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import load_road
-from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
+from diffcar.tasks.tracking.metrics import lost_distance
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.methods import METHODS, is_method
 from diffcar.training.run import require_method
@@ -106,7 +106,7 @@ def compare(
             write_atomically(folder / CONFIG_FILE, lambda file: file.write_text(text))
             again = f"diffcar compare --resume {shlex.quote(str(folder))}"
             logger.info(f"comparing in {folder}; if interrupted: {again}")
-            finished = list(runs)
+            finished = list(runs.train_all())
         except TrainingStopped:
             result.is_interrupted = True
             return result
@@ -114,22 +114,32 @@ def compare(
             if resume is None:
                 take_back(folder, (CONFIG_FILE, _LOADED_FILE), was_there=was_there)
             raise
-        suite = Suite(config, paths, scenes.vehicle)
-        scores, tracks = suite.scores(finished)
-        result.comparison = Comparison(
-            threshold_m=config.threshold,
-            runs=[own.run for own in finished],
-            scores=scores,
-            curves=suite.curves(finished),
-            tracks=tracks,
-            references={
-                path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
-            },
-            lost_m=LOST_CROSS_TRACK * scenes.vehicle.size,
-            grip=config.ranked_grip,
-        )
+        result.comparison = _compared(config, paths, finished, scenes.vehicle)
         result.wall_seconds = time.perf_counter() - began
     return result
+
+
+def _compared(
+    config: CompareConfig,
+    paths: Sequence[ReferencePath],
+    finished: Sequence[FinishedRun],
+    vehicle: Vehicle,
+) -> Comparison:
+    """Drive the runs over the suite, and collect what they did there."""
+    suite = Suite(config, paths, vehicle)
+    scores, tracks = suite.scores(finished)
+    return Comparison(
+        threshold_m=config.threshold,
+        runs=[own.run for own in finished],
+        scores=scores,
+        curves=suite.curves(finished),
+        tracks=tracks,
+        references={
+            path.name: tuple(path.unshifted(path.samples[:, :2]).T.tolist()) for path in paths
+        },
+        lost_m=lost_distance(vehicle),
+        grip=config.ranked_grip,
+    )
 
 
 def _loaded_earlier(folder: Path) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from diffcar.comparison.style import engine_name
 from diffcar.controllers.classical import CLASSICAL
 from diffcar.training.methods import expert_of
 
-__all__ = ["cost_ratio", "findings", "ranking", "ratios"]
+__all__ = ["Ratios", "cost_ratio", "findings", "ranking", "ratios"]
 
 
 class Ratios(NamedTuple):

@@ -52,6 +52,7 @@ class Run:
     method: str
     """Name of a training method or of a classical controller."""
     seed: int
+    """Of everything random in it."""
     source: str
     """Its run folder, or its tuned parameters."""
     train_seconds: float
@@ -74,13 +75,15 @@ class MethodSummary:
     """A method over all of its seeds and all paths of the suite, or those at one grip."""
 
     method: str
+    """Its name."""
     num_seeds: int
+    """Runs of it."""
     rmse_m: Mapping[Place, float]
     """Mean cross-track RMSE, `nominal` first; a car that fails counts as `lost_m` off [m]."""
     rmse_deviation_m: Mapping[Place, float]
     """Standard deviation of that over the seeds [m]."""
     lost: Mapping[Place, float]
-    """Share of the drives that lost the path."""
+    """Share of the drives that lost the path or did not arrive in time."""
     p95_m: Mapping[Place, float]
     """Mean 95th percentile of the cross-track error; `lost_m` where a car fails [m]."""
     time_over_profile: Mapping[Place, float]

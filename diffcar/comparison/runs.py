@@ -86,6 +86,7 @@ class Snapshot:
     num_env_steps: int
     """Control steps so far."""
     controller: RunController
+    """What drove then."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,11 @@ class FinishedRun:
     """A run, what drives for it, and what did on the way."""
 
     run: Run
+    """What it was, and what it cost."""
     controller: RunController
+    """What drives for it."""
     snapshots: list[Snapshot]
+    """What did on the way, the earliest first."""
 
 
 @dataclass
@@ -115,8 +119,8 @@ class Runs:
     loaded: Mapping[str, Path]
     on_update: OnUpdate
 
-    def __iter__(self) -> Iterator[FinishedRun]:
-        """Yield the runs, those that imitate others last.
+    def train_all(self) -> Iterator[FinishedRun]:
+        """Train, tune or load the runs one after the other, those that imitate others last.
 
         Raises:
             TrainingStopped: If the user ends one early.

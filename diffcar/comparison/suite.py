@@ -22,9 +22,9 @@ from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
 from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.metrics import (
     CARS_EACH,
-    LOST_CROSS_TRACK,
     SuiteFigures,
     failed,
+    lost_distance,
     suite_figures,
 )
 
@@ -202,8 +202,8 @@ def _points(driven: Drive, car: int) -> list[list[float]]:
     """Return where a car drove until its goal or until it was lost, thinned for drawing."""
     trajectory = driven.trajectory
     distance, error = trajectory.distance[:, car], trajectory.cross_track_error[:, car]
-    most = LOST_CROSS_TRACK * trajectory.vehicle.size
-    is_driven = (distance <= driven.goal_distance[car]) & (error.abs() <= most)
+    is_on_path = error.abs() <= lost_distance(trajectory.vehicle)
+    is_driven = (distance <= driven.goal_distance[car]) & is_on_path
     every = max(1, int(is_driven.sum()) // _DRAWN_POINTS)
     place = trajectory.unshifted_position[:, car].to(distance.device)
     points = torch.stack([distance.double(), *place.T, error.double()], dim=1)

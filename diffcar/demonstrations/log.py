@@ -14,7 +14,7 @@ from diffcar.controllers.errors import ErrorState
 from diffcar.demonstrations.table import DemonstrationTable, locate
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
+from diffcar.tasks.tracking.metrics import lost_distance
 
 __all__ = ["LONGEST_GAP", "LOST_HEADING", "Log", "Pairs"]
 
@@ -58,11 +58,13 @@ class Log:
     """The table of a file, and what it is compared with."""
 
     table: DemonstrationTable
+    """Its columns, by diffcar's names, in SI."""
     rows: Sequence[int]
     """Number of each row in the file."""
     called: Mapping[str, tuple[str, float]]
     """What the file calls the columns, and what its numbers were multiplied by."""
     vehicle: Vehicle
+    """The car that it is a log of."""
     path: ReferencePath | None
     """What was driven; None where the file has observations, which tell no more."""
 
@@ -84,7 +86,7 @@ class Log:
     @property
     def lost(self) -> float:
         """Return how far off the path a car has lost it [m]."""
-        return LOST_CROSS_TRACK * self.vehicle.size
+        return lost_distance(self.vehicle)
 
     @cached_property
     def pairs(self) -> Pairs:

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from diffcar.base.errors import DemonstrationError
 from diffcar.base.geometry import wrap_angle
+from diffcar.base.sheet import ANGLE, SPEED
 from diffcar.demonstrations.log import LONGEST_GAP, LOST_HEADING, Log
 
 __all__ = ["check_plausible"]
 
-_DEGREE, _KMH, _MPH = math.pi / 180, 1 / 3.6, 0.44704
+_DEGREE, _KMH, _MPH = ANGLE["deg"], SPEED["km/h"], SPEED["mph"]
 # Factors that make a column what its name says, and what it is without.
 _SPEEDS = {_KMH: "in km/h", _MPH: "in mph", -1.0: "positive backwards"}
 _ANGLES = {_DEGREE: "in degrees", -1.0: "positive to the right"}

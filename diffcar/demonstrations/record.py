@@ -24,8 +24,8 @@ from diffcar.tasks.tracking.metrics import (
     GOT_GOING,
     METRICS,
     METRICS_OF_A_TIME,
-    SKIP_DISTANCE,
     TrackingMetrics,
+    skipped_distance,
     tracking_metrics,
 )
 
@@ -44,6 +44,7 @@ class RecordResult:
     file: str
     """Where the demonstrations are."""
     expert: str
+    """Whose actions they are."""
     path: ReferencePath
     """What it was driven along."""
     num_rows: int
@@ -124,10 +125,32 @@ def run(
     unwritten: Unwritten = {}
     with kept(unwritten, out):
         write_demonstrations(recording.table, out)
+    return _result(
+        config,
+        path,
+        recording,
+        file=str(out),
+        wall_seconds=wall_seconds,
+        notes=[*notes, *path.warnings],
+        unwritten=unwritten,
+    )
+
+
+def _result(
+    config: RecordConfig,
+    path: ReferencePath,
+    recording: Recording,
+    *,
+    file: str,
+    wall_seconds: float,
+    notes: list[str],
+    unwritten: Unwritten,
+) -> RecordResult:
+    """Return what came of a recording, and a note where the expert is a poor one."""
+    vehicle = recording.trajectory.vehicle
     drivable = config.demonstrations.duration * config.path.top_speed
-    skip_distance = min(SKIP_DISTANCE * vehicle.size, drivable / 4, path.length / 4)
+    skip_distance = min(skipped_distance(path, vehicle), drivable / 4)
     metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
-    notes += path.warnings
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK * vehicle.size:
         notes.append(
             f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
@@ -135,11 +158,11 @@ def run(
         )
     episode, num_noisy = recording.table["episode"], int(recording.is_noisy.sum())
     return RecordResult(
-        file=str(out),
+        file=file,
         expert=config.expert,
         path=path,
         num_rows=len(episode),
-        num_episodes=num_cars,
+        num_episodes=config.demonstrations.num_episodes,
         num_noisy_episodes=num_noisy,
         num_lost_episodes=int(recording.is_lost.sum()),
         episode_seconds=config.demonstrations.duration,

@@ -21,7 +21,7 @@ from diffcar.demonstrations.table import (
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.tasks.tracking.config import StartConfig
-from diffcar.tasks.tracking.metrics import LOST_CROSS_TRACK
+from diffcar.tasks.tracking.metrics import lost_distance
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 from diffcar.tasks.tracking.starts import draw_starts
 
@@ -82,7 +82,7 @@ def record_demonstrations(
     columns = (*observation_columns(controller_config), *ACTION_COLUMNS)
     recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
 
-    is_on_path = partial(_is_on_path, path, LOST_CROSS_TRACK * scene.vehicle.size)
+    is_on_path = partial(_is_on_path, path, lost_distance(scene.vehicle))
 
     def is_over(state: CarState, errors: ErrorState) -> bool:
         errors.require_finite()
@@ -175,7 +175,7 @@ def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -
     def stacked(name: str) -> Tensor:  # (B, T)
         return torch.stack([row[name] for row in recorder.rows], dim=1).to("cpu", torch.float64)
 
-    most = LOST_CROSS_TRACK * trajectory.vehicle.size
+    most = lost_distance(trajectory.vehicle)
     is_on_path = _is_on_path(path, most, stacked("arc_length_m"), stacked("cross_track_m"))
     is_kept = is_on_path.cummin(dim=1).values
     car, step = (torch.arange(n, dtype=torch.float64) for n in is_kept.shape)

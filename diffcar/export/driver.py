@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from diffcar.base.geometry import wrap_angle
 from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.path.cubics import LONGEST_STEP, MIN_SLOPE
 from diffcar.path.reference import PathPoint, ReferencePath, Road
 from diffcar.sim.contract import CarState
 
 __all__ = ["LONGEST_WAY", "NEWTON_STEPS", "Driver", "PlainRoad", "measured", "state_of"]
 
 _HEADING = 2
-_MIN_SLOPE, _LONGEST_STEP = 0.2, 1.0
 NEWTON_STEPS = 3
 """On the way to the nearest point; from one call to the next two are enough."""
 # Between the points that are looked at where nobody knows where on the path a car is [m].
@@ -191,8 +191,8 @@ class PlainRoad(nn.Module):
             left = gap_y * cos - gap_x * sin
             if steps_left:
                 along = gap_x * cos + gap_y * sin
-                step = along / (1 - bend * left).clamp_min(_MIN_SLOPE)
-                place = place[0], place[1] + step.clamp(-_LONGEST_STEP, _LONGEST_STEP)
+                step = along / (1 - bend * left).clamp_min(MIN_SLOPE)
+                place = place[0], place[1] + step.clamp(-LONGEST_STEP, LONGEST_STEP)
         return place, left, heading, curvature, speed
 
     def arc_length(self, place: Place) -> Tensor:

@@ -15,15 +15,17 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Cubics", "Nearest", "PathPoint"]
+__all__ = ["LONGEST_STEP", "MIN_SLOPE", "Cubics", "Nearest", "PathPoint"]
 
 _X, _Y, _HEADING, _CURVATURE, _SPEED = range(5)
 _POSE = [_X, _Y, _HEADING]
 _REST = [_CURVATURE, _SPEED]
 # In the table, whose order is of x, y, heading, their rates, curvature, speed and their rates.
 _SPEEDS = [7, 9]
-_MIN_SLOPE = 0.2
-_LONGEST_STEP = 1.0
+MIN_SLOPE = 0.2
+"""Of the derivative that Newton's method divides by on the way to the nearest point."""
+LONGEST_STEP = 1.0
+"""On that way [m]."""
 # Of Newton's method; fewer are done where they are enough.
 _MOST_STEPS = 4
 
@@ -178,7 +180,7 @@ class Cubics:
             gap, fall, cos, sin = _seen_from(self.evaluate(self.pose, arc_length)[0], x, y)
             along, slope = _forward(gap, cos, sin), _forward(fall, cos, sin)
             # Far inside a curve the slope vanishes or changes sign; a floor keeps the step sane.
-            step = (along / slope.clamp_min(_MIN_SLOPE)).clamp(-_LONGEST_STEP, _LONGEST_STEP)
+            step = (along / slope.clamp_min(MIN_SLOPE)).clamp(-LONGEST_STEP, LONGEST_STEP)
             arc_length = arc_length + step
             if torch.equal(step, step.clamp(-near, near)):
                 break
@@ -240,7 +242,7 @@ class _Nearest(Function):
         values, number = cubics.evaluate(cubics.table, arc_length)
         gap, fall, cos, sin = _seen_from(values[:, :6], x, y)
         if ctx.needs_input_grad[0]:
-            slope = _forward(fall, cos, sin).clamp_min(_MIN_SLOPE)
+            slope = _forward(fall, cos, sin).clamp_min(MIN_SLOPE)
             ctx.save_for_backward(cos, sin, slope, _left(fall, cos, sin), values)
         heading = cubics.heading(values[:, 2], number)
         return arc_length, _left(gap, cos, sin), heading, values[:, 6], values[:, 7]

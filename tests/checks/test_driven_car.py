@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from diffcar.checks import driven_car
 from diffcar.checks.car_result import CheckGradResult
@@ -17,6 +18,7 @@ from diffcar.checks.driven_car import (
     run,
 )
 from diffcar.sim.config import CarReadingConfig
+from diffcar.sim.contract import CarScene
 from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.suited import suited
 from tests.bicycle import Bicycle
@@ -58,13 +60,18 @@ def test_an_axle_holds_what_stands_on_it(
 
 
 def test_what_is_certified_is_what_was_driven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody has set follows from the car in the certificate, too."""
+    """What nobody has set follows from the car in both, and the precision is that asked for."""
     certified: list[CheckGradConfig] = []
+    driven: list[CarScene] = []
     monkeypatch.setattr(driven_car.certified_car, "run", certified.append)
-    run(CheckCarConfig(model="sedan", substeps=4, certify=True))
-    (config,) = certified
-    assert suited(config, load_vehicle("sedan")).dt == 0.0286
-    assert (config.model, config.substeps) == ("sedan", 4)
+    monkeypatch.setattr(
+        driven_car, "_drive_in_a_circle_and_straight", lambda scene: driven.append(scene) or []
+    )
+    run(CheckCarConfig(model="sedan", substeps=4, certify=True, precision=32))
+    (config,), (scene,) = certified, driven
+    assert suited(config, load_vehicle("sedan")).dt == scene.dt == 0.0286
+    assert (config.model, config.substeps, config.precision) == ("sedan", 4, 32)
+    assert scene.dtype == torch.float32
 
 
 def test_a_certificate_that_failed_says_why() -> None:

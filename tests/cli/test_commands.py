@@ -129,4 +129,4 @@ def test_what_is_not_certified_is_a_negative_verdict(monkeypatch: pytest.MonkeyP
     done = diffcar("franka-test")
     assert done.exit_code == 1, done.stderr
     assert "gradients by joint torques:  certified" in done.stdout
-    assert "mean distance at most 10 mm:  NOT reached" in done.stdout
+    assert "mean distance at most 10 mm:  not reached" in done.stdout

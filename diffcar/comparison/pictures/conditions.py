@@ -2,21 +2,18 @@
 
 import math
 import textwrap
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, new_figure, plain
+from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, plain
 from diffcar.base.table import millimetres
 from diffcar.comparison.results import Comparison
-from diffcar.comparison.style import engine_name, styles_of
+from diffcar.comparison.style import engine_name, panel_grid, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["draw_conditions"]
-
-_PANELS_IN_A_ROW = 4
 
 
 def draw_conditions(comparison: Comparison) -> "Figure":
@@ -26,18 +23,10 @@ def draw_conditions(comparison: Comparison) -> "Figure":
     one in the second, and the number of the first; a grey line where the method is undisturbed.
     """
     conditions, methods, engines = comparison.conditions, comparison.methods, comparison.engines
-    num_columns = min(_PANELS_IN_A_ROW, max(1, len(conditions)))
-    num_rows = max(1, math.ceil(len(conditions) / num_columns))
-    height = 0.9 + num_rows * (0.6 + 0.29 * len(methods))
-    figure = new_figure(max(6.0, 1.6 + 2.75 * num_columns), height)
-    panels = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for index, (panel, condition) in enumerate(zip_longest(panels, conditions)):
-        if condition is None:
-            panel.set_visible(False)
-            continue
+    height = 0.6 + 0.29 * len(methods)
+    figure, panels = panel_grid(len(conditions), beside=1.6, above=0.9, height=height)
+    for panel, condition in zip(panels, conditions, strict=True):
         _draw_condition(panel, comparison, condition)
-        # The panel below may be one of those that are not there.
-        panel.tick_params(labelbottom=index + num_columns >= len(conditions))
     if conditions and methods:
         _scale(panels[0], methods)
         label = "cross-track RMSE [mm], mean over paths and seeds; numbers: "

@@ -1,19 +1,16 @@
 """What comes of more grip being used: the error of every method, under every condition."""
 
-import math
 from typing import TYPE_CHECKING
 
-from diffcar.base.figure import FAINT, INK, add_key, calm, log_scale, new_figure, plain
+from diffcar.base.figure import FAINT, INK, add_key, calm, log_scale, plain
 from diffcar.comparison.results import Comparison
-from diffcar.comparison.style import engine_name, styles_of
+from diffcar.comparison.style import engine_name, panel_grid, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["draw_grips"]
-
-_PANELS_IN_A_ROW = 4
 
 
 def draw_grips(comparison: Comparison) -> "Figure":
@@ -23,16 +20,9 @@ def draw_grips(comparison: Comparison) -> "Figure":
     ones in the second.
     """
     conditions, engines = comparison.conditions, comparison.engines
-    num_columns = min(_PANELS_IN_A_ROW, max(1, len(conditions)))
-    num_rows = max(1, math.ceil(len(conditions) / num_columns))
-    figure = new_figure(max(6.0, 1.0 + 2.75 * num_columns), 1.2 + 2.9 * num_rows)
-    panels = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel in panels[len(conditions) :]:
-        panel.set_visible(False)
-    for index, (panel, condition) in enumerate(zip(panels, conditions, strict=False)):
+    figure, panels = panel_grid(len(conditions), beside=1.0, above=1.2, height=2.9)
+    for panel, condition in zip(panels, conditions, strict=True):
         _draw_condition(panel, comparison, condition)
-        # The panel below may be one of those that are not there.
-        panel.tick_params(labelbottom=index + num_columns >= len(conditions))
     if any(panel.lines for panel in panels):
         panels[0].set_xticks([100 * grip for grip in comparison.grips])
         log_scale(panels[0], "y")

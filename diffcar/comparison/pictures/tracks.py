@@ -158,7 +158,7 @@ def _draw_errors(size: "Axes", signed: "Axes", drive: _Drive) -> None:
     style, gid = drive.style, drive.gid
     distance, _, _, error = drive.columns
     if drive.is_first:
-        rms = 1e3 * smoothed_size(distance, error)
+        rms = 1e3 * _smoothed_size(distance, error)
         (line,) = size.plot(*_seen(np.stack([distance, rms])), color=style.colour, gid=gid)
         line.set(linewidth=2.0 if drive.is_focus else 1.3, zorder=style.order)
         if drive.end:
@@ -172,7 +172,7 @@ def _draw_errors(size: "Axes", signed: "Axes", drive: _Drive) -> None:
             line.set(color=INK, linewidth=1.1, linestyle=(0, (4, 2.5)))
 
 
-def smoothed_size(distance: np.ndarray, error: np.ndarray) -> np.ndarray:
+def _smoothed_size(distance: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return the root mean square of an error over the stretch around each point [m].
 
     Args:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffcar.base.csv_reader import parse_number
 from diffcar.base.errors import ModelError
+from diffcar.base.sheet import parse_number
 from diffcar.sim.model.model_file import open_model, parts_of_model
 
 if TYPE_CHECKING:

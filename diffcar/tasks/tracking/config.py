@@ -14,6 +14,7 @@ from diffcar.tasks.config import BackpropConfig, ScheduleConfig, UpdatesConfig
 
 __all__ = [
     "DisturbanceConfig",
+    "Drawn",
     "DrivingConfig",
     "E2EEvaluationConfig",
     "EvaluationConfig",
@@ -143,8 +144,9 @@ class SimulateConfig(DrivingConfig):
     engine: Literal["genesis", "mujoco"] = "genesis"
     """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
-    """A run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley, zero; null
-    takes the newest run, or else shipped, the trained controller that comes with diffcar."""
+    """A run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley, zero, or
+    package.module:Class; null takes the newest run, or else shipped, the trained controller that
+    comes with diffcar."""
     start: Literal["standing", "flying"] = "standing"
     """At rest, or at the reference speed."""
     start_cross_track: Finite = 0.0
@@ -232,7 +234,7 @@ class TrainingConfig(DrivingConfig):
 
 
 class E2EEvaluationConfig(EvaluationConfig):
-    """How training is evaluated, always in plain physics."""
+    """How training is evaluated, without gradients."""
 
     plain_scene: bool = False
     """Whether in a scene of its own without gradients, which takes as long again to build, and

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import ConfigError, PathError
+from diffcar.base.errors import PathError
 from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
@@ -19,11 +19,11 @@ from diffcar.path.reference import PathBatch, ReferencePath
 from diffcar.sim.contract import CarScene, CarState, Placement
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.metrics import (
-    LOST_CROSS_TRACK,
-    SKIP_DISTANCE,
     CarFigures,
     TrackingMetrics,
     car_figures,
+    lost_distance,
+    skipped_distance,
     tracking_metrics,
 )
 from diffcar.tasks.tracking.rollout import Trajectory, accelerations, rollout
@@ -31,7 +31,7 @@ from diffcar.tasks.tracking.rollout import Trajectory, accelerations, rollout
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Drive", "drive", "drive_together", "plot_drive", "skipped_distance"]
+__all__ = ["Drive", "drive", "drive_together", "plot_drive"]
 
 _TYPICAL_ACCELERATION = 2.0
 
@@ -55,13 +55,12 @@ class Drive:
         """
         driven = self.trajectory
         error = driven.cross_track_error.detach().abs()
-        size = driven.vehicle.size
-        is_lost = (error > LOST_CROSS_TRACK * size) | ~torch.isfinite(error)
+        is_lost = (error > lost_distance(driven.vehicle)) | ~torch.isfinite(error)
         was_lost = torch.cat([torch.zeros_like(is_lost[:1]), is_lost[:-1]]).cummax(0).values
         return tracking_metrics(
             driven,
             goal_distance=self.goal_distance,
-            skip_distance=skipped_distance(driven.path, skip_distance, car_size=size),
+            skip_distance=skipped_distance(driven.path, driven.vehicle, skip_distance),
             is_driving=~was_lost,
         )
 
@@ -84,8 +83,8 @@ class Drive:
     def along(self, path: ReferencePath, most_steps: int) -> "Drive":
         """Return the drive of cars that all followed one path, up to where it was over for them."""
         driven = self.trajectory
-        most = LOST_CROSS_TRACK * driven.vehicle.size
-        is_over = self.has_arrived | ~(driven.cross_track_error.abs() <= most)
+        is_on_path = driven.cross_track_error.abs() <= lost_distance(driven.vehicle)
+        is_over = self.has_arrived | ~is_on_path
         ends = is_over.all(-1).nonzero().flatten().tolist()
         num_steps = min([most_steps, *(end + 1 for end in ends[:1])])
         record = replace(driven.until(num_steps), path=path)
@@ -205,7 +204,7 @@ def _drive(
 ) -> Drive:
     """Drive until every car has arrived, is off its road or out of time [s], shape (B,)."""
     assert start.arc_length is not None
-    arc_length, most = start.arc_length, LOST_CROSS_TRACK * scene.vehicle.size
+    arc_length, most = start.arc_length, lost_distance(scene.vehicle)
     is_closed = torch.as_tensor(road.closed, device=arc_length.device)
     goal = torch.where(is_closed, 0.0, -arc_length) + road.length
     goal_arc_length = arc_length + goal
@@ -232,27 +231,6 @@ def _drive(
     return Drive(trajectory, goal, has_arrived)
 
 
-def skipped_distance(
-    path: ReferencePath, asked: float | None = None, *, car_size: float = 1.0
-) -> float:
-    """Return from how far on errors count [m].
-
-    None asks for 2 m (of a car of the size of the shipped one), or a quarter of a short path.
-
-    Raises:
-        ConfigError: If nothing of the path would be left.
-    """
-    if asked is None:
-        return min(SKIP_DISTANCE * car_size, path.length / 4)
-    if asked >= path.length:
-        raise ConfigError(
-            f"skip_distance {asked:g} leaves nothing of {path.name!r}, which is "
-            f"{path.length:.4g} m long",
-            hint=f"--set skip_distance={path.length / 4:.2g}, or leave it out",
-        )
-    return asked
-
-
 def _time_limit(path: ReferencePath, vehicle: Vehicle) -> float:
     """Return half as long again as the path takes at its reference speed, from rest [s]."""
     seconds = float(path.timetable[-1]) + float(path.samples[0, 4]) / _TYPICAL_ACCELERATION
@@ -271,6 +249,9 @@ def plot_drive(
     The title is the path's name by default, and says how far a drive came that did not arrive;
     other drives along the path are drawn beside it. Where the car's grip is known, its
     accelerations are drawn inside of it.
+
+    Raises:
+        OutputError: If the file cannot be written.
     """
     path = driven.trajectory.path
     figure = new_figure(10, 8, margins=(1.0, 0.6, 0.2, 0.4))

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
+from diffcar.base.table import Column, Shown, Table
 from diffcar.controllers.steering_table import STEERING
 from diffcar.path.config import Columns, PathConfig
 from diffcar.path.grip import GripDiagram
@@ -32,6 +35,8 @@ from diffcar.tasks.tracking.steering import (
 __all__ = [
     "GRIP",
     "NUM_CARS",
+    "MeasuredGrip",
+    "grip_report",
     "known_grip",
     "load_road",
     "measure",
@@ -44,6 +49,7 @@ __all__ = [
 _SPEEDS = (0.3, 0.45, 0.6, 0.8, 1.0)
 _DEGREES = range(-90, 91, 15)
 _DIRECTIONS = tuple(map(math.radians, _DEGREES))
+_DIRECTION_NAMES = {-90: " braking", 0: " turning", 90: " faster"}
 # Friction pyramids lie along the world's axes, so what is held depends on the compass; it repeats
 # itself every quarter turn.
 _HEADINGS = tuple(map(math.radians, range(0, 90, 15)))
@@ -72,13 +78,28 @@ class _Demand:
     """Forward acceleration [m/s²]."""
 
 
+class MeasuredGrip(NamedTuple):
+    """A measurement and where it is kept."""
+
+    file: Path
+    """Beside the car's model."""
+    diagram: GripDiagram
+    """What it holds."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the file and every figure, as JSON holds them."""
+        return {
+            "file": str(self.file),
+            "speeds_mps": self.diagram.speeds.tolist(),
+            "directions_rad": self.diagram.directions.tolist(),
+            "accelerations_mps2": self.diagram.accelerations.tolist(),
+        }
+
+
 def measure(
     config: MeasureGripConfig, *, on_round: Callable[[float], None] = lambda fraction: None
-) -> tuple[Path, GripDiagram]:
+) -> MeasuredGrip:
     """Measure a car's grip, and how it turns by its steering, and keep both.
-
-    Returns:
-        The file of the grip, and what it holds.
 
     Raises:
         DiffcarError: If the model is unusable, or there is no room beside it.
@@ -97,7 +118,21 @@ def measure(
     turning = scene(NUM_STEERING_CARS)
     table = measure_steering(turning, diagram, on_step=lambda share: on_round((1 + share) / 2))
     write_steering(vehicle, config.engine, table)
-    return write_grip(vehicle, config.engine, diagram), diagram
+    return MeasuredGrip(write_grip(vehicle, config.engine, diagram), diagram)
+
+
+def grip_report(result: MeasuredGrip) -> list[Shown]:
+    """Return the largest accelerations: a row a speed, a column a direction."""
+    diagram = result.diagram
+    rows = [(speed, *own) for speed, own in zip(diagram.speeds, diagram.accelerations, strict=True)]
+    degrees = [round(math.degrees(own)) for own in diagram.directions]
+    columns: list[Column[tuple[float, ...]]] = [Column("at", itemgetter(0), "m/s")]
+    columns += [
+        Column(f"{own}°{_DIRECTION_NAMES.get(own, '')}", itemgetter(index))
+        for index, own in enumerate(degrees, 1)
+    ]
+    title = f"largest accelerations held [m/s²], by speed and direction; kept in {result.file}"
+    return [Table(title, columns, rows)]
 
 
 def measure_grip(
@@ -219,7 +254,12 @@ def load_road(
     seed: int,
     nameless: Columns | None = None,
 ) -> ReferencePath:
-    """Load a path for a car to drive (see `load_path`): with its grip, where that is asked for."""
+    """Load a path for a car to drive (see `load_path`): with its grip, where that is asked for.
+
+    Raises:
+        PathError: If the path cannot be read, or is nothing to be driven.
+        ModelError: If the grip is asked for and was not measured.
+    """
     return load_path(
         config,
         seed=seed,

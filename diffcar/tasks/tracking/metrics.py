@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffcar.base.errors import ConfigError
 from diffcar.base.table import Column
+from diffcar.path.reference import ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.rollout import Trajectory
 
@@ -24,13 +26,16 @@ __all__ = [
     "METRICS_OF_A_TIME",
     "NOTHING_DRIVEN",
     "SKIP_DISTANCE",
+    "CarFigures",
     "EvaluationMetrics",
     "SuiteFigures",
     "TrackingMetrics",
     "car_figures",
     "cross_track_figures",
     "failed",
+    "lost_distance",
     "rms",
+    "skipped_distance",
     "suite_figures",
     "tracking_metrics",
 ]
@@ -41,6 +46,30 @@ LOST_CROSS_TRACK = 1.0
 SKIP_DISTANCE = 2.0
 """Errors count from this far times `Vehicle.size` after a start [m]: by then a car has come to its
 path. Where the way or the time is short, from a quarter of it."""
+
+
+def lost_distance(vehicle: Vehicle) -> float:
+    """Return how far off its path a car has lost it [m]."""
+    return LOST_CROSS_TRACK * vehicle.size
+
+
+def skipped_distance(path: ReferencePath, vehicle: Vehicle, asked: float | None = None) -> float:
+    """Return from how far on errors count [m].
+
+    None asks for 2 m (of a car of the size of the shipped one), or a quarter of a short path.
+
+    Raises:
+        ConfigError: If nothing of the path would be left.
+    """
+    if asked is None:
+        return min(SKIP_DISTANCE * vehicle.size, path.length / 4)
+    if asked >= path.length:
+        raise ConfigError(
+            f"skip_distance {asked:g} leaves nothing of {path.name!r}, which is "
+            f"{path.length:.4g} m long",
+            hint=f"--set skip_distance={path.length / 4:.2g}, or leave it out",
+        )
+    return asked
 
 
 @dataclass(frozen=True)
@@ -182,7 +211,7 @@ class SuiteFigures:
 
 def failed(vehicle: Vehicle) -> SuiteFigures:
     """Return the figures of a controller whose cars both fail."""
-    lost = LOST_CROSS_TRACK * vehicle.size
+    lost = lost_distance(vehicle)
     return SuiteFigures(lost, lost, math.nan, 1.0, lost, math.nan)
 
 
@@ -191,9 +220,13 @@ class CarFigures:
     """How well single cars drove a path, shape (B,) each; see `SuiteFigures`."""
 
     cross_track_rmse: Tensor
+    """Root mean square of the cross-track error [m]."""
     cross_track_max: Tensor
+    """Its largest absolute value [m]."""
     speed_rmse: Tensor
+    """Root mean square of the speed error [m/s]; NaN of a car that failed."""
     is_lost: Tensor
+    """Whether it lost the path or did not arrive in time."""
 
 
 def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
@@ -204,7 +237,7 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
     is not at its goal in the end has failed, too; a crawling one tracks very well.
     """
     trajectory = driven.trajectory
-    error, most = trajectory.cross_track_error.abs(), LOST_CROSS_TRACK * trajectory.vehicle.size
+    error, most = trajectory.cross_track_error.abs(), lost_distance(trajectory.vehicle)
     # Who has arrived drives on until the others have, too; what becomes of it does not count.
     is_on_its_way = ~driven.has_arrived
     is_lost = (error > most) | ~torch.isfinite(error)
@@ -225,8 +258,7 @@ def car_figures(driven: "Drive", *, must_arrive: bool = True) -> CarFigures:
 def _counted(driven: "Drive") -> Tensor:
     """Tell which entries count: from past the first metres to the goal, shape (T, B)."""
     own = driven.trajectory
-    skip_distance = min(SKIP_DISTANCE * own.vehicle.size, own.path.length / 4)
-    return (driven.trajectory.distance >= skip_distance) & ~driven.has_arrived
+    return (own.distance >= skipped_distance(own.path, own.vehicle)) & ~driven.has_arrived
 
 
 def _rms_of_cars(values: Tensor, counted: Tensor) -> Tensor:

@@ -27,7 +27,15 @@ from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import known_grip
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
 
-__all__ = ["LIMIT", "PARAMETERS", "TOLERANCES", "CarCases", "trace_drive", "tracking_problem"]
+__all__ = [
+    "LIMIT",
+    "PARAMETERS",
+    "SHORT_TOLERANCES",
+    "TOLERANCES",
+    "CarCases",
+    "trace_drive",
+    "tracking_problem",
+]
 
 LIMIT = "90 % grip"
 """The regime of cars that turn as sharply as that allows in the worst direction."""
@@ -131,11 +139,14 @@ class CarCases:
     controller: TrackingMLP
     """The network, in closed loop where its weights are perturbed."""
     path: ReferencePath
+    """What the cars are beside."""
     labels: Sequence[tuple[str, str]]
     """Regime and kind of parameter of each car."""
     _: KW_ONLY
     horizon: int
+    """Control steps of a drive."""
     seed: int
+    """Of starts, actions and directions."""
 
     def __post_init__(self) -> None:
         self._seen: list[tuple[Tensor, Tensor]] = []

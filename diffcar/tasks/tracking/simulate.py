@@ -4,7 +4,7 @@ import contextlib
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,17 +16,19 @@ from diffcar.base.table import Column, Shown, across, number
 from diffcar.controllers.choose import choose_controller, newest_or_shipped
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState
+from diffcar.path.grip import GripDiagram
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
+from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
-from diffcar.tasks.tracking.drive import Drive, drive, plot_drive, skipped_distance
+from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
 from diffcar.tasks.tracking.grip import known_grip, load_road
-from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics
+from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics, skipped_distance
 from diffcar.tasks.tracking.rollout import Trajectory, accelerations
 
 __all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]
@@ -135,12 +137,8 @@ def run(
     notes += vehicle.assumptions
     path = load_road(config.path, vehicle, seed=config.seed)
     grip = known_grip(vehicle)
-    skip_distance = skipped_distance(path, config.skip_distance, car_size=vehicle.size)
-    scenes: list[CarScene] = [
-        build_scene(config, num_envs=1, vehicle=vehicle, with_camera=video_file is not None)
-    ]
-    if config.engine != "genesis":
-        scenes.append(build_scene(config, num_envs=1, engine=config.engine, vehicle=vehicle))
+    skip_distance = skipped_distance(path, vehicle, config.skip_distance)
+    scenes = _scenes(config, vehicle, with_camera=video_file is not None)
     drives: list[Drive] = []
     figures: list[EngineFigures] = []
     unwritten: Unwritten = {}
@@ -153,16 +151,9 @@ def run(
         began = time.perf_counter()
         film = None if video_file is None else (video_file, unwritten)
         driven = _drive(config, scene, controller, path, film, after_step)
+        wall_seconds = time.perf_counter() - began
         drives.append(driven)
-        wall_seconds, num_steps = time.perf_counter() - began, driven.trajectory.num_steps
-        metrics = driven.metrics(skip_distance=skip_distance)
-        sim_seconds = round(num_steps * scene.dt, 9)
-        used = None
-        if grip is not None:
-            used = float(np.nanquantile(grip.usage(*accelerations(driven.trajectory)), 0.95))
-        arrival = float(driven.seconds[0])
-        own = EngineFigures(metrics, num_steps, sim_seconds, wall_seconds, arrival, used)
-        figures.append(own)
+        figures.append(_figures(driven, wall_seconds, skip_distance, grip))
     name = getattr(controller, "name", choice.spec)  # one's own needs none
     if csv_file is not None:
         with kept(unwritten, csv_file):
@@ -173,10 +164,7 @@ def run(
             plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside, grip)
     if len(drives) > 1 and (csv_file or plot_file):
         notes.append("what is written and drawn is the drive in MuJoCo")
-    if (completion := figures[-1].metrics.completion) < 1:
-        notes.append(f"the car drove {completion:.1%} of the path; the metrics are of that part")
-    if not figures[-1].metrics.got_going:
-        notes.append(f"no errors: the car did not come past the first {skip_distance:.3g} m")
+    notes += _caveats(figures[-1].metrics, skip_distance)
     return SimulateResult(
         controller=name,
         path=path,
@@ -188,6 +176,43 @@ def run(
         notes=(*notes, *path.warnings),
         unwritten=unwritten,
     )
+
+
+def _scenes(config: SimulateConfig, vehicle: Vehicle, *, with_camera: bool) -> list[CarScene]:
+    """Build one car in Genesis, and one in the engine where another is asked for."""
+    scenes: list[CarScene] = [
+        build_scene(config, num_envs=1, vehicle=vehicle, with_camera=with_camera)
+    ]
+    if config.engine != "genesis":
+        scenes.append(build_scene(config, num_envs=1, engine=config.engine, vehicle=vehicle))
+    return scenes
+
+
+def _figures(
+    driven: Drive, wall_seconds: float, skip_distance: float, grip: GripDiagram | None
+) -> EngineFigures:
+    """Return the figures of a drive."""
+    record, used = driven.trajectory, None
+    metrics = driven.metrics(skip_distance=skip_distance)
+    if grip is not None:
+        used = float(np.nanquantile(grip.usage(*accelerations(record)), 0.95))
+    return EngineFigures(
+        metrics=metrics,
+        num_steps=record.num_steps,
+        sim_seconds=round(record.num_steps * record.dt, 9),
+        wall_seconds=wall_seconds,
+        arrival_s=float(driven.seconds[0]),
+        grip_used_p95=used,
+    )
+
+
+def _caveats(metrics: TrackingMetrics, skip_distance: float) -> Iterator[str]:
+    """Yield what must be known to read the figures of a drive."""
+    if metrics.completion < 1:
+        driven = f"{metrics.completion:.1%}"
+        yield f"the car drove {driven} of the path; the metrics are of that part"
+    if not metrics.got_going:
+        yield f"no errors: the car did not come past the first {skip_distance:.3g} m"
 
 
 def _drive(

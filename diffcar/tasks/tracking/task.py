@@ -41,6 +41,7 @@ from diffcar.tasks.tracking.metrics import (
     NOTHING_DRIVEN,
     SKIP_DISTANCE,
     EvaluationMetrics,
+    skipped_distance,
     tracking_metrics,
 )
 from diffcar.tasks.tracking.pace import Pace
@@ -222,7 +223,7 @@ class TrackingTask(Task[Start, Trajectory]):
             # Weights that throw a car about are bad ones; the training goes on.
             logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
             return NOTHING_DRIVEN
-        skip_distance = min(self._skipped, duration * top_speed / 4, path.length / 4)
+        skip_distance = min(skipped_distance(path, self.vehicle), duration * top_speed / 4)
         metrics = tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
         )
@@ -273,7 +274,8 @@ class TrackingTask(Task[Start, Trajectory]):
         self.evaluation_scene.variations = {}
         paths = (self.path, *self.unseen)
         scores, unwritten = drive_and_draw(self.evaluation_scene, self.driver, paths, folder)
-        return {"scores": scores, "skip_distance_m": self._skipped, "unwritten": unwritten}
+        skip_distance = SKIP_DISTANCE * self.vehicle.size
+        return {"scores": scores, "skip_distance_m": skip_distance, "unwritten": unwritten}
 
     @staticmethod
     def report(
@@ -297,11 +299,6 @@ class TrackingTask(Task[Start, Trajectory]):
         evaluation = self.config.evaluation
         is_wanted = isinstance(evaluation, E2EEvaluationConfig) and not evaluation.plain_scene
         return self._through_physics and is_wanted and evaluation.num_envs <= self.num_envs
-
-    @property
-    def _skipped(self) -> float:
-        """Return after how much way errors count [m]."""
-        return SKIP_DISTANCE * self.vehicle.size
 
     @property
     def _train(self) -> TrainConfig:
