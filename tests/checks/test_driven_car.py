@@ -13,8 +13,8 @@ from diffcar.checks.car_result import CheckGradResult
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
 from diffcar.checks.driven_car import (
     Driven,
+    _drive_in_a_circle_and_straight,
     car_check_report,
-    drive_in_a_circle_and_straight,
     run,
 )
 from diffcar.sim.config import CarReadingConfig
@@ -91,7 +91,7 @@ def test_a_certificate_that_failed_says_why() -> None:
 def test_a_small_car_is_pushed_for_some_steps_at_any_interval() -> None:
     """A car of 0.06 of the shipped one's size has hardly two control intervals of its own."""
     small = replace(load_vehicle(), wheelbase=0.02)
-    driven = drive_in_a_circle_and_straight(Bicycle(3, vehicle=small, dt=0.1))
+    driven = _drive_in_a_circle_and_straight(Bicycle(3, vehicle=small, dt=0.1))
     assert all(math.isfinite(own.measured) for own in driven)
 
 
