@@ -18,12 +18,13 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.outline import Outline, outline_of
 from diffcar.sim.model.read import car_of
+from diffcar.sim.model.rules import GRAVITY
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["CheckCarResult", "Driven", "car_check_report", "run"]
 
 _TURN_TIME, _TURN_ACCELERATION, _TURN_SHARE = 4.0, 1.0, 0.5
-_PUSH_TIME, _BRAKE_SPEED, _GRAVITY = 0.4, 2.0, 9.81
+_PUSH_TIME, _BRAKE_SPEED = 0.4, 2.0
 # Tyres slip and wheels have an inertia; those that spin or lock hold far less than they could.
 _ALIKE, _AT_MOST, _SLIPPING = (0.98, 1.02), (0.4, 1.05), (0.2, 1.05)
 
@@ -160,7 +161,7 @@ def _most(car: Vehicle, *, is_braking: bool = False) -> tuple[float, tuple[float
     load, leaning = car.driven_load, car.friction * car.height / car.wheelbase
     if (car.drive == "front") == is_braking:  # the car leans onto them instead of off them
         load = min(1.0, load * (1 + leaning) / (1 - leaning)) if leaning < 1 else 1.0
-    grip = _GRAVITY * car.friction * load
+    grip = GRAVITY * car.friction * load
     return (motors, _AT_MOST) if motors < grip else (grip, _SLIPPING)
 
 

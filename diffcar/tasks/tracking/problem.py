@@ -22,6 +22,7 @@ from diffcar.losses import TrackingLoss
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import CarState, Placement, Start
+from diffcar.sim.model.rules import GRAVITY
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.grip import known_grip
@@ -284,7 +285,7 @@ def _lateral_grip(vehicle: Vehicle) -> float:
     if (grip := known_grip(vehicle)) is not None:
         return float(np.interp(_LIMIT_SPEED * vehicle.root_size, grip.speeds, grip.lateral))
     # Across the edges of the friction pyramid.
-    return vehicle.friction * 9.81 / math.sqrt(2)
+    return vehicle.friction * GRAVITY / math.sqrt(2)
 
 
 class _CaseController:
