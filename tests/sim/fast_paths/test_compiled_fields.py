@@ -51,6 +51,7 @@ _FEW = 2
 _FIELD_METHODS = ("fill", "_from_external_arr")
 
 
+@pytest.mark.genesis
 def test_a_kernel_is_loaded_where_all_fields_are_as_they_were(tmp_path: Path) -> None:
     """Also where it knows a field by its size alone; what is filled through views is right."""
     program = tmp_path / "program.py"
