@@ -1,9 +1,11 @@
 """Measure what diffcar's speed rests on, as ratios taken in one run.
 
-Run: `python benchmarks/run.py [--quick] [--only commands gradient training]`. Three parts:
+Run: `python benchmarks/run.py [--quick] [--only commands first gradient training]`. Four parts:
 
 - commands: whole commands, from the start of the process to its end, in turn with the older way to
   do the same that settings still offer;
+- first: a whole training with no kernel compiled yet, the next one, and one after a first that was
+  killed;
 - gradient: forward and backward pass over a plain rollout of the same steps, by number of cars,
   with arrays and with compiled fields;
 - training: wall time of training until evaluations on the training path find 20, 5, 2 and 1 mm.
@@ -13,6 +15,7 @@ else the machine does falls on both sides of a pair; trust the ratios, not the s
 """
 
 import argparse
+import contextlib
 import csv
 import datetime
 import importlib.metadata
@@ -42,6 +45,7 @@ _COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "franka-test": (["franka-test"], []),
 }
 _MILLIMETRES = (20, 5, 2, 1)
+_KILLED_AFTER = 60.0
 _PASSES = ("forward", "backward", "plain")
 
 
@@ -81,6 +85,22 @@ def commands(is_quick: bool) -> dict[str, dict[str, float]]:
     return found
 
 
+def first(is_quick: bool) -> dict[str, float]:
+    """Time a training that compiles every kernel, the next, and one after a kill on the way."""
+    with tempfile.TemporaryDirectory() as cache:
+        found = {"seconds": _seconds(["train-e2e"], cache)}
+        found["seconds, kernels cached"] = _seconds(["train-e2e"], cache)
+    if not is_quick:
+        with tempfile.TemporaryDirectory() as cache:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _run(["train-e2e"], Path(cache), cache, timeout=_KILLED_AFTER)
+            found[f"seconds, killed after {_KILLED_AFTER:g} before"] = _seconds(
+                ["train-e2e"], cache
+            )
+    print(", ".join(f"{what} {value:.1f}" for what, value in found.items()), flush=True)
+    return found
+
+
 def gradient(is_quick: bool) -> dict[str, dict[str, float]]:
     """Time the gradient of a rollout against the rollout in plain physics."""
     found = {}
@@ -117,14 +137,14 @@ def training(is_quick: bool) -> dict[str, dict[str, list[float | None]]]:
     return found
 
 
-_PARTS = {"commands": commands, "gradient": gradient, "training": training}
+_PARTS = {"commands": commands, "first": first, "gradient": gradient, "training": training}
 
 
-def _seconds(arguments: list[str]) -> float:
+def _seconds(arguments: list[str], cache: str | None = None) -> float:
     """Return the wall time of a whole command in an empty folder [s]."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        _run(arguments, Path(folder))
+        _run(arguments, Path(folder), cache)
         return time.perf_counter() - began
 
 
@@ -141,11 +161,16 @@ def _times_to(arguments: list[str]) -> list[float | None]:
     ]
 
 
-def _run(arguments: list[str], folder: Path) -> None:
-    """Run a command that must succeed."""
+def _run(
+    arguments: list[str], folder: Path, cache: str | None = None, timeout: float | None = None
+) -> None:
+    """Run a command that must succeed, with kernels cached in the user's folder or another."""
+    elsewhere = {} if cache is None else {"HOME": cache, "XDG_CACHE_HOME": cache}
     subprocess.run(
         [sys.executable, "-m", "diffcar", *arguments],
         cwd=folder,
+        env=os.environ | elsewhere,
+        timeout=timeout,
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
