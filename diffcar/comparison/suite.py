@@ -8,7 +8,6 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
@@ -19,7 +18,7 @@ from diffcar.sim.contract import CarScene
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
-from diffcar.tasks.tracking.drive import Drive, drive
+from diffcar.tasks.tracking.drive import Drive, drive, halving
 from diffcar.tasks.tracking.metrics import (
     CARS_EACH,
     SuiteFigures,
@@ -167,20 +166,14 @@ class Suite:
         disturbance: DisturbanceConfig,
     ) -> list[_Driven]:
         """Drive as many at once as there is room for; who breaks the physics fails alone."""
-        if not controllers:
-            return []
-        first = _CONTROLLERS_AT_ONCE
-        if len(controllers) <= _CONTROLLERS_AT_ONCE:
-            try:
-                return self._drive_together(controllers, engine, path, disturbance)
-            except SimulationError:
-                # Genesis stops all cars when the state of one is no longer finite, and does not
-                # say whose it is.
-                if len(controllers) == 1:
-                    return [_Driven(failed(self._scenes[engine].vehicle), [])]
-                first = len(controllers) // 2
-        parts = (controllers[:first], controllers[first:])
-        return [own for some in parts for own in self._drive(some, engine, path, disturbance)]
+
+        def together(some: Sequence[RunController]) -> list[_Driven]:
+            return self._drive_together(some, engine, path, disturbance)
+
+        most = _CONTROLLERS_AT_ONCE
+        fail = _Driven(failed(self._scenes[engine].vehicle), [])
+        parts = [controllers[i : i + most] for i in range(0, len(controllers), most)]
+        return [own for some in parts for own in halving(together, some, fail)]
 
     def _drive_together(
         self,

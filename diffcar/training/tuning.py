@@ -1,7 +1,8 @@
 """Searches the parameters of the classical controllers on a path, by the cross-entropy method."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.contract import Controller
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
-from diffcar.tasks.tracking.drive import drive
+from diffcar.tasks.tracking.drive import drive, halving
 from diffcar.tasks.tracking.metrics import CARS_EACH, car_figures
 from diffcar.training.config import TuningConfig
 
@@ -92,20 +93,34 @@ def _rmse_of(
     path: ReferencePath,
     seconds: float,
 ) -> tuple[Tensor, int]:
-    """Return each candidate's RMSE on the path [m], and the control steps it took."""
-    own = {
-        name: value.repeat_interleave(CARS_EACH).to(dtype=scene.dtype, device=scene.device)
-        for name, value in parameters.items()
-    }
+    """Return each candidate's RMSE on the path [m], and how many steps the cars were driven.
+
+    The RMSE of one with which a car breaks the physics is infinite.
+    """
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     half_way = torch.full_like(is_standing, path.length / 2, dtype=path.dtype)
-    driven = drive(
-        scene,
-        kind(scene.vehicle, **own),
-        path,
-        is_standing=is_standing,
-        arc_length=torch.where(is_standing, 0.0, half_way),
-        max_time=seconds,
-    )
-    rmse = car_figures(driven, must_arrive=False).cross_track_rmse.reshape(-1, CARS_EACH)
-    return rmse.square().mean(-1).sqrt().to("cpu", torch.float64), driven.trajectory.num_steps
+    num_candidates, num_steps = scene.num_envs // CARS_EACH, 0
+
+    def rmse_of(some: Sequence[int]) -> list[float]:
+        nonlocal num_steps
+        # The scene has its number of cars: the last candidate takes those that are left over.
+        filled = [*some, *[some[-1]] * (num_candidates - len(some))]
+        own = {
+            name: value[filled].repeat_interleave(CARS_EACH).to(scene.device, scene.dtype)
+            for name, value in parameters.items()
+        }
+        driven = drive(
+            scene,
+            kind(scene.vehicle, **own),
+            path,
+            is_standing=is_standing,
+            arc_length=torch.where(is_standing, 0.0, half_way),
+            max_time=seconds,
+        )
+        num_steps += driven.trajectory.num_steps
+        rmse = car_figures(driven, must_arrive=False).cross_track_rmse.reshape(-1, CARS_EACH)
+        found: list[float] = rmse.square().mean(-1).sqrt().tolist()
+        return found[: len(some)]
+
+    rmse = halving(rmse_of, range(num_candidates), math.inf)
+    return torch.tensor(rmse, dtype=torch.float64), num_steps

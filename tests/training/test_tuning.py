@@ -1,14 +1,19 @@
 """The search for the classical controllers' parameters: within ranges, repeatable, and of use."""
 
+import math
+
 import pytest
 import torch
 
+from diffcar.base.errors import SimulationError
 from diffcar.controllers.config import CONTROLLERS
+from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.stanley import Stanley
+from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import car_figures
 from diffcar.training.config import TuningConfig
-from diffcar.training.tuning import Generation, tune
+from diffcar.training.tuning import Generation, _rmse_of, tune
 from tests.bicycle import Bicycle
 from tests.samples import road
 
@@ -72,6 +77,35 @@ def test_the_best_never_gets_worse_within_the_ranges(
         assert generation.parameters.keys() == ranges.keys()
         for parameter, value in generation.parameters.items():
             assert ranges[parameter][0] <= value <= ranges[parameter][1], parameter
+
+
+class Fragile(Bicycle):
+    """Cars of which one breaks the physics for everybody when it is told to."""
+
+    def apply(self, action: torch.Tensor) -> None:
+        if bool((action[:, 1] > 90).any()):
+            raise SimulationError("a state is no longer finite")
+        super().apply(action)
+
+
+def test_a_candidate_that_breaks_the_physics_is_the_worst(
+    cars: Bicycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others have the RMSE that they have without it."""
+    gains = torch.linspace(0.5, 4.0, 8, dtype=torch.float64)
+    parameters = {**{name: torch.full((8,), value) for name, value in BAD.items()}, "gain": gains}
+    expected, _ = _rmse_of(Stanley, parameters, cars, PATH, CONFIG.duration)
+    upstream = Stanley.__call__
+
+    def reckless(self: Stanley, state: CarState, errors: ErrorState) -> torch.Tensor:
+        action = upstream(self, state, errors)
+        return action.where((self.gain != gains[5])[:, None], 99.0)
+
+    monkeypatch.setattr(Stanley, "__call__", reckless)
+    found, _ = _rmse_of(Stanley, parameters, Fragile(16, dt=cars.dt), PATH, CONFIG.duration)
+    assert found[5] == math.inf
+    others = torch.arange(8) != 5
+    assert torch.allclose(found[others], expected[others], rtol=1e-9)
 
 
 def test_the_seed_decides(cars: Bicycle, found: list[Generation]) -> None:

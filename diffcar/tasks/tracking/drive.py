@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import PathError
+from diffcar.base.errors import PathError, SimulationError
 from diffcar.base.figure import new_figure, plain, save_png
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
@@ -31,9 +31,11 @@ from diffcar.tasks.tracking.rollout import Trajectory, accelerations, rollout
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Drive", "drive", "drive_together", "plot_drive"]
+__all__ = ["Drive", "drive", "drive_together", "halving", "plot_drive"]
 
 _TYPICAL_ACCELERATION = 2.0
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,27 @@ def drive_together(
             cars = which == path_number
             most_steps = round(limits[path_number] / scene.dt)
             yield driven.select(cars).along(path, most_steps), is_standing[cars]
+
+
+def halving(
+    work: Callable[[Sequence[ItemT]], Sequence[ResultT]], items: Sequence[ItemT], failed: ResultT
+) -> list[ResultT]:
+    """Do something with all at once; where that breaks the physics, with one half and the other.
+
+    Genesis stops all cars when the state of one is no longer finite, and does not say whose it is.
+
+    Args:
+        work: Returns a result for each item.
+        failed: The result of one that breaks the physics alone.
+    """
+    try:
+        return list(work(items))
+    except SimulationError:
+        if len(items) == 1:
+            return [failed]
+    half = len(items) // 2
+    parts = (items[:half], items[half:])
+    return [own for some in parts for own in halving(work, some, failed)]
 
 
 def _drive(
