@@ -268,7 +268,7 @@ def _write(subject: _Subject, config: ExportConfig, out: Path) -> None:
     write_atomically(out / CONTRACT, lambda file: file.write_text(text))
     driver = Driver(network, path, dt, getattr(torch, f"float{config.precision}"))
     for name in config.formats:
-        logger.info(f"writing {', '.join(FORMATS[name].files)}")
+        logger.info(f"writing {', '.join(str(out / file) for file in FORMATS[name].files)}")
         write(name, driver, contract, out)
 
 

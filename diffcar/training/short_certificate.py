@@ -70,7 +70,10 @@ def certify_before_training(problem: Problem) -> ShortCertificate:
     worst = max(verdicts, key=lambda own: own.badness)
     if not worst.is_good:
         found = "; ".join(map(str, (worst, *failures)))
-        logger.warning(f"the comparison of gradients with finite differences says: {found}")
+        told = f"the comparison of gradients with finite differences says: {found}"
+        if worst is Verdict.VACUOUS:
+            told += " (here they could not be compared, which says nothing against them)"
+        logger.warning(told)
     return ShortCertificate(
         verdict=worst,
         horizon=problem.horizon,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from diffcar.base.errors import ModelError, shortened
 from diffcar.base.files import digests, is_there
 from diffcar.sim.model.layout import Layout
-from diffcar.sim.model.model_file import GIVE_MJCF, explain_errors, files_of_model, open_model
+from diffcar.sim.model.model_file import explain_errors, files_of_model, open_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.rules import collision_faults, world_faults
 from diffcar.sim.model.vehicle import SHIPPED, Vehicle
@@ -33,7 +33,7 @@ def require_model(file: Path) -> None:
     """
     if not is_there(str(file), Path.is_file):
         told = "is not a file" if is_there(str(file)) else "does not exist"
-        hint = f"{GIVE_MJCF}, or name a shipped one: {', '.join(SHIPPED)}"
+        hint = f"give an MJCF or URDF file, or a shipped car: {', '.join(SHIPPED)}"
         raise ModelError(f"the vehicle model {shortened(str(file))!r} {told}", hint)
 
 

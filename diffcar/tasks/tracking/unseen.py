@@ -19,6 +19,8 @@ from diffcar.tasks.tracking.metrics import GOT_GOING, TrackingMetrics
 __all__ = ["PathScore", "drive_and_draw", "table_of"]
 
 _DRAWN_TIME = 10.0
+# Of its rate, RMS [rad/s], for a car of the shipped one's size: beyond, steering swings to and fro.
+_FAST_STEERING = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ _SCORES: list[Column[PathScore]] = [
     Column("p95", lambda score: score.metrics.cross_track_p95_m, "mm", 1e3),
     Column("max", lambda score: score.metrics.cross_track_max_m, "mm", 1e3),
     Column("speed RMSE", lambda score: score.metrics.speed_rmse_mps, "m/s"),
+    Column("steering rate", lambda score: score.metrics.steering_rate_rms_radps, "rad/s"),
     Column("driven", lambda score: score.metrics.completion, "%", 100.0),
     GOT_GOING.within(lambda score: score.metrics),
 ]
@@ -68,6 +71,14 @@ def drive_and_draw(
         if number:
             for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
                 scores.append(PathScore(name, start, own.select(cars).metrics()))
+    limit = _FAST_STEERING / scene.vehicle.root_size
+    fast = [own.path for own in scores if own.metrics.steering_rate_rms_radps > limit]
+    if fast:
+        logger.warning(
+            f"the steering swings to and fro on {', '.join(dict.fromkeys(fast))} (its rate is more "
+            f"than {limit:.2g} rad/s): trained with --set train.num_updates=100 or a larger "
+            "loss.smoothness, it is calmer"
+        )
     return scores, unwritten
 
 

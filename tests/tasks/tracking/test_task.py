@@ -1,5 +1,6 @@
 """The task of driving, as methods see it; on bicycles."""
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 import torch
 
 from diffcar.base.errors import ConfigError, PathError, SimulationError
+from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.gradients.certificate import certify
 from diffcar.gradients.hops import trace_hops
+from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking.task import TrackingTask
 from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
@@ -64,6 +67,27 @@ def test_evaluation_cars_have_their_way_before_them_however_many_they_are(
         assert score.metrics.got_going == 1.0
         assert score.metrics.completion == pytest.approx(1.0)
         assert 0 < score.metrics.cross_track_rmse_m < 0.05
+
+
+def test_steering_that_swings_to_and_fro_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However small the error is; calm steering is not worth a word."""
+    monkeypatch.setattr("diffcar.tasks.tracking.unseen.plot_drive", lambda *args: None)
+    monkeypatch.setattr("diffcar.tasks.tracking.unseen._DRAWN_TIME", 0.1)
+    task = task_of("evaluation.num_envs=4", "evaluation.unseen_paths=[double-lane-change]")
+    calm = PurePursuit(task.vehicle)
+    number = itertools.count()
+
+    def shaking(state: CarState, errors: ErrorState) -> torch.Tensor:
+        swing = torch.tensor([0.05 * (-1.0) ** next(number), 0.0], dtype=torch.float64)
+        return calm(state, errors) + swing
+
+    for task.driver, is_told in ((calm, False), (shaking, True)):
+        caplog.clear()
+        (score, _) = task.finish(tmp_path)["scores"]
+        assert score.metrics.cross_track_rmse_m < 0.1
+        assert ("to and fro on double-lane-change" in caplog.text) == is_told
 
 
 def test_an_evaluation_on_a_short_path_ends_at_its_end() -> None:
