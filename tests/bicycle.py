@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement, map_tensors
@@ -188,6 +189,16 @@ class Bicycle:
         wheels = (speed / self.vehicle.wheel_radius)[:, None].expand(-1, 4)
         velocity = torch.cat([planar, zeros[:, :3], yaw_rate[:, None], zeros[:, :2], wheels], -1)
         return self.describe(qpos, velocity)
+
+
+class Fragile(Bicycle):
+    """Cars of which one breaks the physics for everybody when it is told to."""
+
+    def apply(self, action: Tensor) -> None:
+        """Command all cars, none of them more than 90 m/s."""
+        if bool((action[:, 1] > 90).any()):
+            raise SimulationError("a state is no longer finite")
+        super().apply(action)
 
 
 def bicycles(

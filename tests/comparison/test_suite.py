@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from diffcar.base.config import load_config
-from diffcar.base.errors import SimulationError
 from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
@@ -28,7 +27,7 @@ from diffcar.tasks.tracking.metrics import (
     suite_figures,
     tracking_metrics,
 )
-from tests.bicycle import Bicycle
+from tests.bicycle import Bicycle, Fragile
 from tests.samples import VEHICLE, road
 
 CALM = DisturbanceConfig()
@@ -213,15 +212,6 @@ def test_paths_of_several_grips_are_scored_apart_and_one_of_them_drawn(
     assert scores.cross_track_rmse_m.nunique() == 2
     assert tracks.path.unique().tolist() == [PATH.name]
     assert made.curves(finished).cross_track_rmse_m[0] == scores.cross_track_rmse_m[1]
-
-
-class Fragile(Bicycle):
-    """Cars of which one breaks the physics for everybody when it is told to."""
-
-    def apply(self, action: torch.Tensor) -> None:
-        if bool((action[:, 1] > 90).any()):
-            raise SimulationError("a state is no longer finite")
-        super().apply(action)
 
 
 def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:

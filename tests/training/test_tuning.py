@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from diffcar.base.errors import SimulationError
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.errors import ErrorState
 from diffcar.controllers.stanley import Stanley
@@ -14,7 +13,7 @@ from diffcar.tasks.tracking.drive import drive
 from diffcar.tasks.tracking.metrics import car_figures
 from diffcar.training.config import TuningConfig
 from diffcar.training.tuning import Generation, _rmse_of, tune
-from tests.bicycle import Bicycle
+from tests.bicycle import Bicycle, Fragile
 from tests.samples import road
 
 # What its tests share is made in one worker alone.
@@ -77,15 +76,6 @@ def test_the_best_never_gets_worse_within_the_ranges(
         assert generation.parameters.keys() == ranges.keys()
         for parameter, value in generation.parameters.items():
             assert ranges[parameter][0] <= value <= ranges[parameter][1], parameter
-
-
-class Fragile(Bicycle):
-    """Cars of which one breaks the physics for everybody when it is told to."""
-
-    def apply(self, action: torch.Tensor) -> None:
-        if bool((action[:, 1] > 90).any()):
-            raise SimulationError("a state is no longer finite")
-        super().apply(action)
 
 
 def test_a_candidate_that_breaks_the_physics_is_the_worst(
