@@ -92,6 +92,8 @@ def checkpoint_content(
         train_seconds: Wall time of the updates so far [s].
         num_env_steps: Control steps of all cars that they used.
     """
+    controller = getattr(config, "controller", None)
+    seen = PathObserver.names(controller) if isinstance(controller, ControllerConfig) else None
     return {
         "format": _FORMAT,
         "method": method,
@@ -99,6 +101,7 @@ def checkpoint_content(
         "config": dump_config(config),
         "network": trainer_state["network"],
         "trainer": {name: own for name, own in trainer_state.items() if name != "network"},
+        **({} if seen is None else {"observation": list(seen)}),
         "inputs": [list(file) for file in inputs],
         "best_score": best_score,
         "train_seconds": train_seconds,
@@ -262,17 +265,24 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
     """Return the network of a checkpoint.
 
     Raises:
-        CheckpointError: If the weights are not of the configured sizes.
+        CheckpointError: If the weights are not of the configured sizes, or what they were trained
+            to see is not what this version would show them.
     """
-    weights = content["network"]
-    sizes = [PathObserver.size(config), *config.hidden_sizes, 2]
+    weights, seen = content["network"], PathObserver.names(config)
+    # Checkpoints of earlier releases do not tell; they saw what is seen now.
+    if content.get("observation", list(seen)) != list(seen):
+        raise CheckpointError(
+            "the checkpoint's network was trained to see other things, or in another order",
+            hint="use it with the version of diffcar that trained it, or train anew",
+        )
+    sizes = [len(seen), *config.hidden_sizes, 2]
     found = [tuple(own.shape) for own in _tensors(weights) if own.dim() == 2]
     # Before a network is made of whatever size the settings tell.
     if found != [(wide, narrow) for narrow, wide in itertools.pairwise(sizes)]:
         raise CheckpointError(
             f"the checkpoint's weights do not fit its settings: layers of {found}", _GIVE_ONE
         )
-    network = MLPController(PathObserver.size(config), 2, config.hidden_sizes)
+    network = MLPController(len(seen), 2, config.hidden_sizes)
     try:
         # In the precision of the training, or loading would round to 32 bits.
         network.to(next(iter(weights.values())).dtype).load_state_dict(weights)

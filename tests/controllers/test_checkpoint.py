@@ -45,6 +45,8 @@ def test_saved_and_reloaded_controller_acts_exactly_the_same(tmp_path: Path) -> 
     run.save_checkpoint("last", content(seed=4))
     loaded = load_checkpoint(tmp_path / "run")
     assert config_values(loaded)["seed"] == 4
+    assert loaded["observation"][:3] == ["cross_track", "heading_error", "speed_error"]
+    assert len(loaded["observation"]) == 15
     restored = restore_tracking_mlp(loaded, VEHICLE, dtype=torch.float32)
     original = build_tracking_mlp(TrainE2EConfig().controller, VEHICLE, dtype=torch.float32, seed=4)
     observation = torch.randn(5, 15)
@@ -70,6 +72,7 @@ BAD = {
     "more weights than a network has": {"config": dump_config(WIDE)},
     "a count that is none": {"num_env_steps": "many"},
     "a date that is none": {"train_seconds": -1.0},
+    "a network that saw other things": {"observation": ["speed", "cross_track"]},
     "deep nesting": {"config": "[" * 5000},
 }
 
