@@ -12,14 +12,7 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import OutputError
-from diffcar.base.files import (
-    RUNS,
-    Unwritten,
-    check_outputs,
-    finite_json,
-    kept,
-    write_atomically,
-)
+from diffcar.base.files import RUNS, Unwritten, check_outputs, finite_json, kept, write_atomically
 from diffcar.base.section import Section
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
@@ -108,15 +101,11 @@ PATH = PATH_SOURCE | Options(
     latlon=setting(bool, "Project latitude and longitude.", "--latlon", key="path.latlon"),
     smooth=setting(bool, "Round corners that are too sharp.", "--smooth", key="path.smooth"),
     grip=setting(
-        float,
-        "Share of the car's grip to use, such as 0.9, up to path.top_speed.",
-        key="path.grip",
+        float, "Share of the car's grip to use, such as 0.9, up to path.top_speed.", key="path.grip"
     ),
 )
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
-SERVOS = Options(
-    actuation=setting(Literal["torque", "pd"], _SERVOS),
-)
+SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
 MODEL = Options(
     car=setting(
         str, "car, racer, buggy, sedan, or an MJCF or URDF file. (default: car)", key="model"

@@ -88,10 +88,7 @@ def train_e2e(
     **_rest("train.num_updates=200"),
 )
 def train_bc(
-    skip_incomplete: bool | None = None,
-    expert: str | None = None,
-    *,
-    given: Given,
+    skip_incomplete: bool | None = None, expert: str | None = None, *, given: Given
 ) -> None:
     """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
 
@@ -127,12 +124,7 @@ def commands() -> dict[str, Callable[..., None]]:
     return own | {how.command: _plain(how.name) for how in others}
 
 
-def settings_of(
-    method: str,
-    given: Given,
-    *,
-    task: str = "tracking",
-) -> Any:  # noqa: ANN401
+def settings_of(method: str, given: Given, *, task: str = "tracking") -> Any:  # noqa: ANN401
     """Return the settings of a run; those of the run that is resumed, if one is, come first."""
     base = None
     preset = read_yaml(resource_path(METHODS[method].robust)) if given.is_robust else None

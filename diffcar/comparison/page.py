@@ -30,12 +30,7 @@ _TITLE = "Path tracking: training through the physics and its alternatives"
 
 
 def write_results(
-    comparison: Comparison,
-    folder: Path,
-    *,
-    configuration: str,
-    command: str,
-    unwritten: Unwritten,
+    comparison: Comparison, folder: Path, *, configuration: str, command: str, unwritten: Unwritten
 ) -> Path:
     """Write all files of a finished comparison.
 
