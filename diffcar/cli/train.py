@@ -47,25 +47,15 @@ def _rest(example: str) -> options.Options:
     **options.VIEWER,
     **_rest("train.horizon=64"),
 )
-def train_e2e(
-    entity: Entity = "rigid",
-    car: str | None = None,
-    drive: str | None = None,
-    wheels: str | None = None,
-    actuation: str | None = None,
-    certify: bool = True,
-    *,
-    given: Given,
-) -> None:
+def train_e2e(entity: Entity = "rigid", certify: bool = True, *, given: Given) -> None:
     """Train an MLP by the gradient of a path loss through the physics.
 
     Without arguments: on a random road, about a minute, with the result in a folder below runs/.
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and (car or drive or wheels or actuation or given.is_robust):
-        options = {"car": car, "drive": drive, "wheels": wheels, "actuation": actuation}
-        named = next((name for name, value in options.items() if value), "robust")
+    about_cars = filter(given.values.get, ("car", "drive", "wheels", "actuation", "robust"))
+    if task == "pushing" and (named := next(about_cars, None)):
         raise typer.BadParameter(f"--{named} is about cars; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 

@@ -79,7 +79,7 @@ _SIDE = re.compile(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where numbers are so large the path is refused
-def read_points(file: Path, config: PathConfig, nameless: Columns | None = None) -> Points:
+def read_points(file: Path, config: PathConfig, nameless: Columns | None) -> Points:
     """Read the points of a path as they stand in a file whose kind is sniffed, as an open one.
 
     Args:
