@@ -14,7 +14,7 @@ import pydantic
 from pydantic import BaseModel
 
 from diffcar.base.errors import ConfigError, shortened
-from diffcar.base.section import Replaces, Setting, settings_of
+from diffcar.base.section import Replaces, Setting, settings_by_key
 from diffcar.base.settings_yaml import default_of, meaning_of
 from diffcar.base.yaml_reader import parse_yaml, read_yaml
 
@@ -103,7 +103,7 @@ def _parse_override(text: str, schema: type[BaseModel]) -> tuple[str, Any]:
     """Split `key=value` and read the value as YAML."""
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
-        settings = settings_of(schema)
+        settings = settings_by_key(schema)
         near = difflib.get_close_matches(key, settings, n=1, cutoff=0.0)[0]
         example = shlex.quote(f"{near}={default_of(settings[near])}")
         told = f"--set {shortened(text)!r} is not of the form key=value"
@@ -124,7 +124,7 @@ def _drop_replaced(
     values: dict[str, Any], given: Sequence[tuple[str, Any]], schema: type[BaseModel]
 ) -> None:
     """Drop, in place, the nested values that something which is given stands in for."""
-    settings = settings_of(schema)
+    settings = settings_by_key(schema)
     for key, value in given:
         section, name, _ = settings.get(key, (schema, "", None))
         own = section.model_fields[name].metadata if name and value is not None else ()
@@ -152,7 +152,7 @@ _MAX_PROBLEMS = 20
 
 def _explain(error: pydantic.ValidationError, schema: type[BaseModel]) -> ConfigError:
     """Turn all validation problems into one message with suggestions."""
-    settings = settings_of(schema)
+    settings = settings_by_key(schema)
     lines, hints = [], []
     for problem in error.errors(include_url=False)[:_MAX_PROBLEMS]:
         key = shortened(".".join(str(part) for part in problem["loc"]))

@@ -18,7 +18,7 @@ __all__ = [
     "Settings",
     "Tolerance",
     "first_problem",
-    "settings_of",
+    "settings_by_key",
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -73,7 +73,7 @@ Setting = tuple[type[BaseModel], str, Any]
 """A section, the name of a field of it, and its default."""
 
 
-def settings_of(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[str, Setting]:
+def settings_by_key(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[str, Setting]:
     """Return every setting of a section by its key in dotted notation."""
     settings: dict[str, Setting] = {}
     schema = section if isinstance(section, type) else type(section)
@@ -86,5 +86,5 @@ def settings_of(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[
             settings[prefix + name] = schema, name, value
         if inner is not None:
             within = value if isinstance(value, BaseModel) else inner
-            settings |= settings_of(within, f"{prefix}{name}.")
+            settings |= settings_by_key(within, f"{prefix}{name}.")
     return settings

@@ -20,8 +20,8 @@ __all__ = [
     "SPEED",
     "TIME",
     "UNITS",
-    "Place",
     "Quantity",
+    "ScaledColumn",
     "Sheet",
     "parse_number",
     "split_factor",
@@ -98,7 +98,7 @@ _SPEEDS = """speed v vx v_x velocity vel vel_x longitudinal_velocity ground_spee
 DRIVEN_SPEED = Quantity(tuple(_SPEEDS.split()), SPEED)
 """How fast a car went."""
 
-Place = tuple[int, float]
+ScaledColumn = tuple[int, float]
 """Which field of a row a quantity is, from 0, and what its numbers are multiplied by."""
 
 
@@ -127,7 +127,7 @@ class Sheet:
 
     def find(
         self, name: str, columns: Mapping[str, str], quantity: Quantity | None = None
-    ) -> Place | None:
+    ) -> ScaledColumn | None:
         """Return where a quantity stands, or None if it does not.
 
         Args:
@@ -176,7 +176,11 @@ class Sheet:
         return places[0] if places else None
 
     def numbers(
-        self, columns: Mapping[str, Place], *, skip_incomplete: bool, gaps: Collection[str] = ()
+        self,
+        columns: Mapping[str, ScaledColumn],
+        *,
+        skip_incomplete: bool,
+        gaps: Collection[str] = (),
     ) -> tuple[dict[str, list[float]], list[int]]:
         """Return the numbers of some columns, and of which rows they are.
 
@@ -206,7 +210,9 @@ class Sheet:
             raise self.error(f"no row is complete; the first is not: {problems[0]}")
         return {name: [row[at] for row in complete] for at, name in enumerate(columns)}, rows
 
-    def _number(self, row: int, fields: Sequence[str], place: Place, may_lack: bool) -> float:
+    def _number(
+        self, row: int, fields: Sequence[str], place: ScaledColumn, may_lack: bool
+    ) -> float:
         """Return a field's finite number times its factor, or say what it is instead."""
         index, factor = place
         text = fields[index] if index < len(fields) else ""
@@ -221,7 +227,7 @@ class Sheet:
         column = repr(self.header[index]) if self.header else index + 1
         raise self.error(f"{str(self.file)!r} row {row}, column {column}: {found}", hint=remedy)
 
-    def missing(self, names: Sequence[str], *, used: Mapping[str, Place]) -> DiffcarError:
+    def missing(self, names: Sequence[str], *, used: Mapping[str, ScaledColumn]) -> DiffcarError:
         """Return the error that columns are missing, with what they may be called in the file.
 
         Args:

@@ -40,11 +40,7 @@ class CarBench:
     ) -> "CarBench":
         """Build it, still without repairs."""
         scene = build_scene(
-            config,
-            num_envs=len(labels),
-            differentiable=True,
-            vehicle=vehicle,
-            with_repairs=False,
+            config, num_envs=len(labels), differentiable=True, vehicle=vehicle, with_repairs=False
         )
         path = load_road(config.path, vehicle, seed=config.seed).to(scene.dtype, scene.device)
         controller = build_tracking_mlp(

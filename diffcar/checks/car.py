@@ -127,19 +127,15 @@ class _Check:
         It decides nothing: who asks for all of the grip drives over kinks, and is told how many.
         """
         logger.info("comparing at 90 % of the grip")
-        try:
-            self._certify_at_the_limit()
-        except DiffcarError as error:
-            self.result.notes.append(f"nothing is known of 90 % of the grip: {error}")
-
-    def _certify_at_the_limit(self) -> None:
-        """Compare cars in turns that take 90 % of their grip."""
         horizon = min(max(self.config.certificate.horizons), _LIMIT_STEPS)
         # Of the weights nothing is known there: an untrained network does not drive so.
         kinds = itertools.cycle(PARAMETERS[:2])
         labels = [(LIMIT, kind) for _, kind in zip(self.bench.labels, kinds, strict=False)]
-        problem = _problem(self.bench, horizon, sorted(labels, key=lambda own: own[1]))
-        self.result.at_the_limit += certify(replace(problem, guards=())).rows
+        try:
+            problem = _problem(self.bench, horizon, sorted(labels, key=lambda own: own[1]))
+            self.result.at_the_limit += certify(replace(problem, guards=())).rows
+        except DiffcarError as error:
+            self.result.notes.append(f"nothing is known of 90 % of the grip: {error}")
 
     def compare_modes(self) -> None:
         """Let the same actions drive in plain mode, and see how far the cars drift apart."""

@@ -223,12 +223,7 @@ def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
         axes.plot(0, 0, "+", color=INK, markersize=12)
         if up == 2:
             axes.axhline(-vehicle.base_height, color=FAINT)
-        axes.set(
-            title=title,
-            aspect="equal",
-            xlabel="ahead [m]",
-            ylabel=f"{'xyz'[up]} [m]",
-        )
+        axes.set(title=title, aspect="equal", xlabel="ahead [m]", ylabel=f"{'xyz'[up]} [m]")
         axes.autoscale_view()
     figure.suptitle(
         plain(f"{name}: steering (triangles), driven wheels (green), what collides (red), base (+)")

@@ -24,11 +24,7 @@ __all__ = ["check_grad"]
     **options.common("certificate.tolerance=1e-5", 64, "; 32 shows its cost"),
 )
 def check_grad(
-    car: str | None = None,
-    model: str | None = None,
-    no_repairs: bool = False,
-    *,
-    given: Given,
+    car: str | None = None, model: str | None = None, no_repairs: bool = False, *, given: Given
 ) -> None:
     """Show where the gradient goes, and prove it against finite differences on this machine.
 

@@ -37,11 +37,7 @@ __all__ = ["compare"]
     **options.MESSAGES,
 )
 def compare(
-    quick: bool = False,
-    suite: str | None = None,
-    load: list[str] | None = None,
-    *,
-    given: Given,
+    quick: bool = False, suite: str | None = None, load: list[str] | None = None, *, given: Given
 ) -> None:
     """Train every method, drive all over paths none was trained on, and say what each costs.
 

@@ -12,14 +12,7 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import OutputError
-from diffcar.base.files import (
-    RUNS,
-    Unwritten,
-    check_outputs,
-    finite_json,
-    kept,
-    write_atomically,
-)
+from diffcar.base.files import RUNS, Unwritten, check_outputs, finite_json, kept, write_atomically
 from diffcar.base.section import Section
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
@@ -108,15 +101,11 @@ PATH = PATH_SOURCE | Options(
     latlon=setting(bool, "Project latitude and longitude.", "--latlon", key="path.latlon"),
     smooth=setting(bool, "Round corners that are too sharp.", "--smooth", key="path.smooth"),
     grip=setting(
-        float,
-        "Share of the car's grip to use, such as 0.9, up to path.top_speed.",
-        key="path.grip",
+        float, "Share of the car's grip to use, such as 0.9, up to path.top_speed.", key="path.grip"
     ),
 )
 _SERVOS = "Servos in torch, or Genesis's own. (default: torque)"
-SERVOS = Options(
-    actuation=setting(Literal["torque", "pd"], _SERVOS),
-)
+SERVOS = Options(actuation=setting(Literal["torque", "pd"], _SERVOS))
 MODEL = Options(
     car=setting(
         str, "car, racer, buggy, sedan, or an MJCF or URDF file. (default: car)", key="model"
@@ -239,7 +228,8 @@ class Given:
 
     def __init__(self, options: Options, values: Mapping[str, Any]) -> None:
         self._options = options
-        self._values = values
+        self.values = values
+        """All of it, by the names of the options."""
         self.files: dict[str, Path | None] = {
             name: values[name] for name, each in options.items() if each.suffix is not None
         }
@@ -261,7 +251,7 @@ class Given:
     @property
     def columns(self) -> dict[str, str]:
         """What `--column` tells, by name."""
-        return dict(map(_split, self._values.get("column") or ()))
+        return dict(map(_split, self.values.get("column") or ()))
 
     def config(
         self,
@@ -279,7 +269,7 @@ class Given:
             preset: What their defaults are instead.
         """
         flags: dict[str, Any] = {
-            each.key or name: self._values[name]
+            each.key or name: self.values[name]
             for name, each in self._options.items()
             if each.key is not None
         }
@@ -294,8 +284,8 @@ class Given:
             schema,
             base=base,
             preset=preset,
-            file=self._values.get("config_file"),
-            overrides=self._values.get("overrides") or (),
+            file=self.values.get("config_file"),
+            overrides=self.values.get("overrides") or (),
             flags={**flags, **(own or {})},
         )
         for source in _paths(config):
@@ -313,7 +303,7 @@ class Given:
             if file and not file.name.lower().endswith(suffix):
                 raise typer.BadParameter(f"{str(file)!r} does not end in {suffix}")
         model = getattr(config, "model", None)
-        read = (*_paths(config), model, self._values.get("config_file"), self.resume, *inputs)
+        read = (*_paths(config), model, self.values.get("config_file"), self.resume, *inputs)
         folder = None
         if "out" in self._options and "out" not in self.files:
             folder = self.resume or self.out or RUNS / "new"  # by whatever name

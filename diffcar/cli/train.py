@@ -47,25 +47,15 @@ def _rest(example: str) -> options.Options:
     **options.VIEWER,
     **_rest("train.horizon=64"),
 )
-def train_e2e(
-    entity: Entity = "rigid",
-    car: str | None = None,
-    drive: str | None = None,
-    wheels: str | None = None,
-    actuation: str | None = None,
-    certify: bool = True,
-    *,
-    given: Given,
-) -> None:
+def train_e2e(entity: Entity = "rigid", certify: bool = True, *, given: Given) -> None:
     """Train an MLP by the gradient of a path loss through the physics.
 
     Without arguments: on a random road, about a minute, with the result in a folder below runs/.
     With --entity mpm: through an elastic body that a tool pushes, about four minutes.
     """
     task = "tracking" if entity == "rigid" else "pushing"
-    if task == "pushing" and (car or drive or wheels or actuation or given.is_robust):
-        options = {"car": car, "drive": drive, "wheels": wheels, "actuation": actuation}
-        named = next((name for name, value in options.items() if value), "robust")
+    about_cars = filter(given.values.get, ("car", "drive", "wheels", "actuation", "robust"))
+    if task == "pushing" and (named := next(about_cars, None)):
         raise typer.BadParameter(f"--{named} is about cars; --entity mpm has none")
     _train("e2e", given, settings_of("e2e", given, task=task), certify=certify)
 
@@ -88,10 +78,7 @@ def train_e2e(
     **_rest("train.num_updates=200"),
 )
 def train_bc(
-    skip_incomplete: bool | None = None,
-    expert: str | None = None,
-    *,
-    given: Given,
+    skip_incomplete: bool | None = None, expert: str | None = None, *, given: Given
 ) -> None:
     """Clone an expert into the same MLP: supervised learning from a CSV of demonstrations.
 
@@ -127,12 +114,7 @@ def commands() -> dict[str, Callable[..., None]]:
     return own | {how.command: _plain(how.name) for how in others}
 
 
-def settings_of(
-    method: str,
-    given: Given,
-    *,
-    task: str = "tracking",
-) -> Any:  # noqa: ANN401
+def settings_of(method: str, given: Given, *, task: str = "tracking") -> Any:  # noqa: ANN401
     """Return the settings of a run; those of the run that is resumed, if one is, come first."""
     base = None
     preset = read_yaml(resource_path(METHODS[method].robust)) if given.is_robust else None

@@ -25,10 +25,7 @@ __all__ = ["CONFIG_FILE", "SUITES", "CompareConfig", "SuiteConfig", "settings_fi
 
 SUITES: Registry[Path] = Registry(
     "suite",
-    {
-        "limit": Path("configs/compare_limit.yaml"),
-        "robust": Path("configs/compare_robust.yaml"),
-    },
+    {"limit": Path("configs/compare_limit.yaml"), "robust": Path("configs/compare_robust.yaml")},
     nor=", and there is no such file",
     known="shipped are",
 )

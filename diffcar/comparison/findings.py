@@ -68,11 +68,11 @@ def cost_ratio(comparison: Comparison, method: str, threshold_m: float) -> Cost:
 
 def ranking(comparison: Comparison) -> list[MethodSummary]:
     """Return the methods that were scored, the smallest RMSE first."""
-    place = comparison.ranked_by
-    if place is None:
+    scenario = comparison.ranked_by
+    if scenario is None:
         return []
-    scored = [s for s in comparison.summaries.values() if math.isfinite(s.rmse_m[place])]
-    return sorted(scored, key=lambda summary: summary.rmse_m[place])
+    scored = [s for s in comparison.summaries.values() if math.isfinite(s.rmse_m[scenario])]
+    return sorted(scored, key=lambda summary: summary.rmse_m[scenario])
 
 
 def findings(comparison: Comparison) -> list[str]:
@@ -91,25 +91,25 @@ def findings(comparison: Comparison) -> list[str]:
 
 def _best(comparison: Comparison) -> Iterator[str]:
     """Name the best method, and whether the spread of the seeds allows to."""
-    ranked, place = ranking(comparison), comparison.ranked_by
-    if place is None or not ranked:
+    ranked, scenario = ranking(comparison), comparison.ranked_by
+    if scenario is None or not ranked:
         yield "Nothing was scored."
         return
 
     def spread(summary: MethodSummary) -> str:
-        return f"{millimetres(summary.rmse_m[place], summary.rmse_deviation_m[place])} mm"
+        return f"{millimetres(summary.rmse_m[scenario], summary.rmse_deviation_m[scenario])} mm"
 
     best, *others = ranked
     text = (
         f"{best.method} tracks {comparison.ranked_paths} best, "
-        f"{_where(place[1])} in {engine_name(place[0])}: a cross-track RMSE of {spread(best)}"
+        f"{_where(scenario[1])} in {engine_name(scenario[0])}: a cross-track RMSE of {spread(best)}"
     )
     text += f" over {best.num_seeds} seeds" if best.num_seeds > 1 else ""
     for second in others[:1]:
         text += f". {second.method} follows with {spread(second)}"
-        lead = second.rmse_m[place] - best.rmse_m[place]
-        ratio = _ratio(second.rmse_m[place], best.rmse_m[place])
-        if lead < math.hypot(best.rmse_deviation_m[place], second.rmse_deviation_m[place]):
+        lead = second.rmse_m[scenario] - best.rmse_m[scenario]
+        ratio = _ratio(second.rmse_m[scenario], best.rmse_m[scenario])
+        if lead < math.hypot(best.rmse_deviation_m[scenario], second.rmse_deviation_m[scenario]):
             text += "; the difference is within the spread of the seeds"
         elif math.isfinite(ratio):
             text += f", {number(ratio)} times as much"

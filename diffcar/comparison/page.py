@@ -30,12 +30,7 @@ _TITLE = "Path tracking: training through the physics and its alternatives"
 
 
 def write_results(
-    comparison: Comparison,
-    folder: Path,
-    *,
-    configuration: str,
-    command: str,
-    unwritten: Unwritten,
+    comparison: Comparison, folder: Path, *, configuration: str, command: str, unwritten: Unwritten
 ) -> Path:
     """Write all files of a finished comparison.
 
@@ -152,11 +147,11 @@ def _scope(comparison: Comparison) -> Iterator[str]:
 
 def _tiles(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Return the main figures, each with what it is."""
-    found, place = ratios(comparison), comparison.ranked_by
+    found, scenario = ratios(comparison), comparison.ranked_by
     goal = f"{millimetres(comparison.threshold_m)} mm"
     for best in ranking(comparison)[:1]:
         text = f"cross-track RMSE of the best, {best.method}, on unseen paths"
-        yield f"{millimetres(best.rmse_m[place or ('', '')])} mm", text
+        yield f"{millimetres(best.rmse_m[scenario or ('', '')])} mm", text
     e2e = comparison.summaries.get("e2e")
     if e2e is not None and math.isfinite(e2e.to_threshold.seconds):
         text = f"training of e2e to {goal}: {count(e2e.to_threshold.env_steps)} control steps"

@@ -20,7 +20,7 @@ __all__ = [
     "Run",
 ]
 
-Place = tuple[str, str]
+Scenario = tuple[str, str]
 """Engine and condition."""
 _RMSE, _P95, _TIME = "cross_track_rmse_m", "cross_track_p95_m", "time_over_profile"
 SCORE_COLUMNS = [
@@ -78,15 +78,15 @@ class MethodSummary:
     """Its name."""
     num_seeds: int
     """Runs of it."""
-    rmse_m: Mapping[Place, float]
+    rmse_m: Mapping[Scenario, float]
     """Mean cross-track RMSE, `nominal` first; a car that fails counts as `lost_m` off [m]."""
-    rmse_deviation_m: Mapping[Place, float]
+    rmse_deviation_m: Mapping[Scenario, float]
     """Standard deviation of that over the seeds [m]."""
-    lost: Mapping[Place, float]
+    lost: Mapping[Scenario, float]
     """Share of the drives that lost the path or did not arrive in time."""
-    p95_m: Mapping[Place, float]
+    p95_m: Mapping[Scenario, float]
     """Mean 95th percentile of the cross-track error; `lost_m` where a car fails [m]."""
-    time_over_profile: Mapping[Place, float]
+    time_over_profile: Mapping[Scenario, float]
     """Mean share by which flying cars that arrive take longer than the reference speed."""
     train_seconds: float
     """Mean wall time of a training [s]."""
@@ -153,7 +153,7 @@ class Comparison:
         return f"the {self._ranked.path.nunique()} paths {which}"
 
     @property
-    def ranked_by(self) -> Place | None:
+    def ranked_by(self) -> Scenario | None:
         """Return where methods are ranked: in Genesis, undisturbed, or what comes first instead."""
         return None if self.scores.empty else (self.engines[0], self.conditions[0])
 
@@ -216,16 +216,16 @@ class Comparison:
         of_all = own.groupby(["engine", "condition"])
         finite = of_seeds.replace([math.inf, -math.inf], math.nan).groupby(["engine", "condition"])
         over_seeds = of_seeds.groupby(["engine", "condition"]).agg(_mean)
-        places = pd.MultiIndex.from_product([self.engines, self.conditions])
+        scenarios = pd.MultiIndex.from_product([self.engines, self.conditions])
         costs = {threshold: self._cost(method, threshold) for threshold in self.thresholds_m}
         return MethodSummary(
             method=method,
             num_seeds=len(runs),
-            rmse_m=over_seeds[_RMSE].reindex(places).to_dict(),
-            rmse_deviation_m=finite[_RMSE].agg(_deviation).reindex(places).to_dict(),
-            lost=over_seeds.lost.reindex(places).to_dict(),
-            p95_m=over_seeds[_P95].reindex(places).to_dict(),
-            time_over_profile=of_all[_TIME].mean().reindex(places).to_dict(),
+            rmse_m=over_seeds[_RMSE].reindex(scenarios).to_dict(),
+            rmse_deviation_m=finite[_RMSE].agg(_deviation).reindex(scenarios).to_dict(),
+            lost=over_seeds.lost.reindex(scenarios).to_dict(),
+            p95_m=over_seeds[_P95].reindex(scenarios).to_dict(),
+            time_over_profile=of_all[_TIME].mean().reindex(scenarios).to_dict(),
             train_seconds=sum(run.train_seconds for run in runs) / len(runs),
             num_env_steps=sum(run.num_env_steps for run in runs) / len(runs),
             costs=costs,

@@ -19,13 +19,14 @@ from diffcar.base.log import logger
 from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
-from diffcar.controllers.batch import ControllerBatch, TrackingEnsemble
+from diffcar.controllers.batch import ControllerBatch
 from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
 from diffcar.controllers.choose import ControllerChoice, choose_controller
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.contract import Controller
-from diffcar.controllers.mlp import MLPController
+from diffcar.controllers.mlp import MLPController, with_weights
 from diffcar.controllers.observation import PathObserver
+from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
 from diffcar.sim.model.suited import suited
@@ -300,7 +301,9 @@ def _together(controllers: Sequence[RunController], scene: CarScene, cars_each: 
     first = controllers[0]
     networks = [controller.network for controller in controllers if controller.network is not None]
     if first.config is not None:
-        return TrackingEnsemble(networks, PathObserver(first.config), scene.vehicle)
+        ensemble = TrackingMLP(networks[0], PathObserver(first.config), scene.vehicle, "ensemble")
+        weights = zip(*(network.parameters() for network in networks), strict=True)
+        return with_weights(ensemble, [torch.stack(own) for own in weights], envs_each=cars_each)
     own = {
         name: torch.tensor([controller.parameters[name] for controller in controllers])
         .repeat_interleave(cars_each)

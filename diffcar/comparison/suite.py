@@ -166,29 +166,18 @@ class Suite:
         disturbance: DisturbanceConfig,
     ) -> list[_Driven]:
         """Drive as many at once as there is room for; who breaks the physics fails alone."""
+        scene, seed, most = self._scenes[engine], self._config.seed, _CONTROLLERS_AT_ONCE
 
         def together(some: Sequence[RunController]) -> list[_Driven]:
-            return self._drive_together(some, engine, path, disturbance)
+            # The scene has its number of cars: the last controller takes those that are left over.
+            filled = [*some, *[some[-1]] * (most - len(some))]
+            figures, driven = drive_suite(scene, filled, path, disturbance, seed=seed)
+            own = figures[: len(some)]
+            return [_Driven(each, _points(driven, i * CARS_EACH)) for i, each in enumerate(own)]
 
-        most = _CONTROLLERS_AT_ONCE
-        fail = _Driven(failed(self._scenes[engine].vehicle), [])
+        fail = _Driven(failed(scene.vehicle), [])
         parts = [controllers[i : i + most] for i in range(0, len(controllers), most)]
         return [own for some in parts for own in halving(together, some, fail)]
-
-    def _drive_together(
-        self,
-        controllers: Sequence[RunController],
-        engine: str,
-        path: ReferencePath,
-        disturbance: DisturbanceConfig,
-    ) -> list[_Driven]:
-        """Drive at once."""
-        # The scene has its number of cars: the last controller takes those that are left over.
-        filled = [*controllers, *[controllers[-1]] * (_CONTROLLERS_AT_ONCE - len(controllers))]
-        scene, seed = self._scenes[engine], self._config.seed
-        figures, driven = drive_suite(scene, filled, path, disturbance, seed=seed)
-        own = figures[: len(controllers)]
-        return [_Driven(each, _points(driven, i * CARS_EACH)) for i, each in enumerate(own)]
 
 
 def _points(driven: Drive, car: int) -> list[list[float]]:

@@ -43,7 +43,7 @@ def _lost(summary: MethodSummary) -> float | None:
 
 def _by_key(figures: Mapping[tuple[str, str], float]) -> dict[str, float]:
     """Return figures under `genesis/nominal` instead of a pair, which JSON does not know."""
-    return {"/".join(place): value for place, value in figures.items()}
+    return {"/".join(scenario): value for scenario, value in figures.items()}
 
 
 def _costs(summary: MethodSummary) -> list[dict[str, float]]:

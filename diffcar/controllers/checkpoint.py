@@ -143,8 +143,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(
-            f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}",
-            hint=_GIVE_ONE,
+            f"{str(file)!r} is not a diffcar checkpoint of format {_FORMAT}", hint=_GIVE_ONE
         )
     try:
         _Content.model_validate(content)

@@ -80,19 +80,23 @@ class _HasNetwork(Protocol):
 ControllerT = TypeVar("ControllerT", bound=_HasNetwork)
 
 
-def with_weights(controller: ControllerT, weights: Sequence[Tensor]) -> ControllerT:
-    """Return a controller whose network has weights of its own in each environment.
+def with_weights(
+    controller: ControllerT, weights: Sequence[Tensor], *, envs_each: int = 1
+) -> ControllerT:
+    """Return a controller whose network has weights of its own in each environment, or in some.
 
     Args:
         controller: Its network may see several rows an environment, one batch after the other, such
             as what there is to see and then the mirror images.
         weights: In the order of the network's parameters, the environment as first dimension.
+        envs_each: Environments in a row that have the same weights.
     """
-    network, num_envs = controller.network, len(weights[0])
+    network, shape = controller.network, (len(weights[0]), envs_each)
 
     def forward(observation: Tensor) -> Tensor:
-        own = observation.reshape(-1, num_envs, observation.shape[-1]).transpose(0, 1)
-        return network.forward_with(weights, own).transpose(0, 1).flatten(0, 1)
+        own = observation.reshape(-1, *shape, observation.shape[-1]).transpose(0, 1)
+        output = network.forward_with(weights, own.flatten(1, 2))
+        return output.unflatten(1, (-1, envs_each)).transpose(0, 1).flatten(0, 2)
 
     result = copy.copy(controller)
     result.network = cast(MLPController, forward)

@@ -104,12 +104,6 @@ _AHEAD = {
 _LEAST_SPEED = 1.0
 
 
-def _past_names(num_commands: int) -> list[str]:
-    """Return what the entries are called that the last commands are seen by."""
-    past = [f"{entry.name}_{ago}" for ago in range(1, num_commands + 1) for entry in _PAST]
-    return past + [f"lateness_{delay}" for delay in range(num_commands // 2)]
-
-
 def _previews(config: ControllerConfig) -> tuple[list[float], ...]:
     """Return how far ahead each entry of `_AHEAD` is."""
     return config.curvature_preview, config.speed_preview
@@ -151,12 +145,13 @@ class PathObserver:
     @staticmethod
     def names(config: ControllerConfig) -> tuple[str, ...]:
         """Return what the entries of an observation are called, previews with how far they are."""
-        unit = config.preview_unit
+        unit, past = config.preview_unit, range(1, config.past_commands + 1)
         ahead = zip(_AHEAD[unit], _previews(config), strict=True)
         return (
             *(entry.name for entry in _HERE),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
-            *_past_names(config.past_commands),
+            *(f"{entry.name}_{ago}" for ago in past for entry in _PAST),
+            *(f"lateness_{delay}" for delay in range(config.past_commands // 2)),
         )
 
     def mirror(self, observation: Tensor) -> Tensor:

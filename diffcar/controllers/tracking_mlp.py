@@ -47,13 +47,9 @@ class TrackingMLP:
 
     def output(self, observation: Tensor) -> Tensor:
         """Return steering and drive in [-1, 1], shape (B, 2), for observations (B, size)."""
-        both = self.network_output(torch.cat([observation, self.observer.mirror(observation)]))
+        both = self.network(torch.cat([observation, self.observer.mirror(observation)]))
         seen, mirrored = both.chunk(2)
         return torch.addcmul(seen, mirrored, constant((-1.0, 1.0), both.dtype, both.device)) / 2
-
-    def network_output(self, observation: Tensor) -> Tensor:
-        """Return what the network puts out for observations of order one, shape (B, 2)."""
-        return self.network(observation)
 
     def command(self, output: Tensor, state: CarState) -> Tensor:
         """Scale outputs in [-1, 1], shape (B, 2), to steering angle [rad] and speed [m/s]."""
@@ -104,11 +100,10 @@ def build_tracking_mlp(
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
     seed: int = 0,
-    name: str = "mlp",
 ) -> TrackingMLP:
     """Return an untrained controller; its weights depend on the seed alone."""
     generator = torch.Generator().manual_seed(seed)
     size = PathObserver.size(config)
     network = MLPController(size, 2, config.hidden_sizes, generator=generator)
     network.to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(config), vehicle, name)
+    return TrackingMLP(network, PathObserver(config), vehicle)

@@ -19,8 +19,8 @@ from diffcar.base.sheet import (
     RATE,
     SPEED,
     TIME,
-    Place,
     Quantity,
+    ScaledColumn,
     Sheet,
     split_factor,
 )
@@ -190,7 +190,7 @@ def _check_names(
 
 def _read_table(
     sheet: Sheet, config: ControllerConfig, columns: Mapping[str, str], skip_incomplete: bool
-) -> tuple[DemonstrationTable, dict[str, Place], list[int]]:
+) -> tuple[DemonstrationTable, dict[str, ScaledColumn], list[int]]:
     """Return the columns that are needed of a file, where they stand, and the rows' numbers."""
     observed = observation_columns(config)
     is_observed = all(sheet.find(name, columns) for name in observed)

@@ -84,10 +84,7 @@ class RecordResult:
 
 
 def run(
-    config: RecordConfig,
-    *,
-    out: Path,
-    on_step: Callable[[float], None] = lambda fraction: None,
+    config: RecordConfig, *, out: Path, on_step: Callable[[float], None] = lambda fraction: None
 ) -> RecordResult:
     """Drive an expert in plain physics and write its demonstrations.
 

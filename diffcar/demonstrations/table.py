@@ -113,7 +113,9 @@ def to_demonstrations(
     if not (missing := [name for name in names if name not in table]):
         observation = _stack(table, names)
     elif path is not None:
-        observation = _derive_observation(table, controller_config, path)
+        state, errors = locate(table, path)
+        observation = PathObserver(controller_config).observe(state, errors)
+        observation = observation.to("cpu", torch.float64)
     else:
         raise DemonstrationError(
             f"of the {len(names)} columns that the network observes {len(missing)} are missing, "
@@ -131,14 +133,6 @@ def _stack(table: DemonstrationTable, names: Iterable[str]) -> Tensor:
     return torch.stack([table[name] for name in names], dim=-1)
 
 
-def _derive_observation(
-    table: DemonstrationTable, config: ControllerConfig, path: ReferencePath
-) -> Tensor:
-    """Return what a network would have observed in the states of a table, shape (N, size)."""
-    state, errors = locate(table, path)
-    return PathObserver(config).observe(state, errors).to("cpu", torch.float64)
-
-
 def locate(table: DemonstrationTable, path: ReferencePath) -> tuple[CarState, ErrorState]:
     """Return the cars of a table, and where they are relative to the path."""
     state = _states(table, path)
@@ -148,14 +142,10 @@ def locate(table: DemonstrationTable, path: ReferencePath) -> tuple[CarState, Er
 
 
 def _states(table: DemonstrationTable, path: ReferencePath) -> CarState:
-    """Return the cars of a table as the path has its numbers."""
+    """Return the cars of a table as the path has its numbers; what it lacks is not known."""
     values = _stack(table, STATE)
     values[:, :2] -= values.new_tensor(path.origin)  # before 32 bits are too few
-    return _car_state(values.to(path.device, path.dtype))
-
-
-def _car_state(values: Tensor) -> CarState:
-    """Return cars from the values of `STATE`, shape (B, 7); the rest is not known."""
+    values = values.to(path.device, path.dtype)
     x, y, yaw, speed, lateral_velocity, yaw_rate, steering_angle = values.unbind(-1)
     return CarState(
         position=torch.stack([x, y], dim=-1),

@@ -48,7 +48,8 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
     environment.filters |= {"number": _Numbers(is_single).one, "table": _Numbers(is_single).table}
     known = {
         "contract": contract,
-        "comment": _harmless(contract_text(contract)),
+        # So that it ends no comment, whatever a path is called.
+        "comment": contract_text(contract).translate({ord(sign): "_" for sign in "*?"}).rstrip(),
         "inputs": _described(INPUTS),
         "outputs": _described(OUTPUTS),
         "is_single": is_single,
@@ -111,11 +112,6 @@ def _layers(driver: Driver) -> list[tuple[torch.Tensor, torch.Tensor]]:
 def _described(entries: dict[str, tuple[str, str]]) -> list[tuple[str, str]]:
     """Return members of a struct with their comments."""
     return [(name, f"[{unit}] {meaning}") for name, (unit, meaning) in entries.items()]
-
-
-def _harmless(text: str) -> str:
-    """Return a text that ends no comment, whatever a path is called."""
-    return text.translate({ord(sign): "_" for sign in "*?"}).rstrip()
 
 
 class _Numbers:

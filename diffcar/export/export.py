@@ -148,10 +148,7 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def run(
-    config: ExportConfig,
-    *,
-    out: Path,
-    on_step: Callable[[float], None] = lambda fraction: None,
+    config: ExportConfig, *, out: Path, on_step: Callable[[float], None] = lambda fraction: None
 ) -> ExportResult:
     """Write a trained controller in some formats, and compare each with the network over a lap.
 

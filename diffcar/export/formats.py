@@ -85,15 +85,10 @@ def _onnx(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
     return [model.SerializeToString()]
 
 
-def _c(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
-    """Return a header and a source file."""
-    return [text.encode() for text in c_sources(driver, contract)]
-
-
 _WRITERS: dict[FormatName, Callable[[Driver, dict[str, Any]], list[bytes]]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
-    "c": _c,
+    "c": lambda driver, contract: [text.encode() for text in c_sources(driver, contract)],
 }
 
 

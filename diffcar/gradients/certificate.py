@@ -29,12 +29,7 @@ from diffcar.gradients.slopes import (
     worst_of,
 )
 
-__all__ = [
-    "Certificate",
-    "CertificateRow",
-    "attempt",
-    "certify",
-]
+__all__ = ["Certificate", "CertificateRow", "attempt", "certify"]
 
 # What the gradient that another one is held against must be right to by differences.
 _REFERENCE_TOLERANCE = 1e-6
@@ -127,11 +122,7 @@ class Certificate:
         if any(own.reference for own in pair):
             for own in pair:
                 reference += own.reference or (None,) * len(own.rows)
-        return Certificate(
-            self.rows + other.rows,
-            reference,
-            self.failures + other.failures,
-        )
+        return Certificate(self.rows + other.rows, reference, self.failures + other.failures)
 
     @cached_property
     def judged(self) -> tuple[CertificateRow, ...]:

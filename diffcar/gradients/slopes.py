@@ -184,7 +184,8 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
         near = max(_INEXACT, 10 * tolerance)
         is_near = all(check.relative_error <= near for check in odd)
         return Verdict.INEXACT if is_near else Verdict.WRONG
-    if _is_vacuous(smooth):
+    # Where so many directions are flat, even a dead gradient would pass.
+    if sum(map(is_flat, smooth)) >= _VACUOUS_SHARE * len(smooth):
         return Verdict.VACUOUS
     median = statistics.median(check.relative_error for check in smooth)
     if odd or median > tolerance:
@@ -196,12 +197,6 @@ def verdict(checks: Sequence[DirectionalCheck], tolerance: float) -> Verdict:
 def is_flat(check: DirectionalCheck) -> bool:
     """Return whether nothing changes along a direction, so that it says nothing."""
     return max(abs(check.analytic_gradient), abs(check.numeric_gradient)) < _SMALLEST_SLOPE
-
-
-def _is_vacuous(smooth: Sequence[DirectionalCheck]) -> bool:
-    """Return whether too many directions are flat, so that even a dead gradient would pass."""
-    num_flat = sum(map(is_flat, smooth))
-    return num_flat >= _VACUOUS_SHARE * len(smooth)
 
 
 def relative_difference(slope: float, other: float, floor: float) -> float:

@@ -17,8 +17,8 @@ from diffcar.base.sheet import (
     DRIVEN_SPEED,
     EASTWARD,
     NORTHWARD,
-    Place,
     Quantity,
+    ScaledColumn,
     Sheet,
     parse_number,
     split_factor,
@@ -28,12 +28,12 @@ from diffcar.path.config import COLUMNS, Columns, PathConfig
 from diffcar.path.geographic import read_gpx, to_metres
 from diffcar.path.polygon import lengths
 
-__all__ = ["FORMATS", "Format", "read_points"]
+__all__ = ["DIALECTS", "Dialect", "read_points"]
 
 
 @dataclass(frozen=True)
-class Format:
-    """A kind of file."""
+class Dialect:
+    """A kind of table, by the names of its columns."""
 
     name: str
     """What people call it."""
@@ -43,13 +43,13 @@ class Format:
     """What its speeds are in m/s."""
 
 
-FORMATS = (
-    Format("TUM track", ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")),
-    Format(
+DIALECTS = (
+    Dialect("TUM track", ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")),
+    Dialect(
         "F1TENTH raceline", ("s_m", "x_m", "y_m", "psi_rad", "kappa_radpm", "vx_mps", "ax_mps2")
     ),
-    Format("Autoware waypoints", ("x", "y", "z", "yaw", "velocity", "change_flag"), 1 / 3.6),
-    Format("plain", ("x", "y", "speed", "heading")),
+    Dialect("Autoware waypoints", ("x", "y", "z", "yaw", "velocity", "change_flag"), 1 / 3.6),
+    Dialect("plain", ("x", "y", "speed", "heading")),
 )
 """The kinds of files that can be read; with a header in any order, and beside other columns."""
 
@@ -64,7 +64,7 @@ _QUANTITIES = {
     "lon": Quantity(("lon", "lng", "long", "longitude", "gps_lon", "gps_longitude"), _DEGREES),
 }
 _RACELINE = ["ignore", "x", "y", "ignore", "ignore", "speed", "ignore"]
-_EXISTING = "; ".join(f"{kind.name} ({', '.join(kind.columns)})" for kind in FORMATS)
+_EXISTING = "; ".join(f"{kind.name} ({', '.join(kind.columns)})" for kind in DIALECTS)
 _SETTING = (
     "--set 'path.columns=[x,y,speed]', with `ignore` for what is none of them "
     "(in a suite `columns` beside the path's `source`)"
@@ -79,11 +79,11 @@ _SIDE = re.compile(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where numbers are so large the path is refused
-def read_points(file: Path, config: PathConfig, nameless: Columns | None = None) -> Points:
+def read_points(file: Path, config: PathConfig, nameless: Columns | None) -> Points:
     """Read the points of a path as they stand in a file whose kind is sniffed, as an open one.
 
     Args:
-        file: One of `FORMATS`, or GPX; `#` starts a comment.
+        file: One of `DIALECTS`, or GPX; `#` starts a comment.
         config: What is known of it.
         nameless: What its columns are where `config` and its header do not say it, and there are
             as many; or what they are called if it has such names. Where it is given, empty as it
@@ -130,10 +130,10 @@ def read_points(file: Path, config: PathConfig, nameless: Columns | None = None)
     )
 
 
-def _notes(sheet: Sheet, places: Mapping[str, Place]) -> list[str]:
+def _notes(sheet: Sheet, places: Mapping[str, ScaledColumn]) -> list[str]:
     """Return what to know of how the columns of a file with a header were read."""
     used = {at for at, _ in places.values()}
-    known = {name for kind in FORMATS for name in kind.columns}
+    known = {name for kind in DIALECTS for name in kind.columns}
     others = [own for at, own in enumerate(sheet.header) if at not in used and own not in known]
     notes = [
         f"{name} is column {sheet.header[at]!r} times {factor:.5g}"
@@ -161,7 +161,7 @@ def _fill_ends(sheet: Sheet, speed: np.ndarray, rows: Sequence[int]) -> list[str
     return [f"{num_ends} speeds of zero at the ends are no limit"] if num_ends else []
 
 
-def _places(sheet: Sheet, config: PathConfig, nameless: Columns | None) -> dict[str, Place]:
+def _places(sheet: Sheet, config: PathConfig, nameless: Columns | None) -> dict[str, ScaledColumn]:
     """Return where x and y, or latitude and longitude, and perhaps the speed stand."""
     told, axes = config.columns, {"x": "lon", "y": "lat"} if config.latlon else {}
     if told is None and isinstance(nameless, dict) == bool(sheet.header):
@@ -183,7 +183,9 @@ def _places(sheet: Sheet, config: PathConfig, nameless: Columns | None) -> dict[
     return {axes.get(own, own): (at, 1.0) for at, own in enumerate(names) if own != "ignore"}
 
 
-def _by_header(sheet: Sheet, told: Mapping[str, str], config: PathConfig) -> dict[str, Place]:
+def _by_header(
+    sheet: Sheet, told: Mapping[str, str], config: PathConfig
+) -> dict[str, ScaledColumn]:
     """Return where the quantities stand by the names of columns, those that were told first."""
     for name, theirs in told.items() if config.columns is not None else ():
         wanted = split_factor(theirs, PathError)[0]
@@ -214,11 +216,11 @@ def _by_header(sheet: Sheet, told: Mapping[str, str], config: PathConfig) -> dic
     return {name: place for name, place in places.items() if name in (*axes, "speed")}
 
 
-def _certain_speed(sheet: Sheet, place: Place) -> Place:
+def _certain_speed(sheet: Sheet, place: ScaledColumn) -> ScaledColumn:
     """Return where the speed stands, in its unit; refuse one that may be something else."""
     at, factor = place
     names = [_QUANTITIES["speed"].split(own)[0] for own in sheet.headings]
-    kind = next((kind for kind in FORMATS if {*kind.columns} == {*names}), None)
+    kind = next((kind for kind in DIALECTS if {*kind.columns} == {*names}), None)
     doubt = ""
     if names[at] in ("vx", "v_x", "vel_x") and {"vy", "v_y", "vel_y"} & {*names}:
         doubt = "the speed along the world's x"

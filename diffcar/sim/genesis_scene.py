@@ -15,7 +15,7 @@ from diffcar.sim.fast_paths.narrow_phase import narrow_phase_of_spheres
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.startup import save_kernels, without_collections
-from diffcar.sim.window import keep_going_when_closed, require_display, window_options
+from diffcar.sim.window import keep_going_when_closed, window_options
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -51,7 +51,6 @@ class GenesisScene(ABC, Generic[StateT]):
         window: dict[str, Any] = {"show_viewer": False}
         # Genesis shows one scene alone: the first of a command.
         if config.viewer and not gs._scene_registry:
-            require_display()
             window = window_options(view, is_paced=not differentiable)
         # The gradient is that of the converged solution, so differences need a converged one, too.
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.

@@ -6,12 +6,13 @@ import inspect
 import logging
 import pkgutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 
-__all__ = ["are_unchanged", "aside", "is_as_known", "note"]
+__all__ = ["are_unchanged", "aside", "is_as_known", "note", "refuse_lacking"]
 
 
 def fingerprint(function: Callable[..., Any] | None) -> str:
@@ -44,6 +45,13 @@ def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str)
         stacklevel=3,
     )
     return False
+
+
+def refuse_lacking(missing: Sequence[str], where: str) -> None:
+    """Refuse a Genesis that lacks some of the names that a repair rests on, and say where."""
+    if missing:
+        told = f"the installed Genesis lacks {', '.join(missing)}{where}"
+        raise SimulationError(told, hint="install genesis-world 1.4.5")
 
 
 def are_unchanged(known: Mapping[str, str], name: str, *, of: str = "Genesis") -> bool:

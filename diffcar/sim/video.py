@@ -50,23 +50,15 @@ class _Camera:
             partial.replace(target)
 
         try:
-            with _told_of(file):
+            try:
                 self._camera.start_recording(str(partial), fps=_FRAMES_PER_SECOND)
+            except OSError as error:
+                reason = error.strerror or error
+                raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
             yield
-            with _told_of(file):
-                write_atomically(file, end)
+            write_atomically(file, end)
         finally:
             partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _told_of(file: Path) -> Iterator[None]:
-    """Say of an error which film could not be written for it."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{str(file)!r} cannot be written: {reason}") from None
 
 
 class ChaseCamera(_Camera):

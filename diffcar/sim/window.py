@@ -8,22 +8,7 @@ from diffcar.base.log import logger
 if TYPE_CHECKING:
     from genesis import Scene
 
-__all__ = ["keep_going_when_closed", "require_display", "window_options"]
-
-
-def require_display() -> None:
-    """Refuse a window where there is nothing to show it on.
-
-    Raises:
-        SimulationError: If so.
-    """
-    import genesis as gs
-
-    if not gs.utils.has_display():
-        raise SimulationError(
-            "there is no display for a window",
-            hint="leave --viewer out, or film without one: diffcar simulate --video drive.mp4",
-        )
+__all__ = ["keep_going_when_closed", "window_options"]
 
 
 def window_options(view: tuple[float, float, float], is_paced: bool) -> dict[str, Any]:
@@ -32,9 +17,17 @@ def window_options(view: tuple[float, float, float], is_paced: bool) -> dict[str
     Args:
         view: Where it looks from, relative to what it follows [m].
         is_paced: Whether a second of simulation takes a second.
+
+    Raises:
+        SimulationError: If there is nothing to show it on.
     """
     import genesis as gs
 
+    if not gs.utils.has_display():
+        raise SimulationError(
+            "there is no display for a window",
+            hint="leave --viewer out, or film without one: diffcar simulate --video drive.mp4",
+        )
     pace = 1.0 if is_paced else None
     options = gs.options.ViewerOptions(camera_pos=view, realtime_factor=pace)
     return {"show_viewer": True, "viewer_options": options}

@@ -58,9 +58,9 @@ class Backprop(Trainer):
         interval = self.settings.gradient_check_interval
         if interval and self.num_updates_done % interval == 0 and gradient.defect is None:
             gradient.error = self._spot_check(start, self.num_updates_done // interval)
-        record = self.optimizer.update(
-            gradient, iteration=self.num_updates_done + 1, learning_rate=self._learning_rate()
-        )
+        done, settings = self.num_updates_done, self.settings
+        learning_rate = cosine_learning_rate(done, settings.num_decay_updates, settings)
+        record = self.optimizer.update(gradient, iteration=done + 1, learning_rate=learning_rate)
         self.num_updates_done += 1
         return record
 
@@ -135,16 +135,6 @@ class Backprop(Trainer):
             return spot_check(loss, parameters, gradients, number=number)
         except SimulationError:
             return math.inf
-
-    def _learning_rate(self) -> float:
-        """Return the cosine-decayed step size of the next update."""
-        settings = self.settings
-        return cosine_learning_rate(
-            self.num_updates_done,
-            decay_updates=settings.num_decay_updates,
-            highest=settings.learning_rate,
-            final_ratio=settings.final_learning_rate_ratio,
-        )
 
 
 def make_trainer(config: TaskConfig, *, scenes: Any = None) -> Backprop:  # noqa: ANN401

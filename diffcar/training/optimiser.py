@@ -10,6 +10,7 @@ from diffcar.base.errors import GradientError
 from diffcar.losses import Costs
 from diffcar.tasks.config import BackpropConfig
 from diffcar.training.adam import Adam
+from diffcar.training.bc.config import CloneConfig
 from diffcar.training.contract import UpdateRecord
 
 __all__ = ["AccumulatedGradient", "BackpropUpdate", "GuardedOptimizer", "cosine_learning_rate"]
@@ -114,8 +115,9 @@ class GuardedOptimizer:
 
 
 def cosine_learning_rate(
-    num_updates_done: int, *, decay_updates: int, highest: float, final_ratio: float
+    num_updates_done: int, decay_updates: int, settings: BackpropConfig | CloneConfig
 ) -> float:
     """Return the step size of the next update: a half cosine from the highest, then flat."""
+    highest, final_ratio = settings.learning_rate, settings.final_learning_rate_ratio
     progress = min(num_updates_done / decay_updates, 1.0)
     return highest * (final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2)

@@ -31,13 +31,7 @@ from diffcar.training.short_certificate import (
     certify_before_training,
 )
 
-__all__ = [
-    "TrainingResult",
-    "make_trainer",
-    "require_method",
-    "stored_config",
-    "train",
-]
+__all__ = ["TrainingResult", "make_trainer", "require_method", "stored_config", "train"]
 
 
 # What lies in a run folder before its first checkpoint.

@@ -9,7 +9,7 @@ import yaml
 from diffcar.base.config import load_config
 from diffcar.base.errors import ConfigError
 from diffcar.base.files import resource_path
-from diffcar.base.section import settings_of
+from diffcar.base.section import settings_by_key
 from diffcar.base.settings_yaml import dump_config, meaning_of
 from diffcar.base.yaml_reader import read_yaml
 from diffcar.checks.config import CheckGradConfig
@@ -108,7 +108,7 @@ def test_bad_override_is_explained(override: str) -> None:
 def test_times_are_those_whose_steps_can_be_counted() -> None:
     """About a day at the most, in every section."""
     for schema in (TrainE2EConfig, TrainPPOConfig, CompareConfig, RecordConfig, SimulateConfig):
-        for key, (section, name, _) in settings_of(schema).items():
+        for key, (section, name, _) in settings_by_key(schema).items():
             if meaning_of(section, name, None).count("[s]") and key != "dt":
                 with pytest.raises(ConfigError, match=rf"{key} = 1e\+308"):
                     load_config(schema, overrides=[f"{key}=1e308"])

@@ -14,10 +14,10 @@ from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
 from diffcar.comparison.runs import FinishedRun, RunController, Snapshot, batch_controllers
 from diffcar.comparison.suite import drive_suite
-from diffcar.controllers.batch import TrackingEnsemble
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
+from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.drive import Drive
@@ -128,7 +128,7 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     assert [count for _, count in members] == [4, 2, 4, 2, 2]
     kinds = ["ensemble", "ensemble", "stanley", "pure-pursuit", "ensemble"]
     assert [controller.name for controller, _ in members] == kinds
-    assert isinstance(members[0][0], TrackingEnsemble)
+    assert isinstance(members[0][0], TrackingMLP)
     assert members[2][0].gain.tolist() == [1.0, 1.0, 2.0, 2.0]
     assert members[2][0].gain.dtype == torch.float64
 

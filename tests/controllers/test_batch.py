@@ -5,9 +5,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from diffcar.controllers.batch import ControllerBatch, TrackingEnsemble
+from diffcar.controllers.batch import ControllerBatch
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import ErrorState, compute_error_state, starts_on_path
+from diffcar.controllers.mlp import with_weights
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.tracking_mlp import TrackingMLP, build_tracking_mlp
@@ -55,9 +56,8 @@ def test_an_ensemble_drives_as_its_networks_do_alone(figure_eight: ReferencePath
     """Each network its own two cars, the mirror images of the same ones included."""
     torch.manual_seed(0)
     single = networks(figure_eight, 3)
-    ensemble = TrackingEnsemble(
-        [controller.network for controller in single], single[0].observer, VEHICLE
-    )
+    weights = zip(*(controller.network.parameters() for controller in single), strict=True)
+    ensemble = with_weights(single[0], [torch.stack(own) for own in weights], envs_each=2)
     state, errors = situations(figure_eight, 6)
     with torch.no_grad():
         together = ensemble(state, errors)

@@ -8,7 +8,7 @@ import pytest
 
 from diffcar.base.errors import ConfigError, PathError
 from diffcar.path.config import PathConfig
-from diffcar.path.formats import FORMATS
+from diffcar.path.formats import DIALECTS
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from tests.path.files import ANGLES, CIRCLE, ONES, rows
@@ -216,8 +216,8 @@ def test_file_that_no_format_fits_is_told_which_exist(defect: str, tmp_path: Pat
     """All kinds of files by name, each with what its columns are called."""
     with pytest.raises(PathError) as caught:
         load(write(tmp_path, BAD[defect][0]))
-    assert len(FORMATS) > 1
-    assert all(f"{kind.name} ({', '.join(kind.columns)})" in caught.value.hint for kind in FORMATS)
+    assert len(DIALECTS) > 1
+    assert all(f"{kind.name} ({', '.join(kind.columns)})" in caught.value.hint for kind in DIALECTS)
 
 
 def test_binary_and_missing_files_are_explained(tmp_path: Path) -> None:

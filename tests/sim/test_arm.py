@@ -13,7 +13,7 @@ from diffcar.gradients.hops import trace_hops
 from diffcar.sim.arm import ON_GROUND, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.reaching.config import FrankaTestConfig, TorqueGradientConfig
-from diffcar.tasks.reaching.controller import ReachingMLP, build_reaching_mlp
+from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.problem import reaching_problem, torque_problem
 from diffcar.tasks.reaching.rollout import draw_targets, reach
 from diffcar.tasks.reaching.task import ReachingTask, ReachMetrics
@@ -48,7 +48,7 @@ def plain_arm() -> GenesisArm:
 
 
 def controller_of(arm: GenesisArm) -> ReachingMLP:
-    return build_reaching_mlp(CONFIG.reach, arm, seed=3)
+    return ReachingMLP(CONFIG.reach, arm, seed=3)
 
 
 def certificate_of(arm: GenesisArm, start: Tensor, **changes: float) -> Certificate:

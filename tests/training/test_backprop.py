@@ -171,7 +171,7 @@ def test_step_size_decays_by_a_half_cosine() -> None:
     rates = []
     for done in (0, 5, 10, 50):
         trainer.num_updates_done = done
-        rates.append(trainer._learning_rate())
+        rates.append(trainer.update().learning_rate)
     assert rates == pytest.approx([0.01, 0.0051, 0.0002, 0.0002])
 
 

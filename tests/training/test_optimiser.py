@@ -56,8 +56,6 @@ def test_a_bad_loss_term_is_named() -> None:
 
 def test_step_size_falls_by_a_half_cosine_and_stays() -> None:
     """From its highest, through the middle, to its lowest, and no further."""
-    rates = [
-        cosine_learning_rate(done, decay_updates=10, highest=0.01, final_ratio=0.02)
-        for done in (0, 5, 10, 50)
-    ]
+    settings = BackpropConfig(learning_rate=0.01, final_learning_rate_ratio=0.02)
+    rates = [cosine_learning_rate(done, 10, settings) for done in (0, 5, 10, 50)]
     assert rates == pytest.approx([0.01, 0.0051, 0.0002, 0.0002])

@@ -10,7 +10,6 @@ import functools
 import sys
 from typing import Any
 
-from diffcar.sim.fast_paths.fast_path import Undo
 from diffcar.sim.upstream import are_unchanged
 
 __all__ = ["cache_adjoints"]
@@ -25,18 +24,17 @@ _KNOWN = {
 }
 
 
-def cache_adjoints() -> Undo | None:
+def cache_adjoints() -> None:
     """Let adjoints use the cache from now on, if quadrants is imported and they do not yet.
 
-    Returns what ends it. It works for kernels of the top level of a module, which those of rigid
-    bodies are.
+    It works for kernels of the top level of a module, which those of rigid bodies are.
     """
     module: Any = sys.modules.get(_KERNEL)
     hasher: Any = sys.modules.get(_HASHER)
     if module is None or hasher is None or hasattr(hasher.make_source_config_key, "__wrapped__"):
-        return None
+        return
     if not are_unchanged(_KNOWN, "cached adjoints", of="quadrants"):
-        return None
+        return
     load, make_key = module.Kernel._try_load_fastcache, hasher.make_source_config_key
     reverse = module.AutodiffMode.REVERSE
     direction = ""
@@ -57,12 +55,8 @@ def cache_adjoints() -> Undo | None:
         finally:
             direction = ""
 
-    def undo() -> None:
-        module.Kernel._try_load_fastcache, hasher.make_source_config_key = load, make_key
-
     module.Kernel._try_load_fastcache = load_with_direction
     hasher.make_source_config_key = make_key_of_direction
-    return undo
 
 
 def _function_of(adjoint: Any) -> Any:  # noqa: ANN401

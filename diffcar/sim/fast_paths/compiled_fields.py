@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from diffcar.sim.fast_paths.fast_path import Undo
 from diffcar.sim.upstream import are_unchanged
 
 __all__ = ["cache_fields", "fill_fields_through_views"]
@@ -43,17 +42,14 @@ _KNOWN_FILLS = {
 }
 
 
-def cache_fields() -> Undo | None:
-    """Let kernels with fields use the cache from now on, if they do not yet.
-
-    Returns what ends it.
-    """
+def cache_fields() -> None:
+    """Let kernels with fields use the cache from now on, if they do not yet."""
     arguments: Any = sys.modules.get(_ARGUMENTS)
     config: Any = sys.modules.get(_CONFIG)
     if arguments is None or config is None or hasattr(config.hash_compile_config, "__wrapped__"):
-        return None
+        return
     if not are_unchanged(_KNOWN_KEYS, "cached kernels of compiled fields", of="quadrants"):
-        return None
+        return
     describe, hash_config = arguments.stringify_obj_type, config.hash_compile_config
     seen: dict[tuple[int, int], str] = {}
 
@@ -70,36 +66,24 @@ def cache_fields() -> Undo | None:
         layout = _layout(config.impl.get_runtime().prog, seen)
         return config.hash_iterable_strings((hash_config(), *layout))
 
-    def undo() -> None:
-        arguments.stringify_obj_type, config.hash_compile_config = describe, hash_config
-
     arguments.stringify_obj_type = describe_fields_too
     config.hash_compile_config = hash_config_and_layout
-    return undo
 
 
-def fill_fields_through_views() -> Undo | None:
+def fill_fields_through_views() -> None:
     """Write into fields of the CPU through views from now on, if it is not done yet.
 
-    Returns what ends it. Where there is no view of a field (of one number), it costs its kernel.
+    Where there is no view of a field (of one number), it costs its kernel.
     """
     field: Any = sys.modules.get("quadrants.lang.field")
     matrix: Any = sys.modules.get("quadrants.lang.matrix")
     if field is None or matrix is None or hasattr(field.ScalarField.fill, "__wrapped__"):
-        return None
+        return
     if not are_unchanged(_KNOWN_FILLS, "filling fields", of="quadrants"):
-        return None
-    kinds = (field.ScalarField, matrix.MatrixField)
-    own = [(kind, kind.fill, kind._from_external_arr) for kind in kinds]
-    for kind, fill, load in own:
-        kind.fill = _filling(fill, field.in_python_scope)
-        kind._from_external_arr = _loading(load)
-
-    def undo() -> None:
-        for kind, fill, load in own:
-            kind.fill, kind._from_external_arr = fill, load
-
-    return undo
+        return
+    for kind in (field.ScalarField, matrix.MatrixField):
+        kind.fill = _filling(kind.fill, field.in_python_scope)
+        kind._from_external_arr = _loading(kind._from_external_arr)
 
 
 def _described(field: Any) -> str:  # noqa: ANN401

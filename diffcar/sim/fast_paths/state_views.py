@@ -6,6 +6,7 @@ memory takes a few microseconds, and gives the same bits.
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def _state_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     """Return the reading of a state and the way back of its gradient."""
     from genesis.engine.states.solvers import RigidSolverState
 
-    fields = {name: _field(sim.rigid_solver, where) for name, where in _STATE_FIELDS.items()}
+    fields = {name: attrgetter(where)(sim.rigid_solver) for name, where in _STATE_FIELDS.items()}
     values = {name: view(field).transpose(0, 1) for name, field in fields.items()}
     adjoints = {name: view(fields[name].grad).transpose(0, 1) for name in _WITH_GRADIENT}
 
@@ -80,13 +81,6 @@ def _force_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
         adjoint[rows] = 0.0
 
     return [(sim.rigid_solver, "set_dofs_force_grad", set_dofs_force_grad)]
-
-
-def _field(solver: Any, where: str) -> Any:  # noqa: ANN401
-    """Return the field of a dotted name."""
-    for name in where.split("."):
-        solver = getattr(solver, name)
-    return solver
 
 
 STATE = FastPath(

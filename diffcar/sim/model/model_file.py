@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 _MAX_ELEMENTS, _MAX_CELLS, _MAX_BYTES = 10_000, 4096**2, 50_000_000
 _COPIES = ("replicate", "composite", "flexcomp")
 _CELLS = {"texture": ("width", "height"), "hfield": ("nrow", "ncol")}
-
-GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
-"""What to do about a file that is no model of a car."""
+# What to do about a file that is no model of a car.
+_GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
 
 __all__ = [
-    "GIVE_MJCF",
     "UnfitError",
     "collides",
     "explain_errors",
@@ -129,7 +127,7 @@ def explain_errors(file: Path, claim: str) -> Iterator[None]:
         for text in dict.fromkeys(str(warning.message) for warning in told):
             logger.warning(f"{file.name}: {text}")
     except ET.ParseError as error:
-        raise ModelError(f"{str(file)!r} {claim}: XML error: {error}", GIVE_MJCF) from None
+        raise ModelError(f"{str(file)!r} {claim}: XML error: {error}", _GIVE_MJCF) from None
     except (OSError, ValueError, RuntimeError, mujoco.FatalError) as error:
         hint = error.hint if isinstance(error, UnfitError) else _hint(file, str(error))
         raise ModelError(f"{str(file)!r} {claim}: {error}", hint) from None
@@ -156,4 +154,4 @@ def _hint(file: Path, told: str) -> str:
     # MuJoCo may strip the path from the name of a file that it does not find.
     if "opening file" in told and b"package://" in file.read_bytes():
         return "replace package:// by paths relative to the model"
-    return GIVE_MJCF
+    return _GIVE_MJCF

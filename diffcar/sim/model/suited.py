@@ -35,28 +35,24 @@ def suited(settings: SectionT, vehicle: Vehicle, *, is_default: bool = False) ->
     Args:
         is_default: Whether all of them are for the shipped car, those that were set, too.
     """
-    return _suited(settings, vehicle, is_default)
-
-
-def _suited(section: SectionT, car: Vehicle, is_default: bool) -> SectionT:
-    """Return a section, in which something can have been set unless all of it is a default."""
     changed: dict[str, object] = {}
-    for name, field in type(section).model_fields.items():
-        value, is_open = getattr(section, name), is_default or name not in section.model_fields_set
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        is_open = is_default or name not in settings.model_fields_set
         rules = [_RULES[own.kind] for own in field.metadata if isinstance(own, Follows)]
         if not rules:
-            own = _inside(value, car, is_open)
+            own = _inside(value, vehicle, is_open)
         else:
-            own = _follow(rules[0], value, section, car) if is_open else value
+            own = _follow(rules[0], value, settings, vehicle) if is_open else value
         if own != value:
             changed[name] = own
-    return section.model_copy(update=changed) if changed else section
+    return settings.model_copy(update=changed) if changed else settings
 
 
 def _inside(value: Any, car: Vehicle, is_default: bool) -> Any:  # noqa: ANN401
     """Return a value with the sections in it as they suit the car."""
     if isinstance(value, Section):
-        return _suited(value, car, is_default)
+        return suited(value, car, is_default=is_default)
     if isinstance(value, list):
         return [_inside(each, car, is_default) for each in value]
     if isinstance(value, dict):

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.sim.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.entities import RigidEntity
@@ -60,11 +60,7 @@ def repair_control_tape(entity: "RigidEntity", *, with_targets: bool = True) -> 
         "dofs.ctrl_vel.grad": getattr(getattr(dofs, "ctrl_vel", None), "grad", None) is not None,
     }
     missing = [name for name, present in expected.items() if not present]
-    if missing:
-        raise SimulationError(
-            f"the installed Genesis lacks {', '.join(missing)}, which differentiable control needs",
-            hint="install genesis-world 1.4.5",
-        )
+    refuse_lacking(missing, ", which differentiable control needs")
     entity.process_input = MethodType(_process_input_off_graph, entity)
     upstream = type(entity).process_input_grad
     if with_targets and is_as_known(upstream, _KNOWN_INPUT_GRAD, repair="PD targets"):

@@ -134,12 +134,7 @@ def _tilted_normals(body: RoundBody, normal: Tensor) -> list[Tensor]:
 
 
 def _onto_barrel(
-    body: RoundBody,
-    position: Tensor,
-    axis: Tensor,
-    normal: Tensor,
-    middle: Tensor,
-    depth: Tensor,
+    body: RoundBody, position: Tensor, axis: Tensor, normal: Tensor, middle: Tensor, depth: Tensor
 ) -> Tensor:
     """Move contact points of lying cylinders and capsules straight below their axis."""
     if body.shape == "ellipsoid":

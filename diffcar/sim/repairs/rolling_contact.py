@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.sim.fast_paths.fast_path import view
 from diffcar.sim.repairs.plane_contact import (
     PlaneContact,
     RoundBody,
@@ -97,17 +98,17 @@ class _PlaneContactAdjoint:
         self.shapes = shapes
         info = solver.dyn_info
         self.plane_type = int(gs.GEOM_TYPE.PLANE)
-        self.geom_types = _view(info.geoms.type).long()
-        data = _view(info.geoms.data)
+        self.geom_types = view(info.geoms.type).long()
+        data = view(info.geoms.data)
         half = torch.tensor([1.0, 0.5, 0.0]).to(data)
         is_ellipsoid = self.geom_types == int(gs.GEOM_TYPE.ELLIPSOID)
         self.sizes = torch.where(is_ellipsoid[:, None], data[:, :3], data[:, :3] * half)
         self.plane_directions = data[:, :3]
-        inertial = _view(info.links.inertial_quat)
+        inertial = view(info.links.inertial_quat)
         if inertial.dim() > 2:  # one for each environment
             raise SimulationError("rolling contact is repaired for links of equal inertia only")
-        links = _view(info.geoms.link_idx).long()
-        self.tilt_frames = rotation_from_quaternion(_view(info.geoms.quat)).transpose(
+        links = view(info.geoms.link_idx).long()
+        self.tilt_frames = rotation_from_quaternion(view(info.geoms.quat)).transpose(
             1, 2
         ) @ rotation_from_quaternion(inertial[links])
         self.tilt_angle = 2 * float(solver.collider._mc_perturbation)
@@ -116,8 +117,8 @@ class _PlaneContactAdjoint:
         """Add the adjoint of round bodies' contacts to that of their poses, and clear it."""
         state = self.solver.collider.collider_state
         found = state.contact_data
-        num_contacts = _view(state.n_contacts).long()
-        geom_a, geom_b = _view(found.geom_a).long(), _view(found.geom_b).long()
+        num_contacts = view(state.n_contacts).long()
+        geom_a, geom_b = view(found.geom_a).long(), view(found.geom_b).long()
         is_found = torch.arange(len(geom_a), device=geom_a.device)[:, None] < num_contacts
         on_plane = is_found & (self.geom_types[geom_a] == self.plane_type)
         for number, shape in self.shapes.items():
@@ -134,7 +135,7 @@ class _PlaneContactAdjoint:
         environments = rows[1]
         where = ((planes, environments), (geoms, environments))
         leaves = [
-            _view(field)[index].detach().requires_grad_()
+            view(field)[index].detach().requires_grad_()
             for index in where
             for field in (poses.pos, poses.quat)
         ]
@@ -147,10 +148,10 @@ class _PlaneContactAdjoint:
             )
             candidates = contact_candidates(body, position, quaternion, plane_point, normal)
             contact = _select(
-                candidates, _view(found.pos)[rows], _view(found.penetration)[rows], body
+                candidates, view(found.pos)[rows], view(found.penetration)[rows], body
             )
         outputs = {"pos": contact.position, "normal": normal, "penetration": contact.penetration}
-        seeds = [_view(getattr(found, name).grad) for name in outputs]
+        seeds = [view(getattr(found, name).grad) for name in outputs]
         gradients = torch.autograd.grad(
             list(outputs.values()),
             leaves,
@@ -162,7 +163,7 @@ class _PlaneContactAdjoint:
         targets = [(index, field) for index in where for field in (poses.pos, poses.quat)]
         for (index, field), gradient in zip(targets, gradients, strict=True):
             if gradient is not None:
-                _view(field.grad).index_put_(index, gradient, accumulate=True)
+                view(field.grad).index_put_(index, gradient, accumulate=True)
 
 
 def _select(
@@ -182,10 +183,3 @@ def _select(
             hint="use colliding spheres for wheels; this Genesis finds contacts in another way",
         )
     return PlaneContact(positions[best, rows], depths[best, rows])
-
-
-def _view(field: Any) -> Tensor:  # noqa: ANN401
-    """Return a solver's field as a tensor that shares its memory."""
-    from genesis.utils.misc import qd_to_torch
-
-    return qd_to_torch(field, copy=False)

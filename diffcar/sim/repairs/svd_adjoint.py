@@ -19,8 +19,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from diffcar.base.errors import SimulationError
-from diffcar.sim.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.solvers.mpm_solver import MPMSolver
@@ -43,11 +42,7 @@ def repair_svd_adjoint(solver: "MPMSolver") -> bool:
     upstream = getattr(mpm_solver, "backward_svd", None)
     missing = [name for name in _NEEDED if not hasattr(solver, name)]
     missing += ["backward_svd"] if upstream is None else []
-    if missing or upstream is None:
-        raise SimulationError(
-            f"the installed Genesis lacks {', '.join(missing)} in its MPM solver",
-            hint="install genesis-world 1.4.5",
-        )
+    refuse_lacking(missing, " in its MPM solver")
     if not is_as_known(upstream, _KNOWN_ADJOINT, repair="corotated stress"):
         return False
     kernel = _svd_grad_kernel()

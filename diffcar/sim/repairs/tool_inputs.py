@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import SimulationError
-from diffcar.sim.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
@@ -44,12 +43,7 @@ def repair_tool_inputs(tool: "ToolEntity") -> bool:
     raises if this Genesis lacks what the repair rests on.
     """
     missing = [name for name in _NEEDED if not hasattr(tool, name)]
-    if missing:
-        raise SimulationError(
-            f"the installed Genesis lacks {', '.join(missing)} in its tools, which differentiable "
-            "tool inputs need",
-            hint="install genesis-world 1.4.5",
-        )
+    refuse_lacking(missing, " in its tools, which differentiable tool inputs need")
     upstream = type(tool).process_input_grad
     if not is_as_known(upstream, _KNOWN_INPUT_GRAD, repair="tool inputs"):
         return False

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffcar.base.errors import SimulationError
-from diffcar.sim.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
@@ -32,11 +31,7 @@ def repair_tool_shape(tool: "ToolEntity") -> bool:
     """
     mesh: Any = getattr(tool, "mesh", None)
     missing = [name for name in _NEEDED if not hasattr(mesh, name)]
-    if missing:
-        raise SimulationError(
-            f"the installed Genesis lacks {', '.join(missing)} in its tool meshes",
-            hint="install genesis-world 1.4.5",
-        )
+    refuse_lacking(missing, " in its tool meshes")
     scaling = np.ones(4)
     scaling[:3] = mesh.scale
     if (scaling == 1.0).all():

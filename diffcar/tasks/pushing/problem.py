@@ -101,12 +101,7 @@ def input_problem(
 
 
 def pushing_problem(
-    scene: GenesisSoftBody,
-    controller: PushingMLP,
-    start: PushStart,
-    *,
-    horizon: int,
-    seed: int = 0,
+    scene: GenesisSoftBody, controller: PushingMLP, start: PushStart, *, horizon: int, seed: int
 ) -> Problem:
     """Return what is to be certified about a network that pushes, before it is trained.
 

@@ -57,7 +57,7 @@ class PushMetrics:
         return f"RMSE {across:.4g} mm across the path, {along:.4g} mm along it"
 
 
-def push_metrics(trajectory: PushTrajectory, *, skip_distance: float = 0.0) -> PushMetrics:
+def push_metrics(trajectory: PushTrajectory, *, skip_distance: float) -> PushMetrics:
     """Return the metrics over all bodies of a push.
 
     Errors count from where the running target has come as far as `skip_distance` [m], since at the

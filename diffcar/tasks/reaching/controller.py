@@ -7,7 +7,7 @@ from diffcar.controllers.mlp import MLPController
 from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.tasks.reaching.config import ReachConfig
 
-__all__ = ["ReachingMLP", "build_reaching_mlp"]
+__all__ = ["ReachingMLP"]
 
 # What brings the entries to order one.
 _VELOCITY_SCALE = 2.0
@@ -15,34 +15,29 @@ _HAND_ERROR_SCALE = 0.02
 
 
 class ReachingMLP:
-    """Turns the network's bounded outputs into targets of the joints' position servos.
+    """Turns a network's bounded outputs, untrained at first, into targets of the position servos.
 
     A target is the joint's present angle plus at most `joint_step`: where the hand stands off, the
     arm keeps moving, so the servos' sag under gravity and the network's own inaccuracy are made up
     for by feedback. The targets stay inside the joints' limits.
 
     Args:
-        network: The perceptron, from observations to one output a joint.
-        home: Joint angles that observations are relative to [rad], shape (7,).
-        joint_limits: Lowest and highest angle of each joint [rad], shape (7,) each.
-        target_box: Two opposite corners of where targets lie [m], shape (3,) each.
-        joint_step: How far ahead of the joint a target can be [rad].
+        config: Of the network, the steps and where targets lie.
+        arm: What it moves, in whose number format it computes.
+        seed: Of the network's weights.
     """
 
-    def __init__(
-        self,
-        network: MLPController,
-        *,
-        home: Tensor,
-        joint_limits: tuple[Tensor, Tensor],
-        target_box: tuple[Tensor, Tensor],
-        joint_step: float,
-    ) -> None:
-        self.network = network
-        self.home, self.joint_limits = home, joint_limits
-        self.joint_step = joint_step
-        self.target_box = low, high = target_box
+    def __init__(self, config: ReachConfig, arm: GenesisArm, *, seed: int) -> None:
+        self.home, self.joint_limits = arm.home, arm.joint_limits
+        self.joint_step = config.joint_step
+        self.target_box = low, high = arm.tensor(config.target_low), arm.tensor(config.target_high)
+        """Two opposite corners of where targets lie [m], shape (3,) each."""
         self._box_centre, self._box_half_size = (low + high) / 2, (high - low) / 2
+        num_joints = len(arm.home)
+        generator = torch.Generator().manual_seed(seed)
+        self.network = MLPController(
+            2 * num_joints + 6, num_joints, config.hidden_sizes, generator=generator
+        ).to(dtype=arm.dtype, device=arm.device)
 
     def __call__(self, state: ArmState, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the network's output and the joint targets that it means, shape (B, 7) each.
@@ -67,19 +62,3 @@ class ReachingMLP:
             ],
             dim=-1,
         )
-
-
-def build_reaching_mlp(config: ReachConfig, arm: GenesisArm, *, seed: int) -> ReachingMLP:
-    """Return an untrained controller of an arm, in its number format."""
-    num_joints = len(arm.home)
-    generator = torch.Generator().manual_seed(seed)
-    network = MLPController(
-        2 * num_joints + 6, num_joints, config.hidden_sizes, generator=generator
-    )
-    return ReachingMLP(
-        network.to(dtype=arm.dtype, device=arm.device),
-        home=arm.home,
-        joint_limits=arm.joint_limits,
-        target_box=(arm.tensor(config.target_low), arm.tensor(config.target_high)),
-        joint_step=config.joint_step,
-    )

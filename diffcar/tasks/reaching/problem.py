@@ -98,12 +98,7 @@ def torque_problem(
 
 
 def reaching_problem(
-    arm: GenesisArm,
-    controller: ReachingMLP,
-    target: Tensor,
-    *,
-    horizon: int,
-    seed: int = 0,
+    arm: GenesisArm, controller: ReachingMLP, target: Tensor, *, horizon: int, seed: int = 0
 ) -> Problem:
     """Return what is to be certified about a network that reaches, before it is trained.
 

@@ -15,7 +15,7 @@ from diffcar.sim.arm import ArmState, GenesisArm
 from diffcar.sim.build import build_scene
 from diffcar.tasks.contract import Task
 from diffcar.tasks.reaching.config import FrankaTestConfig
-from diffcar.tasks.reaching.controller import build_reaching_mlp
+from diffcar.tasks.reaching.controller import ReachingMLP
 from diffcar.tasks.reaching.problem import reaching_problem
 from diffcar.tasks.reaching.rollout import ReachTrajectory, draw_targets, reach
 
@@ -76,7 +76,7 @@ class ReachingTask(Task[Tensor, ReachTrajectory]):
         config = self.config
         self.scene = self._arms or self._build(self.num_envs, differentiable=True)
         self.plain = self._build(config.reach.num_unseen_targets)
-        self.driver = build_reaching_mlp(config.reach, self.scene, seed=config.seed)
+        self.driver = ReachingMLP(config.reach, self.scene, seed=config.seed)
         """The network that is trained, as a controller."""
         self.network = self.driver.network
         return self

@@ -17,7 +17,7 @@ _OFF, _MOST_OFF = 0.2, 0.1
 class Pace:
     """The share of the reference speed that training drives at by now, and the road at it."""
 
-    def __init__(self, path: ReferencePath, config: TrainConfig, *, car_size: float = 1.0) -> None:
+    def __init__(self, path: ReferencePath, config: TrainConfig, *, car_size: float) -> None:
         self.share = config.ramp_from if config.ramp_updates else 1.0
         """Of the reference speed, of the fastest cars."""
         self._path, self._config, self._off = path, config, _OFF * car_size

@@ -30,10 +30,7 @@ _TOO_MUCH = 1.2
 
 
 def measure_steering(
-    scene: CarScene,
-    grip: GripDiagram,
-    *,
-    on_step: Callable[[float], None] = lambda fraction: None,
+    scene: CarScene, grip: GripDiagram, *, on_step: Callable[[float], None] = lambda fraction: None
 ) -> SteeringTable:
     """Return the lateral accelerations of a car that turns steadily at constant speed.
 

@@ -129,12 +129,8 @@ class BCTrainer(Trainer):
         if self._is_round_over():
             self._begin_round(self.round + 1)
         began = time.perf_counter()
-        settings = self.config.train
         learning_rate = cosine_learning_rate(
-            self.passes_in_round,
-            decay_updates=self._passes_per_round(),
-            highest=settings.learning_rate,
-            final_ratio=settings.final_learning_rate_ratio,
+            self.passes_in_round, self._passes_per_round(), self.config.train
         )
         self._adam.learning_rate = learning_rate
         terms = self._pass_over_data()

@@ -359,7 +359,6 @@ def two_cars() -> str:
     return one.replace("</worldbody>", f"{other}</worldbody>")
 
 
-NO_STEERING = (REAR, REAR)
 _TWO_WHEELS = (
     '<body name="fl" pos="0.1 0 -0.03"><joint type="ball"/><geom size="0.02" mass="0.1"/></body>'
 )

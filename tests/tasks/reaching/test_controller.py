@@ -1,9 +1,13 @@
 """The reaching controller: bounded steps, targets inside the joints' limits."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import torch
 from torch import nn
 
 from diffcar.sim.arm import ArmState
+from diffcar.tasks.reaching.config import ReachConfig
 from diffcar.tasks.reaching.controller import ReachingMLP
 
 
@@ -28,14 +32,16 @@ def state_at(angle: float) -> ArmState:
 
 def test_targets_lead_the_joints_by_at_most_the_step_and_stop_at_the_limits() -> None:
     """From 0.1 a full step of 0.5 leads to 0.6; from 0.8 the limit at 1 ends it."""
-    network = Fixed()
-    controller = ReachingMLP(
-        network,  # type: ignore[arg-type]
+    config = ReachConfig(target_low=[0.3, -0.3, 0.2], target_high=[0.7, 0.3, 0.6], joint_step=0.5)
+    arm = SimpleNamespace(
         home=torch.zeros(7),
         joint_limits=(torch.full((7,), -1.0), torch.full((7,), 1.0)),
-        target_box=(torch.tensor([0.3, -0.3, 0.2]), torch.tensor([0.7, 0.3, 0.6])),
-        joint_step=0.5,
+        tensor=torch.tensor,
+        dtype=torch.float32,
+        device="cpu",
     )
+    controller: Any = ReachingMLP(config, arm, seed=0)  # type: ignore[arg-type]
+    controller.network = network = Fixed()
     target = torch.tensor([[0.5, 0.0, 0.4], [0.7, 0.3, 0.6]])
     for angle, expected in ((0.1, 0.6), (0.8, 1.0)):
         output, joint_targets = controller(state_at(angle), target)
