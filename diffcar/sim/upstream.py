@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import logging
 import pkgutil
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,17 +31,15 @@ def is_unchanged(function: Callable[..., Any] | None, known: str) -> bool:
 
 
 def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str) -> bool:
-    """Return whether a function of Genesis still has the fingerprint that a repair knows, or warn.
+    """Return whether a function of Genesis still has the fingerprint that a repair knows, or note.
 
     A repair of something that has changed would be a guess, so it must step aside.
     """
     if is_unchanged(function, known):
         return True
-    warnings.warn(
-        f"this Genesis differs from 1.4.5 where diffcar repairs {repair}, so the repair "
-        "steps aside; `diffcar check-grad` tells whether the gradients are right",
-        RuntimeWarning,
-        stacklevel=3,
+    note(
+        f"this Genesis differs from 1.4.5 where diffcar repairs {repair}, so the repair steps "
+        "aside: `diffcar check-grad` tells whether the gradients are right"
     )
     return False
 

@@ -19,9 +19,7 @@ from diffcar.path.reference import PathBatch, ReferencePath
 from diffcar.sim.contract import CarScene, CarState, Placement
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.metrics import (
-    CarFigures,
     TrackingMetrics,
-    car_figures,
     lost_distance,
     skipped_distance,
     tracking_metrics,
@@ -77,10 +75,6 @@ class Drive:
         within = ((self.goal_distance - begun) / (ended - begun)).clamp(0, 1)
         seconds = self.trajectory.dt * (arrival + within)[0]
         return seconds.where(self.has_arrived[-1], torch.nan)
-
-    def figures(self) -> CarFigures:
-        """Return the figures of each car."""
-        return car_figures(self)
 
     def along(self, path: ReferencePath, most_steps: int) -> "Drive":
         """Return the drive of cars that all followed one path, up to where it was over for them."""
