@@ -83,7 +83,7 @@ class TrainingDisplay(Display):
         columns = "{task.completed}/{task.total}", "{task.fields[status]}"
         super().__init__(*columns, title="training", total=num_updates)
         self._num_updates = num_updates
-        self._at = "at most " if is_most else ""
+        self._at = "max " if is_most else ""
         self._evaluated = ""
         self._began: float | None = None
         self._first = 0

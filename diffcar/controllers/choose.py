@@ -76,8 +76,8 @@ class ControllerChoice:
         if (theirs := _called(trained.model)) != (own := _called(config.model)):
             times = car_of(config).size / _known_size(self.checkpoint)
             train = f"`diffcar train-e2e --car {shlex.quote(own)}` trains one"
-            advice = "" if _is_like(times) else f", {times:.2g} times as large: {train}"
-            told.append(f"the controller was trained with {theirs}, it drives {own}{advice}")
+            advice = "" if _is_like(times) else f", {times:.2g} times as large; {train}"
+            told.append(f"the controller, trained with {theirs}, drives {own}{advice}")
         return told
 
     def require_knowledge_of(self, vehicle: Vehicle) -> None:
@@ -182,8 +182,8 @@ def newest_or_shipped(config: CarConfig, verb: str = "drives") -> tuple[str, lis
     where = f"{'' if config.model is None else 'for such a car '}below {RUNS}/"
     if newest:
         car = _called(_physics(load_checkpoint(newest)).model)
-        told = f"no controller given, so the newest run {where} {verb}: {newest}"
-        return str(newest), [f"{told}, trained with {car}", *notes]
+        told = f"the newest run {where} {verb}: {newest}, trained with {car}"
+        return str(newest), [told, *notes]
     is_shipped = config.model in (None, "car") and config.drive in (None, "rear")
     name, spec = (
         ("the controller that comes with diffcar", SHIPPED)
@@ -191,5 +191,5 @@ def newest_or_shipped(config: CarConfig, verb: str = "drives") -> tuple[str, lis
         else ("pure pursuit", "pure-pursuit")
     )
     car = "" if config.model is None else f" --car {shlex.quote(config.model)}"
-    told = f"no trained controller {where}, so {name} {verb}; `diffcar train-e2e{car}` trains one"
+    told = f"nothing trained {where}, so {name} {verb}; `diffcar train-e2e{car}` trains one"
     return spec, [told, *notes]

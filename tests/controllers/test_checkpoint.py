@@ -134,12 +134,15 @@ def test_the_newest_run_for_a_car_is_told_with_its_car_and_those_without_checkpo
         for made in (run.checkpoints, *run.checkpoints.iterdir()):
             os.utime(made, (1e9 - age, 1e9 - age))
     lost = "left out, since there is no checkpoint in it: runs/killed"
-    told = "no controller given, so the newest run below runs/ drives: runs/small, trained with car"
+    told = "the newest run below runs/ drives: runs/small, trained with car"
     assert newest_or_shipped(SimulateConfig()) == ("runs/small", [told, lost])
     assert newest_or_shipped(SimulateConfig(model="racer"))[0] == "runs/small"
     spec, notes = newest_or_shipped(SimulateConfig(model="sedan"))
     assert spec == "runs/sedan"
-    assert "newest run for such a car below runs/ drives: runs/sedan, trained with" in notes[0]
+    assert (
+        notes[0]
+        == "the newest run for such a car below runs/ drives: runs/sedan, trained with sedan"
+    )
     assert notes[1].endswith("runs/early, runs/killed")
     (tmp_path / "runs" / "sedan" / "checkpoints" / "last.pt").unlink()
     spec, notes = newest_or_shipped(SimulateConfig(model="sedan"))
@@ -151,8 +154,8 @@ def test_the_newest_run_for_a_car_is_told_with_its_car_and_those_without_checkpo
     ("car", "told"),
     {
         "car": [],
-        "racer": ["trained with car, it drives racer"],
-        "sedan": ["car, it drives sedan, 8.2 times as large: `diffcar train-e2e --car sedan`"],
+        "racer": ["the controller, trained with car, drives racer"],
+        "sedan": ["drives sedan, 8.2 times as large; `diffcar train-e2e --car sedan` trains one"],
     }.items(),
 )
 def test_a_foreign_car_is_told_by_its_name_and_size(car: str, told: list[str]) -> None:
