@@ -148,7 +148,7 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     smoothing = _told_of_smoothing(np.linalg.norm(lap(along) - own, axis=1), tolerance)
     note = (
         f"a lap of {length:.2f} m, points {rows[0] + 1} to {rows[-1] + 1} of {len(kept)}, "
-        f"{np.linalg.norm(aside):.3f} m beside each other; "
+        f"which lie {np.linalg.norm(aside):.3f} m beside each other; "
         f"{(~kept).sum()} points that stand or stray dropped; {smoothing}"
     )
     grid = np.linspace(0.0, length, int(np.clip(length / _SPACING, *_NUM_POINTS)), endpoint=False)
