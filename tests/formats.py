@@ -65,8 +65,8 @@ _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
 _FURTHER = "cross_track_p95_m time_over_profile"
 _CURVE = "method seed iteration train_seconds num_env_steps cross_track_rmse_m"
 _CERTIFICATE = """
-    verdict horizon tolerance num_directions num_kinks median_relative_error worst_relative_error
-    relative_errors seconds
+    verdict num_updates horizon tolerance num_directions num_kinks median_relative_error
+    worst_relative_error relative_errors seconds
 """
 _HOP = "name kind shape dtype requires_grad grad_fn gradient_norm"
 _CHECKED = "num_directions num_kinks median_relative_error worst_relative_error"

@@ -1,5 +1,6 @@
 """The library as its users meet it: public names, and the examples, which do what they say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,10 +70,11 @@ def run_example(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dic
 def test_a_loop_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It trains, and drives another path."""
+    """It trains, and says how it drives another path."""
     told = run_example("own_loop", tmp_path, monkeypatch)
     assert told["cost"].isfinite()
-    assert "TrackingMetrics(cross_track_rmse_m=" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.fullmatch(r"cross-track RMSE \S+ mm, speed RMSE \S+ m/s\n", shown)
 
 
 def test_a_term_of_ones_own(

@@ -1,5 +1,6 @@
 """What can go wrong, as exceptions that carry their remedy."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "OutputError",
     "PathError",
     "SimulationError",
+    "did_you_mean",
     "shortened",
 ]
 
@@ -70,6 +72,12 @@ class SimulationError(DiffcarError):
 
 class GradientError(DiffcarError):
     """A gradient is not finite, or does not agree with finite differences."""
+
+
+def did_you_mean(near: Iterable[str]) -> str:
+    """Return the beginning of a hint that asks for near names; nothing if there are none."""
+    names = " or ".join(map(repr, near))
+    return f"did you mean {names}? " if names else ""
 
 
 def shortened(text: str, limit: int = 200) -> str:

@@ -1,6 +1,7 @@
 """Writes results so that a crash never leaves half a file behind, and finds shipped files."""
 
 import contextlib
+import difflib
 import errno
 import hashlib
 import math
@@ -23,6 +24,7 @@ __all__ = [
     "is_there",
     "kept",
     "make_folder",
+    "near_runs",
     "plain_values",
     "resource_path",
     "write_atomically",
@@ -38,6 +40,21 @@ def is_there(name: str, predicate: Callable[[Path], bool] = Path.exists) -> bool
         return predicate(Path(name))
     except (OSError, ValueError):
         return False
+
+
+def near_runs(name: str, *, sign: str = "checkpoints") -> list[str]:
+    """Return the run that is called most like one that is not there, beside it or below `RUNS`.
+
+    Args:
+        sign: What there is in the folder of a run.
+    """
+    wanted, found = Path(name), dict[str, str]()
+    while not is_there(str(wanted.parent), Path.is_dir):  # what was named lies in a run
+        wanted = wanted.parent
+    for place in (RUNS, wanted.parent):
+        with contextlib.suppress(OSError):
+            found |= {own.name: str(own) for own in place.iterdir() if is_there(str(own / sign))}
+    return [found[near] for near in difflib.get_close_matches(wanted.name, found, n=1)]
 
 
 def check_outputs(

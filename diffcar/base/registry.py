@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from diffcar.base.errors import ConfigError, DiffcarError, shortened
+from diffcar.base.errors import ConfigError, DiffcarError, did_you_mean, shortened
 
 __all__ = ["Registry", "import_attribute", "is_callable", "is_own"]
 
@@ -28,6 +28,7 @@ class Registry(Mapping[str, T], Generic[T]):
         nor: Behind the message: what else could have been meant, and is not there either.
         known: Before the names there are, in the hint.
         accepts: Whether what somebody names of one's own can be one.
+        others: Which of what else could be meant is called nearly so.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Registry(Mapping[str, T], Generic[T]):
         nor: str = "",
         known: str = "there are",
         accepts: Callable[[Any], bool] = lambda found: True,
+        others: Callable[[str], list[str]] = lambda name: [],
     ) -> None:
         self.kind = kind
         self._entries = dict(entries)
@@ -46,6 +48,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._nor = nor
         self._known = known
         self._accepts = accepts
+        self._others = others
 
     def __getitem__(self, name: str) -> T:
         """Return what is called so.
@@ -80,11 +83,10 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if name in self._entries or is_own(name):
             return
-        near = difflib.get_close_matches(name, self._entries, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
+        near = [*difflib.get_close_matches(name, self._entries, n=1), *self._others(name)]
         raise self._error(
             f"no {self.kind} is called {name!r}{self._nor}",
-            hint=f"{guess}{self._known} {', '.join(self._entries)}",
+            hint=f"{did_you_mean(near)}{self._known} {', '.join(self._entries)}",
         )
 
     def refusal(self, name: str, found: object, verb: str = "is") -> DiffcarError:

@@ -9,6 +9,7 @@ from diffcar.base.errors import OutputError
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
 from diffcar.cli.options import Given, Option, option, setting, with_options
+from diffcar.controllers.config import check_controller
 from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_formats
 
 __all__ = ["export"]
@@ -43,6 +44,8 @@ def export(out: Path = Path("exported"), overwrite: bool = False, *, given: Give
     """
     config = given.config(ExportConfig)
     require_formats(config.formats)
+    if config.controller is not None:
+        check_controller(config.controller)
     files = [name for each in config.formats for name in FORMATS[each].files]
     given.check_files(config, inputs=[config.controller])
     taken = [name for name in (CONTRACT, *files) if (out / name).exists()]

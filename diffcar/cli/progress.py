@@ -47,6 +47,7 @@ class Display(logging.Handler):
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._told = time.perf_counter()
         if title:
             self._task = self._progress.add_task(title, total=total, status="")
 
@@ -67,7 +68,12 @@ class Display(logging.Handler):
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
+        self._told = time.perf_counter()
         self._progress.console.print(Text(text), soft_wrap=True)
+
+    def _is_silent(self) -> bool:
+        """Tell whether nothing has been seen of the progress for long: no bar, and no line."""
+        return not self._is_live and time.perf_counter() - self._told > _PLAIN_SECONDS
 
 
 class TrainingDisplay(Display):
@@ -77,7 +83,7 @@ class TrainingDisplay(Display):
         columns = "{task.completed}/{task.total}", "{task.fields[status]}"
         super().__init__(*columns, title="training", total=num_updates)
         self._num_updates = num_updates
-        self._at = "at most " if is_most else ""
+        self._at = "max " if is_most else ""
         self._evaluated = ""
         self._began: float | None = None
         self._first = 0
@@ -95,10 +101,12 @@ class TrainingDisplay(Display):
             self._progress.reset(self._task, completed=event.iteration)
         terms = " ".join(f"{name} {value:.2g}" for name, value in event.terms.items())
         own = (f"  {key} {getattr(event, name):.2g}" for key, name in event.highlights.items())
-        status = f"loss {event.loss:.3g}{''.join(own)}{self._evaluated}"
-        self._progress.update(self._task, completed=event.iteration, status=f"{status}\n{terms}")
+        status = f"loss {event.loss:.3g}{''.join(own)}"
+        shown = f"{status}{self._evaluated}\n{terms}"
+        self._progress.update(self._task, completed=event.iteration, status=shown)
         self._show_what_is_odd(event)
-        if self._is_live or event.is_skipped or event.iteration % _PLAIN_LINE_INTERVAL:
+        is_due = event.iteration % _PLAIN_LINE_INTERVAL == 0 or self._is_silent()
+        if self._is_live or event.is_skipped or not is_due:
             return
         left = ""
         if done := event.iteration - self._first:
@@ -123,7 +131,6 @@ class ComparisonDisplay(Display):
 
     def __init__(self) -> None:
         super().__init__("{task.fields[status]}", title="comparing")
-        self._told = time.perf_counter()
 
     def show(self, event: UpdateRecord | Evaluated) -> None:
         """Show an update."""
@@ -131,8 +138,7 @@ class ComparisonDisplay(Display):
             return
         status = f"update {event.iteration}  loss {event.loss:.3g}"
         self._progress.update(self._task, status=status)
-        if not self._is_live and time.perf_counter() - self._told > _PLAIN_SECONDS:
-            self._told = time.perf_counter()
+        if self._is_silent():
             self.say(status)
 
 
@@ -141,10 +147,16 @@ class DriveDisplay(Display):
 
     def __init__(self) -> None:
         super().__init__("{task.percentage:.0f} %", title="driving", total=1.0)
-        self._shown = -1.0
+        self._shown, self._began = -1.0, math.inf
 
     def show(self, fraction: float) -> None:
         """Show the fraction of the path driven."""
+        fraction = min(fraction, 1.0)
+        self._began = min(self._began, now := time.perf_counter())
         if fraction - self._shown > 0.01:
             self._shown = fraction
-            self._progress.update(self._task, completed=min(fraction, 1.0))
+            self._progress.update(self._task, completed=fraction)
+        if self._is_silent():
+            seconds = (now - self._began) * (1 / fraction - 1) if fraction > 0 else math.inf
+            left = f"  {seconds:.0f} s left" if math.isfinite(seconds) else ""
+            self.say(f"driving: {fraction:.0%}{left}")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from diffcar.base.errors import CheckpointError
-from diffcar.base.files import is_there
+from diffcar.base.errors import CheckpointError, did_you_mean
+from diffcar.base.files import is_there, near_runs
 from diffcar.base.registry import Registry, is_own
 from diffcar.base.section import Follows, Positive, Section, Seed
 from diffcar.controllers.classical import CLASSICAL
@@ -50,9 +50,10 @@ def settings_file(folder: Path) -> Path:
     """
     file = folder / CONFIG_FILE
     if not is_there(str(file), Path.is_file):
+        near = [] if is_there(str(folder)) else near_runs(str(folder), sign=CONFIG_FILE)
         raise CheckpointError(
             f"{str(folder)!r} is not the folder of a comparison: it has no {CONFIG_FILE}",
-            hint="give the folder that an earlier `diffcar compare` printed",
+            hint=f"{did_you_mean(near)}give the folder that an earlier `diffcar compare` printed",
         )
     return file
 

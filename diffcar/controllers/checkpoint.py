@@ -4,7 +4,7 @@ import itertools
 import math
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -33,6 +33,7 @@ __all__ = [
     "config_values",
     "identity",
     "load_checkpoint",
+    "lost_runs",
     "newest_run",
     "require_car",
     "restore_network",
@@ -292,14 +293,30 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
     return network
 
 
-def newest_run(root: Path = RUNS) -> Path | None:
+def newest_run(
+    root: Path = RUNS, *, fits: Callable[[dict[str, Any]], bool] = lambda content: True
+) -> Path | None:
     """Return the run below `root` whose checkpoint was written last, of those that drive a car.
+
+    Args:
+        fits: Whether a checkpoint is one of those that are wanted.
 
     Raises:
         CheckpointError: If one that was written later is damaged.
     """
     files = [file for name in _NAMES for file in root.glob(f"*/{_FOLDER}/{name}")]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        if identity(load_checkpoint(file))[1] == "tracking":
+        content = load_checkpoint(file)
+        if identity(content)[1] == "tracking" and fits(content):
             return file.parents[1]
     return None
+
+
+def lost_runs(root: Path = RUNS, *, after: Path | None = None) -> list[Path]:
+    """Return the runs below `root` that have no checkpoint, only those newer than another run."""
+
+    def written(run: Path) -> float:
+        return (run / _FOLDER).stat().st_mtime
+
+    runs = [folder.parent for folder in root.glob(f"*/{_FOLDER}") if not any(folder.glob("*.pt"))]
+    return sorted(run for run in runs if after is None or written(run) > written(after))

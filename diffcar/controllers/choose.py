@@ -1,11 +1,14 @@
 """From a name, a run folder or a checkpoint to a controller, and to the physics that it knows."""
 
+import functools
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffcar.base.files import digests, is_there, resource_path
+from diffcar.base.errors import shortened
+from diffcar.base.files import RUNS, digests, is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
     PHYSICS,
@@ -13,6 +16,7 @@ from diffcar.controllers.checkpoint import (
     checkpoint_file,
     config_values,
     load_checkpoint,
+    lost_runs,
     newest_run,
     require_car,
     restore_tracking_mlp,
@@ -22,12 +26,16 @@ from diffcar.controllers.contract import Controller
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
+from diffcar.sim.model.carried import origin_of_carried
+from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_shipped"]
 
 _SHIPPED_FILE = "assets/controller.pt"
+# How much larger or smaller than the car of its training one may be for a network to know it.
+_LIKE = 2.0
 ConfigT = TypeVar("ConfigT", bound=CarConfig)
 
 
@@ -60,11 +68,17 @@ class ControllerChoice:
             return []
         trained, config = _physics(self.checkpoint), as_carried(self.checkpoint, config)
         pairs = [(key, getattr(trained, key), getattr(config, key)) for key in PHYSICS]
-        return [
+        told = [
             f"the controller was trained with {key} = {theirs}, it drives with {own}"
             for key, theirs, own in pairs
-            if own != theirs
+            if own != theirs and key != "model"
         ]
+        if (theirs := _called(trained.model)) != (own := _called(config.model)):
+            times = car_of(config).size / _known_size(self.checkpoint)
+            train = f"`diffcar train-e2e --car {shlex.quote(own)}` trains one"
+            advice = "" if _is_like(times) else f", {times:.2g} times as large; {train}"
+            told.append(f"the controller, trained with {theirs}, drives {own}{advice}")
+        return told
 
     def require_knowledge_of(self, vehicle: Vehicle) -> None:
         """Refuse, before a scene is built, a car of which a classical controller lacks something.
@@ -95,6 +109,21 @@ def _physics(checkpoint: Mapping[str, Any]) -> CarConfig:
     """Return the physics that a checkpoint's controller was trained in."""
     values = config_values(checkpoint)
     return CarConfig.model_validate({key: values[key] for key in PHYSICS})
+
+
+def _called(model: str | None) -> str:
+    """Return what the user calls a car, one that a run carries included."""
+    return "car" if model is None else origin_of_carried(Path(model)) or model
+
+
+def _known_size(checkpoint: Mapping[str, Any]) -> float:
+    """Return how large the car was that a network was trained with, beside the shipped one."""
+    return float(config_values(checkpoint)["controller"]["car_size"])
+
+
+def _is_like(times: float) -> bool:
+    """Tell whether a network knows a car that is so many times as large as that of its training."""
+    return 1 / _LIKE <= times <= _LIKE
 
 
 def choose_controller(spec: str) -> ControllerChoice:
@@ -134,18 +163,33 @@ def make_controller(
     )
 
 
-def newest_or_shipped(config: CarConfig, verb: str = "drives") -> tuple[str, str]:
+def newest_or_shipped(config: CarConfig, verb: str = "drives") -> tuple[str, list[str]]:
     """Return the newest run, or else what comes with diffcar, and what to tell the user.
 
-    That is a trained controller of the shipped car, and pure pursuit for every other one.
+    That is a trained controller of the shipped car, and pure pursuit for every other one. Where a
+    car is named, runs count that were trained with one of about its size.
     """
-    if newest := newest_run():
-        return str(newest), f"no controller given, so the newest run {verb}: {newest}"
+    size = functools.cache(lambda: car_of(config).size)
+
+    def fits(checkpoint: dict[str, Any]) -> bool:
+        own, theirs = config.model, _physics(checkpoint).model
+        is_same = own is None or _called(own) == _called(theirs)
+        return is_same or _is_like(size() / _known_size(checkpoint))
+
+    newest = newest_run(fits=fits)
+    lost = ", ".join(map(str, lost_runs(after=newest)))
+    notes = [f"left out, since there is no checkpoint in it: {shortened(lost)}"] if lost else []
+    where = f"{'' if config.model is None else 'for such a car '}below {RUNS}/"
+    if newest:
+        car = _called(_physics(load_checkpoint(newest)).model)
+        told = f"the newest run {where} {verb}: {newest}, trained with {car}"
+        return str(newest), [told, *notes]
     is_shipped = config.model in (None, "car") and config.drive in (None, "rear")
     name, spec = (
         ("the controller that comes with diffcar", SHIPPED)
         if is_shipped
         else ("pure pursuit", "pure-pursuit")
     )
-    told = f"no trained controller below runs/, so {name} {verb}; `diffcar train-e2e` trains yours"
-    return spec, told
+    car = "" if config.model is None else f" --car {shlex.quote(config.model)}"
+    told = f"nothing trained {where}, so {name} {verb}; `diffcar train-e2e{car}` trains one"
+    return spec, [told, *notes]

@@ -1,12 +1,13 @@
 """The settings of the tracking network, and the controllers that need no training."""
 
+import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import is_there
+from diffcar.base.files import is_there, near_runs
 from diffcar.base.registry import Registry, is_callable
 from diffcar.base.section import Follows, NonNegative, Positive, Section
 
@@ -30,6 +31,7 @@ CONTROLLERS: Registry[Callable[..., "Controller"]] = Registry(
     nor=" and no such run or checkpoint exists",
     known=f"give a run folder, a checkpoint, {SHIPPED}, or one of",
     accepts=is_callable,
+    others=lambda name: [*difflib.get_close_matches(name, [SHIPPED]), *near_runs(name)],
 )
 """Classes by name, made with a vehicle; one with a `SEARCH` of its parameters' ranges is tuned and
 compared."""

@@ -93,8 +93,8 @@ def _notes(log: Log) -> list[str]:
     # rows 20 ms apart, metres per second logged at 180 Hz look like kilometres per hour at 50 Hz.
     if len(log.pairs.gap) < _FEWEST:
         notes.append(
-            "speeds were not compared with positions: no column 't_s' with seconds that are "
-            f"less than {LONGEST_GAP:g} s apart from row to row"
+            "speeds were not compared with positions: no column 't_s' whose rows are less than "
+            f"{LONGEST_GAP:g} s apart"
         )
     return notes
 

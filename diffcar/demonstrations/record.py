@@ -151,7 +151,7 @@ def _result(
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK * vehicle.size:
         notes.append(
             f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
-            "undisturbed, and so will what clones it; another --expert may do better"
+            "and so will its clones; another --expert may do better"
         )
     episode, num_noisy = recording.table["episode"], int(recording.is_noisy.sum())
     return RecordResult(

@@ -202,14 +202,14 @@ def _subject(config: ExportConfig, notes: list[str]) -> _Subject:
     """Load the controller and its path, and build its car, in 64 bits."""
     spec = config.controller
     if spec is None:
-        spec, reason = newest_or_shipped(config, "is exported")
+        spec, reasons = newest_or_shipped(config, "is exported")
         if spec in CONTROLLERS:
             car = config.model or "car"
             raise CheckpointError(
                 f"there is no network for the car {car!r} below {RUNS}/",
                 f"train one: diffcar train-e2e --car {shlex.quote(car)}; or drop --car",
             )
-        notes.append(reason)
+        notes += reasons
     choice = choose_controller(spec)
     if choice.checkpoint is None:
         raise CheckpointError(f"{spec!r} is no network, and nothing else is exported")

@@ -147,7 +147,7 @@ def recorded_lap(points: Points, tolerance: float) -> Points:
     lap = _smoothed(along, own + (along / length)[:, None] * drift, length)
     smoothing = _told_of_smoothing(np.linalg.norm(lap(along) - own, axis=1), tolerance)
     note = (
-        f"a lap of {length:.2f} m, cut from point {rows[0] + 1} to {rows[-1] + 1} of {len(kept)}, "
+        f"a lap of {length:.2f} m, points {rows[0] + 1} to {rows[-1] + 1} of {len(kept)}, "
         f"which lie {np.linalg.norm(aside):.3f} m beside each other; "
         f"{(~kept).sum()} points that stand or stray dropped; {smoothing}"
     )

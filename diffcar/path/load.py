@@ -253,8 +253,8 @@ def _shifted(
     if np.hypot(*middle) > _FAR * car_size:
         points = replace(points, xy=points.xy - middle)
         warnings.append(
-            f"the path is driven with ({middle[0]:.0f}, {middle[1]:.0f}) m as the origin, near "
-            "which numbers are finer; results are in its own coordinates"
+            f"driven with ({middle[0]:.0f}, {middle[1]:.0f}) m as the origin, where numbers are "
+            "finer; results are in the path's coordinates"
         )
     else:
         middle = np.zeros(2)
@@ -266,8 +266,8 @@ def _shifted(
         )
     if reach > _TOO_FAR * car_size:
         warnings.append(
-            f"numbers of 32 bits are {1e3 * np.spacing(np.float32(reach)):.2g} mm apart at the "
-            f"ends of the path, {reach:.0f} m from its middle; --precision 64 is finer"
+            f"numbers of 32 bits are {1e3 * np.spacing(np.float32(reach)):.2g} mm apart "
+            f"{reach:.0f} m from the path's middle; --precision 64 is finer"
         )
     return points, (float(middle[0]), float(middle[1]))
 

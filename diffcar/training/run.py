@@ -67,7 +67,7 @@ class TrainingResult:
     warnings: tuple[str, ...] = ()
     """What the user should know about what was driven."""
     certificate: ShortCertificate | None = None
-    """The check of the gradients before training; None where it was left out."""
+    """The check of the gradients before this session; None where it was left out."""
     hops: list[Hop] = field(default_factory=list)
     """Gradient status from the network's output to the loss and its weights."""
     findings: dict[str, Any] = field(default_factory=dict)
@@ -217,9 +217,8 @@ def stored_config(folder: RunFolder, method: str, task: str) -> dict[str, Any]:
 def _certify(trainer: Trainer) -> ShortCertificate:
     """Check the gradients of what is about to be trained."""
     assert isinstance(trainer.config.train, BackpropConfig)
-    return certify_before_training(
-        trainer.task.problem(min(trainer.config.train.horizon, SHORT_HORIZON))
-    )
+    problem = trainer.task.problem(min(trainer.config.train.horizon, SHORT_HORIZON))
+    return certify_before_training(problem, num_updates=trainer.num_updates_done)
 
 
 def _hops(task: Task[Any, Any]) -> list[Hop]:

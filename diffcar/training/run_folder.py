@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from diffcar.base.errors import CheckpointError, OutputError
+from diffcar.base.errors import CheckpointError, OutputError, did_you_mean
 from diffcar.base.figure import log_scale, new_figure, save_png
-from diffcar.base.files import RUNS, is_there, make_folder, write_atomically
+from diffcar.base.files import RUNS, is_there, make_folder, near_runs, write_atomically
 from diffcar.base.section import Settings
 from diffcar.base.settings_yaml import dump_config
 from diffcar.base.sheet import parse_number
@@ -103,10 +103,11 @@ class RunFolder:
         """Open an existing run, which has a last checkpoint."""
         run = cls(path)
         if not is_there(str(run.checkpoints / "last.pt"), Path.is_file):
+            near = [] if is_there(str(path)) else near_runs(str(path))
             raise CheckpointError(
                 f"{str(path)!r} is not a run folder that can be resumed: it has no "
                 "checkpoints/last.pt",
-                hint="give the folder that an earlier train command printed",
+                hint=f"{did_you_mean(near)}give the folder that an earlier train command printed",
             )
         return run
 

@@ -17,10 +17,12 @@ SHORT_HORIZON = 32
 
 @dataclass(frozen=True)
 class ShortCertificate:
-    """What the check of the gradients before training came to."""
+    """What the check of the gradients before a session of training came to."""
 
     verdict: Verdict
     """On the decisive directions together and on what they must be of."""
+    num_updates: int
+    """Updates done before it: 0 of a new run, with whose untrained weights it was."""
     horizon: int
     """Control steps."""
     tolerance: float
@@ -39,8 +41,11 @@ class ShortCertificate:
     """Of every direction, the decisive ones first."""
 
 
-def certify_before_training(problem: Problem) -> ShortCertificate:
+def certify_before_training(problem: Problem, *, num_updates: int = 0) -> ShortCertificate:
     """Check the gradients of the scene that is about to be trained in.
+
+    Args:
+        num_updates: How many updates the weights have had.
 
     Raises:
         GradientError: If they are wrong.
@@ -76,6 +81,7 @@ def certify_before_training(problem: Problem) -> ShortCertificate:
         logger.warning(told)
     return ShortCertificate(
         verdict=worst,
+        num_updates=num_updates,
         horizon=problem.horizon,
         tolerance=problem.tolerance,
         num_directions=summary.num_directions,

@@ -29,8 +29,10 @@ def _gradient_checks(result: "TrainingResult") -> list[Shown]:
     """Return what the checks of the gradient before and during training found."""
     found = []
     if (certificate := result.certificate) is not None:
+        done = certificate.num_updates
+        when = f"before update {done + 1}" if done else "before training"
         found.append(
-            f"before training, {certificate.num_directions} directions over {certificate.horizon} "
+            f"{when}, {certificate.num_directions} directions over {certificate.horizon} "
             f"steps: {certificate.verdict}, median error "
             f"{number(certificate.median_relative_error)}, worst "
             f"{number(certificate.worst_relative_error)} (tolerance "

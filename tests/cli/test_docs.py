@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_commands_in_the_documentation_are_ones_that_there_are(name: str) -> Non
         given = known[command].make_context(command, list(arguments)).params
         schema = "train-push" if given.get("entity") == "mpm" and "certify" in given else command
         load_config(schema, overrides=given["overrides"] or ())
+
+
+def test_what_the_commands_leave_in_a_checkout_is_not_git_s() -> None:
+    """By their options, or by default."""
+    names = {"exported", "demonstrations.csv", "runs"}
+    for file in _WRITTEN:
+        for _, *arguments in commands_in((_ROOT / file).read_text()):
+            given = dict(itertools.pairwise(arguments))
+            outputs = {"--out", "--plot", "--csv", "--video", "--json"} & given.keys()
+            names |= {given[option] for option in outputs}
+    patterns = [line.strip("/") for line in (_ROOT / ".gitignore").read_text().splitlines()]
+    assert [n for n in names if not any(fnmatch(n, pattern) for pattern in patterns)] == []
 
 
 def test_what_the_readme_runs_is_in_a_fresh_checkout() -> None:

@@ -104,6 +104,13 @@ USAGE_ERRORS = {
     "a name of 256 bytes": ["franka-test", "--out", "x" * 256],
     "a run to go on with of 256 bytes": ["compare", "--resume", "x" * 256],
     "a training to go on with of 256 bytes": ["train-bc", "--resume", "x" * 256],
+    "a slip in a run's name": ["simulate", "--controller", "my-rnu"],
+    "a slip in the name of a run's checkpoint": ["record", "--expert=my-rnu/checkpoints/last.pt"],
+    "a slip in the name of what is shipped": ["simulate", "--controller", "shiped"],
+    "a slip in a run to export": ["export", "my-rnu"],
+    "a slip in a run to go on with": ["train-bc", "--resume", "my-rnu"],
+    "a slip in a run to load": ["compare", "--load", "e2e=my-rnu"],
+    "a slip in a comparison to go on with": ["compare", "--resume", "cmp2"],
     "a run to load of 256 bytes": ["compare", "--load", "e2e=" + "x" * 256],
     "JSON in place of the run": ["train-e2e", "--out", "r", "--json", "r"],
     "JSON in a loop of links": ["simulate", "--json", "loop"],
@@ -127,6 +134,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     for name, arguments in {**HELP, **USAGE_ERRORS}.items():
         folder = tmp_path_factory.mktemp("light")
         (folder / "track.csv").write_text("x,y\n0,0\n1,0\n2,0\n3,0\n")
+        (folder / "my-run" / "checkpoints").mkdir(parents=True)
+        (folder / "runs" / "cmp1").mkdir(parents=True)
+        (folder / "runs" / "cmp1" / "compare.yaml").touch()
         (folder / "loop").symlink_to("loop")
         (folder / "dangling.png").symlink_to("nowhere")
         (folder / "twice.yaml").write_text("paths: [{source: sine, source: line}]\n")
@@ -164,6 +174,13 @@ HINTS = {
     "a method for a list of them": "methods (default: [e2e, ppo, bc-pure-pursuit,",
     "a suite of no name": "shipped are limit",
     "an unknown method": "'telepathy' is none of e2e, ppo,",
+    "a slip in a run's name": "did you mean 'my-run'? give a run folder",
+    "a slip in the name of a run's checkpoint": "did you mean 'my-run'? give a run folder",
+    "a slip in the name of what is shipped": "did you mean 'shipped'? give",
+    "a slip in a run to export": "did you mean 'my-run'? give a run folder",
+    "a slip in a run to go on with": "did you mean 'my-run'? give the folder",
+    "a slip in a run to load": "did you mean 'my-run'? give the folder",
+    "a slip in a comparison to go on with": "did you mean 'runs/cmp1'? give the folder",
 }
 
 

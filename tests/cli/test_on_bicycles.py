@@ -77,8 +77,12 @@ def test_training_through_physics_is_stopped_and_goes_on_and_its_run_drives(
     assert "go on with: diffcar train-e2e --resume runs/a" in begun.stderr
     assert "gradient status" in begun.stdout
     assert "none arrived" not in begun.stdout
-    ended = result_of(diffcar("train-e2e", "--resume", "runs/a", "--json", "-"))
+    assert max(map(len, begun.stderr.splitlines())) <= 120
+    resumed = diffcar("train-e2e", "--resume", "runs/a", "--json", "-")
+    ended = result_of(resumed)
     assert formats.differing(ended, "train-e2e") == []
+    assert ended["certificate"]["num_updates"] == 2
+    assert "gradient against finite differences: before update 3, " in resumed.stderr
     assert (ended["num_updates"], len(ended["losses"])) == (3, 1)
     assert all(hop["requires_grad"] and hop["gradient_norm"] > 0 for hop in ended["hops"])
     assert ended["certificate"]["verdict"].startswith("right")

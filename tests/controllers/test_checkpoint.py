@@ -20,7 +20,7 @@ from diffcar.controllers.checkpoint import (
     newest_run,
     restore_tracking_mlp,
 )
-from diffcar.controllers.choose import ControllerChoice
+from diffcar.controllers.choose import ControllerChoice, newest_or_shipped
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarReadingConfig
@@ -121,6 +121,51 @@ def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
         stamp = time.time() - age
         os.utime(tmp_path / name / "checkpoints" / "last.pt", (stamp, stamp))
     assert newest_run(tmp_path) == tmp_path / "a"
+
+
+def test_the_newest_run_for_a_car_is_told_with_its_car_and_those_without_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any car where none is named, or else of one about as large; killed ones are not silent."""
+    monkeypatch.chdir(tmp_path)
+    sedan = TrainE2EConfig(model="sedan", controller=ControllerConfig(car_size=9.0))
+    own = {"sedan": {"config": dump_config(sedan)}, "early": None, "small": {}, "killed": None}
+    for age, (name, changes) in enumerate(reversed(own.items())):
+        run = RunFolder.create(Path("runs") / name, "x")
+        if changes is not None:
+            run.save_checkpoint("last", content(**changes))
+        for made in (run.checkpoints, *run.checkpoints.iterdir()):
+            os.utime(made, (1e9 - age, 1e9 - age))
+    lost = "left out, since there is no checkpoint in it: runs/killed"
+    told = "the newest run below runs/ drives: runs/small, trained with car"
+    assert newest_or_shipped(SimulateConfig()) == ("runs/small", [told, lost])
+    assert newest_or_shipped(SimulateConfig(model="racer"))[0] == "runs/small"
+    spec, notes = newest_or_shipped(SimulateConfig(model="sedan"))
+    assert spec == "runs/sedan"
+    assert (
+        notes[0]
+        == "the newest run for such a car below runs/ drives: runs/sedan, trained with sedan"
+    )
+    assert notes[1].endswith("runs/early, runs/killed")
+    (tmp_path / "runs" / "sedan" / "checkpoints" / "last.pt").unlink()
+    spec, notes = newest_or_shipped(SimulateConfig(model="sedan"))
+    assert spec == "pure-pursuit"
+    assert "`diffcar train-e2e --car sedan` trains one" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("car", "told"),
+    {
+        "car": [],
+        "racer": ["the controller, trained with car, drives racer"],
+        "sedan": ["drives sedan, 8.2 times as large; `diffcar train-e2e --car sedan` trains one"],
+    }.items(),
+)
+def test_a_foreign_car_is_told_by_its_name_and_size(car: str, told: list[str]) -> None:
+    """With what would help where a network cannot know it; it is driven all the same."""
+    _, notes = ControllerChoice("run", content()).in_its_physics(SimulateConfig(model=car))
+    assert len(notes) == len(told)
+    assert all(part in note for part, note in zip(told, notes, strict=True))
 
 
 class OwnSettings(TrainE2EConfig):

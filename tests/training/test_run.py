@@ -140,11 +140,13 @@ def test_gradients_are_certified_before_a_training_that_uses_them(tmp_path: Path
     written = json.loads((tmp_path / "run" / "certificate.json").read_text())
     assert written["num_directions"] == result.certificate.num_directions > 0
     assert written["worst_relative_error"] < 1e-5
+    assert written["num_updates"] == 0
     assert {hop.requires_grad for hop in result.hops} == {True}
     more = config_of("e2e", "train.num_updates=2")
     train("e2e", more, resume=tmp_path / "run", scenes=bicycle_scenes(more))
     assert json.loads((tmp_path / "run" / "certificate.json").read_text()) == written
-    assert (tmp_path / "run" / "certificate-000001.json").is_file()
+    later = json.loads((tmp_path / "run" / "certificate-000001.json").read_text())
+    assert later["num_updates"] == 1
     config = config_of("bc", "train.num_updates=1")
     clone = train("bc", config, out=tmp_path / "clone", scenes=bicycle_scenes(config))
     assert (clone.certificate, clone.hops) == (None, [])

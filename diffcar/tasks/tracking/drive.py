@@ -1,6 +1,7 @@
 """A controller's drive along a path, from start to goal."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from diffcar.base.errors import PathError, SimulationError
 from diffcar.base.figure import new_figure, plain, save_png
+from diffcar.base.log import logger
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, starts_on_path
 from diffcar.path.grip import GripDiagram
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Drive", "drive", "drive_together", "halving", "plot_drive"]
 
 _TYPICAL_ACCELERATION = 2.0
+# Wall time after which a drive that nobody shows tells how far it is [s].
+_TELL_SECONDS = 15.0
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -225,14 +229,17 @@ def _drive(
     is_closed = torch.as_tensor(road.closed, device=arc_length.device)
     goal = torch.where(is_closed, 0.0, -arc_length) + road.length
     goal_arc_length = arc_length + goal
-    num_steps = 0
+    num_steps, told = 0, time.perf_counter()
     is_waited_for = torch.ones_like(is_closed).expand_as(arc_length)
 
     def is_over(state: CarState, errors: ErrorState) -> bool:
-        nonlocal num_steps, is_waited_for
+        nonlocal num_steps, told, is_waited_for
         num_steps += 1
         if on_step is not None:
             on_step(state, errors)
+        elif (now := time.perf_counter()) - told > _TELL_SECONDS:
+            told, seconds = now, num_steps * scene.dt
+            logger.info(f"driving: {seconds:.0f} of at most {float(limit.max()):.0f} s simulated")
         is_finite = torch.isfinite(errors.cross_track_error)
         if must_stay_finite and bool((is_waited_for & ~is_finite).any()):
             errors.require_finite()
@@ -272,7 +279,7 @@ def plot_drive(
     """
     path = driven.trajectory.path
     figure = new_figure(10, 8, margins=(1.0, 0.6, 0.2, 0.4))
-    grid = figure.add_gridspec(3, 3, height_ratios=[2.4, 1, 1])
+    grid = figure.add_gridspec(3, 3, height_ratios=[2.4, 1, 1], wspace=0.35)
     along = slice(None) if grip is None else slice(2)
     plan = figure.add_subplot(grid[0, :])
     error, speed = (figure.add_subplot(grid[row, along]) for row in (1, 2))
@@ -306,15 +313,20 @@ def plot_drive(
     speed.plot(distance, arrived(first.speed), color="tab:blue", linewidth=1)
     speed.set(xlabel="distance along the path [m]", ylabel="speed [m/s]")
     if grip is not None:
-        _plot_grip(figure.add_subplot(grid[1:, 2]), first.until(last), grip)
+        above_its_key = grid[1:, 2].subgridspec(2, 1, height_ratios=[3, 1])[0]
+        _plot_grip(figure.add_subplot(above_its_key), first.until(last), grip)
     save_png(figure, file)
 
 
 def _plot_grip(axes: "Axes", driven: Trajectory, grip: GripDiagram) -> None:
     """Draw the first car's accelerations over the least and the most that it holds at any speed."""
     _, aside, ahead = accelerations(driven)
-    axes.plot(aside, ahead, ".", color="tab:blue", markersize=2)
-    for held, colour in ((grip.accelerations.min(0), "0.4"), (grip.accelerations.max(0), "0.75")):
-        x, y = held * np.cos(grip.directions), held * np.sin(grip.directions)
-        axes.plot([*x, *-x[::-1]], [*y, *y[::-1]], color=colour, linewidth=1.2)
-    axes.set(xlabel="leftward [m/s²]", ylabel="forward [m/s²]", title="g-g", aspect="equal")
+    axes.plot(aside, ahead, ".", color="tab:blue", markersize=2, label="driven")
+    held = grip.accelerations
+    for most, colour, which in ((held.min(0), "0.4", "worst"), (held.max(0), "0.75", "best")):
+        x, y = most * np.cos(grip.directions), most * np.sin(grip.directions)
+        label = f"car's limit, {which} speed"
+        axes.plot([*x, *-x[::-1]], [*y, *y[::-1]], color=colour, linewidth=1.2, label=label)
+    axes.set(xlabel="leftward [m/s²]", ylabel="forward [m/s²]")
+    axes.set_aspect("equal", adjustable="datalim")  # so that the key has its place
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", frameon=False)

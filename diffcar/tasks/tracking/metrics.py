@@ -95,15 +95,15 @@ class TrackingMetrics:
     got_going: float
     """How many of the cars came past the first metres, 0 to 1; the others have no errors."""
 
-
-@dataclass(frozen=True)
-class EvaluationMetrics(TrackingMetrics):
-    """How well cars track the training path for a fixed time."""
-
     def __str__(self) -> str:
         """Return the figures that matter, in a line."""
         rmse = f"{1e3 * self.cross_track_rmse_m:.4g} mm"
         return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
+
+
+@dataclass(frozen=True)
+class EvaluationMetrics(TrackingMetrics):
+    """How well cars track the training path for a fixed time."""
 
 
 NOTHING_DRIVEN = EvaluationMetrics(

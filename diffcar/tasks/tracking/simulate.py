@@ -124,10 +124,9 @@ def run(
     Raises:
         DiffcarError: If the controller, the path or the model is unusable.
     """
-    spec, notes = config.controller, []
+    spec, notes = config.controller, list[str]()
     if spec is None:
-        spec, reason = newest_or_shipped(config)
-        notes.append(reason)
+        spec, notes = newest_or_shipped(config)
     choice = choose_controller(spec)
     config, changes = choice.in_its_physics(config)
     notes += changes

@@ -75,9 +75,9 @@ def drive_and_draw(
     fast = [own.path for own in scores if own.metrics.steering_rate_rms_radps > limit]
     if fast:
         logger.warning(
-            f"the steering swings to and fro on {', '.join(dict.fromkeys(fast))} (its rate is more "
-            f"than {limit:.2g} rad/s): trained with --set train.num_updates=100 or a larger "
-            "loss.smoothness, it is calmer"
+            f"the steering swings to and fro (over {limit:.2g} rad/s) on "
+            f"{', '.join(dict.fromkeys(fast))}; calmer: --set train.num_updates=100, or a larger "
+            "loss.smoothness"
         )
     return scores, unwritten
 

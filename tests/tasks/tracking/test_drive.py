@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from diffcar.base.errors import ConfigError, PathError, SimulationError
 from diffcar.controllers.pure_pursuit import PurePursuit
 from diffcar.controllers.stanley import Stanley
 from diffcar.controllers.zero import Zero
+from diffcar.path.grip import GripDiagram
 from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
@@ -138,6 +140,43 @@ def test_a_picture_says_what_part_of_the_path_it_shows(
     monkeypatch.setattr(tracking_drive, "save_png", lambda figure, file: drawn.append(figure))
     plot_drive(drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=max_time), tmp_path, "lane")
     assert drawn[0].axes[0].get_title() == title
+
+
+def test_a_long_drive_that_nobody_shows_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As stages do; one that is shown says nothing besides."""
+    caplog.set_level("INFO", "diffcar")
+    monkeypatch.setattr(tracking_drive, "_TELL_SECONDS", -1.0)
+    drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=1.0)
+    assert caplog.messages[-1] == "driving: 1 of at most 1 s simulated"
+    caplog.clear()
+    drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=0.1, on_step=lambda *state: None)
+    assert caplog.messages == []
+
+
+def test_the_picture_of_a_car_at_its_grip_has_a_key_and_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was driven and what is held; no label lies over another panel, and none outside."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(tracking_drive, "save_png", lambda figure, file: drawn.append(figure))
+    grip = GripDiagram(np.ones(1), np.radians([-90.0, 0.0, 90.0]), np.full((1, 3), 12.5))
+    driven = drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=1.0)
+    plot_drive(driven, tmp_path, grip=grip)
+    plan, error, speed, panel = drawn[0].axes
+    drawn[0].draw_without_rendering()
+    legend = panel.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "driven",
+        "car's limit, worst speed",
+        "car's limit, best speed",
+    ]
+    own = [panel.get_tightbbox(), legend.get_window_extent()]
+    assert min(box.x0 for box in own) > max(a.get_window_extent().x1 for a in (error, speed))
+    assert max(box.y1 for box in own) < plan.get_tightbbox().y0
+    assert min(box.y0 for box in own) >= 0
+    assert max(box.x1 for box in own) <= drawn[0].bbox.x1
 
 
 def in_32_bits(path: ReferencePath) -> Drive:
