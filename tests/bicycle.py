@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.geometry import quaternion_from_yaw, rotate_into_body
+from diffcar.base.geometry import (
+    constant,
+    quaternion_from_yaw,
+    rotate_into_body,
+    wrap_angle,
+)
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement, map_tensors
 from diffcar.sim.model.read import load_vehicle
@@ -58,14 +63,14 @@ class Bicycle:
         self.variations: dict[str, Tensor] = {}
         self.last_command: dict[str, Tensor] = {}
         self._ratios: dict[str, Tensor] = {}
-        self._force = self.zeros(num_envs, 2)
+        self._force: Tensor | None = None
         zeros = self.zeros(num_envs)
         self.reset(Placement(self.zeros(num_envs, 2), zeros, zeros, zeros))
 
     def reset(self, start: Placement | CarState) -> None:
         state = self.state_of(start) if isinstance(start, Placement) else start
         self._ratios = dict(self.variations)
-        self._force = torch.zeros_like(self._force)
+        self._force = None
         self._state = self.describe(state.qpos.detach(), state.dofs_velocity.detach())
 
     def place(self, pose: Tensor, velocity: Tensor) -> None:
@@ -102,13 +107,13 @@ class Bicycle:
         self.last_command = {"command: action": action}
 
     def apply_force(self, force: Tensor) -> None:
-        self._force = self._force + force
+        self._force = force if self._force is None else self._force + force
 
     def step(self) -> None:
         is_recorded = self.differentiable and torch.is_grad_enabled()
         with torch.set_grad_enabled(is_recorded):
             self._state = self._next(self._state)
-        self._force = torch.zeros_like(self._force)
+        self._force = None
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
@@ -139,9 +144,8 @@ class Bicycle:
     def _next(self, car: CarState) -> CarState:
         """Return the cars a control interval later."""
         vehicle, dt = self.vehicle, self.dt
-        one = torch.ones(self.num_envs, dtype=self.dtype)
-        mass = vehicle.mass * self._ratios.get("mass_ratio", one)
-        friction = self._ratios.get("friction_ratio", one)
+        mass = vehicle.mass * self._ratios.get("mass_ratio", 1.0)
+        friction = self._ratios.get("friction_ratio", 1.0)
         grip = 9.81 * vehicle.friction * friction
         target = self._action[:, :1].clamp(-vehicle.max_steering, vehicle.max_steering)
         share = 1 - math.exp(-dt / (_STEERING_TIME * vehicle.root_size))
@@ -152,17 +156,19 @@ class Bicycle:
             -vehicle.max_drive_torque, vehicle.max_drive_torque
         )
         acceleration = (2 * torque / vehicle.wheel_radius / mass).clamp(-grip, grip)
-        push = rotate_into_body(self._force, car.yaw)
-        speed = car.speed + dt * (acceleration + push[0] / mass)
+        along, aside = 0.0, 0.0
+        if self._force is not None:
+            along, aside = (own / mass for own in rotate_into_body(self._force, car.yaw))
+        speed = car.speed + dt * (acceleration + along)
 
         # A heavy car on a slippery road comes to the turn that its wheels point to later, or never.
         sharpest = grip / car.speed.abs().clamp_min(0.5)
         turn = car.speed * torch.tan(steering.mean(-1)) / vehicle.wheelbase
         turn = turn.clamp(-sharpest, sharpest)
-        share = 1 - torch.exp(-dt / self.slip_time * friction * vehicle.mass / mass)
+        share = 1 - math.e ** (-dt / self.slip_time * friction * vehicle.mass / mass)
         yaw_rate = car.yaw_rate + share * (turn - car.yaw_rate)
         slip = -vehicle.rear_axle_x * turn - car.lateral_velocity
-        lateral = car.lateral_velocity + share * slip + dt * push[1] / mass
+        lateral = car.lateral_velocity + share * slip + dt * aside
         yaw = car.yaw + dt * yaw_rate
         middle = (car.yaw + yaw) / 2
         cos, sin = torch.cos(middle), torch.sin(middle)
@@ -178,17 +184,23 @@ class Bicycle:
         yaw_rate: Tensor,
         steering: Tensor,
     ) -> CarState:
-        """Return the state with its positions and velocities."""
+        """Return the state with its positions and velocities, which gradients go through."""
         num_cars = len(speed)
-        zeros = self.zeros(num_cars, 4)
+        zeros = self._row(0.0).expand(num_cars, 4)
         cos, sin = torch.cos(yaw), torch.sin(yaw)
-        height = torch.full((num_cars, 1), self.vehicle.base_height, dtype=self.dtype)
+        height = self._row(self.vehicle.base_height).expand(num_cars, 1)
         qpos = torch.cat([position, height, quaternion_from_yaw(yaw), steering, zeros], -1)
         forward, leftward = speed * cos - lateral * sin, speed * sin + lateral * cos
         planar = torch.stack([forward, leftward], -1)
         wheels = (speed / self.vehicle.wheel_radius)[:, None].expand(-1, 4)
         velocity = torch.cat([planar, zeros[:, :3], yaw_rate[:, None], zeros[:, :2], wheels], -1)
-        return self.describe(qpos, velocity)
+        if qpos.requires_grad or velocity.requires_grad:
+            return self.describe(qpos, velocity)
+        yaw, driven = wrap_angle(yaw), wheels[:, 2:]
+        return CarState(position, yaw, speed, lateral, yaw_rate, steering, driven, qpos, velocity)
+
+    def _row(self, value: float) -> Tensor:
+        return constant((value,), self.dtype, self.device)
 
 
 class Fragile(Bicycle):

@@ -1,9 +1,12 @@
 """Fixtures that tests share; scenes are built once, since each new kind compiles for minutes."""
 
+import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
@@ -93,3 +96,16 @@ def _unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffcar.tasks.tracking.unseen._DRAWN_TIME", 0.1)
     for where in ("diffcar.training.run.plot_training", "diffcar.tasks.tracking.unseen.plot_drive"):
         monkeypatch.setattr(where, lambda *args: None)
+
+
+@pytest.fixture
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make pictures, and write them without having drawn them, where they are not what is asked."""
+
+    def save(figure: Figure, target: Path | io.StringIO, **how: object) -> None:
+        if isinstance(target, Path):
+            target.write_bytes(b"\x89PNG")
+        else:
+            target.write('<svg viewBox="0 0 1 1"></svg>')
+
+    monkeypatch.setattr(Figure, "savefig", save)

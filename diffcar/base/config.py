@@ -4,7 +4,9 @@ Later wins: default, YAML file, `--set key=value`, flag. Everything is checked a
 torch or Genesis is imported.
 """
 
+import copy
 import difflib
+import functools
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +47,7 @@ def load_config(
     Raises:
         ConfigError: With every problem found, and the nearest name for each unknown key.
     """
-    values = _own_defaults(schema.model_construct())
+    values = copy.deepcopy(_defaults_of(schema))
     _merge(values, preset or {})
     theirs: dict[str, Any] = {}
     in_file = {} if file is None else read_yaml(file)
@@ -74,6 +76,12 @@ def _unset(section: Any, preset: Mapping[str, Any], theirs: Mapping[str, Any]) -
         inner = getattr(section, key) if is_section else section.get(key)
         if isinstance(value, Mapping) and isinstance(inner, BaseModel | dict):
             _unset(inner, value, theirs.get(key) or {})
+
+
+@functools.cache
+def _defaults_of(schema: type[BaseModel]) -> dict[str, Any]:
+    """Return the own defaults of a command, always the same: they must not be changed."""
+    return _own_defaults(schema.model_construct())
 
 
 def _own_defaults(section: BaseModel) -> dict[str, Any]:

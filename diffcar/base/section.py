@@ -1,5 +1,7 @@
 """Sections of settings: what they are made of, and what their annotations can say of them."""
 
+import functools
+from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -73,8 +75,14 @@ Setting = tuple[type[BaseModel], str, Any]
 """A section, the name of a field of it, and its default."""
 
 
-def settings_by_key(section: BaseModel | type[BaseModel], prefix: str = "") -> dict[str, Setting]:
-    """Return every setting of a section by its key in dotted notation."""
+@functools.cache
+def settings_by_key(schema: type[BaseModel]) -> Mapping[str, Setting]:
+    """Return every setting of a schema by its key in dotted notation."""
+    return _settings_in(schema, "")
+
+
+def _settings_in(section: BaseModel | type[BaseModel], prefix: str) -> dict[str, Setting]:
+    """Return every setting of a section by its key, which begins with a prefix."""
     settings: dict[str, Setting] = {}
     schema = section if isinstance(section, type) else type(section)
     for name, field in schema.model_fields.items():
@@ -86,5 +94,5 @@ def settings_by_key(section: BaseModel | type[BaseModel], prefix: str = "") -> d
             settings[prefix + name] = schema, name, value
         if inner is not None:
             within = value if isinstance(value, BaseModel) else inner
-            settings |= settings_by_key(within, f"{prefix}{name}.")
+            settings |= _settings_in(within, f"{prefix}{name}.")
     return settings

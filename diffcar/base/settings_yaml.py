@@ -70,8 +70,8 @@ def _commented(section: BaseModel, indent: str, has_car: bool = False) -> list[s
     return lines
 
 
-class _Dumper(yaml.SafeDumper):
-    """The safe dumper, which shows of a section in a list what is not its default."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """The safe dumper, in C if there is one, which shows in a list what is no default."""
 
 
 _Dumper.add_multi_representer(

@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,7 +198,9 @@ class Sheet:
         problems: list[DiffcarError] = []
         for row, fields in self.rows:
             try:
-                own = [self._number(row, fields, to, name in gaps) for name, to in columns.items()]
+                own = _all_numbers(fields, columns.values()) or [
+                    self._number(row, fields, to, name in gaps) for name, to in columns.items()
+                ]
             except self.error as problem:
                 if not skip_incomplete:
                     raise
@@ -263,6 +265,15 @@ def split_factor(text: str, error: type[DiffcarError]) -> tuple[str, float]:
             hint="write NAME or NAME*FACTOR, such as yaw_rad=yaw_deg*0.0174533",
         )
     return name.strip(), value
+
+
+def _all_numbers(fields: Sequence[str], places: Iterable[ScaledColumn]) -> list[float]:
+    """Return the numbers in some fields, or none where one is missing: most rows have them all."""
+    try:
+        own = [float(fields[index]) * factor for index, factor in places]
+    except (IndexError, ValueError):
+        return []
+    return own if math.isfinite(sum(own)) else []
 
 
 def parse_number(text: str) -> float | None:

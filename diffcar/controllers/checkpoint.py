@@ -193,7 +193,7 @@ def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(content["config"])
+        values = yaml.load(content["config"], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         if identity(content)[1] == "tracking":
             ControllerConfig.model_validate(values["controller"])
             # Checkpoints of earlier releases know nothing of which wheels are driven.

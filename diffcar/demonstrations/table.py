@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from diffcar.base.errors import DemonstrationError
@@ -45,7 +46,6 @@ ACTION_COLUMNS = ("steering_command_rad", "speed_command_mps")
 
 # How many metres off the path weigh as much as a heading that is one radian off.
 _METRES_PER_RADIAN = 0.5
-_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ def nearest_branch(table: DemonstrationTable, path: ReferencePath) -> Tensor:
     state = _states(table, path)
     points = torch.as_tensor(path.samples).to(state.yaw)
     road, cars = _pose(points[:, :2], points[:, 2]), _pose(state.position, state.yaw)
-    # Some at a time: each is compared with every point of the path.
-    nearest = [torch.cdist(some, road).argmin(-1) for some in cars.split(_ROWS_AT_ONCE)]
-    return torch.as_tensor(path.grid)[torch.cat(nearest).cpu()]
+    _, nearest = cKDTree(road.cpu().numpy()).query(cars.cpu().numpy())
+    # Of what is endlessly far away there is no nearest point.
+    return torch.from_numpy(path.grid[nearest.clip(max=len(path.grid) - 1)])
 
 
 def _pose(position: Tensor, heading: Tensor) -> Tensor:

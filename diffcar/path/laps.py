@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.interpolate import make_smoothing_spline, splev, splprep
+from scipy.interpolate import CubicSpline, splev, splprep
+from scipy.linalg import solveh_banded
 from scipy.ndimage import median_filter
 from scipy.optimize import minimize_scalar
 from scipy.spatial.distance import cdist
@@ -211,20 +212,43 @@ def _smoothed(
     inner = slice(wrap, wrap + num_points)
     around = np.concatenate([along[-wrap:] - length, along, along[:wrap] + length])
     values = np.concatenate([xy[-wrap:], xy, xy[:wrap]])
+    smooth = _smoother(around, values)
 
-    def loop(log_freedom: float) -> Callable[[np.ndarray], np.ndarray]:
+    def fitted(log_freedom: float) -> np.ndarray:
         # A spline between even points with that penalty has so many degrees of freedom.
-        penalty = (length / (np.sqrt(8) * np.exp(log_freedom))) ** 4 * num_points / length
-        splines = [make_smoothing_spline(around, column, lam=penalty) for column in values.T]
-        return lambda at: np.stack([spline(at) for spline in splines], axis=-1)
+        return smooth((length / (np.sqrt(8) * np.exp(log_freedom))) ** 4 * num_points / length)
 
     def misfit(log_freedom: float) -> float:
-        left = (values - loop(log_freedom)(around))[inner]
+        left = (values - fitted(log_freedom))[inner]
         return float((left**2).sum() / (num_points - np.exp(log_freedom)) ** 2)
 
     bounds = np.log([_LEAST_FREEDOM, min(0.8 * num_points, _MOST_FREEDOM)])
     how = {"bounds": bounds, "method": "bounded", "options": {"xatol": 0.1}}
-    return loop(minimize_scalar(misfit, **how).x)
+    return CubicSpline(around, fitted(minimize_scalar(misfit, **how).x), bc_type="natural")
+
+
+def _smoother(at: np.ndarray, values: np.ndarray) -> Callable[[float], np.ndarray]:
+    """Return what a natural cubic spline with a penalty on its bending makes of values, (N, 2).
+
+    Source:
+        C. Reinsch, "Smoothing by spline functions", 1967, whose matrices are built once here.
+    """
+    gaps = np.diff(at)[:, None]
+    before, after = 1 / gaps[:-1, 0], 1 / gaps[1:, 0]
+    middle = -before - after
+    stiffness, bending = np.zeros((2, 3, len(middle)))
+    stiffness[1, 1:], stiffness[2] = gaps[1:-1, 0] / 6, (gaps[:-1, 0] + gaps[1:, 0]) / 3
+    bending[0, 2:] = after[:-2] * before[2:]
+    bending[1, 1:] = middle[:-1] * before[1:] + after[:-1] * middle[1:]
+    bending[2] = before**2 + middle**2 + after**2
+    bend = np.diff(np.diff(values, axis=0) / gaps, axis=0)
+
+    def smooth(penalty: float) -> np.ndarray:
+        second = solveh_banded(stiffness + penalty * bending, bend)
+        turned = np.diff(second, axis=0, prepend=0, append=0) / gaps
+        return values - penalty * np.diff(turned, axis=0, prepend=0, append=0)
+
+    return smooth
 
 
 def _closure(arc: np.ndarray, xy: np.ndarray, log_rate: np.ndarray) -> tuple[int, int]:

@@ -6,15 +6,12 @@ from diffcar.__main__ import main
 
 
 def replace_scenes() -> None:
-    """Let every command drive bicycles, and not for long after training."""
-    from diffcar.comparison import suite
-    from diffcar.demonstrations import record
+    """Let drives and trainings be of bicycles, and no drive after training be long."""
     from diffcar.tasks.tracking import simulate, unseen
     from diffcar.tasks.tracking.scenes import Scenes
     from tests.bicycle import bicycles
 
-    for module in (simulate, record, suite):
-        module.build_scene = bicycles
+    simulate.build_scene = bicycles
     Scenes.__init__.__kwdefaults__["build"] = bicycles
     unseen._DRAWN_TIME = 0.1
 

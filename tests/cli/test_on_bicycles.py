@@ -100,6 +100,7 @@ def test_training_through_physics_is_stopped_and_goes_on_and_its_run_drives(
     assert driven["controller"] == str(Path("runs") / "a")
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_run_for_real_cars_is_certified_goes_on_and_drives_late_ones(
     diffcar: Run, tmp_path: Path
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_controller_is_exported_and_drives_a_lap_as_the_network_does(
     assert (contract["precision"], contract["path"]["top_speed_mps"]) == (64, 2.0)
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run, tmp_path: Path) -> None:
     """Limits are kept for another path, its place and its size are not."""
     arguments = ["--set=path.top_speed=2.5", "--set=path.scale=0.9", "--out=run"]
@@ -180,6 +182,7 @@ def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run, tmp_path:
         assert (path["name"], path["top_speed_mps"]) == (name, speed)
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_path_of_another_car_is_that_of_its_training_too(diffcar: Run) -> None:
     """What suits the car is nothing that was set; a share of the grip replaces what suited it."""
     good(diffcar(*TRAIN, "--car=sedan", "--set=path.top_speed=5", "--out=run", "--stop-after=1"))
@@ -238,6 +241,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
+@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize(
     ("arguments", "lost", "remaining"),
     [
@@ -304,6 +308,7 @@ def columns_of(file: Path, *names: str) -> torch.Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_track_in_utm_coordinates_is_driven_as_the_local_one(
     diffcar: Run, tmp_path: Path
 ) -> None:
@@ -327,6 +332,7 @@ def test_a_track_in_utm_coordinates_is_driven_as_the_local_one(
     assert float((moved - here).abs().max()) < 5e-5
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_lap_of_a_log_is_driven_in_its_own_coordinates(diffcar: Run, tmp_path: Path) -> None:
     """By columns that are told, cut and smoothed; notes and JSON tell of it."""
     _, positions, _ = logged_drive("oval", 1, num_points=600, num_parked=60)
@@ -496,7 +502,7 @@ def test_a_comparison_is_told_and_written(
     assert json.loads((tmp_path / "c" / "comparison.json").read_text()).keys() == result.keys()
 
 
-@pytest.mark.usefixtures("_unpainted")
+@pytest.mark.usefixtures("_unpainted", "_undrawn")
 def test_a_shipped_suite_is_compared_by_its_settings_and_those_that_are_given(
     diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -575,6 +581,7 @@ def test_grip_is_measured_and_kept_beside_a_model_of_ones_own(diffcar: Run, tmp_
     assert driven["arrival_s"] == pytest.approx(driven["reference_s"], rel=0.2)
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_run_carries_its_car_wherever_it_is(diffcar: Run, tmp_path: Path) -> None:
     """It goes on and drives where the user's file is gone and the folder is somewhere else."""
     (tmp_path / "mine.urdf").write_text(urdf())

@@ -55,6 +55,7 @@ def test_a_run_leaves_everything_behind(
     is_painted = method == "e2e"
     if not is_painted:
         request.getfixturevalue("_unpainted")
+    request.getfixturevalue("_undrawn")
     result = trained(method, "evaluation.unseen_paths=[obstacle-avoidance]", out=tmp_path / "run")
     assert (result.num_updates, result.is_interrupted) == (4, False)
     for made in ("config.yaml", "metrics.csv", "checkpoints/last.pt", "checkpoints/best.pt"):

@@ -15,7 +15,12 @@ from diffcar.training.run import TrainingResult, train
 from tests.bicycle import bicycle_scenes
 
 SAVED = Path(__file__).parents[1] / "fixtures" / "saved"
-FEW = {"train.num_envs": 8, "evaluation.num_envs": 8, "evaluation.unseen_paths": []}
+FEW = {
+    "train.num_envs": 8,
+    "evaluation.num_envs": 8,
+    "evaluation.interval": 30,
+    "evaluation.unseen_paths": [],
+}
 
 
 def config_of(num_updates: int) -> TrainE2EConfig:

@@ -48,7 +48,7 @@ def load_vehicle(
     if model is None or str(model) in SHIPPED:
         file = shipped_file(str(model or "car"))
         is_named = file.suffix == ".xml"
-        own = read_named_model(file) if is_named else _adopted(file, reading, lenient=lenient)
+        own = _as_shipped(file) if is_named else _adopted(file, reading, lenient=lenient)
         vehicle = replace(own, files=())
     elif (files := files_of_carried(Path(model))) is not None:
         vehicle = replace(read_named_model(Path(model), lenient=lenient), files=files)
@@ -63,6 +63,12 @@ def load_vehicle(
             # Not as diffcar writes a car; it may still be one, and adopting it says why not.
             vehicle = _adopted(Path(model), reading, lenient=True)
     return vehicle if drive is None else vehicle.driven_by(drive, torque_split)
+
+
+@functools.cache
+def _as_shipped(file: Path) -> Vehicle:
+    """Return a shipped car whose joints have diffcar's names, which is read once."""
+    return read_named_model(file)
 
 
 def _adopted(file: Path, reading: CarReadingConfig, *, lenient: bool) -> Vehicle:

@@ -97,7 +97,7 @@ def test_a_state_that_is_no_number_ends_the_drive_or_is_its_car_s_affair() -> No
 
 def test_paths_driven_together_have_the_figures_that_each_has_alone() -> None:
     """A loop, an open path and one that is given less time than it takes, beside a long one."""
-    paths = [road("figure-eight"), road("slalom"), road("circle"), road("circle", scale=4.0)]
+    paths = [road("figure-eight"), road("slalom"), road("circle"), road("circle", scale=3.0)]
     max_times = [None, None, 2.0, None]
     controller = Stanley(VEHICLE)
     together = list(drive_together(Bicycle(9), controller, paths, max_times=max_times))
