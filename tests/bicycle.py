@@ -7,12 +7,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.geometry import (
-    constant,
-    quaternion_from_yaw,
-    rotate_into_body,
-    wrap_angle,
-)
+from diffcar.base.geometry import constant, quaternion_from_yaw, rotate_into_body
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement, map_tensors
 from diffcar.sim.model.read import load_vehicle
@@ -194,10 +189,7 @@ class Bicycle:
         planar = torch.stack([forward, leftward], -1)
         wheels = (speed / self.vehicle.wheel_radius)[:, None].expand(-1, 4)
         velocity = torch.cat([planar, zeros[:, :3], yaw_rate[:, None], zeros[:, :2], wheels], -1)
-        if qpos.requires_grad or velocity.requires_grad:
-            return self.describe(qpos, velocity)
-        yaw, driven = wrap_angle(yaw), wheels[:, 2:]
-        return CarState(position, yaw, speed, lateral, yaw_rate, steering, driven, qpos, velocity)
+        return self.describe(qpos, velocity)
 
     def _row(self, value: float) -> Tensor:
         return constant((value,), self.dtype, self.device)

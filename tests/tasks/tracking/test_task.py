@@ -87,7 +87,7 @@ def test_steering_that_swings_to_and_fro_is_told(
         caplog.clear()
         (score, _) = task.finish(tmp_path)["scores"]
         assert score.metrics.cross_track_rmse_m < 0.1
-        assert ("to and fro on double-lane-change" in caplog.text) == is_told
+        assert ("to and fro (over 2 rad/s) on double-lane-change" in caplog.text) == is_told
 
 
 def test_an_evaluation_on_a_short_path_ends_at_its_end() -> None:
