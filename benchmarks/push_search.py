@@ -1,9 +1,10 @@
-"""How much of a push's error any controller could avoid: commands chosen by descent, knowing all.
+"""Looks for commands that make less of a push than controllers do: by descent, knowing the push.
 
 Cars on the figure-eight are pushed sideways for 0.2 s. Once a controller drives them; then the
-commands of every step are optimised through the physics for the least squared cross-track error, by
-which they answer the push from its first step on, as nothing that must see it first can. Run:
-`python benchmarks/push_bound.py [RUN ...] [--force 30]`; runs are drawn beside the shipped network.
+commands of every step are optimised through the physics for the least squared cross-track error,
+from that controller's on. What it finds can be had by who knows the push; that nothing better can
+is not shown, since the search is a local one. Run:
+`python benchmarks/push_search.py [RUN ...] [--force 30]`; runs drive beside the shipped network.
 """
 
 import argparse
