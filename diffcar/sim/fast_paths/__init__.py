@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from diffcar.base.registry import Registry
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
-from diffcar.sim.fast_paths.environment_indices import ENVIRONMENT_INDICES
 from diffcar.sim.fast_paths.fast_path import FastPath, Undo
+from diffcar.sim.fast_paths.memory import MEMORY
+from diffcar.sim.fast_paths.poses import POSES
 from diffcar.sim.fast_paths.soft_body import FILLED_CELLS, STANDING_BODIES
 from diffcar.sim.fast_paths.state_views import FORCE_GRADIENT, STATE
 
@@ -25,11 +26,12 @@ FAST_PATHS: Registry[FastPath] = Registry(
     "fast path",
     {
         "checkpoints": CHECKPOINT,
+        "steps": MEMORY,
         "states": STATE,
         "force gradients": FORCE_GRADIENT,
         "absent rows": ABSENT_ROWS,
         "constraint gradients": CONSTRAINT_GRADIENT,
-        "environment indices": ENVIRONMENT_INDICES,
+        "poses": POSES,
         "standing bodies": STANDING_BODIES,
         "filled cells": FILLED_CELLS,
     },
