@@ -39,13 +39,13 @@ def _reverse_joints(
 
     Returns that of the centre of mass.
     """
-    I_l = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
+    link = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
     centre = dyn_state.links.root_COM[i_l, i_b]
     of_centre = qd.Vector.zero(gs.qd_float, 3)
-    for i_j in range(dyn_info.links.joint_start[I_l], dyn_info.links.joint_end[I_l]):
-        I_j = [i_j, i_b] if qd.static(rigid_config.batch_joints_info) else i_j
-        joint_type = dyn_info.joints.type[I_j]
-        start = dyn_info.joints.dof_start[I_j]
+    for i_j in range(dyn_info.links.joint_start[link], dyn_info.links.joint_end[link]):
+        joint = [i_j, i_b] if qd.static(rigid_config.batch_joints_info) else i_j
+        joint_type = dyn_info.joints.type[joint]
+        start = dyn_info.joints.dof_start[joint]
         offset = centre - dyn_state.joints.xanchor[i_j, i_b]
         of_offset = qd.Vector.zero(gs.qd_float, 3)
         if joint_type == gs.JOINT_TYPE.REVOLUTE:
@@ -72,7 +72,7 @@ def _reverse_joints(
             dyn_state.links.quat.grad[i_l, i_b] += _rotation_adjoint(quat, of_rotation)
         dyn_state.joints.xanchor.grad[i_j, i_b] -= of_offset
         of_centre += of_offset
-        for i_d in range(dyn_info.joints.dof_start[I_j], dyn_info.joints.dof_end[I_j]):
+        for i_d in range(dyn_info.joints.dof_start[joint], dyn_info.joints.dof_end[joint]):
             dyn_state.dofs.cdof_ang.grad[i_d, i_b] = qd.Vector.zero(gs.qd_float, 3)
             dyn_state.dofs.cdof_vel.grad[i_d, i_b] = qd.Vector.zero(gs.qd_float, 3)
     return of_centre
@@ -91,9 +91,9 @@ def _reverse_inertia(
 
     Returns that of where its own is from there; that of its inertial frame is added to what it has.
     """
-    I_l = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
-    mass = dyn_info.links.inertial_mass[I_l]
-    inertia = dyn_info.links.inertial_i[I_l]
+    link = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
+    mass = dyn_info.links.inertial_mass[link]
+    inertia = dyn_info.links.inertial_i[link]
     at, quat = dyn_state.links.i_pos[i_l, i_b], dyn_state.links.i_quat[i_l, i_b]
     rotation = gu.qd_quat_to_R(quat, rigid_info.EPS[None])
     given = dyn_state.links.cinr_inertial.grad[i_l, i_b]
@@ -124,13 +124,13 @@ def _reverse_frame(
     rigid_config: qd.template(),
 ):
     """Hand on the adjoint of a link's inertial frame to that of its pose."""
-    I_l = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
+    link = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
     quat = dyn_state.links.quat[i_l, i_b]
     dyn_state.links.pos.grad[i_l, i_b] += of_place
     dyn_state.links.quat.grad[i_l, i_b] += gu.qd_transform_by_quat_grad_quat(
-        dyn_info.links.inertial_pos[I_l], quat, of_place
+        dyn_info.links.inertial_pos[link], quat, of_place
     ) + gu.qd_quat_mul_grad_lhs(
-        quat, dyn_info.links.inertial_quat[I_l], dyn_state.links.i_quat.grad[i_l, i_b]
+        quat, dyn_info.links.inertial_quat[link], dyn_state.links.i_quat.grad[i_l, i_b]
     )
     dyn_state.links.i_quat.grad[i_l, i_b] = qd.Vector.zero(gs.qd_float, 4)
     dyn_state.links.i_pos_bw.grad[i_l, i_b] = qd.Vector.zero(gs.qd_float, 3)
@@ -143,7 +143,7 @@ def reverse_centres_of_mass(
     rigid_info: array_class.RigidInfo,
     rigid_config: qd.template(),
 ):
-    """Add the adjoints of what `kernel_COM_links_replay` computes to those of poses, and clear them."""
+    """Add the adjoints of what `kernel_COM_links_replay` finds to those of poses, clearing them."""
     qd.loop_config(serialize=qd.static(rigid_config.para_level < gs.PARA_LEVEL.PARTIAL))
     for i_r, i_b in qd.ndrange(rigid_info.roots_link_idx.shape[0], dyn_state.links.pos.shape[1]):
         root = rigid_info.roots_link_idx[i_r]
@@ -151,19 +151,19 @@ def reverse_centres_of_mass(
         mass_sum = dyn_state.links.mass_sum[root, i_b]
         of_centre = qd.Vector.zero(gs.qd_float, 3)
         for i_l in range(root, end):
-            I_l = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
-            if dyn_info.links.root_idx[I_l] == root:
+            link = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
+            if dyn_info.links.root_idx[link] == root:
                 of_place = _reverse_inertia(i_l, i_b, dyn_state, dyn_info, rigid_info, rigid_config)
                 of_centre += _reverse_joints(i_l, i_b, dyn_state, dyn_info, rigid_config)
                 of_centre += dyn_state.links.root_COM.grad[i_l, i_b] - of_place
                 dyn_state.links.root_COM.grad[i_l, i_b] = qd.Vector.zero(gs.qd_float, 3)
                 dyn_state.links.i_pos_bw.grad[i_l, i_b] += of_place
         for i_l in range(root, end):
-            I_l = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
-            if dyn_info.links.root_idx[I_l] == root:
+            link = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
+            if dyn_info.links.root_idx[link] == root:
                 share = 0.0
                 if mass_sum > rigid_info.EPS[None]:
-                    share = dyn_info.links.inertial_mass[I_l] / mass_sum
+                    share = dyn_info.links.inertial_mass[link] / mass_sum
                 elif i_l == root:
                     share = 1.0
                 _reverse_frame(

@@ -125,7 +125,7 @@ class _Memory:
         return True
 
     def _in_use(self) -> list[Tensor]:
-        """Return those parts of the solver's memory that the reverse passes of the last step read."""
+        """Return the parts of the memory that the reverse passes of the last step read."""
         rows, contacts = (-(-int(counts.max()) // 4) * 4 for counts in self._counts)
         if (rows, contacts) not in self._parts:
             self._parts[rows, contacts] = [

@@ -1,0 +1,122 @@
+"""Fast paths are as right for bodies that are no cars: all kinds of joints, limits, two islands."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffcar.sim.config import ArmConfig
+from diffcar.sim.fast_paths import memory, take_fast_paths
+from diffcar.sim.genesis_scene import GenesisScene
+from tests.sim.fast_paths.test_fast_paths import OF_CARS, distance
+
+pytestmark = pytest.mark.genesis
+
+NUM_STEPS = 12
+BODY = """
+<mujoco>
+  <default><default class="bar"><geom type="box" contype="0" conaffinity="0"/></default></default>
+  <worldbody>
+    <body name="base" pos="0 0 0.0995">
+      <freejoint/>
+      <geom type="sphere" size="0.1" mass="1"/>
+      <body name="ball" pos="0.2 0 0.1" quat="0.9 0.1 0.3 0.2">
+        <joint type="ball"/>
+        <geom class="bar" size="0.05 0.02 0.1" pos="0.05 0 0.02" mass="0.3"/>
+        <body name="slide" pos="0.1 0 0">
+          <joint type="slide" axis="1 0 0.3" limited="true" range="-0.01 -0.001"/>
+          <geom class="bar" size="0.02 0.03 0.1" pos="0 0.02 0" mass="0.2"/>
+          <body name="hinge" pos="0 0.1 0">
+            <joint type="hinge" axis="0 1 0.2"/>
+            <geom class="bar" size="0.1 0.01 0.02" pos="0 0 0.04" mass="0.1"/>
+          </body>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+STONE = """
+<mujoco>
+  <worldbody>
+    <body pos="0 1 0.0995"><freejoint/><geom type="sphere" size="0.1" mass="2"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+class Bodies(GenesisScene[Any]):
+    """Jointed bodies, each with a stone beside it, on a plane."""
+
+    def __init__(self, folder: Path) -> None:
+        with self._building(ArmConfig(precision=64, dt=0.01), 3, differentiable=True) as scene:
+            import genesis as gs
+
+            scene.add_entity(gs.morphs.Plane())
+            for name, model in {"body.xml": BODY, "stone.xml": STONE}.items():
+                (folder / name).write_text(model)
+                scene.add_entity(gs.morphs.MJCF(file=str(folder / name)))
+        self.solver = scene.sim.rigid_solver
+
+    def gradients(self) -> list[Tensor]:
+        """Return those by velocities at the start and by the forces of all steps."""
+        self._rewind()
+        count = self.solver.n_dofs
+        phase = torch.arange(float(3 * count), dtype=torch.float64).reshape(3, count)
+        leaves = [(0.5 * phase.sin()).requires_grad_()]
+        leaves += [(0.3 * (phase + step).cos()).requires_grad_() for step in range(NUM_STEPS)]
+        first, *forces = leaves
+        bodies = self.scene.entities[1:]
+        for body in bodies:
+            body.set_dofs_velocity(first[:, body.dof_start : body.dof_end])
+        total = self.zeros(1)
+        for force in forces:
+            for body in bodies:
+                body.control_dofs_force(force[:, body.dof_start : body.dof_end])
+            self.scene.step()
+            state = self.solver.get_state()
+            total = total + state.qpos.square().sum() + state.dofs_vel.sin().sum()
+        return list(torch.autograd.grad(total.sum(), leaves))
+
+    def _read(self) -> None:
+        """Leave reading to `gradients`."""
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> Bodies:
+    """Bodies as Genesis comes, in three environments."""
+    return Bodies(tmp_path_factory.mktemp("bodies"))
+
+
+def test_all_joints_and_two_islands_have_the_same_gradient(bodies: Bodies) -> None:
+    """To 1e-9 in float64, sliding stop and contacts included."""
+    expected = bodies.gradients()
+    rows = bodies.solver.constraint_solver.constraint_state
+    assert memory.view(rows.island.n_islands).max() == 2
+    contacts = memory.view(bodies.solver.collider.collider_state.n_contacts)
+    assert (memory.view(rows.n_constraints) > 4 * contacts).all()  # the slide is at its stop
+    assert min(float(own.abs().max()) for own in expected) > 1e-3
+    taken = take_fast_paths(bodies.scene)
+    assert set(taken) == set(OF_CARS)
+    together = bodies.gradients()
+    for give_up in taken.values():
+        give_up()
+    assert distance(together, expected) <= 1e-9
+
+
+def test_steps_beyond_its_memory_are_simulated_again(
+    bodies: Bodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for a few of them, and then for none, the gradient is the same."""
+    taken = take_fast_paths(bodies.scene)
+    expected = bodies.gradients()
+    for room in (3e5, 0):
+        monkeypatch.setattr(memory, "_MOST_MEMORY", room)
+        for give_up in taken.values():
+            give_up()
+        taken = take_fast_paths(bodies.scene)
+        assert distance(bodies.gradients(), expected) <= 1e-9
+    for give_up in taken.values():
+        give_up()
