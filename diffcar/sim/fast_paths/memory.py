@@ -7,10 +7,11 @@ of the time. Poses before a step are those after the one before, unless somethin
 in between.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +27,8 @@ _BACKWARD = f"{_RIGID}.constraint.backward"
 _PREPARE = "kernel_prepare_backward_substep"
 _ROWS = "constraint_solver.constraint_state"
 _CONTACTS = "collider.collider_state"
-_STATE = {"rigid_info.qpos": "qpos", "dyn_state.dofs.vel": "dofs_vel"}
+_FOUND, _INPUT = "contact_data", "diff_contact_input"
+_STATE = ("qpos", "dofs_vel")
 # What the reverse passes read of a step and do not compute from the rest.
 _READ = {
     "rigid_info": ("qpos", "qpos_next", "mass_mat", "mass_mat_L", "mass_mat_D_inv"),
@@ -65,42 +67,89 @@ _POSES = {
 _MOST_MEMORY = 2**28
 
 
+class _Copy:
+    """A copy of arrays, side by side in few tensors: one by one it takes three times as long."""
+
+    def __init__(self, arrays: Sequence[Tensor]) -> None:
+        self._rows, self._others = _rows(arrays), [own for own in arrays if not own.is_contiguous()]
+        self._joined = []
+        self._pieces: list[Tensor] = []
+        for _, alike in itertools.groupby(self._rows, key=attrgetter("dtype")):
+            rows = list(alike)
+            joined = rows[0].new_empty(sum(map(len, rows)))
+            self._joined.append((rows, joined))
+            self._pieces += joined.split([*map(len, rows)])
+        self._other_pieces = [torch.empty_like(own).contiguous() for own in self._others]
+        self.size = sum(piece.nbytes for piece in [*self._pieces, *self._other_pieces])
+        """Of them all [bytes]."""
+
+    def take(self) -> None:
+        """Copy the arrays as they are."""
+        for rows, joined in self._joined:
+            torch.cat(rows, out=joined)
+        if self._others:
+            torch._foreach_copy_(self._other_pieces, self._others)
+
+    def put_back(self) -> None:
+        """Make the arrays what they were."""
+        self.put(self._rows)
+        if self._others:
+            torch._foreach_copy_(self._others, self._other_pieces)
+
+    def put(self, rows: list[Tensor]) -> None:
+        """Write what was contiguous into other arrays like it, in the order of `_rows`."""
+        torch._foreach_copy_(rows, self._pieces)
+
+
+def _rows(arrays: Sequence[Tensor]) -> list[Tensor]:
+    """Return what is contiguous, without its shape, by the type of the numbers."""
+    rows = [own.view(-1) for own in arrays if own.is_contiguous()]
+    return sorted(rows, key=lambda row: str(row.dtype))
+
+
+class _Step(NamedTuple):
+    """What a step has left."""
+
+    in_use: list[Tensor]
+    dynamics: _Copy
+    poses: _Copy
+    state: list[Tensor]
+
+
 class _Memory:
     """What the steps of a rollout have left in a solver's memory, as far as it was in use."""
 
     def __init__(self, solver: Any) -> None:  # noqa: ANN401
-        def array(name: str) -> Tensor:
-            return view(attrgetter(name)(solver))
+        def arrays(of: str, names: Iterable[str]) -> list[Tensor]:
+            return [view(attrgetter(f"{of}.{name}")(solver)) for name in names]
 
-        read = [f"{of}.{name}" for of, names in _READ.items() for name in names]
         poses = [f"{of}.{name}" for of, names in _POSES.items() for name in names]
-        self._read = [array(name) for name in read]
-        self._by_row = [array(f"{_ROWS}.{name}") for name in _READ_BY_ROW]
-        self._by_contact = [array(f"{_CONTACTS}.contact_sort_idx")]
-        self._by_contact += _arrays(attrgetter(f"{_CONTACTS}.contact_data")(solver))
-        self._inputs = _arrays(attrgetter(f"{_CONTACTS}.diff_contact_input")(solver))
-        self._poses = [array(f"dyn_state.{name}") for name in poses]
-        self._poses_before = [array(f"dyn_state_adjoint_cache.{name}") for name in poses]
-        self._state_before = {
-            read.index(name): array(f"_rigid_adjoint_cache.{first}")[0]
-            for name, first in _STATE.items()
-        }
-        self._counts = array(f"{_ROWS}.n_constraints"), array(f"{_CONTACTS}.n_contacts")
+        self._read = [own for of, names in _READ.items() for own in arrays(of, names)]
+        self._by_row = arrays(_ROWS, _READ_BY_ROW)
+        self._by_contact = arrays(_CONTACTS, ["contact_sort_idx", *_fields(solver, _FOUND)])
+        self._inputs = arrays(_CONTACTS, _fields(solver, _INPUT))
+        self._poses = arrays("dyn_state", poses)
+        self._poses_before = _rows(arrays("dyn_state_adjoint_cache", poses))
+        self._state = arrays("rigid_info", ["qpos"]) + arrays("dyn_state.dofs", ["vel"])
+        self._state_before = [own[0] for own in arrays("_rigid_adjoint_cache", _STATE)]
+        self._counts = arrays(_ROWS, ["n_constraints"]) + arrays(_CONTACTS, ["n_contacts"])
         self._parts: dict[tuple[int, ...], list[Tensor]] = {}
-        self._steps: dict[int, tuple[list[Tensor], list[Tensor], list[Tensor]]] = {}
+        self._steps: dict[int, _Step] = {}
 
     def keep(self, step: int) -> None:
         """Remember what a step has left, if there is room for it."""
-        parts = self._in_use()
-        if step not in self._steps or self._steps[step][0] is not parts:
+        in_use = self._in_use()
+        if step not in self._steps or self._steps[step].in_use is not in_use:
             self.forget(step)
-            own = [*parts, *self._poses]
-            if (step + 1) * sum(part.nbytes for part in own) > _MOST_MEMORY:
+            dynamics, poses = _Copy(in_use), _Copy(self._poses)
+            if (step + 1) * (dynamics.size + poses.size) > _MOST_MEMORY:
                 return
-            kept = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in own]
-            self._steps[step] = parts, kept[: len(parts)], kept[len(parts) :]
-        _, dynamics, poses = self._steps[step]
-        torch._foreach_copy_([*dynamics, *poses], [*parts, *self._poses])
+            state = [torch.empty_like(own) for own in self._state]
+            self._steps[step] = _Step(in_use, dynamics, poses, state)
+        kept = self._steps[step]
+        kept.dynamics.take()
+        kept.poses.take()
+        torch._foreach_copy_(kept.state, self._state)
 
     def forget(self, step: int) -> None:
         """Let go of what the step of this number has left in an earlier rollout."""
@@ -110,18 +159,17 @@ class _Memory:
         """Put back what a step has left but for its poses; return whether it was remembered."""
         if step not in self._steps:
             return False
-        parts, dynamics, _ = self._steps[step]
-        torch._foreach_copy_(parts, dynamics)
+        self._steps[step].dynamics.put_back()
         return True
 
     def recall_poses(self, step: int) -> bool:
         """Put the poses before a step where Genesis keeps them; return whether they were known."""
         if not {step - 1, step} <= self._steps.keys():
             return False
-        _, before, poses = self._steps[step - 1]
-        if not all(torch.equal(before[number], own) for number, own in self._state_before.items()):
+        before = self._steps[step - 1]
+        if not all(map(torch.equal, before.state, self._state_before)):
             return False
-        torch._foreach_copy_(self._poses_before, poses)
+        before.poses.put(self._poses_before)
         return True
 
     def _in_use(self) -> list[Tensor]:
@@ -137,9 +185,10 @@ class _Memory:
         return self._parts[rows, contacts]
 
 
-def _arrays(state: Any) -> list[Tensor]:  # noqa: ANN401
-    """Return all arrays of a state."""
-    return [view(getattr(state, name)) for name in state.__dataclass_fields__ if name != "kind"]
+def _fields(solver: Any, name: str) -> list[str]:  # noqa: ANN401
+    """Return the dotted names of all arrays that a part of the contacts' state holds."""
+    state = getattr(attrgetter(_CONTACTS)(solver), name)
+    return [f"{name}.{field}" for field in state.__dataclass_fields__ if field != "kind"]
 
 
 def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
@@ -204,12 +253,10 @@ MEMORY = FastPath(
     needed=[
         *(f"rigid_solver.{of}.{name}" for of, names in _READ.items() for name in names),
         *(f"rigid_solver.{_ROWS}.{name}" for name in _READ_BY_ROW),
-        f"rigid_solver.{_CONTACTS}.contact_data",
-        f"rigid_solver.{_CONTACTS}.contact_sort_idx",
-        f"rigid_solver.{_CONTACTS}.diff_contact_input",
+        *(f"rigid_solver.{_CONTACTS}.{name}" for name in (_FOUND, _INPUT, "contact_sort_idx")),
         *(f"rigid_solver.dyn_state.{of}.{name}" for of, own in _POSES.items() for name in own),
         "rigid_solver.dyn_state_adjoint_cache",
-        *(f"rigid_solver._rigid_adjoint_cache.{name}" for name in _STATE.values()),
+        *(f"rigid_solver._rigid_adjoint_cache.{name}" for name in _STATE),
         "rigid_solver._is_backward",
         "_cur_substep_global",
     ],
