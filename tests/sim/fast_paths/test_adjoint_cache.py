@@ -17,7 +17,7 @@ def test_adjoints_have_a_key_and_another_than_their_primal(
     """Scenes of diffcar have it switched on; the build has gone backward once."""
     from genesis.engine.solvers.rigid.abd.forward_kinematics import kernel_update_geoms_replay
 
-    primal, adjoint = kernel_update_geoms_replay._primal, kernel_COM_links_replay._adjoint
+    primal, adjoint = kernel_update_geoms_replay._primal, kernel_update_geoms_replay._adjoint
     assert adjoint.src_ll_cache_observations.cache_key_generated
     assert adjoint.fast_checksum != primal.fast_checksum
     known = kernel_update_geoms_replay._primal._try_load_fastcache
