@@ -66,7 +66,13 @@ class ControllerConfig(Section):
     past_commands: Annotated[int, Field(ge=0, le=100)] = 0
     """How many of its own last commands the network observes, each with the steering angle and the
     speed that the car had then, and how likely they make each delay of less than half as many
-    steps: so it knows how late commands take effect, and what is still under way."""
+    steps: so it knows how late commands take effect, and what is still under way. It has outputs
+    for each of these delays, of which their mean is commanded, by how likely they are."""
+
+    @property
+    def num_delays(self) -> int:
+        """Return of how many delays the network is told how likely they are."""
+        return self.past_commands // 2
 
 
 def check_controller(spec: str) -> None:

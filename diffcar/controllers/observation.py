@@ -130,7 +130,7 @@ class PathObserver:
             return tuple(own.scale * config.car_size**own.power for own in entries)
 
         own: tuple[_Entry[Any], ...] = (*_HERE, *ahead)
-        past, late = _PAST * config.past_commands, config.past_commands // 2
+        past, late = _PAST * config.past_commands, config.num_delays
         self._own_scales, self._past_scales = scales(own), scales(_PAST)
         self.scales = (*self._own_scales, *scales(past), *[1.0] * late)
         """What each entry is divided by."""
@@ -151,7 +151,7 @@ class PathObserver:
             *(entry.name for entry in _HERE),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
             *(f"{entry.name}_{ago}" for ago in past for entry in _PAST),
-            *(f"lateness_{delay}" for delay in range(config.past_commands // 2)),
+            *(f"lateness_{delay}" for delay in range(config.num_delays)),
         )
 
     def mirror(self, observation: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "outputs": _described(OUTPUTS),
         "is_single": is_single,
         "num_commands": driver.num_commands,
-        "num_delays": driver.num_commands // 2,
+        "num_delays": driver.controller.observer.config.num_delays,
         "least": (LEAST_MOTION, LEAST_MISFIT),
         "road": driver.road,
         "limits": driver.controller.vehicle,
