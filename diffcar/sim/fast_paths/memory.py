@@ -24,7 +24,8 @@ __all__ = ["MEMORY"]
 _RIGID = "genesis.engine.solvers.rigid"
 _DYNAMICS = f"{_RIGID}.abd.forward_dynamics"
 _BACKWARD = f"{_RIGID}.constraint.backward"
-_PREPARE = "kernel_prepare_backward_substep"
+_PREPARE, _BEGIN = "kernel_prepare_backward_substep", "kernel_begin_backward_substep"
+_ARRIVE = "kernel_copy_next_to_curr_no_check"
 _ROWS = "constraint_solver.constraint_state"
 _CONTACTS = "collider.collider_state"
 _FOUND, _INPUT = "contact_data", "diff_contact_input"
@@ -71,7 +72,9 @@ class _Copy:
     """A copy of arrays, side by side in few tensors: one by one it takes three times as long."""
 
     def __init__(self, arrays: Sequence[Tensor]) -> None:
-        self._rows, self._others = _rows(arrays), [own for own in arrays if not own.is_contiguous()]
+        whole = [own.view(-1) for own in arrays if own.is_contiguous()]
+        self._rows = sorted(whole, key=lambda row: str(row.dtype))
+        self._others = [own for own in arrays if not own.is_contiguous()]
         self._joined = []
         self._pieces: list[Tensor] = []
         for _, alike in itertools.groupby(self._rows, key=attrgetter("dtype")):
@@ -92,19 +95,7 @@ class _Copy:
 
     def put_back(self) -> None:
         """Make the arrays what they were."""
-        self.put(self._rows)
-        if self._others:
-            torch._foreach_copy_(self._others, self._other_pieces)
-
-    def put(self, rows: list[Tensor]) -> None:
-        """Write what was contiguous into other arrays like it, in the order of `_rows`."""
-        torch._foreach_copy_(rows, self._pieces)
-
-
-def _rows(arrays: Sequence[Tensor]) -> list[Tensor]:
-    """Return what is contiguous, without its shape, by the type of the numbers."""
-    rows = [own.view(-1) for own in arrays if own.is_contiguous()]
-    return sorted(rows, key=lambda row: str(row.dtype))
+        torch._foreach_copy_([*self._rows, *self._others], [*self._pieces, *self._other_pieces])
 
 
 class _Step(NamedTuple):
@@ -129,12 +120,16 @@ class _Memory:
         self._by_contact = arrays(_CONTACTS, ["contact_sort_idx", *_fields(solver, _FOUND)])
         self._inputs = arrays(_CONTACTS, _fields(solver, _INPUT))
         self._poses = arrays("dyn_state", poses)
-        self._poses_before = _rows(arrays("dyn_state_adjoint_cache", poses))
         self._state = arrays("rigid_info", ["qpos"]) + arrays("dyn_state.dofs", ["vel"])
         self._state_before = [own[0] for own in arrays("_rigid_adjoint_cache", _STATE)]
+        self._adjoint = arrays("rigid_info", ["qpos.grad"]) + arrays("dyn_state.dofs", ["vel.grad"])
+        self._adjoint_next = arrays("rigid_info", ["qpos_next.grad"])
+        self._adjoint_next += arrays("dyn_state.dofs", ["vel_next.grad"])
         self._counts = arrays(_ROWS, ["n_constraints"]) + arrays(_CONTACTS, ["n_contacts"])
         self._parts: dict[tuple[int, ...], list[Tensor]] = {}
         self._steps: dict[int, _Step] = {}
+        self.start: _Step | None = None
+        """What was left by the step before the one that is gone back through, if that is known."""
 
     def keep(self, step: int) -> None:
         """Remember what a step has left, if there is room for it."""
@@ -155,21 +150,34 @@ class _Memory:
         """Let go of what the step of this number has left in an earlier rollout."""
         self._steps.pop(step, None)
 
-    def recall(self, step: int) -> bool:
-        """Put back what a step has left but for its poses; return whether it was remembered."""
-        if step not in self._steps:
-            return False
-        self._steps[step].dynamics.put_back()
-        return True
+    def knows(self, step: int) -> bool:
+        """Return whether a step is remembered."""
+        return step in self._steps
 
-    def recall_poses(self, step: int) -> bool:
-        """Put the poses before a step where Genesis keeps them; return whether they were known."""
-        if not {step - 1, step} <= self._steps.keys():
+    def find_start(self, step: int) -> bool:
+        """Look for the poses before a step, those that the last one left; return success."""
+        found = self._steps.get(step - 1) if self.knows(step) else None
+        if found is not None and not all(map(torch.equal, found.state, self._state_before)):
+            found = None
+        self.start = found
+        return found is not None
+
+    def recall(self, step: int) -> None:
+        """Put back what a step has left but for its poses."""
+        self._steps[step].dynamics.put_back()
+
+    def recall_start(self) -> bool:
+        """Go back to the state that was found, and its adjoint; return whether that is a number.
+
+        So does `kernel_begin_backward_substep`.
+        """
+        if any(bool(own.isnan().any()) for own in self._adjoint):
             return False
-        before = self._steps[step - 1]
-        if not all(map(torch.equal, before.state, self._state_before)):
-            return False
-        before.poses.put(self._poses_before)
+        torch._foreach_copy_(self._adjoint_next, self._adjoint)
+        torch._foreach_zero_(self._adjoint)
+        torch._foreach_copy_(self._state, self._state_before)
+        assert self.start is not None
+        self.start.poses.put_back()
         return True
 
     def _in_use(self) -> list[Tensor]:
@@ -196,19 +204,27 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     solver = sim.rigid_solver
     memory = _Memory(solver)
     upstream = type(solver).substep_pre_coupling_grad
-    # The very same code, but the kernel that finds the poses before a step is run only if needed.
+    # The very same code, but where a step is remembered, kernels that find out again what is known
+    # need not run.
     names = dict(upstream.__globals__)
-    prepare = names[_PREPARE]
 
-    def prepare_if_unknown(*arguments: Any) -> None:  # noqa: ANN401
-        if not memory.recall_poses(sim._cur_substep_global):
-            prepare(*arguments)
+    def prepare(*arguments: Any) -> None:  # noqa: ANN401
+        if not memory.find_start(sim._cur_substep_global):
+            upstream.__globals__[_PREPARE](*arguments)
 
-    names[_PREPARE] = prepare_if_unknown
+    def arrive(*arguments: Any) -> None:  # noqa: ANN401
+        if not memory.knows(sim._cur_substep_global):
+            upstream.__globals__[_ARRIVE](*arguments)
+
+    def begin(*arguments: Any) -> bool:  # noqa: ANN401
+        return memory.recall_start() if memory.start else upstream.__globals__[_BEGIN](*arguments)
+
+    names |= {_PREPARE: prepare, _ARRIVE: arrive, _BEGIN: begin}
 
     def substep(solver: Any, f: int) -> None:  # noqa: ANN401
         step = sim._cur_substep_global
-        if solver._is_backward and memory.recall(step):
+        if solver._is_backward and memory.knows(step):
+            memory.recall(step)
             return
         type(solver).substep(solver, f)
         if not solver._is_backward:
@@ -229,7 +245,10 @@ MEMORY = FastPath(
         f"{_RIGID}.rigid_solver:func_step_1": "bae655fbc51e9e32",
         f"{_RIGID}.rigid_solver:func_step_2": "4069b12fc12b5bfe",
         f"{_RIGID}.abd.diff:{_PREPARE}": "9dff05d5f44d31d9",
-        f"{_RIGID}.abd.diff:kernel_begin_backward_substep": "a01df6569fd95bae",
+        f"{_RIGID}.abd.diff:{_BEGIN}": "a01df6569fd95bae",
+        f"{_RIGID}.abd.diff:{_ARRIVE}": "0c9c9ff338abb174",
+        f"{_RIGID}.abd.diff:func_is_grad_valid": "ed60fd6cf739ff80",
+        f"{_RIGID}.abd.diff:func_copy_next_to_curr_grad": "9f63ffa8bd007661",
         f"{_RIGID}.abd.diff:func_copy_cartesian_space": "52d050324e0af411",
         f"{_DYNAMICS}:kernel_forward_dynamics_without_qacc": "cfa80bab6d303abb",
         f"{_DYNAMICS}:func_torque_and_passive_force": "af830815bea58527",
@@ -255,7 +274,8 @@ MEMORY = FastPath(
         *(f"rigid_solver.{_ROWS}.{name}" for name in _READ_BY_ROW),
         *(f"rigid_solver.{_CONTACTS}.{name}" for name in (_FOUND, _INPUT, "contact_sort_idx")),
         *(f"rigid_solver.dyn_state.{of}.{name}" for of, own in _POSES.items() for name in own),
-        "rigid_solver.dyn_state_adjoint_cache",
+        *(f"rigid_solver.rigid_info.{name}.grad" for name in ("qpos", "qpos_next")),
+        *(f"rigid_solver.dyn_state.dofs.{name}.grad" for name in ("vel", "vel_next")),
         *(f"rigid_solver._rigid_adjoint_cache.{name}" for name in _STATE),
         "rigid_solver._is_backward",
         "_cur_substep_global",
