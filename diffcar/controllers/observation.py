@@ -62,14 +62,16 @@ _PAST = (
     _Past("steering_angle", 0.3, 0.0, -1.0, 0.0),
     _Past("speed", 0.5, 0.5, 1.0, 1.0),
 )
-# Below these little is known: of the squared steering motion [rad²], of the share of it that is left
-# unexplained, and of the square of what explains it [rad²]. Smaller ones tell delays sooner, but so
-# abruptly that gradients become useless where the steering nearly rests.
+# Below these little is known: of the squared steering motion [rad²], of the share of it that is
+# left unexplained, and of the square of what explains it [rad²]. Smaller ones tell delays sooner,
+# but so abruptly that gradients become useless where the steering nearly rests.
 LEAST_MOTION, LEAST_MISFIT, LEAST_REGRESSOR = 1e-4, 1e-3, 1e-5
 
 
 def _lateness(angle: Tensor, commands: Tensor, num_delays: int) -> Tensor:
     """Return how well each delay explains how the steering has come to its angle, (B, num_delays).
+
+    The delays are from none on, two of them at least.
 
     What a servo does in a step is a sum of parts of its angle, of its motion the step before, of a
     constant, and of the command that has come to it. What all but the command tell of the motions
