@@ -20,7 +20,7 @@ from diffcar.base.settings_yaml import dump_config
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
-from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.controllers.tracking_mlp import TrackingMLP, build_network
 from diffcar.sim.config import CarConfig
 from diffcar.sim.model.carried import car_of_run, origin_of_carried
 from diffcar.sim.model.vehicle import Vehicle
@@ -275,14 +275,14 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
             "the checkpoint's network was trained to see other things, or in another order",
             hint="use it with the version of diffcar that trained it, or train anew",
         )
-    sizes = [len(seen), *config.hidden_sizes, 2]
+    sizes = [len(seen), *config.hidden_sizes, 2 * max(1, config.num_delays)]
     found = [tuple(own.shape) for own in _tensors(weights) if own.dim() == 2]
     # Before a network is made of whatever size the settings tell.
     if found != [(wide, narrow) for narrow, wide in itertools.pairwise(sizes)]:
         raise CheckpointError(
             f"the checkpoint's weights do not fit its settings: layers of {found}", _GIVE_ONE
         )
-    network = MLPController(len(seen), 2, config.hidden_sizes)
+    network = build_network(config)
     try:
         # In the precision of the training, or loading would round to 32 bits.
         network.to(next(iter(weights.values())).dtype).load_state_dict(weights)

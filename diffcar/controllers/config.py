@@ -65,8 +65,14 @@ class ControllerConfig(Section):
     """How large the car is beside the shipped one, so that what is observed is of order one."""
     past_commands: Annotated[int, Field(ge=0, le=100)] = 0
     """How many of its own last commands the network observes, each with the steering angle and the
-    speed that the car had then, and how likely they make each delay of less than half as many
-    steps: so it knows how late commands take effect, and what is still under way."""
+    speed that the car had then, so that it knows what is still under way. With nine or more it is
+    told how likely they make each of a third as many delays, from none on, and has outputs for each
+    of these: what is commanded is their mean by how likely the delays are."""
+
+    @property
+    def num_delays(self) -> int:
+        """Return of how many delays the network is told how likely they are."""
+        return self.past_commands // 3 if self.past_commands >= 9 else 0
 
 
 def check_controller(spec: str) -> None:

@@ -19,6 +19,8 @@ class MLPController(nn.Module):
     nearly nothing.
 
     Args:
+        num_heads: Networks in one but for their last layer. What comes out is their mean by shares,
+            which are the last entries of an observation.
         generator: Source of the initial weights; None takes torch's global one.
     """
 
@@ -30,21 +32,23 @@ class MLPController(nn.Module):
         num_actions: int,
         hidden_sizes: Sequence[int] = (64, 64),
         *,
+        num_heads: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        self.num_heads = num_heads
         sizes = [num_observations, *hidden_sizes]
         layers: list[nn.Module] = []
         for width_in, width_out in itertools.pairwise(sizes):
             layers += [_linear(width_in, width_out, generator), nn.ELU()]
-        output = _linear(sizes[-1], num_actions, generator)
+        output = _linear(sizes[-1], num_heads * num_actions, generator)
         with torch.no_grad():
             output.weight.mul_(self._FIRST_OUTPUT_SCALE)
         self.network = nn.Sequential(*layers, output, nn.Tanh())
 
     def forward(self, observation: Tensor) -> Tensor:
         """Return actions in [-1, 1], (B, num_actions), for observations (B, num_observations)."""
-        return self.network(observation)
+        return self._mean(self.network(observation), observation)
 
     def forward_with(self, weights: Sequence[Tensor], observation: Tensor) -> Tensor:
         """Return the actions (networks, B, num_actions) of many networks with their own weights.
@@ -60,7 +64,14 @@ class MLPController(nn.Module):
                 result = torch.baddbmm(bias[:, None, :], result, matrix.transpose(1, 2))
             else:
                 result = layer(result)
-        return result
+        return self._mean(result, observation)
+
+    def _mean(self, actions: Tensor, observation: Tensor) -> Tensor:
+        """Return the mean of what all heads say, one head's actions after the other's."""
+        if self.num_heads == 1:
+            return actions
+        shares = observation[..., None, -self.num_heads :]
+        return (shares @ actions.unflatten(-1, (self.num_heads, -1))).squeeze(-2)
 
 
 def _linear(width_in: int, width_out: int, generator: torch.Generator | None) -> nn.Linear:

@@ -16,7 +16,7 @@ from diffcar.controllers.errors import ErrorState
 from diffcar.path.reference import PathPoint
 from diffcar.sim.contract import CarState
 
-__all__ = ["LEAST_MISFIT", "LEAST_MOTION", "PathObserver"]
+__all__ = ["LEAST_MISFIT", "LEAST_MOTION", "LEAST_REGRESSOR", "PathObserver"]
 
 RoadT = TypeVar("RoadT")
 
@@ -62,28 +62,41 @@ _PAST = (
     _Past("steering_angle", 0.3, 0.0, -1.0, 0.0),
     _Past("speed", 0.5, 0.5, 1.0, 1.0),
 )
-# Of the squared steering motion [rad²], and of a share: below these, nothing is known.
-LEAST_MOTION, LEAST_MISFIT = 1e-5, 0.01
+# Below these little is known: of the squared steering motion [rad²], of the share of it that is
+# left unexplained, and of the square of what explains it [rad²]. Smaller ones tell delays sooner,
+# but so abruptly that gradients become useless where the steering nearly rests.
+LEAST_MOTION, LEAST_MISFIT, LEAST_REGRESSOR = 1e-4, 1e-3, 1e-5
 
 
-def _lateness(angle: Tensor, commands: Tensor) -> Tensor:
-    """Return how well each delay explains how the steering has come to its angle, (B, K // 2).
+def _lateness(angle: Tensor, commands: Tensor, num_delays: int) -> Tensor:
+    """Return how well each delay explains how the steering has come to its angle, (B, num_delays).
 
-    A servo moves in proportion to what is missing to its command. So the last motions correlate
-    best with what was missing to the commands as many steps before as commands are late. What a
-    delay leaves unexplained tells how likely it is; where the steering rests, all are alike.
+    The delays are from none on, two of them at least.
+
+    What a servo does in a step is a sum of parts of its angle, of its motion the step before, of a
+    constant, and of the command that has come to it. What all but the command tell of the motions
+    is taken away from these and from the commands of as many steps before as each delay has. What
+    the latter then leave unexplained tells how likely the delay is, whatever the servo's gains and
+    its offset; where the steering rests, all are alike.
     """
-    num_steps = commands.shape[1] - commands.shape[1] // 2 + 1
-    before = commands[:, :num_steps, 2]
-    motion = torch.cat([angle[:, None], before[:, :-1]], 1) - before
+    num_steps = commands.shape[1] - num_delays + 1
+    angles = torch.cat([angle[:, None], commands[..., 2]], 1)
+    before = angles[:, 1 : num_steps + 1]
+    motion, earlier = angles[:, :num_steps] - before, before - angles[:, 2 : num_steps + 2]
     given = commands[..., 0].unfold(1, num_steps, 1)
-    missing = given - before[:, None]
-    together = (missing * motion[:, None]).sum(-1).clamp_min(0.0)
-    most = (missing.square().sum(-1) + LEAST_MOTION) * (
-        motion.square().sum(-1, keepdim=True) + LEAST_MOTION
-    )
-    fit = 1 / (1 + LEAST_MISFIT - together.square() / most)
+    series = (motion[:, None], given, before[:, None], earlier[:, None])
+    motion, given, before, earlier = (own - own.mean(-1, keepdim=True) for own in series)
+    earlier = _without(earlier, before)
+    left, given = (_without(_without(own, before), earlier) for own in (motion, given))
+    misfit = _without(left, given).square().sum(-1) / (motion.square().sum(-1) + LEAST_MOTION)
+    fit = 1 / (LEAST_MISFIT + misfit)
     return fit / fit.sum(-1, keepdim=True)
+
+
+def _without(series: Tensor, other: Tensor) -> Tensor:
+    """Return what is left of series (..., N) once others have told of them what they can."""
+    along = (series * other).sum(-1, keepdim=True)
+    return series - along / (other.square().sum(-1, keepdim=True) + LEAST_REGRESSOR) * other
 
 
 _SPEED_AHEAD = _Entry[PathPoint](
@@ -130,7 +143,7 @@ class PathObserver:
             return tuple(own.scale * config.car_size**own.power for own in entries)
 
         own: tuple[_Entry[Any], ...] = (*_HERE, *ahead)
-        past, late = _PAST * config.past_commands, config.past_commands // 2
+        past, late = _PAST * config.past_commands, config.num_delays
         self._own_scales, self._past_scales = scales(own), scales(_PAST)
         self.scales = (*self._own_scales, *scales(past), *[1.0] * late)
         """What each entry is divided by."""
@@ -151,7 +164,7 @@ class PathObserver:
             *(entry.name for entry in _HERE),
             *(f"{entry.name}_{reach:.10g}{unit}" for entry, own in ahead for reach in own),
             *(f"{entry.name}_{ago}" for ago in past for entry in _PAST),
-            *(f"lateness_{delay}" for delay in range(config.past_commands // 2)),
+            *(f"lateness_{delay}" for delay in range(config.num_delays)),
         )
 
     def mirror(self, observation: Tensor) -> Tensor:
@@ -187,9 +200,10 @@ class PathObserver:
         told_from_speed = tuple(entry.told_from_speed for entry in _PAST)
         present = state.speed[:, None, None] * _like(state.speed, told_from_speed)
         past = (commands - present) / _like(state.speed, self._past_scales)
-        if self.past_commands == 1:
+        if not self.config.num_delays:
             return past.flatten(1)
-        return torch.cat([past.flatten(1), _lateness(state.steering_angles.mean(-1), commands)], -1)
+        late = _lateness(state.steering_angles.mean(-1), commands, self.config.num_delays)
+        return torch.cat([past.flatten(1), late], -1)
 
 
 def _hypot(a: Tensor, b: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from diffcar.controllers.observation import PathObserver
 from diffcar.sim.contract import CarState
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["TrackingMLP", "build_tracking_mlp", "output_for"]
+__all__ = ["TrackingMLP", "build_network", "build_tracking_mlp", "output_for"]
 
 
 @dataclass(eq=False)
@@ -103,7 +103,18 @@ def build_tracking_mlp(
 ) -> TrackingMLP:
     """Return an untrained controller; its weights depend on the seed alone."""
     generator = torch.Generator().manual_seed(seed)
-    size = PathObserver.size(config)
-    network = MLPController(size, 2, config.hidden_sizes, generator=generator)
-    network.to(dtype=dtype, device=device)
+    network = build_network(config, generator=generator).to(dtype=dtype, device=device)
     return TrackingMLP(network, PathObserver(config), vehicle)
+
+
+def build_network(
+    config: ControllerConfig, *, generator: torch.Generator | None = None
+) -> MLPController:
+    """Return an untrained network, with a head for each delay that it is told of."""
+    return MLPController(
+        PathObserver.size(config),
+        2,
+        config.hidden_sizes,
+        num_heads=max(1, config.num_delays),
+        generator=generator,
+    )

@@ -8,7 +8,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from diffcar.controllers.config import ControllerConfig
-from diffcar.controllers.observation import LEAST_MISFIT, LEAST_MOTION
+from diffcar.controllers.observation import LEAST_MISFIT, LEAST_MOTION, LEAST_REGRESSOR
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.export.config import FORMATS
 from diffcar.export.contract import INPUTS, OUTPUTS, contract_text
@@ -54,8 +54,8 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "outputs": _described(OUTPUTS),
         "is_single": is_single,
         "num_commands": driver.num_commands,
-        "num_delays": driver.num_commands // 2,
-        "least": (LEAST_MOTION, LEAST_MISFIT),
+        "num_delays": driver.controller.observer.config.num_delays,
+        "least": (LEAST_MOTION, LEAST_MISFIT, LEAST_REGRESSOR),
         "road": driver.road,
         "limits": driver.controller.vehicle,
         "observation": _observation(driver.controller.observer.config, contract["observation"]),

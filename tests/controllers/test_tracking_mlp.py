@@ -7,7 +7,7 @@ from diffcar.controllers.choose import make_controller
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.errors import compute_error_state
 from diffcar.controllers.mlp import MLPController
-from diffcar.controllers.tracking_mlp import build_tracking_mlp, output_for
+from diffcar.controllers.tracking_mlp import build_network, build_tracking_mlp, output_for
 from diffcar.sim.config import CarConfig
 from diffcar.sim.model.read import load_vehicle
 from tests.bicycle import bicycles
@@ -22,6 +22,32 @@ def test_network_output_is_bounded_and_small_before_training() -> None:
     with torch.no_grad():
         assert float(network(1e6 * torch.randn(8, 5)).abs().max()) <= 1.0
         assert float(network(torch.randn(100, 5)).abs().max()) < 0.5
+
+
+def test_what_heads_say_is_weighed_by_the_last_entries_of_the_observation() -> None:
+    """A share of one is that head alone, with weights given from outside as with its own."""
+    torch.manual_seed(0)
+    network = MLPController(5, 2, (16,), num_heads=3).double()
+    errors = torch.randn(7, 2, dtype=torch.float64)
+    for head, share in ((0, (1.0, 0.0, 0.0)), (2, (0.0, 0.0, 1.0)), (None, (0.5, 0.2, 0.3))):
+        shares = torch.tensor(share, dtype=torch.float64)
+        seen = torch.cat([errors, shares.expand(7, 3)], -1)
+        with torch.no_grad():
+            heads = network.network(seen).reshape(7, 3, 2)
+            said = network(seen)
+            outside = network.forward_with([own[None] for own in network.parameters()], seen[None])
+        expected = (shares[:, None] * heads).sum(1) if head is None else heads[:, head]
+        assert torch.allclose(said, expected, atol=1e-15)
+        assert torch.allclose(outside[0], said, atol=1e-15)
+    assert not torch.allclose(heads[:, 0], heads[:, 2], atol=1e-2)
+
+
+@pytest.mark.parametrize(("past_commands", "heads"), [(0, 1), (1, 1), (8, 1), (9, 3), (12, 4)])
+def test_a_network_has_a_head_for_each_delay_it_is_told_of(past_commands: int, heads: int) -> None:
+    """And one where it is told of none."""
+    network = build_network(ControllerConfig(past_commands=past_commands))
+    assert network.num_heads == heads
+    assert network.network[-2].out_features == 2 * heads
 
 
 def test_network_depends_on_its_seed_alone() -> None:

@@ -50,7 +50,7 @@ def untrained(past_commands: int = 0, steering_acceleration: float | None = None
 NETWORKS = {
     "trained": trained,
     "untrained": untrained,
-    "remembering": functools.partial(untrained, past_commands=5, steering_acceleration=4.0),
+    "remembering": functools.partial(untrained, past_commands=9, steering_acceleration=4.0),
 }
 
 

@@ -123,7 +123,7 @@ def _reverse_frame(
     dyn_info: array_class.DynInfo,
     rigid_config: qd.template(),
 ):
-    """Hand on the adjoint of a link's inertial frame to that of its pose."""
+    """Hand on the adjoint of an inertial frame to that of the pose; quaternions are unit."""
     link = [i_l, i_b] if qd.static(rigid_config.batch_links_info) else i_l
     quat = dyn_state.links.quat[i_l, i_b]
     dyn_state.links.pos.grad[i_l, i_b] += of_place

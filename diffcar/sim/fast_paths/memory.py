@@ -5,6 +5,8 @@ puts the bodies back to before each substep and simulates that once more: poses,
 contacts and their forces. All of it was there right after the step, and is copied back in a tenth
 of the time. Poses before a step are those after the one before, unless something moved the bodies
 in between.
+
+It is of use beside `checkpoint` alone: without that, Genesis itself simulates each step anew.
 """
 
 import itertools
@@ -24,23 +26,23 @@ __all__ = ["MEMORY"]
 _RIGID = "genesis.engine.solvers.rigid"
 _DYNAMICS = f"{_RIGID}.abd.forward_dynamics"
 _BACKWARD = f"{_RIGID}.constraint.backward"
-_PREPARE = "kernel_prepare_backward_substep"
+_PREPARE, _BEGIN = "kernel_prepare_backward_substep", "kernel_begin_backward_substep"
+_ARRIVE = "kernel_copy_next_to_curr_no_check"
 _ROWS = "constraint_solver.constraint_state"
 _CONTACTS = "collider.collider_state"
 _FOUND, _INPUT = "contact_data", "diff_contact_input"
 _STATE = ("qpos", "dofs_vel")
-# What the reverse passes read of a step and do not compute from the rest.
+# What the reverse passes may read of a step and do not compute from the rest. External forces are
+# not among it: they enter linearly, and must not act again.
 _READ = {
     "rigid_info": ("qpos", "qpos_next", "mass_mat", "mass_mat_L", "mass_mat_D_inv"),
     "dyn_state.links": (
         *("crb_inertial", "crb_pos", "crb_quat", "crb_mass", "cdd_vel", "cdd_ang"),
-        *("cacc_ang", "cacc_lin", "cfrc_ang", "cfrc_vel", "cfrc_applied_ang", "cfrc_applied_vel"),
-        "is_constrained",
+        *("cacc_ang", "cacc_lin", "cfrc_ang", "cfrc_vel"),
     ),
     "dyn_state.dofs": (
-        *("force", "qf_bias", "qf_passive", "qf_applied", "qf_smooth", "qf_damping_implicit"),
-        *("acc", "acc_smooth", "acc_smooth_bw", "qacc_damping_implicit", "vel", "vel_next"),
-        *("f_vel", "f_ang", "ctrl_force", "ctrl_pos", "ctrl_vel", "ctrl_mode"),
+        *("acc", "acc_smooth", "force", "qf_bias", "vel", "vel_next", "f_vel", "f_ang"),
+        *("ctrl_force", "ctrl_pos", "ctrl_vel", "ctrl_mode"),
     ),
     _ROWS: (
         *("n_constraints", "n_constraints_equality", "n_constraints_frictionloss"),
@@ -71,7 +73,9 @@ class _Copy:
     """A copy of arrays, side by side in few tensors: one by one it takes three times as long."""
 
     def __init__(self, arrays: Sequence[Tensor]) -> None:
-        self._rows, self._others = _rows(arrays), [own for own in arrays if not own.is_contiguous()]
+        whole = [own.view(-1) for own in arrays if own.is_contiguous()]
+        self._rows = sorted(whole, key=lambda row: str(row.dtype))
+        self._others = [own for own in arrays if not own.is_contiguous()]
         self._joined = []
         self._pieces: list[Tensor] = []
         for _, alike in itertools.groupby(self._rows, key=attrgetter("dtype")):
@@ -92,19 +96,7 @@ class _Copy:
 
     def put_back(self) -> None:
         """Make the arrays what they were."""
-        self.put(self._rows)
-        if self._others:
-            torch._foreach_copy_(self._others, self._other_pieces)
-
-    def put(self, rows: list[Tensor]) -> None:
-        """Write what was contiguous into other arrays like it, in the order of `_rows`."""
-        torch._foreach_copy_(rows, self._pieces)
-
-
-def _rows(arrays: Sequence[Tensor]) -> list[Tensor]:
-    """Return what is contiguous, without its shape, by the type of the numbers."""
-    rows = [own.view(-1) for own in arrays if own.is_contiguous()]
-    return sorted(rows, key=lambda row: str(row.dtype))
+        torch._foreach_copy_([*self._rows, *self._others], [*self._pieces, *self._other_pieces])
 
 
 class _Step(NamedTuple):
@@ -114,6 +106,8 @@ class _Step(NamedTuple):
     dynamics: _Copy
     poses: _Copy
     state: list[Tensor]
+    follows: bool
+    """Whether it began as the one before has ended."""
 
 
 class _Memory:
@@ -129,47 +123,70 @@ class _Memory:
         self._by_contact = arrays(_CONTACTS, ["contact_sort_idx", *_fields(solver, _FOUND)])
         self._inputs = arrays(_CONTACTS, _fields(solver, _INPUT))
         self._poses = arrays("dyn_state", poses)
-        self._poses_before = _rows(arrays("dyn_state_adjoint_cache", poses))
         self._state = arrays("rigid_info", ["qpos"]) + arrays("dyn_state.dofs", ["vel"])
+        self._links = arrays("dyn_state.links", ["pos", "quat"])
         self._state_before = [own[0] for own in arrays("_rigid_adjoint_cache", _STATE)]
+        self._adjoint = arrays("rigid_info", ["qpos.grad"]) + arrays("dyn_state.dofs", ["vel.grad"])
+        self._adjoint_next = arrays("rigid_info", ["qpos_next.grad"])
+        self._adjoint_next += arrays("dyn_state.dofs", ["vel_next.grad"])
         self._counts = arrays(_ROWS, ["n_constraints"]) + arrays(_CONTACTS, ["n_contacts"])
         self._parts: dict[tuple[int, ...], list[Tensor]] = {}
         self._steps: dict[int, _Step] = {}
+        self.start: _Step | None = None
+        """What was left by the step before the one that is gone back through, if that is known."""
 
-    def keep(self, step: int) -> None:
+    def is_as_left_by(self, step: int) -> bool:
+        """Return whether nothing has moved since a step, fixed bodies included."""
+        known = self._steps.get(step)
+        return known is not None and all(
+            map(torch.equal, known.state, [*self._state, *self._links])
+        )
+
+    def keep(self, step: int, *, follows: bool) -> None:
         """Remember what a step has left, if there is room for it."""
         in_use = self._in_use()
-        if step not in self._steps or self._steps[step].in_use is not in_use:
-            self.forget(step)
+        known = self._steps.pop(step, None)
+        if known is None or known.in_use is not in_use:
             dynamics, poses = _Copy(in_use), _Copy(self._poses)
             if (step + 1) * (dynamics.size + poses.size) > _MOST_MEMORY:
                 return
-            state = [torch.empty_like(own) for own in self._state]
-            self._steps[step] = _Step(in_use, dynamics, poses, state)
-        kept = self._steps[step]
-        kept.dynamics.take()
-        kept.poses.take()
-        torch._foreach_copy_(kept.state, self._state)
+            state = [torch.empty_like(own) for own in (*self._state, *self._links)]
+            known = _Step(in_use, dynamics, poses, state, follows)
+        known.dynamics.take()
+        known.poses.take()
+        torch._foreach_copy_(known.state, [*self._state, *self._links])
+        self._steps[step] = known._replace(follows=follows)
 
     def forget(self, step: int) -> None:
         """Let go of what the step of this number has left in an earlier rollout."""
         self._steps.pop(step, None)
 
-    def recall(self, step: int) -> bool:
-        """Put back what a step has left but for its poses; return whether it was remembered."""
-        if step not in self._steps:
-            return False
-        self._steps[step].dynamics.put_back()
-        return True
+    def knows(self, step: int) -> bool:
+        """Return whether a step is remembered."""
+        return step in self._steps
 
-    def recall_poses(self, step: int) -> bool:
-        """Put the poses before a step where Genesis keeps them; return whether they were known."""
-        if not {step - 1, step} <= self._steps.keys():
+    def find_start(self, step: int) -> bool:
+        """Look for the poses before a step, those that the last one left; return success."""
+        known = self._steps.get(step)
+        self.start = self._steps.get(step - 1) if known is not None and known.follows else None
+        return self.start is not None
+
+    def recall(self, step: int) -> None:
+        """Put back what a step has left but for its poses."""
+        self._steps[step].dynamics.put_back()
+
+    def recall_start(self) -> bool:
+        """Go back to the state that was found, and its adjoint; return whether that is a number.
+
+        So does `kernel_begin_backward_substep`.
+        """
+        if any(bool(own.isnan().any()) for own in self._adjoint):
             return False
-        before = self._steps[step - 1]
-        if not all(map(torch.equal, before.state, self._state_before)):
-            return False
-        before.poses.put(self._poses_before)
+        torch._foreach_copy_(self._adjoint_next, self._adjoint)
+        torch._foreach_zero_(self._adjoint)
+        torch._foreach_copy_(self._state, self._state_before)
+        assert self.start is not None
+        self.start.poses.put_back()
         return True
 
     def _in_use(self) -> list[Tensor]:
@@ -196,23 +213,34 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     solver = sim.rigid_solver
     memory = _Memory(solver)
     upstream = type(solver).substep_pre_coupling_grad
-    # The very same code, but the kernel that finds the poses before a step is run only if needed.
+    # The very same code, but where a step is remembered, kernels that find out again what is known
+    # need not run.
     names = dict(upstream.__globals__)
-    prepare = names[_PREPARE]
 
-    def prepare_if_unknown(*arguments: Any) -> None:  # noqa: ANN401
-        if not memory.recall_poses(sim._cur_substep_global):
-            prepare(*arguments)
+    def prepare(*arguments: Any) -> None:  # noqa: ANN401
+        if not memory.find_start(sim._cur_substep_global):
+            upstream.__globals__[_PREPARE](*arguments)
 
-    names[_PREPARE] = prepare_if_unknown
+    def arrive(*arguments: Any) -> None:  # noqa: ANN401
+        if not memory.knows(sim._cur_substep_global):
+            upstream.__globals__[_ARRIVE](*arguments)
+
+    def begin(*arguments: Any) -> bool:  # noqa: ANN401
+        return memory.recall_start() if memory.start else upstream.__globals__[_BEGIN](*arguments)
+
+    names |= {_PREPARE: prepare, _ARRIVE: arrive, _BEGIN: begin}
 
     def substep(solver: Any, f: int) -> None:  # noqa: ANN401
         step = sim._cur_substep_global
-        if solver._is_backward and memory.recall(step):
+        if solver._is_backward and memory.knows(step):
+            memory.recall(step)
             return
+        follows = memory.is_as_left_by(step - 1)
         type(solver).substep(solver, f)
-        if not solver._is_backward:
-            (memory.keep if torch.is_grad_enabled() else memory.forget)(step)
+        if solver._is_backward or not torch.is_grad_enabled():
+            memory.forget(step)
+        else:
+            memory.keep(step, follows=follows)
 
     own = FunctionType(upstream.__code__, names, upstream.__name__)
     return [(solver, "substep", substep), (solver, "substep_pre_coupling_grad", own)]
@@ -229,17 +257,28 @@ MEMORY = FastPath(
         f"{_RIGID}.rigid_solver:func_step_1": "bae655fbc51e9e32",
         f"{_RIGID}.rigid_solver:func_step_2": "4069b12fc12b5bfe",
         f"{_RIGID}.abd.diff:{_PREPARE}": "9dff05d5f44d31d9",
-        f"{_RIGID}.abd.diff:kernel_begin_backward_substep": "a01df6569fd95bae",
+        f"{_RIGID}.abd.diff:{_BEGIN}": "a01df6569fd95bae",
+        f"{_RIGID}.abd.diff:{_ARRIVE}": "0c9c9ff338abb174",
+        f"{_RIGID}.abd.diff:func_is_grad_valid": "ed60fd6cf739ff80",
+        f"{_RIGID}.abd.diff:func_copy_next_to_curr_grad": "9f63ffa8bd007661",
         f"{_RIGID}.abd.diff:func_copy_cartesian_space": "52d050324e0af411",
         f"{_DYNAMICS}:kernel_forward_dynamics_without_qacc": "cfa80bab6d303abb",
         f"{_DYNAMICS}:func_torque_and_passive_force": "af830815bea58527",
         f"{_DYNAMICS}:func_compute_mass_matrix_and_link_force": "6ab2bcf07ae50cc8",
         f"{_DYNAMICS}:func_update_acc_link": "a1b10c8c8a5e606d",
         f"{_DYNAMICS}:func_bias_force": "05406386a5b519ab",
-        f"{_DYNAMICS}:func_implicit_damping": "172f86389d402577",
         f"{_DYNAMICS}:func_integrate": "31212f23fa18e3cd",
+        f"{_DYNAMICS}:func_link_force_initialize": "dcbebd8e04a819c7",
+        f"{_DYNAMICS}:func_crb_initialize": "05173296246ecf08",
+        f"{_DYNAMICS}:func_mass_mat_add_diag": "4ff346270eef3841",
+        f"{_RIGID}.abd.manual_bw:kernel_manual_compute_qacc_bw": "a71adcea813addc9",
+        f"{_RIGID}.abd.forward_kinematics:func_update_cartesian_space": "f50158f6c24b4f99",
+        f"{_RIGID}.abd.forward_kinematics:func_forward_velocity": "ce84631a56cf37bf",
+        f"{_RIGID}.abd.diff:kernel_copy_acc": "6389deaba473edda",
+        f"{_RIGID}.abd.diff:func_copy_next_to_curr": "f0713f299c41460d",
         f"{_BACKWARD}:kernel_solve_adjoint_u": "2bed4c31eec479f4",
         f"{_BACKWARD}:func_solve_adjoint_u_cg_batch": "1ccbf5e68957346d",
+        f"{_BACKWARD}:func_matvec_Ap": "3cb50baea27f630b",
         f"{_BACKWARD}:kernel_manual_add_collision_constraints_bw": "a5bec615a565243a",
         f"{_BACKWARD}:kernel_manual_add_joint_limit_constraints_bw": "f6776ae739e41b77",
         f"{_BACKWARD}:kernel_manual_add_equality_constraints_bw": "d0ed4adc095c326c",
@@ -249,13 +288,15 @@ MEMORY = FastPath(
         f"{_RIGID}.collider.narrowphase:func_narrow_phase_diff_convex_vs_convex": (
             "e102d136f5a25f1b"
         ),
+        f"{_RIGID}.collider.diff_gjk:func_differentiable_plane_contact": "d039779d5f098722",
     },
     needed=[
         *(f"rigid_solver.{of}.{name}" for of, names in _READ.items() for name in names),
         *(f"rigid_solver.{_ROWS}.{name}" for name in _READ_BY_ROW),
         *(f"rigid_solver.{_CONTACTS}.{name}" for name in (_FOUND, _INPUT, "contact_sort_idx")),
         *(f"rigid_solver.dyn_state.{of}.{name}" for of, own in _POSES.items() for name in own),
-        "rigid_solver.dyn_state_adjoint_cache",
+        *(f"rigid_solver.rigid_info.{name}.grad" for name in ("qpos", "qpos_next")),
+        *(f"rigid_solver.dyn_state.dofs.{name}.grad" for name in ("vel", "vel_next")),
         *(f"rigid_solver._rigid_adjoint_cache.{name}" for name in _STATE),
         "rigid_solver._is_backward",
         "_cur_substep_global",

@@ -1,5 +1,8 @@
 """Fast paths are as right for bodies that are no cars: all kinds of joints, limits, two islands."""
 
+import contextlib
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +63,12 @@ class Bodies(GenesisScene[Any]):
                 scene.add_entity(gs.morphs.MJCF(file=str(folder / name)))
         self.solver = scene.sim.rigid_solver
 
-    def gradients(self) -> list[Tensor]:
-        """Return those by velocities at the start and by the forces of all steps."""
+    def gradients(self, *, jolt: int | None = None, seed: float = 1.0) -> list[Tensor]:
+        """Return those by velocities at the start and by the forces of all steps.
+
+        Before the step `jolt` the bodies have the velocities of the start again; `seed` is what the
+        sum that is differentiated is multiplied by.
+        """
         self._rewind()
         count = self.solver.n_dofs
         phase = torch.arange(float(3 * count), dtype=torch.float64).reshape(3, count)
@@ -69,16 +76,16 @@ class Bodies(GenesisScene[Any]):
         leaves += [(0.3 * (phase + step).cos()).requires_grad_() for step in range(NUM_STEPS)]
         first, *forces = leaves
         bodies = self.scene.entities[1:]
-        for body in bodies:
-            body.set_dofs_velocity(first[:, body.dof_start : body.dof_end])
         total = self.zeros(1)
-        for force in forces:
+        for step, force in enumerate(forces):
             for body in bodies:
+                if step in (0, jolt):
+                    body.set_dofs_velocity(first[:, body.dof_start : body.dof_end])
                 body.control_dofs_force(force[:, body.dof_start : body.dof_end])
             self.scene.step()
             state = self.solver.get_state()
             total = total + state.qpos.square().sum() + state.dofs_vel.sin().sum()
-        return list(torch.autograd.grad(total.sum(), leaves))
+        return list(torch.autograd.grad(seed * total.sum(), leaves))
 
     def _read(self) -> None:
         """Leave reading to `gradients`."""
@@ -90,6 +97,18 @@ def bodies(tmp_path_factory: pytest.TempPathFactory) -> Bodies:
     return Bodies(tmp_path_factory.mktemp("bodies"))
 
 
+@contextlib.contextmanager
+def quickly(bodies: Bodies) -> Iterator[None]:
+    """Take all fast paths for a while."""
+    taken = take_fast_paths(bodies.scene)
+    assert set(taken) == set(OF_CARS)
+    try:
+        yield
+    finally:
+        for give_up in taken.values():
+            give_up()
+
+
 def test_all_joints_and_two_islands_have_the_same_gradient(bodies: Bodies) -> None:
     """To 1e-9 in float64, sliding stop and contacts included."""
     expected = bodies.gradients()
@@ -98,25 +117,34 @@ def test_all_joints_and_two_islands_have_the_same_gradient(bodies: Bodies) -> No
     contacts = memory.view(bodies.solver.collider.collider_state.n_contacts)
     assert (memory.view(rows.n_constraints) > 4 * contacts).all()  # the slide is at its stop
     assert min(float(own.abs().max()) for own in expected) > 1e-3
-    taken = take_fast_paths(bodies.scene)
-    assert set(taken) == set(OF_CARS)
-    together = bodies.gradients()
-    for give_up in taken.values():
-        give_up()
-    assert distance(together, expected) <= 1e-9
+    with quickly(bodies):
+        assert distance(bodies.gradients(), expected) <= 1e-9
+
+
+def test_what_is_moved_in_between_is_gone_back_through_from_there(bodies: Bodies) -> None:
+    """A step that begins elsewhere than the last one ended does not take its poses for its own."""
+    expected = bodies.gradients(jolt=5)
+    with quickly(bodies):
+        undisturbed = bodies.gradients()
+        assert distance(bodies.gradients(jolt=5), expected) <= 1e-9
+    assert distance(undisturbed, expected) > 1e-3
 
 
 def test_steps_beyond_its_memory_are_simulated_again(
     bodies: Bodies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With room for a few of them, and then for none, the gradient is the same."""
-    taken = take_fast_paths(bodies.scene)
     expected = bodies.gradients()
     for room in (3e5, 0):
         monkeypatch.setattr(memory, "_MOST_MEMORY", room)
-        for give_up in taken.values():
-            give_up()
-        taken = take_fast_paths(bodies.scene)
+        with quickly(bodies):
+            assert distance(bodies.gradients(), expected) <= 1e-9
+
+
+def test_an_adjoint_that_is_no_number_is_refused(bodies: Bodies) -> None:
+    """As by Genesis, and the next backward pass is right again."""
+    expected = bodies.gradients()
+    with quickly(bodies):
+        with pytest.raises(Exception, match="Nan grad"):
+            bodies.gradients(seed=math.nan)
         assert distance(bodies.gradients(), expected) <= 1e-9
-    for give_up in taken.values():
-        give_up()
