@@ -112,7 +112,7 @@ def test_a_run_for_real_cars_is_certified_goes_on_and_drives_late_ones(
     assert (ended["num_updates"], len(ended["losses"])) == (3, 1)
     assert ended["certificate"]["verdict"].startswith("right")
     config = yaml.safe_load((tmp_path / "runs" / "a" / "config.yaml").read_text())
-    assert config["controller"]["past_commands"] == 8
+    assert config["controller"]["past_commands"] == 12
     assert config["randomisation"]["delay_steps"] == [0, 3]
     assert config["randomisation"]["mass_ratio"] == 1.1
     late = [f"disturbance.delay_steps={number}" for number in (0, 3)]
