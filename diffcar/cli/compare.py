@@ -29,7 +29,7 @@ __all__ = ["compare"]
     ),
     load=option(list[str], "Take a run as it is instead of training one.", metavar="METHOD=RUN"),
     out=option(Path, "Folder to make. (default: one below runs/)"),
-    resume=option(Path, "Comparison to go on with; what is trained stays."),
+    resume=option(Path, "Comparison to go on with; what is trained or driven stays."),
     **options.CAR,
     **options.files("num_snapshots=10"),
     **options.BACKEND,

@@ -14,6 +14,7 @@ from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.settings_yaml import dump_config
 from diffcar.comparison.config import CONFIG_FILE, CompareConfig, settings_file
+from diffcar.comparison.kept import KeptDrives
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.runs import FinishedRun, Runs, TrainingStopped
 from diffcar.comparison.suite import Suite
@@ -65,7 +66,7 @@ def compare(
     Args:
         config: The settings; None takes the defaults, or those of the comparison that is resumed.
         out: The folder of the comparison; None names one below `runs/`.
-        resume: A comparison to go on with instead; what is trained already stays.
+        resume: A comparison to go on with instead; what is trained or driven already stays.
         loaded: Runs by method that are taken as they are instead of trained.
         on_update: Called after each update and evaluation.
 
@@ -114,7 +115,8 @@ def compare(
             if resume is None:
                 take_back(folder, (CONFIG_FILE, _LOADED_FILE), was_there=was_there)
             raise
-        result.comparison = _compared(config, paths, finished, scenes.vehicle)
+        kept = KeptDrives(folder / "driven", config, scenes.vehicle)
+        result.comparison = _compared(config, paths, finished, scenes.vehicle, kept)
         result.wall_seconds = time.perf_counter() - began
     return result
 
@@ -124,9 +126,10 @@ def _compared(
     paths: Sequence[ReferencePath],
     finished: Sequence[FinishedRun],
     vehicle: Vehicle,
+    kept: KeptDrives,
 ) -> Comparison:
     """Drive the runs over the suite, and collect what they did there."""
-    suite = Suite(config, paths, vehicle)
+    suite = Suite(config, paths, vehicle, kept)
     scores, tracks = suite.scores(finished)
     return Comparison(
         threshold_m=config.threshold,

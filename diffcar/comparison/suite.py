@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.kept import Driven, KeptDrives
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
 from diffcar.comparison.runs import FinishedRun, RunController, batch_controllers
 from diffcar.path.reference import ReferencePath
@@ -32,14 +34,6 @@ __all__ = ["Suite", "drive_suite"]
 # Controllers on the road at once: enough to share the cost of a step, few enough to build quickly.
 _CONTROLLERS_AT_ONCE = 32
 _DRAWN_POINTS = 400
-
-
-class _Driven(NamedTuple):
-    """How a controller drove a path."""
-
-    figures: SuiteFigures
-    points: list[list[float]]
-    """Of its car that started from rest, as in `TRACK_COLUMNS`; none if it broke the physics."""
 
 
 class _Road(NamedTuple):
@@ -93,12 +87,18 @@ class Suite:
         config: The comparison's settings.
         paths: Those of the suite.
         vehicle: The car.
+        kept: What was driven before.
     """
 
     def __init__(
-        self, config: CompareConfig, paths: Sequence[ReferencePath], vehicle: Vehicle
+        self,
+        config: CompareConfig,
+        paths: Sequence[ReferencePath],
+        vehicle: Vehicle,
+        kept: KeptDrives,
     ) -> None:
         self._config = config
+        self._kept = kept
         num_envs = CARS_EACH * _CONTROLLERS_AT_ONCE
         genesis = build_scene(config, num_envs=num_envs, vehicle=vehicle, with_varied_mass=True)
         self._scenes: dict[str, CarScene] = {"genesis": genesis}
@@ -164,20 +164,26 @@ class Suite:
         engine: str,
         path: ReferencePath,
         disturbance: DisturbanceConfig,
-    ) -> list[_Driven]:
+    ) -> list[Driven]:
         """Drive as many at once as there is room for; who breaks the physics fails alone."""
         scene, seed, most = self._scenes[engine], self._config.seed, _CONTROLLERS_AT_ONCE
 
-        def together(some: Sequence[RunController]) -> list[_Driven]:
+        def together(some: Sequence[RunController]) -> list[Driven]:
             # The scene has its number of cars: the last controller takes those that are left over.
             filled = [*some, *[some[-1]] * (most - len(some))]
             figures, driven = drive_suite(scene, filled, path, disturbance, seed=seed)
             own = figures[: len(some)]
-            return [_Driven(each, _points(driven, i * CARS_EACH)) for i, each in enumerate(own)]
+            return [Driven(each, _points(driven, i * CARS_EACH)) for i, each in enumerate(own)]
 
-        fail = _Driven(failed(scene.vehicle), [])
+        fail = Driven(failed(scene.vehicle), [])
         parts = [controllers[i : i + most] for i in range(0, len(controllers), most)]
-        return [own for some in parts for own in halving(together, some, fail)]
+        return [
+            own
+            for some in parts
+            for own in self._kept.recall(
+                some, engine, path, disturbance, partial(halving, together, some, fail)
+            )
+        ]
 
 
 def _points(driven: Drive, car: int) -> list[list[float]]:

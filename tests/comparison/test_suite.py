@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from diffcar.base.config import load_config
+from diffcar.base.errors import CheckpointError
 from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
+from diffcar.comparison.kept import KeptDrives
 from diffcar.comparison.results import Run
 from diffcar.comparison.runs import FinishedRun, RunController, Snapshot, batch_controllers
 from diffcar.comparison.suite import drive_suite
@@ -43,6 +46,13 @@ def cars() -> Bicycle:
 def tuned(kind: str, **parameters: float) -> RunController:
     """Return a classical controller, with parameters of its own."""
     return RunController(kind, parameters=parameters)
+
+
+def network(config: ControllerConfig) -> RunController:
+    """Return a network with weights of its own."""
+    made = MLPController(PathObserver.size(config), 2, config.hidden_sizes).double()
+    torch.nn.init.normal_(list(made.parameters())[-2], std=0.1)  # it begins with zeros
+    return RunController(config.model_dump_json(), made, config)
 
 
 PURE_PURSUIT = tuned("pure-pursuit", lookahead_time=0.12)
@@ -110,10 +120,6 @@ def test_equal_drivers_meet_the_same_pushes_and_noise(cars: Bicycle) -> None:
 def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
     """Networks of one architecture are an ensemble, tuned ones share a controller of vectors."""
     small, large = ControllerConfig(hidden_sizes=[4]), ControllerConfig(hidden_sizes=[6])
-
-    def network(config: ControllerConfig) -> RunController:
-        sizes = (PathObserver.size(config), 2, config.hidden_sizes)
-        return RunController(config.model_dump_json(), MLPController(*sizes).double(), config)
 
     controllers = [
         network(small),
@@ -190,7 +196,7 @@ def settings(*overrides: str) -> CompareConfig:
 
 
 def test_paths_of_several_grips_are_scored_apart_and_one_of_them_drawn(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """That of the training path; learning curves are of it, too."""
     monkeypatch.setattr(
@@ -203,7 +209,7 @@ def test_paths_of_several_grips_are_scored_apart_and_one_of_them_drawn(
     config = settings(f"suite.paths=[{grips}]")
     assert config.ranked_grip == 0.9
     paths = [PATH.slowed(0.9).named("slow"), PATH]
-    made = suite.Suite(config, paths, VEHICLE)
+    made = suite.Suite(config, paths, VEHICLE, KeptDrives(tmp_path, config, VEHICLE))
     run = Run("stanley", 0, "", 0.0, 0)
     snapshot = Snapshot(1, 1.0, 10, STANLEY)
     finished = [FinishedRun(run, STANLEY, [snapshot])]
@@ -214,7 +220,9 @@ def test_paths_of_several_grips_are_scored_apart_and_one_of_them_drawn(
     assert made.curves(finished).cross_track_rmse_m[0] == scores.cross_track_rmse_m[1]
 
 
-def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_breaks_the_physics_fails_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The others are driven again without it, and score as they would have without it."""
     monkeypatch.setattr(
         suite, "build_scene", lambda *args, num_envs, **how: Fragile(num_envs, dt=0.04)
@@ -226,7 +234,7 @@ def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
         FinishedRun(Run(method, 0, "", 0.0, 0), controller, [])
         for method, controller in zip("abc", controllers, strict=True)
     ]
-    made = suite.Suite(config, [PATH], VEHICLE)
+    made = suite.Suite(config, [PATH], VEHICLE, KeptDrives(tmp_path, config, VEHICLE))
     alone, _ = made.scores(runs[:1])
     monkeypatch.setattr(
         "diffcar.controllers.stanley.Stanley.__call__",
@@ -238,3 +246,40 @@ def test_who_breaks_the_physics_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
     assert figures[0] == figures[2] == alone[list(figures[0])].to_dict("records")[0]
     assert (figures[1]["lost"], figures[1]["cross_track_rmse_m"]) == (1.0, 1.0)
     assert tracks.method.unique().tolist() == ["a", "c"]
+
+
+def test_what_was_driven_is_kept_until_something_it_depends_on_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same drive is not driven twice, not even by another session; a damaged file is named."""
+    driven = []
+
+    def counted(cars: Bicycle, controllers: list[RunController], *others: object, seed: int):
+        driven.append(controllers)
+        return drive_suite(cars, controllers, *others, seed=seed)
+
+    monkeypatch.setattr(
+        suite, "build_scene", lambda *args, num_envs, **how: Bicycle(num_envs, dt=0.04)
+    )
+    monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 2)
+    monkeypatch.setattr(suite, "drive_suite", counted)
+
+    def scores(controller: RunController, *overrides: str, path: ReferencePath = PATH) -> list:
+        config = settings("suite.paths=[{source: obstacle-avoidance}]", *overrides)
+        made = suite.Suite(config, [path], VEHICLE, KeptDrives(tmp_path, config, VEHICLE))
+        table, tracks = made.scores([FinishedRun(Run("a", 0, "", 0.0, 0), controller, [])])
+        return [table.cross_track_rmse_m.tolist(), tracks.to_numpy().tolist()]
+
+    first = scores(STANLEY)
+    assert (scores(STANLEY), len(driven)) == (first, 1)
+    assert scores(tuned("stanley", gain=2.1)) != first
+    assert scores(STANLEY, path=PATH.slowed(0.9)) != first
+    assert len(driven) == 3
+    scores(STANLEY, "seed=5")
+    scores(STANLEY, "actuation=pd")
+    assert scores(network(ControllerConfig())) != scores(network(ControllerConfig()))
+    assert len(driven) == 7
+    for file in tmp_path.iterdir():
+        file.write_text(file.read_text()[:-2])
+    with pytest.raises(CheckpointError, match="damaged"):
+        scores(STANLEY)
