@@ -9,20 +9,29 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
+from diffcar.sim.fast_paths.narrow_phase import only_spheres_meet_planes
 
-__all__ = ["ABSENT_ROWS", "CONSTRAINT_GRADIENT"]
+__all__ = ["ABSENT_ROWS", "CONSTRAINT_GRADIENT", "PLANE_CONTACTS"]
 
 _BACKWARD = "genesis.engine.solvers.rigid.constraint.backward"
+_COLLIDER = "genesis.engine.solvers.rigid.collider"
 _COUNTS = {
     "kernel_manual_add_equality_constraints_bw": "n_constraints_equality",
     "kernel_manual_add_frictionloss_constraints_bw": "n_constraints_frictionloss",
 }
-_READ = ("bw_u", "qacc", "jac", "aref", "efc_D", "active", "n_constraints")
+_READ = (
+    *("bw_u", "qacc", "jac", "jac_n_dofs", "jac_dofs_idx", "aref", "efc_D", "active"),
+    "n_constraints",
+)
 _WRITTEN = ("dL_dM", "dL_djac", "dL_daref", "dL_defc_D", "dL_dforce")
+_CONTACT_INPUTS = (
+    "n_contacts",
+    *(f"diff_contact_input.{name}" for name in ("geom_a", "geom_b", "core_local")),
+)
+_OF_CONTACTS = ("pos", "normal", "penetration")
 
 
 def _absent_rows_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
@@ -52,49 +61,38 @@ def _gradient_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     """Return the reverse pass of the solver with its second half on the rows in use."""
     import importlib
 
+    from diffcar.sim.fast_paths.contact_adjoints import reverse_solver
+
     kernels = importlib.import_module(_BACKWARD)
     solver = sim.rigid_solver
     state = solver.constraint_solver.constraint_state
-    read = [view(getattr(state, name)) for name in _READ]
-    written = [view(getattr(state, name)) for name in _WRITTEN]
-    starts = view(solver.rigid_info.dofs_mass_block_start)[:, None]
-    ends = view(solver.rigid_info.dofs_mass_block_end)[:, None]
-    dofs = torch.arange(len(starts), device=starts.device)
-    blocks = ((dofs >= starts) & (dofs < ends)).to(written[0])[:, :, None]
 
     def backward(constraint_solver: Any) -> None:  # noqa: ANN401
         kernels.kernel_solve_adjoint_u(
             state, solver.dyn_info, solver.rigid_info, solver.rigid_config
         )
-        _write_gradients(read, written, blocks)
+        reverse_solver(state, solver.rigid_info, solver.rigid_config)
 
     return [(solver.constraint_solver, "backward", backward)]
 
 
-@torch.no_grad()
-def _write_gradients(read: list[Tensor], written: list[Tensor], blocks: Tensor) -> None:
-    """Write the gradients by what the solver was given, as `kernel_compute_gradients` does.
+def _contact_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
+    """Return the reverse pass of the contacts of spheres with planes."""
+    from diffcar.sim.fast_paths.contact_adjoints import reverse_plane_contacts
 
-    A Jacobian's row is zero off its support, so it need not be looked up. Rows beyond those in use
-    keep what they have; nothing reads them.
-    """
-    adjoint, acceleration, jacobian, reference, weight, is_active, counts = read
-    by_mass, by_jacobian, by_reference, by_weight, by_force = written
-    num_rows = int(counts.max())
-    rows = torch.arange(num_rows, device=counts.device)[:, None]
-    is_used = (rows < counts) & (is_active[:num_rows] != 0)
-    jacobian = jacobian[:num_rows]
-    along = torch.where(is_used, (jacobian * adjoint).sum(1), 0.0)
-    residual = torch.where(is_used, (jacobian * acceleration).sum(1) - reference[:num_rows], 0.0)
-    weight = torch.where(is_used, weight[:num_rows], 0.0)
-    by_reference[:num_rows] = weight * along
-    by_weight[:num_rows] = -along * residual
-    by_jacobian[:num_rows] = -(
-        adjoint * (weight * residual)[:, None] + acceleration * (weight * along)[:, None]
-    )
-    by_force.copy_(adjoint)
-    outer = adjoint[:, None] * acceleration
-    by_mass.copy_(-0.5 * (outer + outer.transpose(0, 1)) * blocks)
+    solver = sim.rigid_solver
+
+    def backward(collider: Any) -> None:  # noqa: ANN401
+        reverse_plane_contacts(
+            solver.dyn_state, collider.collider_state, solver.dyn_info, solver.rigid_config
+        )
+
+    return [(solver.collider, "backward_narrowphase", backward)]
+
+
+def _other_contacts(sim: Any) -> str:  # noqa: ANN401
+    """Return what else than spheres on planes can touch, if anything."""
+    return "" if only_spheres_meet_planes(sim.rigid_solver.collider) else "shapes of other kinds"
 
 
 ABSENT_ROWS = FastPath(
@@ -121,4 +119,26 @@ CONSTRAINT_GRADIENT = FastPath(
         "rigid_solver.rigid_info.dofs_mass_block_start",
         "rigid_solver.rigid_info.dofs_mass_block_end",
     ],
+)
+PLANE_CONTACTS = FastPath(
+    _contact_replacements,
+    known={
+        f"{_COLLIDER}.collider:Collider.backward_narrowphase": "2cc3e8fa80e074c5",
+        f"{_COLLIDER}.narrowphase:func_narrow_phase_diff_convex_vs_convex": "e102d136f5a25f1b",
+        f"{_COLLIDER}.diff_gjk:func_differentiable_plane_contact": "d039779d5f098722",
+        f"{_COLLIDER}.diff_gjk:func_plane_contact_frame": "4e6bba646fb47521",
+        f"{_BACKWARD}:kernel_manual_add_collision_constraints_bw": "a5bec615a565243a",
+        "genesis.utils.geom:qd_transform_by_trans_quat": "6141b074ea50dd1f",
+        "genesis.utils.geom:qd_transform_by_quat": "2c06ddbd6111ef16",
+        "genesis.utils.geom:qd_transform_by_quat_grad_quat": "96d021359e7b6dfb",
+    },
+    needed=[
+        *(f"rigid_solver.collider.collider_state.{name}" for name in _CONTACT_INPUTS),
+        *(
+            f"rigid_solver.collider.collider_state.contact_data.{name}.grad"
+            for name in _OF_CONTACTS
+        ),
+        *(f"rigid_solver.dyn_state.geoms.{name}.grad" for name in ("pos", "quat")),
+    ],
+    unsuited=_other_contacts,
 )

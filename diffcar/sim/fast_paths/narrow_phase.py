@@ -11,7 +11,7 @@ from typing import Any
 
 from diffcar.sim.upstream import are_unchanged
 
-__all__ = ["narrow_phase_of_spheres"]
+__all__ = ["narrow_phase_of_spheres", "only_spheres_meet_planes"]
 
 _COLLIDER = "genesis.engine.solvers.rigid.collider.collider"
 _NARROW_PHASE = "genesis.engine.solvers.rigid.collider.narrowphase"
@@ -36,7 +36,7 @@ def narrow_phase_of_spheres() -> Iterator[None]:
 
     def initialise(collider: Any) -> None:  # noqa: ANN401
         upstream(collider)
-        if _only_spheres_meet_planes(collider):
+        if only_spheres_meet_planes(collider):
             collider.collider_config = _narrowed(collider.collider_config)
 
     collider_type._init_static_config = initialise
@@ -46,7 +46,7 @@ def narrow_phase_of_spheres() -> Iterator[None]:
         collider_type._init_static_config = upstream
 
 
-def _only_spheres_meet_planes(collider: Any) -> bool:  # noqa: ANN401
+def only_spheres_meet_planes(collider: Any) -> bool:  # noqa: ANN401
     """Return whether each pair of shapes that can touch is a sphere and a plane."""
     import genesis as gs
 

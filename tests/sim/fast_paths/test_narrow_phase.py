@@ -71,7 +71,7 @@ def test_other_shapes_keep_their_kernels() -> None:
         ((kinds.PLANE, kinds.SPHERE, kinds.CYLINDER), False),
         ((kinds.SPHERE, kinds.SPHERE, kinds.SPHERE), False),
     ):
-        assert narrow_phase._only_spheres_meet_planes(_Collider(others)) == is_narrow
+        assert narrow_phase.only_spheres_meet_planes(_Collider(others)) == is_narrow
 
 
 class _Collider:

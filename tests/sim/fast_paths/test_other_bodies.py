@@ -18,7 +18,7 @@ from tests.sim.fast_paths.test_fast_paths import OF_CARS, distance
 pytestmark = pytest.mark.genesis
 
 NUM_STEPS = 12
-BODY = """
+BODIES = """
 <mujoco>
   <default><default class="bar"><geom type="box" contype="0" conaffinity="0"/></default></default>
   <worldbody>
@@ -38,29 +38,25 @@ BODY = """
         </body>
       </body>
     </body>
-  </worldbody>
-</mujoco>
-"""
-STONE = """
-<mujoco>
-  <worldbody>
-    <body pos="0 1 0.0995"><freejoint/><geom type="sphere" size="0.1" mass="2"/></body>
+    <body name="stone" pos="0 1 0.0995">
+      <freejoint/>
+      <geom type="sphere" size="0.1" mass="2" contype="2" conaffinity="2"/>
+    </body>
   </worldbody>
 </mujoco>
 """
 
 
 class Bodies(GenesisScene[Any]):
-    """Jointed bodies, each with a stone beside it, on a plane."""
+    """Jointed bodies, each with a stone beside it, on a plane that leans."""
 
     def __init__(self, folder: Path) -> None:
         with self._building(ArmConfig(precision=64, dt=0.01), 3, differentiable=True) as scene:
             import genesis as gs
 
-            scene.add_entity(gs.morphs.Plane())
-            for name, model in {"body.xml": BODY, "stone.xml": STONE}.items():
-                (folder / name).write_text(model)
-                scene.add_entity(gs.morphs.MJCF(file=str(folder / name)))
+            scene.add_entity(gs.morphs.Plane(normal=(0.02, 0.01, 1.0)))
+            (folder / "bodies.xml").write_text(BODIES)
+            self.bodies = scene.add_entity(gs.morphs.MJCF(file=str(folder / "bodies.xml")))
         self.solver = scene.sim.rigid_solver
 
     def gradients(self, *, jolt: int | None = None, seed: float = 1.0) -> list[Tensor]:
@@ -75,13 +71,11 @@ class Bodies(GenesisScene[Any]):
         leaves = [(0.5 * phase.sin()).requires_grad_()]
         leaves += [(0.3 * (phase + step).cos()).requires_grad_() for step in range(NUM_STEPS)]
         first, *forces = leaves
-        bodies = self.scene.entities[1:]
         total = self.zeros(1)
         for step, force in enumerate(forces):
-            for body in bodies:
-                if step in (0, jolt):
-                    body.set_dofs_velocity(first[:, body.dof_start : body.dof_end])
-                body.control_dofs_force(force[:, body.dof_start : body.dof_end])
+            if step in (0, jolt):
+                self.bodies.set_dofs_velocity(first)
+            self.bodies.control_dofs_force(force)
             self.scene.step()
             state = self.solver.get_state()
             total = total + state.qpos.square().sum() + state.dofs_vel.sin().sum()
@@ -148,3 +142,26 @@ def test_an_adjoint_that_is_no_number_is_refused(bodies: Bodies) -> None:
         with pytest.raises(Exception, match="Nan grad"):
             bodies.gradients(seed=math.nan)
         assert distance(bodies.gradients(), expected) <= 1e-9
+
+
+def test_contacts_hand_on_all_that_they_are_given(bodies: Bodies) -> None:
+    """By place, normal and depth to both shapes, the plane included, as Genesis's own kernel."""
+    bodies.gradients()
+    collider, geoms = bodies.solver.collider, bodies.solver.dyn_state.geoms
+    contacts = collider.collider_state.contact_data
+    given = [memory.view(field.grad) for field in (contacts.pos, contacts.normal)]
+    given.append(memory.view(contacts.penetration.grad))
+    found = [memory.view(field.grad) for field in (geoms.pos, geoms.quat)]
+
+    def reverse() -> list[Tensor]:
+        for own in given:
+            own.copy_(torch.arange(1.0, own.numel() + 1).to(own).sin().reshape(own.shape))
+        for own in found:
+            own.zero_()
+        collider.backward_narrowphase()
+        return [own.clone() for own in found]
+
+    expected = reverse()
+    with quickly(bodies):
+        assert distance(reverse(), expected) <= 1e-12
+    assert all(own[0].abs().max() > 1e-3 for own in expected)  # that of the plane
