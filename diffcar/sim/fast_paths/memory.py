@@ -228,6 +228,14 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     def begin(*arguments: Any) -> bool:  # noqa: ANN401
         return memory.recall_start() if memory.start else upstream.__globals__[_BEGIN](*arguments)
 
+    def process_input(sim: Any, in_backward: bool = False) -> Any:  # noqa: ANN401
+        # What a remembered step was given comes back with the rest. Genesis's own `load_ckpt`
+        # simulates the step with it all the same.
+        is_checkpointed = "load_ckpt" in vars(sim)
+        if in_backward and is_checkpointed and memory.knows(sim._cur_substep_global):
+            return []
+        return type(sim).process_input(sim, in_backward)
+
     names |= {_PREPARE: prepare, _ARRIVE: arrive, _BEGIN: begin}
 
     def substep(solver: Any, f: int) -> None:  # noqa: ANN401
@@ -243,13 +251,18 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
             memory.keep(step, follows=follows)
 
     own = FunctionType(upstream.__code__, names, upstream.__name__)
-    return [(solver, "substep", substep), (solver, "substep_pre_coupling_grad", own)]
+    return [
+        (solver, "substep", substep),
+        (solver, "substep_pre_coupling_grad", own),
+        (sim, "process_input", process_input),
+    ]
 
 
 MEMORY = FastPath(
     _replacements,
     known={
         "genesis.engine.simulator:Simulator._step_grad": "dc34af1c13c5fadc",
+        "genesis.engine.simulator:Simulator.process_input": "2d5e15c37237c3ac",
         "genesis.engine.simulator:Simulator.step": "4ded87ba11516065",
         f"{_RIGID}.rigid_solver:RigidSolver.substep": "999c866f5f87c555",
         f"{_RIGID}.rigid_solver:RigidSolver.substep_pre_coupling_grad": "4020b05861a896d5",
