@@ -3,7 +3,7 @@
 Run: `python benchmarks/run.py [--quick] [--only commands first gradient training]`. Four parts:
 
 - commands: whole commands, from the start of the process to its end, in turn with the older way to
-  do the same that settings still offer;
+  do the same that settings still offer, or with the same of another checkout (`--against`);
 - first: a whole training with no kernel compiled yet, the next one, and one after a first that was
   killed;
 - gradient: forward and backward pass over a plain rollout of the same steps, by number of cars,
@@ -36,6 +36,7 @@ _HUNDRED = ["--set=train.num_updates=100"]
 _PLAIN_SCENE = ["--set=evaluation.plain_scene=true"]
 _COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     # Name: the command as it is, and what makes it as it was, if settings can.
+    "--help": (["--help"], []),
     "train-e2e": (["train-e2e"], [*_HUNDRED, *_PLAIN_SCENE]),
     "train-e2e, 100 updates": (["train-e2e", *_HUNDRED], _PLAIN_SCENE),
     "train-bc": (["train-bc"], []),
@@ -56,8 +57,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(_PARTS), default=list(_PARTS))
     history = Path(__file__).with_name("history.jsonl")
     parser.add_argument("--history", type=Path, default=history)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each command")
+    parser.add_argument("--against", type=Path, help="another checkout to time commands against")
     given = parser.parse_args()
-    measured = {name: _PARTS[name](given.quick) for name in given.only}
+    if given.against is not None and not (given.against / "diffcar" / "__main__.py").is_file():
+        parser.error(f"{given.against} is no checkout of diffcar")
+    measured = {name: _PARTS[name](given) for name in given.only}
     about = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -70,14 +75,19 @@ def main() -> None:
         stream.write(json.dumps(about | measured) + "\n")
 
 
-def commands(is_quick: bool) -> dict[str, dict[str, float]]:
-    """Time whole commands, in pairs where settings offer the older way."""
+def commands(given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Time whole commands, in pairs where there is another checkout or an older way."""
     found = {}
-    for name, (command, as_it_was) in _COMMANDS.items():
-        sides = [command, command + as_it_was] if as_it_was else [command]
-        runs = [[_seconds(side) for side in sides] for _ in range(1 if is_quick else 5)]
+    for name, (command, older_way) in _COMMANDS.items():
+        sides: list[tuple[list[str], Path | None]] = [(command, None)]
+        if given.against is not None:
+            sides.append((command, given.against.resolve()))
+        elif older_way:
+            sides.append((command + older_way, None))
+        repeats = range(1 if given.quick else given.repeats)
+        runs = [[_seconds(side, tree=tree) for side, tree in sides] for _ in repeats]
         found[name] = {"seconds": statistics.median(run[0] for run in runs)}
-        if as_it_was:
+        if len(sides) > 1:
             found[name]["seconds as it was"] = statistics.median(run[1] for run in runs)
             found[name]["ratio"] = statistics.median(run[0] / run[1] for run in runs)
         told = ", ".join(f"{what} {value:.2f}" for what, value in found[name].items())
@@ -85,12 +95,12 @@ def commands(is_quick: bool) -> dict[str, dict[str, float]]:
     return found
 
 
-def first(is_quick: bool) -> dict[str, float]:
+def first(given: argparse.Namespace) -> dict[str, float]:
     """Time a training that compiles every kernel, the next, and one after a kill on the way."""
     with tempfile.TemporaryDirectory() as cache:
         found = {"seconds": _seconds(["train-e2e"], cache)}
         found["seconds, kernels cached"] = _seconds(["train-e2e"], cache)
-    if not is_quick:
+    if not given.quick:
         with tempfile.TemporaryDirectory() as cache:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 _run(["train-e2e"], Path(cache), cache, timeout=_KILLED_AFTER)
@@ -101,10 +111,10 @@ def first(is_quick: bool) -> dict[str, float]:
     return found
 
 
-def gradient(is_quick: bool) -> dict[str, dict[str, float]]:
+def gradient(given: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Time the gradient of a rollout against the rollout in plain physics."""
     found = {}
-    for num_envs, variant in itertools.product((24,) if is_quick else (24, 64, 512), VARIANTS):
+    for num_envs, variant in itertools.product((24,) if given.quick else (24, 64, 512), VARIANTS):
         own = measure_apart(num_envs, variant)
         forward, backward, plain = (own[f"{name} [ms/step]"] for name in _PASSES)
         name = str(num_envs) if variant == "arrays" else f"{num_envs}, compiled fields"
@@ -114,7 +124,7 @@ def gradient(is_quick: bool) -> dict[str, dict[str, float]]:
     return found
 
 
-def training(is_quick: bool) -> dict[str, dict[str, list[float | None]]]:
+def training(given: argparse.Namespace) -> dict[str, dict[str, list[float | None]]]:
     """Time how long methods train until evaluations are good."""
     methods = {
         "train-e2e": [*_HUNDRED, "--no-certify", "--set=train.gradient_check_interval=0"],
@@ -124,7 +134,7 @@ def training(is_quick: bool) -> dict[str, dict[str, list[float | None]]]:
     found: dict[str, dict[str, list[float | None]]] = {}
     for name, settings in methods.items():
         found[name] = {}
-        for seed in (0,) if is_quick else (0, 1, 2):
+        for seed in (0,) if given.quick else (0, 1, 2):
             interval = "--set=evaluation.interval=5"
             options = [*settings, interval, "--set=evaluation.unseen_paths=[]", f"--seed={seed}"]
             times = _times_to([name, *options])
@@ -140,11 +150,11 @@ def training(is_quick: bool) -> dict[str, dict[str, list[float | None]]]:
 _PARTS = {"commands": commands, "first": first, "gradient": gradient, "training": training}
 
 
-def _seconds(arguments: list[str], cache: str | None = None) -> float:
+def _seconds(arguments: list[str], cache: str | None = None, tree: Path | None = None) -> float:
     """Return the wall time of a whole command in an empty folder [s]."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        _run(arguments, Path(folder), cache)
+        _run(arguments, Path(folder), cache, tree=tree)
         return time.perf_counter() - began
 
 
@@ -162,10 +172,19 @@ def _times_to(arguments: list[str]) -> list[float | None]:
 
 
 def _run(
-    arguments: list[str], folder: Path, cache: str | None = None, timeout: float | None = None
+    arguments: list[str],
+    folder: Path,
+    cache: str | None = None,
+    timeout: float | None = None,
+    tree: Path | None = None,
 ) -> None:
-    """Run a command that must succeed, with kernels cached in the user's folder or another."""
-    elsewhere = {} if cache is None else {"HOME": cache, "XDG_CACHE_HOME": cache}
+    """Run a command that must succeed, with kernels cached in the user's folder or another.
+
+    It is this checkout's, or that of another `tree`.
+    """
+    elsewhere = {"PYTHONPATH": str(tree or Path(__file__).parents[1])}
+    if cache is not None:
+        elsewhere |= {"HOME": cache, "XDG_CACHE_HOME": cache}
     subprocess.run(
         [sys.executable, "-m", "diffcar", *arguments],
         cwd=folder,
