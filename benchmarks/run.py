@@ -62,6 +62,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.against is not None and not (given.against / "diffcar" / "__main__.py").is_file():
         parser.error(f"{given.against} is no checkout of diffcar")
+    if given.against is not None and "commands" not in given.only:
+        parser.error("--against is for commands alone")
     measured = {name: _PARTS[name](given) for name in given.only}
     about = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -70,7 +72,10 @@ def main() -> None:
             for name in ("diffcar", "genesis-world", "quadrants", "torch")
         },
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "commit": _commit(Path(__file__).parents[1]),
     }
+    if given.against is not None:
+        about["commit of the other"] = _commit(given.against)
     with given.history.open("a") as stream:
         stream.write(json.dumps(about | measured) + "\n")
 
@@ -88,7 +93,8 @@ def commands(given: argparse.Namespace) -> dict[str, dict[str, float]]:
         runs = [[_seconds(side, tree=tree) for side, tree in sides] for _ in repeats]
         found[name] = {"seconds": statistics.median(run[0] for run in runs)}
         if len(sides) > 1:
-            found[name]["seconds as it was"] = statistics.median(run[1] for run in runs)
+            other = "seconds as it was" if given.against is None else "seconds of the other"
+            found[name][other] = statistics.median(run[1] for run in runs)
             found[name]["ratio"] = statistics.median(run[0] / run[1] for run in runs)
         told = ", ".join(f"{what} {value:.2f}" for what, value in found[name].items())
         print(f"{name}: {told}", flush=True)
@@ -150,6 +156,12 @@ def training(given: argparse.Namespace) -> dict[str, dict[str, list[float | None
 _PARTS = {"commands": commands, "first": first, "gradient": gradient, "training": training}
 
 
+def _commit(tree: Path) -> str:
+    """Return the commit of a checkout, empty where there is none."""
+    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def _seconds(arguments: list[str], cache: str | None = None, tree: Path | None = None) -> float:
     """Return the wall time of a whole command in an empty folder [s]."""
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +194,8 @@ def _run(
 
     It is this checkout's, or that of another `tree`.
     """
-    elsewhere = {"PYTHONPATH": str(tree or Path(__file__).parents[1])}
+    paths = [str(tree or Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    elsewhere = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     if cache is not None:
         elsewhere |= {"HOME": cache, "XDG_CACHE_HOME": cache}
     subprocess.run(

@@ -14,7 +14,7 @@ from diffcar.base.files import make_folder, write_atomically
 from diffcar.base.log import logger
 from diffcar.base.settings_yaml import dump_config
 from diffcar.comparison.config import CONFIG_FILE, CompareConfig, settings_file
-from diffcar.comparison.kept import KeptDrives
+from diffcar.comparison.driven import KeptDrives
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.runs import FinishedRun, Runs, TrainingStopped
 from diffcar.comparison.suite import Suite

@@ -11,7 +11,7 @@ import torch
 
 from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
-from diffcar.comparison.kept import Driven, KeptDrives
+from diffcar.comparison.driven import Driven, KeptDrives
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
 from diffcar.comparison.runs import FinishedRun, RunController, batch_controllers
 from diffcar.path.reference import ReferencePath
@@ -180,7 +180,7 @@ class Suite:
         return [
             own
             for some in parts
-            for own in self._kept.recall(
+            for own in self._kept.drives(
                 some, engine, path, disturbance, partial(halving, together, some, fail)
             )
         ]

@@ -13,7 +13,7 @@ from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError
 from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
-from diffcar.comparison.kept import KeptDrives
+from diffcar.comparison.driven import KeptDrives
 from diffcar.comparison.results import Run
 from diffcar.comparison.runs import FinishedRun, RunController, Snapshot, batch_controllers
 from diffcar.comparison.suite import drive_suite
@@ -279,7 +279,10 @@ def test_what_was_driven_is_kept_until_something_it_depends_on_changes(
     scores(STANLEY, "actuation=pd")
     assert scores(network(ControllerConfig())) != scores(network(ControllerConfig()))
     assert len(driven) == 7
-    for file in tmp_path.iterdir():
-        file.write_text(file.read_text()[:-2])
-    with pytest.raises(CheckpointError, match="damaged"):
-        scores(STANLEY)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "of another simulator")
+    assert (scores(STANLEY), len(driven)) == (first, 8)
+    for damaged, told in {"[[": "damaged", "[]": "0 drives instead of 1"}.items():
+        for file in tmp_path.iterdir():
+            file.write_text(damaged)
+        with pytest.raises(CheckpointError, match=told):
+            scores(STANLEY)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from diffcar.base.registry import Registry
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
-from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT, PLANE_CONTACTS
+from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
+from diffcar.sim.fast_paths.contacts import CONTACTS
 from diffcar.sim.fast_paths.fast_path import FastPath, Undo
 from diffcar.sim.fast_paths.memory import MEMORY
 from diffcar.sim.fast_paths.poses import POSES
@@ -31,7 +32,7 @@ FAST_PATHS: Registry[FastPath] = Registry(
         "force gradients": FORCE_GRADIENT,
         "absent rows": ABSENT_ROWS,
         "constraint gradients": CONSTRAINT_GRADIENT,
-        "contacts": PLANE_CONTACTS,
+        "contacts": CONTACTS,
         "poses": POSES,
         "standing bodies": STANDING_BODIES,
         "filled cells": FILLED_CELLS,

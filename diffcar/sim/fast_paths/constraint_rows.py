@@ -12,26 +12,28 @@ from typing import Any
 from torch import Tensor
 
 from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
-from diffcar.sim.fast_paths.narrow_phase import only_spheres_meet_planes
 
-__all__ = ["ABSENT_ROWS", "CONSTRAINT_GRADIENT", "PLANE_CONTACTS"]
+__all__ = ["ABSENT_ROWS", "CONSTRAINT_GRADIENT"]
 
 _BACKWARD = "genesis.engine.solvers.rigid.constraint.backward"
-_COLLIDER = "genesis.engine.solvers.rigid.collider"
 _COUNTS = {
     "kernel_manual_add_equality_constraints_bw": "n_constraints_equality",
     "kernel_manual_add_frictionloss_constraints_bw": "n_constraints_frictionloss",
+}
+_READERS = {
+    "genesis.engine.solvers.rigid.rigid_solver:RigidSolver._constraint_force_grad": (
+        "3e763c60fe10186e"
+    ),
+    f"{_BACKWARD}:kernel_manual_add_equality_constraints_bw": "d0ed4adc095c326c",
+    f"{_BACKWARD}:kernel_manual_add_frictionloss_constraints_bw": "9f8adef942ca1976",
+    f"{_BACKWARD}:kernel_manual_add_joint_limit_constraints_bw": "f6776ae739e41b77",
+    f"{_BACKWARD}:kernel_manual_add_collision_constraints_bw": "a5bec615a565243a",
 }
 _READ = (
     *("bw_u", "qacc", "jac", "jac_n_dofs", "jac_dofs_idx", "aref", "efc_D", "active"),
     "n_constraints",
 )
 _WRITTEN = ("dL_dM", "dL_djac", "dL_daref", "dL_defc_D", "dL_dforce")
-_CONTACT_INPUTS = (
-    "n_contacts",
-    *(f"diff_contact_input.{name}" for name in ("geom_a", "geom_b", "core_local")),
-)
-_OF_CONTACTS = ("pos", "normal", "penetration")
 
 
 def _absent_rows_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
@@ -61,7 +63,7 @@ def _gradient_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     """Return the reverse pass of the solver with its second half on the rows in use."""
     import importlib
 
-    from diffcar.sim.fast_paths.contact_adjoints import reverse_solver
+    from diffcar.sim.fast_paths.solver_adjoint import reverse_solver
 
     kernels = importlib.import_module(_BACKWARD)
     solver = sim.rigid_solver
@@ -76,34 +78,9 @@ def _gradient_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     return [(solver.constraint_solver, "backward", backward)]
 
 
-def _contact_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
-    """Return the reverse pass of the contacts of spheres with planes."""
-    from diffcar.sim.fast_paths.contact_adjoints import reverse_plane_contacts
-
-    solver = sim.rigid_solver
-
-    def backward(collider: Any) -> None:  # noqa: ANN401
-        reverse_plane_contacts(
-            solver.dyn_state, collider.collider_state, solver.dyn_info, solver.rigid_config
-        )
-
-    return [(solver.collider, "backward_narrowphase", backward)]
-
-
-def _other_contacts(sim: Any) -> str:  # noqa: ANN401
-    """Return what else than spheres on planes can touch, if anything."""
-    return "" if only_spheres_meet_planes(sim.rigid_solver.collider) else "shapes of other kinds"
-
-
 ABSENT_ROWS = FastPath(
     _absent_rows_replacements,
-    known={
-        "genesis.engine.solvers.rigid.rigid_solver:RigidSolver._constraint_force_grad": (
-            "3e763c60fe10186e"
-        ),
-        f"{_BACKWARD}:kernel_manual_add_equality_constraints_bw": "d0ed4adc095c326c",
-        f"{_BACKWARD}:kernel_manual_add_frictionloss_constraints_bw": "9f8adef942ca1976",
-    },
+    known=_READERS,
     needed=[f"rigid_solver.constraint_solver.constraint_state.{name}" for name in _COUNTS.values()],
 )
 CONSTRAINT_GRADIENT = FastPath(
@@ -113,32 +90,12 @@ CONSTRAINT_GRADIENT = FastPath(
             "44b97126727a684f"
         ),
         f"{_BACKWARD}:kernel_compute_gradients": "c8c503791086c263",
+        # What reads those gradients, of the rows in use alone.
+        **_READERS,
     },
     needed=[
         *(f"rigid_solver.constraint_solver.constraint_state.{name}" for name in _READ + _WRITTEN),
         "rigid_solver.rigid_info.dofs_mass_block_start",
         "rigid_solver.rigid_info.dofs_mass_block_end",
     ],
-)
-PLANE_CONTACTS = FastPath(
-    _contact_replacements,
-    known={
-        f"{_COLLIDER}.collider:Collider.backward_narrowphase": "2cc3e8fa80e074c5",
-        f"{_COLLIDER}.narrowphase:func_narrow_phase_diff_convex_vs_convex": "e102d136f5a25f1b",
-        f"{_COLLIDER}.diff_gjk:func_differentiable_plane_contact": "d039779d5f098722",
-        f"{_COLLIDER}.diff_gjk:func_plane_contact_frame": "4e6bba646fb47521",
-        f"{_BACKWARD}:kernel_manual_add_collision_constraints_bw": "a5bec615a565243a",
-        "genesis.utils.geom:qd_transform_by_trans_quat": "6141b074ea50dd1f",
-        "genesis.utils.geom:qd_transform_by_quat": "2c06ddbd6111ef16",
-        "genesis.utils.geom:qd_transform_by_quat_grad_quat": "96d021359e7b6dfb",
-    },
-    needed=[
-        *(f"rigid_solver.collider.collider_state.{name}" for name in _CONTACT_INPUTS),
-        *(
-            f"rigid_solver.collider.collider_state.contact_data.{name}.grad"
-            for name in _OF_CONTACTS
-        ),
-        *(f"rigid_solver.dyn_state.geoms.{name}.grad" for name in ("pos", "quat")),
-    ],
-    unsuited=_other_contacts,
 )

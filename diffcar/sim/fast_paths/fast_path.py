@@ -50,12 +50,12 @@ class FastPath:
         sim = scene.sim
         if not self.has_use(sim) or not are_unchanged({**_VIEW, **self.known}, name):
             return None
+        if missing := [needed for needed in self.needed if not _has(sim, needed)]:
+            note(f"this Genesis lacks {', '.join(missing)}, {aside(name)}")
+            return None
         if reason := _without_views() or self.unsuited(sim):
             told = f"a scene with {reason} has no fast path for {name}"
             note(f"{told}: so it is as slow as Genesis is", logging.INFO)
-            return None
-        if missing := [needed for needed in self.needed if not _has(sim, needed)]:
-            note(f"this Genesis lacks {', '.join(missing)}, {aside(name)}")
             return None
         replaced = self.replacements(sim)
         for owner, method, function in replaced:

@@ -108,6 +108,8 @@ class _Step(NamedTuple):
     state: list[Tensor]
     follows: bool
     """Whether it began as the one before has ended."""
+    is_only_commanded: bool
+    """Whether nothing was given to it but commands."""
 
 
 class _Memory:
@@ -134,6 +136,8 @@ class _Memory:
         self._steps: dict[int, _Step] = {}
         self.start: _Step | None = None
         """What was left by the step before the one that is gone back through, if that is known."""
+        self.is_only_commanded = False
+        """Whether nothing was given to the coming step but commands."""
 
     def is_as_left_by(self, step: int) -> bool:
         """Return whether nothing has moved since a step, fixed bodies included."""
@@ -151,11 +155,13 @@ class _Memory:
             if (step + 1) * (dynamics.size + poses.size) > _MOST_MEMORY:
                 return
             state = [torch.empty_like(own) for own in (*self._state, *self._links)]
-            known = _Step(in_use, dynamics, poses, state, follows)
+            known = _Step(in_use, dynamics, poses, state, follows, self.is_only_commanded)
         known.dynamics.take()
         known.poses.take()
         torch._foreach_copy_(known.state, [*self._state, *self._links])
-        self._steps[step] = known._replace(follows=follows)
+        self._steps[step] = known._replace(
+            follows=follows, is_only_commanded=self.is_only_commanded
+        )
 
     def forget(self, step: int) -> None:
         """Let go of what the step of this number has left in an earlier rollout."""
@@ -164,6 +170,10 @@ class _Memory:
     def knows(self, step: int) -> bool:
         """Return whether a step is remembered."""
         return step in self._steps
+
+    def knows_inputs(self, step: int) -> bool:
+        """Return whether all that a step was given is remembered: commands, and no poses."""
+        return self.knows(step) and self._steps[step].is_only_commanded
 
     def find_start(self, step: int) -> bool:
         """Look for the poses before a step, those that the last one left; return success."""
@@ -202,6 +212,12 @@ class _Memory:
         return self._parts[rows, contacts]
 
 
+def _is_only_commanded(solver: Any) -> bool:  # noqa: ANN401
+    """Return whether nothing waits for the coming step but commands, which are remembered."""
+    given = (name for entity in solver.entities for name, *_ in entity._tgt)
+    return all(name.startswith("control_dofs_") for name in given)
+
+
 def _fields(solver: Any, name: str) -> list[str]:  # noqa: ANN401
     """Return the dotted names of all arrays that a part of the contacts' state holds."""
     state = getattr(attrgetter(_CONTACTS)(solver), name)
@@ -229,10 +245,11 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
         return memory.recall_start() if memory.start else upstream.__globals__[_BEGIN](*arguments)
 
     def process_input(sim: Any, in_backward: bool = False) -> Any:  # noqa: ANN401
-        # What a remembered step was given comes back with the rest. Genesis's own `load_ckpt`
-        # simulates the step with it all the same.
-        is_checkpointed = "load_ckpt" in vars(sim)
-        if in_backward and is_checkpointed and memory.knows(sim._cur_substep_global):
+        # Commands come back with what else a remembered step has left. Genesis's own `load_ckpt`
+        # simulates the step with them all the same.
+        if not in_backward:
+            memory.is_only_commanded = _is_only_commanded(solver)
+        elif "load_ckpt" in vars(sim) and memory.knows_inputs(sim._cur_substep_global):
             return []
         return type(sim).process_input(sim, in_backward)
 

@@ -54,16 +54,18 @@ class Bodies(GenesisScene[Any]):
         with self._building(ArmConfig(precision=64, dt=0.01), 3, differentiable=True) as scene:
             import genesis as gs
 
-            scene.add_entity(gs.morphs.Plane(normal=(0.02, 0.01, 1.0)))
+            self.plane = scene.add_entity(gs.morphs.Plane(normal=(0.02, 0.01, 1.0)))
             (folder / "bodies.xml").write_text(BODIES)
             self.bodies = scene.add_entity(gs.morphs.MJCF(file=str(folder / "bodies.xml")))
         self.solver = scene.sim.rigid_solver
 
-    def gradients(self, *, jolt: int | None = None, seed: float = 1.0) -> list[Tensor]:
+    def gradients(
+        self, *, jolt: int | None = None, seed: float = 1.0, leans: bool = False
+    ) -> list[Tensor]:
         """Return those by velocities at the start and by the forces of all steps.
 
         Before the step `jolt` the bodies have the velocities of the start again; `seed` is what the
-        sum that is differentiated is multiplied by.
+        sum that is differentiated is multiplied by; `leans` has the plane turned at each step.
         """
         self._rewind()
         count = self.solver.n_dofs
@@ -76,6 +78,9 @@ class Bodies(GenesisScene[Any]):
             if step in (0, jolt):
                 self.bodies.set_dofs_velocity(first)
             self.bodies.control_dofs_force(force)
+            if leans:
+                turned = torch.tensor([1.0, 0.002 * step, 0.0, 0.0], dtype=torch.float64)
+                self.plane.set_quat((turned / turned.norm()).expand(3, 4))
             self.scene.step()
             state = self.solver.get_state()
             total = total + state.qpos.square().sum() + state.dofs_vel.sin().sum()
@@ -122,6 +127,14 @@ def test_what_is_moved_in_between_is_gone_back_through_from_there(bodies: Bodies
         undisturbed = bodies.gradients()
         assert distance(bodies.gradients(jolt=5), expected) <= 1e-9
     assert distance(undisturbed, expected) > 1e-3
+
+
+def test_a_plane_that_is_moved_at_each_step_is_gone_back_through_so(bodies: Bodies) -> None:
+    """What is fixed has no state of its own, and is put where it was for each step."""
+    expected = bodies.gradients(leans=True)
+    with quickly(bodies):
+        assert distance(bodies.gradients(leans=True), expected) <= 1e-9
+    assert distance(bodies.gradients(), expected) > 1e-3
 
 
 def test_steps_beyond_its_memory_are_simulated_again(

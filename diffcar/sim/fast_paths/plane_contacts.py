@@ -1,6 +1,6 @@
-"""Reverse passes of contacts and of the constraint solver, written by hand.
+"""The reverse pass of contacts with planes, written by hand.
 
-Imported where they are used: they need the compiler.
+Imported where it is used: it needs the compiler.
 """
 
 import genesis as gs
@@ -9,7 +9,7 @@ import genesis.utils.geom as gu
 import quadrants as qd
 from genesis.engine.solvers.rigid.collider.diff_gjk import func_plane_contact_frame
 
-__all__ = ["reverse_plane_contacts", "reverse_solver"]
+__all__ = ["reverse_plane_contacts"]
 
 
 @qd.kernel(fastcache=True)
@@ -57,46 +57,3 @@ def reverse_plane_contacts(
             dyn_state.geoms.quat.grad[plane, i_b] += gu.qd_transform_by_quat_grad_quat(
                 axis, quat, of_axis
             )
-
-
-@qd.kernel(fastcache=True)
-def reverse_solver(
-    constraint_state: array_class.ConstraintState,
-    rigid_info: array_class.RigidInfo,
-    rigid_config: qd.template(),
-):
-    """Write what `kernel_compute_gradients` does, for the rows in use alone.
-
-    Rows beyond those keep what they have; nothing reads them.
-    """
-    num_dofs = constraint_state.bw_u.shape[0]
-    qd.loop_config(serialize=qd.static(rigid_config.para_level < gs.PARA_LEVEL.PARTIAL))
-    for i_b in range(constraint_state.bw_u.shape[1]):
-        for i_c in range(constraint_state.n_constraints[i_b]):
-            along, residual, weight = gs.qd_float(0.0), gs.qd_float(0.0), gs.qd_float(0.0)
-            if constraint_state.active[i_c, i_b] != 0:
-                weight = constraint_state.efc_D[i_c, i_b]
-                residual = -constraint_state.aref[i_c, i_b]
-                for k in range(constraint_state.jac_n_dofs[i_c, i_b]):
-                    i_d = constraint_state.jac_dofs_idx[i_c, k, i_b]
-                    slope = constraint_state.jac[i_c, i_d, i_b]
-                    along += slope * constraint_state.bw_u[i_d, i_b]
-                    residual += slope * constraint_state.qacc[i_d, i_b]
-            constraint_state.dL_daref[i_c, i_b] = weight * along
-            constraint_state.dL_defc_D[i_c, i_b] = -along * residual
-            for i_d in range(num_dofs):
-                constraint_state.dL_djac[i_c, i_d, i_b] = 0.0
-            for k in range(constraint_state.jac_n_dofs[i_c, i_b]):
-                i_d = constraint_state.jac_dofs_idx[i_c, k, i_b]
-                constraint_state.dL_djac[i_c, i_d, i_b] = -weight * (
-                    constraint_state.bw_u[i_d, i_b] * residual
-                    + constraint_state.qacc[i_d, i_b] * along
-                )
-        for i in range(num_dofs):
-            constraint_state.dL_dforce[i, i_b] = constraint_state.bw_u[i, i_b]
-            # Nothing off the blocks of the mass matrix is ever written, or read.
-            for j in range(rigid_info.dofs_mass_block_start[i], rigid_info.dofs_mass_block_end[i]):
-                constraint_state.dL_dM[i, j, i_b] = -0.5 * (
-                    constraint_state.bw_u[i, i_b] * constraint_state.qacc[j, i_b]
-                    + constraint_state.bw_u[j, i_b] * constraint_state.qacc[i, i_b]
-                )

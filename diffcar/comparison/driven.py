@@ -1,22 +1,31 @@
 """Keeps how a suite was driven, so that a comparison that is interrupted goes on from there."""
 
 import hashlib
+import importlib.metadata
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import make_folder, write_atomically
-from diffcar.base.version import VERSION
+from diffcar.base.files import digests, make_folder, write_atomically
+from diffcar.base.log import logger
+from diffcar.base.registry import is_own
+from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.runs import RunController
+from diffcar.controllers.config import CONTROLLERS
+from diffcar.controllers.steering_table import STEERING
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.config import CarConfig
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.metrics import SuiteFigures
+from diffcar.training.methods import is_method
 
 __all__ = ["Driven", "KeptDrives"]
 
@@ -27,6 +36,10 @@ class Driven(NamedTuple):
     figures: SuiteFigures
     points: list[list[float]]
     """Of its car that started from rest, as in `TRACK_COLUMNS`; none if it broke the physics."""
+
+
+_DRIVES = TypeAdapter(list[Driven])
+_SIMULATED_BY = ("genesis-world", "quadrants", "mujoco", "torch")
 
 
 class KeptDrives:
@@ -41,9 +54,9 @@ class KeptDrives:
     def __init__(self, folder: Path, config: CompareConfig, vehicle: Vehicle) -> None:
         physics = config.model_dump_json(include={*CarConfig.model_fields, "seed"})
         self._folder = folder
-        self._always = (VERSION, physics, json.dumps(vehicle.files))
+        self._always = (physics, json.dumps(vehicle.files), *_driven_by(config, vehicle))
 
-    def recall(
+    def drives(
         self,
         controllers: Sequence[RunController],
         engine: str,
@@ -51,7 +64,7 @@ class KeptDrives:
         disturbance: DisturbanceConfig,
         drive: Callable[[], list[Driven]],
     ) -> list[Driven]:
-        """Return what was driven before, or drive and keep it.
+        """Return how each of some controllers drove before, or let them drive and keep it.
 
         Raises:
             CheckpointError: If what was kept is damaged.
@@ -66,7 +79,8 @@ class KeptDrives:
                     digest.update(weights.numpy(force=True).tobytes())
         file = self._folder / f"{digest.hexdigest()[:24]}.json"
         if file.is_file():
-            return _read(file)
+            logger.info(f"{path.name}: as driven before, in {self._folder}")
+            return _read(file, len(controllers))
         driven = drive()
         make_folder(self._folder)
         text = json.dumps([(asdict(each.figures), each.points) for each in driven])
@@ -74,15 +88,27 @@ class KeptDrives:
         return driven
 
 
-def _read(file: Path) -> list[Driven]:
-    """Read what was kept.
+def _driven_by(config: CompareConfig, vehicle: Vehicle) -> list[str]:
+    """Return versions and digests of the programs and tables that drives depend on."""
+    own = [CONTROLLERS[name] for name in config.methods if is_own(name) and not is_method(name)]
+    sources = [Path(inspect.getfile(controller)) for controller in own]
+    sources += sorted(Path(__file__).parents[1].rglob("*.py"))
+    files = filter(Path.is_file, [*sources, vehicle.file, STEERING.file(vehicle)])
+    versions = [importlib.metadata.version(name) for name in _SIMULATED_BY]
+    return versions + [digest for _, digest in digests(files)]
+
+
+def _read(file: Path, count: int) -> list[Driven]:
+    """Read how so many controllers drove.
 
     Raises:
         CheckpointError: If it is damaged.
     """
     try:
-        kept = json.loads(file.read_bytes())
-        return [Driven(SuiteFigures(**figures), points) for figures, points in kept]
-    except (OSError, ValueError, TypeError) as error:
-        told = f"{str(file)!r} is damaged: {error}"
+        driven = _DRIVES.validate_json(file.read_bytes())
+        if len(driven) != count:
+            raise ValueError(f"it has {len(driven)} drives instead of {count}")
+    except (OSError, ValueError) as error:
+        told = f"{str(file)!r} is damaged: {first_problem(error)}"
         raise CheckpointError(told, hint="remove it; it is driven again") from None
+    return driven
