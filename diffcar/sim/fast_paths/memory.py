@@ -281,6 +281,9 @@ MEMORY = FastPath(
         "genesis.engine.simulator:Simulator._step_grad": "dc34af1c13c5fadc",
         "genesis.engine.simulator:Simulator.process_input": "2d5e15c37237c3ac",
         "genesis.engine.simulator:Simulator.step": "4ded87ba11516065",
+        "genesis.engine.entities.rigid_entity.rigid_entity:RigidEntity.process_input": (
+            "9e49aa739b92338d"
+        ),
         f"{_RIGID}.rigid_solver:RigidSolver.substep": "999c866f5f87c555",
         f"{_RIGID}.rigid_solver:RigidSolver.substep_pre_coupling_grad": "4020b05861a896d5",
         f"{_RIGID}.rigid_solver:RigidSolver._constraint_force_grad": "3e763c60fe10186e",
