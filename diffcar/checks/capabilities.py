@@ -15,7 +15,7 @@ from diffcar.controllers.errors import starts_on_path
 from diffcar.gradients.capabilities import Capability, measure_costs, outcome_column
 from diffcar.gradients.certificate import Certificate, attempt, certify
 from diffcar.path.reference import ReferencePath
-from diffcar.sim.build import build_scene
+from diffcar.sim.build import build_scene, equip
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.sim.model.read import load_vehicle
@@ -48,6 +48,7 @@ def car_capabilities(config: CheckGradConfig) -> Iterator[Capability]:
     bench = CarBench.build(config, load_vehicle(), _CARS)
     for _, found in try_attempts(bench.scene, bench.path, tolerance=_TOLERANCE):
         yield replace(found, detail=found.detail or "3 steps")
+    equip(bench.scene)
     detail = f"by the actions, {_CAR_STEPS} steps"
     for row in certify(bench.problem(_CAR_STEPS, tolerance=_TOLERANCE)).rows:
         worst = row.summary.worst_relative_error

@@ -1,18 +1,18 @@
 """`diffcar check-grad --entity rigid`: where the car's gradient goes, and whether it is right."""
 
+import contextlib
 import itertools
-import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
+from diffcar.base.child import Child
 from diffcar.base.errors import DiffcarError
 from diffcar.base.log import logger
 from diffcar.checks.attempts import try_attempts
@@ -26,7 +26,7 @@ from diffcar.gradients.hops import trace_hops
 from diffcar.gradients.problem import Problem
 from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
-from diffcar.sim.build import build_scene, repair
+from diffcar.sim.build import build_scene, equip
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
@@ -36,6 +36,11 @@ from diffcar.tasks.tracking.problem import LIMIT, PARAMETERS, CarCases, trace_dr
 __all__ = ["run"]
 
 _LIMIT_STEPS = 100
+# Fewer steps take less time than another process takes to start.
+_WORTH_A_PROCESS = 300
+
+_Certifying = Child[dict[int, Certificate]]
+"""The certificates at some horizons, under way in another process."""
 
 
 def run(config: CheckGradConfig) -> CheckGradResult:
@@ -51,9 +56,13 @@ def run(config: CheckGradConfig) -> CheckGradResult:
         DiffcarError: If model, path or scene is unusable.
     """
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as children:
         vehicle = car_of(config, lenient=config.car_reading.wheels == "as-is")
-        check = _Check(suited(config, vehicle), vehicle)
+        config = suited(config, vehicle)
+        apart = _begin_apart(config, vehicle)
+        if apart is not None:
+            children.enter_context(apart)
+        check = _Check(config, vehicle, apart)
         found = check.result
         logger.info("trying the ways to get a gradient")
         found.attempts += try_attempts(
@@ -62,17 +71,24 @@ def run(config: CheckGradConfig) -> CheckGradResult:
             tolerance=found.tolerance,
             with_repairs=config.repairs,
         )
+        if config.repairs:
+            equip(check.bench.scene)
         check.attempt("following the gradient hop by hop", check.follow)
         if config.precision == 32:
-            stage = "doing the same in float64, in another process"
-            check.attempt(stage, check.certify_in_float64)
+            stage = "waiting for the same in float64, from another process"
+            check.attempt(stage, check.await_float64)
         for horizon in config.certificate.horizons:
+            if horizon in check.horizons_apart:
+                continue
             stage = f"comparing with finite differences over {horizon} steps"
             check.attempt(stage, partial(check.certify, horizon))
         check.try_the_limit()
         check.attempt("driving the same actions in plain mode", check.compare_modes)
         if config.wheels:
             check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
+        if check.horizons_apart:
+            stage = f"waiting for {check.horizons_apart[0]} steps, from another process"
+            check.attempt(stage, check.await_longest)
     found.wall_seconds = time.perf_counter() - began
     return found
 
@@ -80,22 +96,32 @@ def run(config: CheckGradConfig) -> CheckGradResult:
 class _Check:
     """One scene and what is found out about it."""
 
-    def __init__(self, config: CheckGradConfig, vehicle: Vehicle) -> None:
+    def __init__(
+        self, config: CheckGradConfig, vehicle: Vehicle, apart: _Certifying | None = None
+    ) -> None:
         self.config = config
         self.vehicle = vehicle
+        self.apart = apart
         self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
+        self._certificates: dict[int, Certificate] = {}
         tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance
         notes = [*vehicle.assumptions, *self.bench.path.warnings]
         self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
         self.result.vehicle = vehicle if config.model else None
+
+    @property
+    def horizons_apart(self) -> list[int]:
+        """Return the horizons that are certified in another process instead of in this one."""
+        is_split = self.apart is not None and self.config.precision == 64
+        return [max(self.config.certificate.horizons)] if is_split else []
 
     def attempt(self, stage: str, action: Callable[[], None]) -> None:
         """Do a part of the check; if it fails the others still count."""
         logger.info(stage)
         try:
             action()
-        except (DiffcarError, BrokenProcessPool) as error:
+        except DiffcarError as error:
             self.result.failures.append(f"{stage}: {error}")
 
     def follow(self) -> None:
@@ -117,8 +143,20 @@ class _Check:
         if horizon != min(self.config.certificate.horizons):
             # Their rollouts and backward passes repeat themselves if short ones do.
             problem = replace(problem, guards=())
-        found = certify(problem, reference=self.reference.get(horizon))
-        self.result.certificate += found
+        self._add(horizon, certify(problem, reference=self.reference.get(horizon)))
+
+    def await_longest(self) -> None:
+        """Wait for the certificate over the most steps."""
+        assert self.apart is not None
+        for horizon, found in self.apart.result().items():
+            self._add(horizon, found)
+
+    def _add(self, horizon: int, found: Certificate) -> None:
+        """Keep a certificate, in the order in which horizons were asked for."""
+        self._certificates[horizon] = found
+        asked = self.config.certificate.horizons
+        in_order = (self._certificates[own] for own in asked if own in self._certificates)
+        self.result.certificate = sum(in_order, Certificate())
         self.result.failures += map(str, found.failures)
 
     def try_the_limit(self) -> None:
@@ -150,12 +188,10 @@ class _Check:
         distance = (ends[0] - ends[1]).norm(dim=-1)[:, cases.are_about("rolling")]
         self.result.parity = {own: float(distance[own - 1].max()) for own in horizons}
 
-    def certify_in_float64(self) -> None:
-        """Make the certificate in float64, in a process of its own: Genesis has one precision."""
-        double = self.config.model_copy(update={"precision": 64})
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-            self.reference = pool.submit(_certificates_of, double, self.vehicle).result()
+    def await_float64(self) -> None:
+        """Wait for the certificate in float64, which the gradient is held against."""
+        assert self.apart is not None
+        self.reference = self.apart.result()
         for horizon, found in self.reference.items():
             if found.verdict is Verdict.REFUSED:  # the other horizons have theirs
                 self.result.failures.append(f"in float64 over {horizon} steps: {found.told}")
@@ -173,10 +209,27 @@ def _problem(bench: CarBench, horizon: int, labels: Sequence[Label] | None = Non
     )
 
 
-def _certificates_of(config: CheckGradConfig, vehicle: Vehicle) -> dict[int, Certificate]:
-    """Return the certificate of a configuration at each horizon, and nothing else."""
+def _begin_apart(config: CheckGradConfig, vehicle: Vehicle) -> _Certifying | None:
+    """Begin in another process what this one need not do itself, if anything.
+
+    That is the certificate in float64 where this one is in float32, since Genesis has one precision
+    in a process; else the one over the most steps, which takes as long as all the rest.
+    """
+    horizons = config.certificate.horizons
+    if config.precision == 32:
+        double = config.model_copy(update={"precision": 64})
+        return Child(_certificates_of, double, vehicle, horizons)
+    if max(horizons) >= _WORTH_A_PROCESS and len(horizons) > 1 and (os.cpu_count() or 1) > 1:
+        return Child(_certificates_of, config, vehicle, [max(horizons)])
+    return None
+
+
+def _certificates_of(
+    config: CheckGradConfig, vehicle: Vehicle, horizons: Sequence[int]
+) -> dict[int, Certificate]:
+    """Return the certificate of a configuration at some horizons, and nothing else."""
     bench = CarBench.build(config, vehicle, labels_of(config.certificate))
     if config.repairs:
-        repair(bench.scene)
-    problems = [_problem(bench, horizon) for horizon in config.certificate.horizons]
+        equip(bench.scene)
+    problems = [_problem(bench, horizon) for horizon in horizons]
     return {problem.horizon: attempt(replace(problem, guards=())) for problem in problems}

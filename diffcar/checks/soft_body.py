@@ -17,7 +17,7 @@ from diffcar.checks.config import CheckGradConfig
 from diffcar.gradients.capabilities import Capability, outcome_column
 from diffcar.gradients.certificate import Certificate, CertificateRow, attempt
 from diffcar.gradients.slopes import worst_of
-from diffcar.sim.build import build_scene, repair
+from diffcar.sim.build import build_scene, equip
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.pushing.problem import INPUTS, NOISY_MATERIAL, input_problem
 
@@ -175,7 +175,7 @@ def _check_inputs(config: SoftBodyConfig) -> Iterator[SoftBodyCheck]:
         scene = build_scene(chosen, num_envs=_NUM_ENVS, differentiable=True, with_repairs=False)
         for is_repaired, inputs in ((False, as_it_comes), (True, repaired)):
             if is_repaired:
-                repair(scene)
+                equip(scene)
             for name, steps in inputs:
                 problem = input_problem(scene, name, steps, material=material, tolerance=_TOLERANCE)
                 yield SoftBodyCheck(attempt(problem), is_repaired)

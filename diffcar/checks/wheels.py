@@ -11,7 +11,7 @@ from diffcar.checks.config import CheckGradConfig
 from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.certificate import Certificate, attempt
 from diffcar.gradients.slopes import Verdict, verdict
-from diffcar.sim.build import repair
+from diffcar.sim.build import equip
 from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.sim.model.wheels import WHEEL_SHAPES, with_wheels
@@ -71,7 +71,7 @@ def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> Ite
         tolerance = config.certificate.tolerance or TOLERANCES[bench.scene.dtype]
         problem = replace(bench.problem(_HORIZON, tolerance=tolerance), guards=())
         before = attempt(problem)
-        repair(bench.scene)
+        equip(bench.scene)
         yield WheelResult(wheels.wheel_shape, before, attempt(problem))
 
 

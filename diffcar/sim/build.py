@@ -26,7 +26,15 @@ from diffcar.sim.startup import save_kernels
 if TYPE_CHECKING:
     import genesis
 
-__all__ = ["GENESIS", "MUJOCO", "Engine", "build_scene", "repair", "verify_actuation_gradient"]
+__all__ = [
+    "GENESIS",
+    "MUJOCO",
+    "Engine",
+    "build_scene",
+    "equip",
+    "repair",
+    "verify_actuation_gradient",
+]
 
 _CAR = CarConfig()
 
@@ -65,7 +73,7 @@ def build_scene(
         vehicle: The car, if it was loaded already.
         with_camera: Whether the scene can be filmed.
         with_repairs: Whether a differentiable scene is repaired and takes diffcar's fast paths, and
-            a car proves its gradient; without, it differentiates as Genesis comes, until `repair`.
+            a car proves its gradient; without, it differentiates as Genesis comes, until `equip`.
         options: Of cars in Genesis, `with_varied_mass`: whether `mass_ratio` and `mass_shift` may
             differ between them, for which Genesis compiles other kernels. Of arms, `with_ground`:
             whether there is a plane to touch. Of soft bodies, `mpm_options` of Genesis's solver.
@@ -88,8 +96,7 @@ def build_scene(
     logger.info(f"building a {kind} scene in {simulator.label}, {num_envs} at once{slow}")
     scene = build(config, num_envs, **options)
     if differentiable and with_repairs and isinstance(scene, GenesisScene):
-        repair(scene)
-        scene.fast_paths = take_fast_paths(scene.scene)
+        equip(scene)
         if isinstance(scene, GenesisCar):
             verify_actuation_gradient(scene)
             save_kernels()
@@ -125,6 +132,16 @@ def repair(scene: "GenesisScene[Any] | genesis.Scene") -> list[str]:
     if not bare.requires_grad:
         return []
     return [name for name, apply in REPAIRS.items() if apply(bare)]
+
+
+def equip(scene: "GenesisScene[Any]") -> None:
+    """Repair a differentiable scene and let it take diffcar's fast paths: so training has it.
+
+    Raises:
+        SimulationError: If this Genesis lacks what a repair rests on.
+    """
+    repair(scene)
+    scene.fast_paths = take_fast_paths(scene.scene)
 
 
 def verify_actuation_gradient(car: GenesisCar) -> None:

@@ -1,5 +1,8 @@
 """The check of a car, on bicycles: what fails at one horizon leaves the others as they are."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import pytest
 import torch
 
@@ -50,7 +53,7 @@ def test_one_horizon_that_fails_leaves_the_others(
         "diffcar.checks.bench.build_scene",
         lambda config, num_envs, **how: Fragile(num_envs, differentiable=True),
     )
-    found = car._certificates_of(config, load_vehicle())
+    found = car._certificates_of(config, load_vehicle(), settings.horizons)
     assert found[2].verdict.is_good
     assert found[8].verdict is (Verdict.REFUSED if is_refused else Verdict.NOT_A_NUMBER)
     check = car._Check(config, load_vehicle())
@@ -60,3 +63,48 @@ def test_one_horizon_that_fails_leaves_the_others(
     assert check.result.certified_horizons == [2]
     assert not check.result.certified
     assert any("it broke" in failure for failure in check.result.failures) == is_refused
+
+
+class AtOnce:
+    """What would be done in another process, done here."""
+
+    asked: ClassVar[list[object]] = []
+
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.asked.append(arguments[-1])
+        self.found = function(*arguments)
+
+    def __enter__(self) -> "AtOnce":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def result(self) -> object:
+        return self.found
+
+
+def test_the_longest_horizon_goes_elsewhere_and_all_take_the_ways_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = CertificateConfig(
+        horizons=[300, 2], num_directions=DirectionsConfig(rolling=1, sliding=0, airborne=0)
+    )
+    scenes, equipped = [], []
+
+    def build(config: CheckGradConfig, num_envs: int, **how: object) -> Bicycle:
+        scenes.append(Bicycle(num_envs, differentiable=bool(how["differentiable"])))
+        return scenes[-1]
+
+    for module in ("bench", "car"):
+        monkeypatch.setattr(f"diffcar.checks.{module}.build_scene", build)
+    monkeypatch.setattr(car, "equip", equipped.append)
+    monkeypatch.setattr(car, "try_attempts", lambda *scene, **how: [])
+    monkeypatch.setattr(car, "Child", AtOnce)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    found = car.run(CheckGradConfig(certificate=settings))
+    assert AtOnce.asked == [[300]]
+    assert equipped == [scene for scene in scenes if scene.differentiable]
+    assert len(equipped) == 2
+    assert [row.horizon for row in found.certificate.rows] == [300] * 3 + [2] * 3
+    assert found.certified, found.failures
