@@ -2,7 +2,9 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -77,6 +79,7 @@ class Child(Generic[Result]):
 
 def _call(pipe: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
     """Make the call, and send what it returns or raises."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     result, error = None, None
     # Whatever it raises is raised where the result is asked for.
     try:
@@ -85,3 +88,11 @@ def _call(pipe: Connection, function: Callable[..., object], arguments: tuple[ob
         error = raised
     with contextlib.suppress(BrokenPipeError):  # nobody waits any more
         pipe.send((result, error))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent does, which may have been killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

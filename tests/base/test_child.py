@@ -1,5 +1,6 @@
 """Calls in processes of their own."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -23,9 +24,22 @@ def leave() -> None:
     os._exit(3)
 
 
-def write_and_sleep(file: Path) -> None:
-    file.write_text(str(os.getpid()))
-    time.sleep(60)
+def hold(fifo: Path) -> None:
+    """Write this process's number, and keep the pipe open for as long as it lives, or a minute."""
+    with fifo.open("w", buffering=1) as file:
+        file.write(f"{os.getpid()}\n")
+        time.sleep(60)
+
+
+def hold_in_another(fifo: Path) -> None:
+    with Child(hold, fifo) as child:
+        child.result()
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
 
 
 def test_result_comes_from_another_process() -> None:
@@ -45,18 +59,25 @@ def test_a_process_that_dies_is_told_of() -> None:
         child.result()
 
 
-def test_ctrl_c_leaves_it_alone_and_the_end_of_the_block_ends_it(tmp_path: Path) -> None:
-    file = tmp_path / "pid"
+def test_ctrl_c_leaves_it_alone_and_the_end_of_the_block_ends_it(fifo: Path) -> None:
     began = time.monotonic()
-    with Child(write_and_sleep, file) as child:
-        while not (file.exists() and file.read_text()):
-            assert time.monotonic() - began < 30
-            time.sleep(0.01)
-        process = int(file.read_text())
-        os.kill(process, signal.SIGINT)
+    with Child(hold, fifo), fifo.open() as held:
+        os.kill(int(held.readline()), signal.SIGINT)
         time.sleep(0.1)
-        os.kill(process, 0)  # still there
-        assert child._process.is_alive()
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
+        os.set_blocking(held.fileno(), False)
+        with pytest.raises(BlockingIOError):  # as the other end is still open
+            os.read(held.fileno(), 1)
+    assert time.monotonic() - began < 30
+
+
+def test_it_ends_with_its_parent(fifo: Path) -> None:
+    """Which is killed, or leaves without a word."""
+    parent = multiprocessing.get_context("fork").Process(target=hold_in_another, args=(fifo,))
+    parent.start()
+    began = time.monotonic()
+    with fifo.open() as held:
+        assert int(held.readline()) != parent.pid
+        parent.kill()
+        parent.join()
+        assert held.read() == ""
     assert time.monotonic() - began < 30
