@@ -74,6 +74,10 @@ def run(config: CheckGradConfig) -> CheckGradResult:
         if config.repairs:
             equip(check.bench.scene)
         check.attempt("following the gradient hop by hop", check.follow)
+        check.try_the_limit()
+        check.attempt("driving the same actions in plain mode", check.compare_modes)
+        if config.wheels:
+            check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
         if config.precision == 32:
             stage = "waiting for the same in float64, from another process"
             check.attempt(stage, check.await_float64)
@@ -82,10 +86,6 @@ def run(config: CheckGradConfig) -> CheckGradResult:
                 continue
             stage = f"comparing with finite differences over {horizon} steps"
             check.attempt(stage, partial(check.certify, horizon))
-        check.try_the_limit()
-        check.attempt("driving the same actions in plain mode", check.compare_modes)
-        if config.wheels:
-            check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
         if check.horizons_apart:
             stage = f"waiting for {check.horizons_apart[0]} steps, from another process"
             check.attempt(stage, check.await_longest)
