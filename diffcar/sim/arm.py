@@ -73,7 +73,8 @@ class GenesisArm(GenesisScene[ArmState]):
         self._hand = int(entity.get_link("hand").idx)
         entity.set_dofs_kp(_STIFFNESS)
         entity.set_dofs_kv(_DAMPING)
-        entity.set_dofs_force_range([-limit for limit in _FORCE_LIMITS], _FORCE_LIMITS)
+        limits = self.tensor(_FORCE_LIMITS)
+        entity.set_dofs_force_range(-limits, limits)
         low, high = (limit.reshape(-1, entity.n_dofs)[0] for limit in entity.get_dofs_limit())
         self.joint_limits: tuple[Tensor, Tensor] = low[:NUM_ARM_JOINTS], high[:NUM_ARM_JOINTS]
         """Lowest and highest angle of each joint [rad], shape (7,) each."""

@@ -260,8 +260,9 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         none = [0.0] * len(vehicle.driven_joints)
         entity.set_dofs_kp([vehicle.steering_gain] * 2 + none, self._servo_dofs)
         entity.set_dofs_kv([0.0] * 2 + [*vehicle.drive_gains], self._servo_dofs)
-        limits = [vehicle.max_steering_torque] * 2 + [*vehicle.max_drive_torques]
-        entity.set_dofs_force_range([-limit for limit in limits], limits, self._servo_dofs)
+        limits = self.tensor([vehicle.max_steering_torque] * 2 + [*vehicle.max_drive_torques])
+        # As lists they would be broadcast by what takes torch a quarter of a second to load.
+        entity.set_dofs_force_range(-limits, limits, self._servo_dofs)
 
 
 _VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(

@@ -14,7 +14,7 @@ from diffcar.sim.fast_paths import Undo
 from diffcar.sim.fast_paths.narrow_phase import narrow_phase_of_spheres
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
-from diffcar.sim.startup import save_kernels, without_collections
+from diffcar.sim.startup import quick_frame_info, save_kernels, without_collections
 from diffcar.sim.window import keep_going_when_closed, window_options
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class GenesisScene(ABC, Generic[StateT]):
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
         exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
         rigid = {"enable_self_collision": False, **(rigid or {}), **exact}
-        with translated_errors(), quiet_mujoco(), without_collections():
+        # The first scene loads what is left of Genesis.
+        with translated_errors(), quiet_mujoco(), without_collections(), quick_frame_info():
             self.scene: Scene = gs.Scene(
                 **window,
                 sim_options=gs.options.SimOptions(

@@ -29,6 +29,7 @@ from diffcar.sim.upstream import are_unchanged, aside, note
 
 __all__ = [
     "import_genesis",
+    "quick_frame_info",
     "save_kernels",
     "spare_teardown",
     "with_known_cpu",
@@ -53,7 +54,7 @@ def import_genesis() -> ModuleType:
     with without_collections():
         import torch  # noqa: F401 - asks about frames, too, when quadrants is not there yet
 
-        with _quick_frame_info():
+        with quick_frame_info():
             import genesis
     _save_kernels_meanwhile()
     return genesis
@@ -143,7 +144,7 @@ def _dump() -> Callable[[], None] | None:
 
 
 @contextlib.contextmanager
-def _quick_frame_info() -> Iterator[None]:
+def quick_frame_info() -> Iterator[None]:
     """Answer which line a frame is at without looking through all modules for where it belongs.
 
     So quadrants asks at every decorator whether it stands in a class.

@@ -19,7 +19,7 @@ _COMPARE_FRAMES = """
 import inspect, json
 from diffcar.sim import startup
 ask, differing, asked = inspect.getframeinfo, [], 0
-with startup._quick_frame_info():
+with startup.quick_frame_info():
     quick = inspect.getframeinfo
     def sampled(frame, context=1):  # Python's own answer takes 2 ms
         global asked
@@ -51,7 +51,7 @@ def test_other_questions_about_frames_are_python_s(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(startup, "are_unchanged", lambda *known, **of: True)
     frame = inspect.currentframe()
     assert frame is not None
-    with startup._quick_frame_info():
+    with startup.quick_frame_info():
         several = inspect.getframeinfo(frame, 3)
         one = inspect.getframeinfo(frame)
     assert several.code_context is not None and len(several.code_context) == 3
