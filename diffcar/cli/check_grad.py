@@ -28,7 +28,7 @@ def check_grad(
 ) -> None:
     """Show where the gradient goes, and prove it against finite differences on this machine.
 
-    Without arguments: the shipped car over 1 to 500 steps, in about a minute. Exits with 1 if the
+    Without arguments: the shipped car over 1 to 500 steps, in half a minute. Exits with 1 if the
     gradient that training uses is not certified.
     """
     if car is not None and model is not None:
