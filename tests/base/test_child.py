@@ -10,30 +10,7 @@ import pytest
 
 from diffcar.base.child import Child
 from diffcar.base.errors import ConfigError, DiffcarError
-
-
-def power(base: int, exponent: int) -> int:
-    return base**exponent
-
-
-def refuse() -> None:
-    raise ConfigError("not so", hint="but so")
-
-
-def leave() -> None:
-    os._exit(3)
-
-
-def hold(fifo: Path) -> None:
-    """Write this process's number, and keep the pipe open for as long as it lives, or a minute."""
-    with fifo.open("w", buffering=1) as file:
-        file.write(f"{os.getpid()}\n")
-        time.sleep(60)
-
-
-def hold_in_another(fifo: Path) -> None:
-    with Child(hold, fifo) as child:
-        child.result()
+from tests.base.calls import hold, hold_in_another, leave, power, refuse
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _ENDING = """
-import atexit, pathlib, sys, threading, time
+import atexit, pathlib, sys, threading
 from diffcar.cli.ending import end_quickly, prepare_end
 prepare_end()
 folder = pathlib.Path(sys.argv[1])
@@ -17,7 +17,7 @@ class Slow:
 slow = Slow()
 atexit.register((folder / "at exit").touch)
 def work():
-    time.sleep(0.3)
+    threading.main_thread().join()  # which is over once the end has begun
     (folder / "thread").touch()
 threading.Thread(target=work).start()
 left_open = (folder / "left open").open("w")

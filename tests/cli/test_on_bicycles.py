@@ -151,7 +151,7 @@ C = ["export", "shipped", "--format=c", "--path=circle"]
 
 
 def test_a_controller_is_exported_and_drives_a_lap_as_the_network_does(
-    diffcar: Run, tmp_path: Path
+    diffcar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In every format that can be had here; nothing is replaced that nobody has named."""
     formats_here = ["--format=torchscript", "--format=c"]
@@ -166,20 +166,22 @@ def test_a_controller_is_exported_and_drives_a_lap_as_the_network_does(
     refused = diffcar(*C)
     assert refused.exit_code == 2
     assert "exists already" in refused.stderr
+    monkeypatch.setattr("diffcar.export.formats.compiler", lambda: None)  # once is enough
     good(diffcar(*C, "--overwrite", "--precision=64", "--set=path.top_speed=2"))
     contract = json.loads((tmp_path / "exported" / "contract.json").read_text())
     assert (contract["precision"], contract["path"]["top_speed_mps"]) == (64, 2.0)
 
 
 @pytest.mark.usefixtures("_undrawn")
-def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run, tmp_path: Path) -> None:
+def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run) -> None:
     """Limits are kept for another path, its place and its size are not."""
     arguments = ["--set=path.top_speed=2.5", "--set=path.scale=0.9", "--out=run"]
     good(diffcar(*TRAIN, *arguments))
-    for own, name, speed in (([], "circle", 2.5), (["--path=sine"], "sine", 2.5)):
-        good(diffcar("export", "run", "--format=torchscript", "--out", name, *own))
-        path = json.loads((tmp_path / name / "contract.json").read_text())["path"]
-        assert (path["name"], path["top_speed_mps"]) == (name, speed)
+    for own, name, scale in (({}, "circle", 0.9), ({"source": "sine"}, "sine", 1.0)):
+        given = {"controller": "run", "path": own}
+        path = export._subject(load_config(ExportConfig, flags=given), []).path
+        assert (path.name, float(path.samples[:, 4].max())) == (name, pytest.approx(2.5))
+        assert path.length == pytest.approx(scale * road(name).length, rel=1e-3)
 
 
 @pytest.mark.usefixtures("_undrawn")
@@ -508,11 +510,11 @@ def test_a_shipped_suite_is_compared_by_its_settings_and_those_that_are_given(
 ) -> None:
     """At the limit of grip: the racing car, and a table by grip in each engine."""
     monkeypatch.setattr(suite, "_CONTROLLERS_AT_ONCE", 4)
-    sine = "{source: sine, top_speed: 3.0, grip"
+    road = "{source: obstacle-avoidance, top_speed: 3.0, grip"
     done = diffcar(
         *("compare", "--suite=limit", "--set=methods=[stanley]", "--set=seeds=[0]"),
         "--set=dt=0.05",
-        f"--set=suite.paths=[{sine}: 0.5}}, {sine}: 0.9}}]",
+        f"--set=suite.paths=[{road}: 0.5}}, {road}: 0.9}}]",
         "--set=suite.conditions={}",
         "--set=tuning={num_generations: 1, num_candidates: 8, duration: 1.0}",
         *("--out=c", "--json=c.json"),
@@ -529,7 +531,7 @@ def test_a_shipped_suite_is_compared_by_its_settings_and_those_that_are_given(
             *("cross_track_p95_m", "cross_track_max_m", "time_over_profile"),
         )
     }
-    assert result["paths"] == ["sine at 50 %", "sine at 90 %"]
+    assert result["paths"] == ["obstacle-avoidance at 50 %", "obstacle-avoidance at 90 %"]
     assert result["ranked_grip"] == 0.9
     assert (tmp_path / "c" / "plots" / "grips.png").read_bytes().startswith(b"\x89PNG")
     begun_with = yaml.safe_load((tmp_path / "c" / "compare.yaml").read_text())
@@ -555,7 +557,7 @@ def test_ones_own_controller_drives_and_a_slip_in_it_is_told_first(
     (tmp_path / "steady_car.py").write_text(textwrap.dedent(source))
     monkeypatch.syspath_prepend(str(tmp_path))
     own = ("simulate", "--path", "line", "--controller")
-    result = result_of(diffcar(*own, "steady_car:Steady", "--json", "-"))
+    result = result_of(diffcar(*own, "steady_car:Steady", "--json=-", "--set=max_time=0.2"))
     assert result["controller"] == "steady_car:Steady"
     monkeypatch.setattr(simulate, "build_scene", None)
     refused = diffcar(*own, "steady_car:Steedy")
@@ -593,7 +595,8 @@ def test_a_run_carries_its_car_wherever_it_is(diffcar: Run, tmp_path: Path) -> N
     (tmp_path / "a").rename(tmp_path / "moved")
     good(diffcar("train-e2e", "--resume=moved", "--no-certify"))
     for controller in ("moved", "moved/checkpoints/last.pt"):
-        driven = result_of(diffcar("simulate", f"--controller={controller}", "--json=-"))
+        drive = ("simulate", f"--controller={controller}", "--json=-", "--set=max_time=0.2")
+        driven = result_of(diffcar(*drive))
         assert not [note for note in driven["notes"] if "trained with" in note]
     (tmp_path / "moved" / "car" / "car.json").write_text("{")
     done = diffcar("simulate", "--controller=moved")
@@ -607,6 +610,9 @@ def test_every_command_that_drives_takes_any_car(
 ) -> None:
     """What was found and changed is told once."""
     (tmp_path / "mine.urdf").write_text(urdf().replace("_steering", "").replace("_wheel", ""))
-    own = {"simulate": ["--controller=stanley"], "record": ["--out=d.csv", "--duration=1"]}
+    own = {
+        "simulate": ["--controller=stanley", "--set=max_time=0.2"],
+        "record": ["--out=d.csv", "--duration=1"],
+    }
     done = good(diffcar(command, "--car=mine.urdf", "--path=circle", *own[command]))
     assert done.stderr.count("the wheels collide as spheres") == 1

@@ -1,9 +1,10 @@
 """A comparison as a long run would find it, made up in milliseconds."""
 
+import functools
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple
 from typing import Any
 
@@ -53,9 +54,10 @@ PATHS = (
 LOST_ON = ("bc-pure-pursuit", "random-1001")
 
 
+@functools.cache
 def make_comparison(
     *,
-    methods: Sequence[str] = tuple(CompareConfig().methods),
+    methods: tuple[str, ...] = tuple(CompareConfig().methods),
     seeds: tuple[int, ...] = (0, 1, 2),
     conditions: tuple[str, ...] = tuple(CONDITIONS),
     engines: tuple[str, ...] = ("genesis", "mujoco"),

@@ -23,6 +23,8 @@ from diffcar.path.reference import ReferencePath
 from tests.demonstrations.recorded import CONFIG, record
 from tests.samples import VEHICLE, road, seeded
 
+# What its tests share is recorded in one worker alone.
+pytestmark = pytest.mark.xdist_group("plausibility")
 COLUMNS = ("episode", "t_s", *STATE, *ACTION_COLUMNS)
 ROADS = ("circle", "figure-eight", "slalom", "obstacle-avoidance", "line", "random")
 

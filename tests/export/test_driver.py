@@ -27,7 +27,7 @@ def test_it_commands_what_the_controller_commands_that_drives(
 ) -> None:
     """On and off the path, before its start and after its end, however often the car has turned."""
     path, network = road(source), NETWORKS[name]()
-    rows, before = situations(path, 80, precision, network.past_commands)
+    rows, before = situations(path, 24, precision, network.past_commands)
     expected = commands(network, path, rows, before)
     driver, dtype = driver_of(name, path, precision), DTYPES[precision]
     for row, memory, command in zip(rows.to(dtype), before.to(dtype), expected, strict=True):
@@ -44,8 +44,8 @@ def test_it_commands_what_the_controller_commands_that_drives(
 def test_without_a_memory_the_whole_path_is_searched(name: str, source: str) -> None:
     """By what is no number, or no possible way; and nothing was commanded before."""
     path = road(source)
-    s = torch.linspace(0.1, path.length - 0.1, 30, dtype=torch.float64)
-    rows = situations(path, 30)[0]
+    s = torch.linspace(0.1, path.length - 0.1, 10, dtype=torch.float64)
+    rows = situations(path, 10)[0]
     rows[:, :2] = path.sample(s).position + 0.02
     expected = commands(NETWORKS[name](), path, rows)
     driver = driver_of(name, path)
@@ -62,7 +62,7 @@ def test_the_memory_goes_round_a_closed_path_and_on_beyond_an_open_one() -> None
     for source, laps in (("circle", 2.5), ("slalom", 1.2)):
         path, driver = road(source), driver_of("trained", road(source), 32)
         memory = torch.tensor([math.nan])
-        for s in torch.arange(0.0, laps * path.length, 0.2, dtype=torch.float64):
+        for s in torch.arange(0.0, laps * path.length, 0.5, dtype=torch.float64):
             point = path.sample(s)
             row = torch.tensor([*point.position.tolist(), float(point.heading), 3.0, 0.0, 0.0, 0.0])
             _, memory = driver(row, memory)

@@ -57,7 +57,7 @@ def test_every_format_commands_what_the_network_commands(
     """All over the path and beside it, with a memory and without one."""
     export(name, tmp_path, network, source, precision)
     call, path, controller = load(name, tmp_path), road(source), NETWORKS[network]()
-    rows, before = situations(path, 60, precision, controller.past_commands)
+    rows, before = situations(path, 20, precision, controller.past_commands)
     expected = commands(controller, path, rows, before)
     plain = Driver(controller, path, DT, DTYPES[precision])
     inputs = zip(rows.to(DTYPES[precision]), before.to(DTYPES[precision]), strict=True)
@@ -122,8 +122,9 @@ def test_what_compiles_for_no_machine_here_is_not_run(
 
 
 @needs_compiler
-@pytest.mark.parametrize("precision", [32, 64])
-@pytest.mark.parametrize(("network", "source"), [("trained", "circle"), ("remembering", "slalom")])
+@pytest.mark.parametrize(
+    ("network", "source", "precision"), [("trained", "circle", 32), ("remembering", "slalom", 64)]
+)
 def test_the_c_source_is_clean(network: str, source: str, precision: int, tmp_path: Path) -> None:
     """Of warnings in C99 by the letter, of allocation, of all headers but math.h, of doubles."""
     export("c", tmp_path, network, source, precision)

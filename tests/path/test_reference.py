@@ -227,8 +227,9 @@ def test_the_speed_profile_is_that_of_one_point_after_the_other(closed: bool) ->
         assert np.abs(found - speed).max() < 1e-12
 
 
-def test_a_path_beyond_the_road_is_refused() -> None:
+def test_a_path_beyond_the_road_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cars there would touch nothing; up to ten kilometres from its middle there is road."""
+    monkeypatch.setattr("diffcar.path.load._GRID_STEP", 1.0)  # a million points take seconds
     with pytest.raises(PathError, match=r"reaches 10\.5 km from its middle"):
         load_path(PathConfig(source="line", scale=1050.0))
     assert load_path(PathConfig(source="line", scale=950.0)).length == pytest.approx(19_000)

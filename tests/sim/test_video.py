@@ -1,14 +1,24 @@
 """Films, with a camera that only says whether its encoder found room."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import genesis as gs
 import pytest
 
 from diffcar.base.errors import OutputError
 from diffcar.base.files import Unwritten, kept
 from diffcar.sim.video import FixedCamera
+
+
+class GenesisError(Exception):
+    """Stands for Genesis's, which takes seconds to import."""
+
+
+@pytest.fixture(autouse=True)
+def _genesis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "genesis", SimpleNamespace(GenesisException=GenesisError))
 
 
 class Camera:
@@ -29,7 +39,7 @@ class Camera:
 
 
 @pytest.mark.parametrize(
-    "failure", [gs.GenesisException("encoding failed"), OSError(28, "No space left on device")]
+    "failure", [GenesisError("encoding failed"), OSError(28, "No space left on device")]
 )
 def test_a_film_that_finds_no_space_is_told_when_the_drive_is_over(
     failure: Exception, tmp_path: Path

@@ -24,14 +24,14 @@ from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
-NUM_KILLS = {"e2e": 20, "bc": 5, "ppo": 5}
+NUM_KILLS = {"e2e": 14, "bc": 4, "ppo": 4}
 
 
 def session(method: str, folder: Path) -> None:
     """Train, or go on with what an earlier session has left."""
     config = config_of(
         method,
-        "train.num_updates=8",
+        "train.num_updates=5",
         "train.checkpoint_interval=1",
         "evaluation.keep_snapshots=true",
         "evaluation.duration=0.2",
@@ -96,7 +96,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(method: str, tmp_path: Pa
         while was_killed(forked(work), moments.uniform(0, seconds)):
             num_kills += 1
         last = load_checkpoint(folder / "checkpoints" / "last.pt")
-        assert last["trainer"]["num_updates_done"] == 8
+        assert last["trainer"]["num_updates_done"] == 5
         if method != "ppo":
             for name, weight in whole["network"].items():
                 assert torch.equal(weight, last["network"][name]), name

@@ -110,6 +110,7 @@ def states_and_gradients(car: GenesisCar) -> dict[str, torch.Tensor]:
     return found | {"position": state.qpos, "velocity": state.dofs_velocity}
 
 
+@pytest.mark.genesis  # which takes longest to import
 @pytest.mark.parametrize(
     ("take", "known", "name"),
     [

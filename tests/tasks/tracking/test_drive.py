@@ -97,16 +97,16 @@ def test_a_state_that_is_no_number_ends_the_drive_or_is_its_car_s_affair() -> No
 
 def test_paths_driven_together_have_the_figures_that_each_has_alone() -> None:
     """A loop, an open path and one that is given less time than it takes, beside a long one."""
-    paths = [road("figure-eight"), road("slalom"), road("circle"), road("circle", scale=3.0)]
+    paths = [road("figure-eight"), road("slalom"), road("circle"), road("circle", scale=2.0)]
     max_times = [None, None, 2.0, None]
     controller = Stanley(VEHICLE)
-    together = list(drive_together(Bicycle(9), controller, paths, max_times=max_times))
+    together = list(drive_together(Bicycle(9, dt=0.05), controller, paths, max_times=max_times))
     assert [len(is_standing) for _, is_standing in together] == [3, 2, 2, 2]
     for path, most, (driven, is_standing) in zip(paths, max_times, together, strict=True):
         assert is_standing.tolist() == [True, False, True][: len(is_standing)]
         apart = 0.1 * torch.arange(len(is_standing), dtype=torch.float64)
         alone = drive(
-            Bicycle(len(apart)),
+            Bicycle(len(apart), dt=0.05),
             controller,
             path,
             is_standing=is_standing,
