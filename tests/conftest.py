@@ -1,5 +1,6 @@
 """Fixtures that tests share; scenes are built once, since each new kind compiles for minutes."""
 
+import gc
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             elif "soft_body" in scenes:
                 where = "soft body"
             item.add_marker(pytest.mark.xdist_group(where))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

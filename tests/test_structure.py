@@ -68,10 +68,19 @@ def imports_of(file: Path) -> Iterator[str]:
                 yield inner if inner in MODULES else node.module or ""
 
 
-IMPORTS = {name: set(imports_of(file)) for name, file in MODULES.items()}
-OWN = {
-    name: {other for other in imported if other in MODULES} for name, imported in IMPORTS.items()
-}
+# What its tests share is read in one worker alone.
+pytestmark = pytest.mark.xdist_group("structure")
+
+
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """Return what each module imports."""
+    return {name: set(imports_of(file)) for name, file in MODULES.items()}
+
+
+def own_imports(name: str) -> set[str]:
+    """Return what a module imports of the package."""
+    return imports()[name] & MODULES.keys()
 
 
 def test_every_room_has_its_floor() -> None:
@@ -86,7 +95,7 @@ def test_imports_point_down() -> None:
         f"{name} imports {imported}"
         for name in MODULES
         if (room := room_of(name))
-        for imported in OWN[name]
+        for imported in own_imports(name)
         if FLOOR.get(room_of(imported), 99) >= FLOOR[room] and room_of(imported) != room
     ]
     assert upwards == []
@@ -99,7 +108,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     def visit(name: str, way: tuple[str, ...]) -> None:
         assert name not in way, " -> ".join((*way[way.index(name) :], name))
         if name not in finished:
-            for imported in OWN[name] - {"diffcar"}:
+            for imported in own_imports(name) - {"diffcar"}:
                 visit(imported, (*way, name))
             finished.add(name)
 
@@ -114,7 +123,7 @@ def test_engines_and_terminal_stay_in_their_rooms() -> None:
     strangers = [
         f"{name} imports {library}"
         for name in MODULES
-        for library in {imported.partition(".")[0] for imported in IMPORTS[name]}
+        for library in {imported.partition(".")[0] for imported in imports()[name]}
         if room_of(name) != rooms.get(library, room_of(name))
     ]
     assert strangers == []
