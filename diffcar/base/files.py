@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import hashlib
+import json
 import math
 import os
 import stat
@@ -20,14 +21,15 @@ __all__ = [
     "Unwritten",
     "check_outputs",
     "digests",
-    "finite_json",
     "is_there",
+    "json_text",
     "kept",
     "make_folder",
     "near_runs",
     "plain_values",
     "resource_path",
     "write_atomically",
+    "write_text",
 ]
 
 RUNS = Path("runs")
@@ -177,6 +179,15 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         ) from None
 
 
+def write_text(file: Path, text: str) -> None:
+    """Write a text at once or not at all.
+
+    Raises:
+        OutputError: If the file system refuses.
+    """
+    write_atomically(file, lambda target: target.write_text(text))
+
+
 _LONGEST_SUFFIX = 16
 Unwritten = dict[Path, OutputError]
 """Files that could not be written, and why."""
@@ -212,12 +223,17 @@ def plain_values(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def finite_json(value: object) -> object:
+def json_text(value: object) -> str:
+    """Return plain values as a file of JSON holds them."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: object) -> object:
     """Replace numbers that JSON cannot hold by None, at any depth of plain values."""
     if isinstance(value, dict):
-        return {key: finite_json(inner) for key, inner in value.items()}
+        return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [finite_json(inner) for inner in value]
+        return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -16,7 +16,6 @@ from diffcar.checks.capabilities import (
 from diffcar.checks.config import CheckGradConfig
 from diffcar.gradients.capabilities import Capability, outcome_column
 from diffcar.gradients.certificate import Certificate, CertificateRow, attempt
-from diffcar.gradients.slopes import worst_of
 from diffcar.sim.build import build_scene, equip
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.pushing.problem import INPUTS, NOISY_MATERIAL, input_problem
@@ -77,13 +76,17 @@ class CheckSoftBodyResult:
     @property
     def worst_relative_error(self) -> float | None:
         """Return the largest error of a decisive check; None without any."""
-        errors = [check.found.summary.worst_relative_error for check in self.decisive]
-        return worst_of(errors) if errors else None
+        return self._certificate.worst_relative_error
 
     @property
     def certified(self) -> bool:
         """Return whether every decisive gradient is right."""
-        return bool(self.decisive) and all(check.found.verdict.is_good for check in self.decisive)
+        return self._certificate.is_certified
+
+    @property
+    def _certificate(self) -> Certificate:
+        """Return what the decisive checks come to together."""
+        return sum((check.found for check in self.decisive), Certificate())
 
     def as_json(self) -> dict[str, object]:
         """Return every figure of the check, as JSON holds it."""

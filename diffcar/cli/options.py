@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import OutputError
-from diffcar.base.files import RUNS, Unwritten, check_outputs, finite_json, kept, write_atomically
+from diffcar.base.files import RUNS, Unwritten, check_outputs, json_text, kept, write_text
 from diffcar.base.section import Section
 from diffcar.base.table import Shown
 from diffcar.cli.console import errors, messages, note, results
@@ -332,10 +331,10 @@ class Given:
             unwritten: Files that the command could not write.
         """
         self._unwritten |= unwritten or {}
-        text = json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n"
+        text = json_text(content)
         with kept(self._unwritten, self._json_file or Path("-")):
             if self._json_file is not None:
-                write_atomically(self._json_file, lambda file: file.write_text(text))
+                write_text(self._json_file, text)
             elif self._is_json_shown:
                 write_result(text)
         for each in notes:

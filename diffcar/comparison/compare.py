@@ -10,7 +10,7 @@ from pathlib import Path
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError
-from diffcar.base.files import make_folder, write_atomically
+from diffcar.base.files import json_text, make_folder, write_text
 from diffcar.base.log import logger
 from diffcar.base.settings_yaml import dump_config
 from diffcar.comparison.config import CONFIG_FILE, CompareConfig, settings_file
@@ -104,7 +104,7 @@ def compare(
             runs.require_same_settings()
             _remember(folder, taken)
             text = dump_config(config)
-            write_atomically(folder / CONFIG_FILE, lambda file: file.write_text(text))
+            write_text(folder / CONFIG_FILE, text)
             again = f"diffcar compare --resume {shlex.quote(str(folder))}"
             logger.info(f"comparing in {folder}; if interrupted: {again}")
             finished = list(runs.train_all())
@@ -164,8 +164,7 @@ def _remember(folder: Path, loaded: Mapping[str, Path]) -> None:
     """Keep the runs that this session was given for the next one."""
     if loaded:
         runs = {method: str(run.resolve()) for method, run in loaded.items()}
-        text = json.dumps(runs, indent=2) + "\n"
-        write_atomically(folder / _LOADED_FILE, lambda file: file.write_text(text))
+        write_text(folder / _LOADED_FILE, json_text(runs))
 
 
 def _check_what_is_needed_later(

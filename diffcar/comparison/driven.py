@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import digests, make_folder, write_atomically
+from diffcar.base.files import digests, make_folder, write_text
 from diffcar.base.log import logger
 from diffcar.base.registry import is_own
 from diffcar.base.section import first_problem
@@ -84,7 +84,7 @@ class KeptDrives:
         driven = drive()
         make_folder(self._folder)
         text = json.dumps([(asdict(each.figures), each.points) for each in driven])
-        write_atomically(file, lambda target: target.write_text(text))
+        write_text(file, text)
         return driven
 
 

@@ -1,6 +1,5 @@
 """What a comparison leaves behind: tables, pictures, and a page with all of it."""
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from diffcar.base.figure import FAINT, GRID, INK, css_colour, inline_svg, save_png
-from diffcar.base.files import Unwritten, finite_json, kept, make_folder, write_atomically
+from diffcar.base.files import Unwritten, json_text, kept, make_folder, write_atomically, write_text
 from diffcar.base.table import Table, count, millimetres, number, times
 from diffcar.comparison.findings import findings, ranking, ratios
 from diffcar.comparison.pictures.conditions import draw_conditions
@@ -44,12 +43,12 @@ def write_results(
     Returns:
         The page, to be opened in a browser.
     """
-    text = json.dumps(finite_json(as_json(comparison)), indent=2) + "\n"
+    text = json_text(as_json(comparison))
     texts = {"title": _TITLE, "configuration": configuration, "command": command}
     files: dict[str, Callable[[Path], object]] = {
         "scores.csv": lambda file: write_csv(comparison.scores, file),
         "curves.csv": lambda file: write_csv(comparison.curves, file),
-        "comparison.json": lambda file: write_atomically(file, lambda own: own.write_text(text)),
+        "comparison.json": lambda file: write_text(file, text),
         "plots": make_folder,
         "plots/learning-curves.png": lambda file: save_png(draw_learning_curves(comparison), file),
         "plots/conditions.png": lambda file: save_png(draw_conditions(comparison), file),

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import digests, make_folder, write_atomically
+from diffcar.base.files import digests, make_folder, write_text
 from diffcar.base.log import logger
 from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
@@ -37,7 +37,7 @@ from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.training.bc.config import CloneConfig
 from diffcar.training.methods import METHODS, Method, is_method
 from diffcar.training.resuming import require_same_files, require_same_settings
-from diffcar.training.run import make_trainer
+from diffcar.training.run import require_method
 from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate, TrainingSession
 from diffcar.training.tuning import Generation, tune
@@ -160,7 +160,7 @@ class Runs:
         """Train a network, from where an earlier session left it."""
         how = METHODS[method]
         options = {} if how.expert is None else {"expert": self._expert(how.expert, seed)}
-        trainer = make_trainer(how, self._settings(how, seed), scenes=self.scenes, **options)
+        trainer = require_method(how)(self._settings(how, seed), scenes=self.scenes, **options)
         is_new = not (home / "checkpoints" / "last.pt").is_file()
         # An earlier session may have been ended between making the folder and its first checkpoint.
         folder = RunFolder.make(home) if is_new else RunFolder.open(home)
@@ -211,8 +211,7 @@ class Runs:
                 "inputs": self._tuning_inputs(),
                 "generations": generations,
             }
-            text = json.dumps(content, indent=2) + "\n"
-            write_atomically(file, lambda target: target.write_text(text))
+            write_text(file, json.dumps(content, indent=2) + "\n")  # where an error may be infinite
         snapshots = [
             Snapshot(
                 g.number, g.seconds, g.num_env_steps, RunController(method, parameters=g.parameters)

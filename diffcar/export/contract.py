@@ -1,11 +1,10 @@
 """What a caller of an exported controller must know: names, order, units, frames, limits, path."""
 
-import json
 from typing import Any
 
 import torch
 
-from diffcar.base.files import finite_json
+from diffcar.base.files import json_text
 from diffcar.base.version import VERSION
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
@@ -93,7 +92,7 @@ def contract_of(
 
 def contract_text(contract: dict[str, Any]) -> str:
     """Return a contract as JSON."""
-    return json.dumps(finite_json(contract), indent=2) + "\n"
+    return json_text(contract)
 
 
 def _entries(meanings: dict[str, tuple[str, str]]) -> list[dict[str, str]]:

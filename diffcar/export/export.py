@@ -14,7 +14,7 @@ from torch import Tensor
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError
-from diffcar.base.files import RUNS, make_folder, write_atomically
+from diffcar.base.files import RUNS, make_folder, write_text
 from diffcar.base.log import logger
 from diffcar.base.section import Section, Seed
 from diffcar.base.table import Column, Mark, Shown, Table
@@ -262,7 +262,7 @@ def _write(subject: _Subject, config: ExportConfig, out: Path) -> None:
     contract = contract_of(network, path, dt=dt, precision=config.precision, origin=subject.spec)
     make_folder(out)
     text = contract_text(contract)
-    write_atomically(out / CONTRACT, lambda file: file.write_text(text))
+    write_text(out / CONTRACT, text)
     driver = Driver(network, path, dt, getattr(torch, f"float{config.precision}"))
     for name in config.formats:
         logger.info(f"writing {', '.join(str(out / file) for file in FORMATS[name].files)}")

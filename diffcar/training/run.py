@@ -1,6 +1,5 @@
 """The one way to train: by any method, for any task, in a run folder that can be resumed."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
-from diffcar.base.files import Unwritten, kept, plain_values, write_atomically
+from diffcar.base.files import Unwritten, json_text, kept, plain_values, write_text
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import PHYSICS, as_carried, config_values, identity
@@ -31,7 +30,7 @@ from diffcar.training.short_certificate import (
     certify_before_training,
 )
 
-__all__ = ["TrainingResult", "make_trainer", "require_method", "stored_config", "train"]
+__all__ = ["TrainingResult", "require_method", "stored_config", "train"]
 
 
 # What lies in a run folder before its first checkpoint.
@@ -139,7 +138,7 @@ def train(
         open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())
         wanted = _suited_as(config, begun_with, open_yet)
         require_same_settings(folder.path, begun_with, wanted, MAY_CHANGE | open_yet)
-    trainer = make_trainer(how, config, scenes=scenes)
+    trainer = require_method(how)(config, scenes=scenes)
     must_certify, is_new = certify and how.through_physics, folder is None
     certificate = _certify(trainer) if must_certify and is_new else None
     # Made only now, so that a scene that cannot be built leaves no folder in the way.
@@ -165,11 +164,10 @@ def train(
                 certificate = _certify(trainer)
         folder.write_config(trainer.config)
         if certificate is not None:
-            text = json.dumps(asdict(certificate), indent=2) + "\n"
             file = folder.path / "certificate.json"
             if file.exists():  # that of an earlier session stays
                 file = file.with_stem(f"certificate-{trainer.num_updates_done:06d}")
-            write_atomically(file, lambda target: target.write_text(text))
+            write_text(file, json_text(asdict(certificate)))
         trainer.task.prepare()
         outcome = session.train(stop_after)
         hops = _hops(trainer.task) if how.through_physics else []  # with the last weights
@@ -177,21 +175,6 @@ def train(
     result.certificate, result.hops = certificate, hops
     result.wall_seconds = time.perf_counter() - began
     return result
-
-
-def make_trainer(
-    how: Method,
-    config: TaskConfig,
-    *,
-    scenes: Any = None,  # noqa: ANN401
-    **options: Any,  # noqa: ANN401
-) -> Trainer:
-    """Return a method's optimisation, its task built and untrained.
-
-    Options are what else the method takes, such as the `expert` of a clone.
-    """
-    make: Callable[..., Trainer] = require_method(how)
-    return make(config, scenes=scenes, **options)
 
 
 def require_method(how: Method) -> Callable[..., Trainer]:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from diffcar.base.errors import CheckpointError, OutputError, did_you_mean
 from diffcar.base.figure import log_scale, new_figure, save_png
-from diffcar.base.files import RUNS, is_there, make_folder, near_runs, write_atomically
+from diffcar.base.files import RUNS, is_there, make_folder, near_runs, write_atomically, write_text
 from diffcar.base.section import Settings
 from diffcar.base.settings_yaml import dump_config
 from diffcar.base.sheet import parse_number
@@ -132,7 +132,7 @@ class RunFolder:
     def write_config(self, config: Settings) -> None:
         """Write the resolved configuration."""
         text = dump_config(config)
-        write_atomically(self.path / "config.yaml", lambda file: file.write_text(text))
+        write_text(self.path / "config.yaml", text)
 
     def save_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
         """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""

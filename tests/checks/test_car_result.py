@@ -1,11 +1,12 @@
 """What `check-grad` concludes from the rows of its certificate."""
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
 
-from diffcar.base.files import finite_json
+from diffcar.base.files import json_text
 from diffcar.checks.car_result import CheckGradResult, car_report, labels_of
 from diffcar.checks.config import CertificateConfig, CheckGradConfig, DirectionsConfig
 from diffcar.gradients.certificate import Certificate, CertificateRow
@@ -99,7 +100,7 @@ def test_what_was_read_of_a_car_is_told() -> None:
     vehicle = replace(load_vehicle(), max_wheel_speed=math.inf)
     result = result_of(ROW)
     result.vehicle = vehicle
-    told = finite_json(result.as_json())["vehicle"]
+    told = json.loads(json_text(result.as_json()))["vehicle"]
     assert told["mass_kg"] == pytest.approx(3.74)
     assert told["inertia_kgm2"] == pytest.approx(vehicle.inertia)
     assert told["centre_of_mass_m"] == pytest.approx(vehicle.centre_of_mass)

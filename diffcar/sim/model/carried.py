@@ -10,7 +10,14 @@ from pathlib import Path
 import pydantic
 
 from diffcar.base.errors import ModelError, shortened
-from diffcar.base.files import digests, is_there, make_folder, write_atomically
+from diffcar.base.files import (
+    digests,
+    is_there,
+    json_text,
+    make_folder,
+    write_atomically,
+    write_text,
+)
 from diffcar.base.section import first_problem
 from diffcar.sim.model.model_file import explain_errors, open_model, parts_of_model
 from diffcar.sim.model.vehicle import Vehicle
@@ -54,7 +61,7 @@ def carry_car(vehicle: Vehicle, model: str, folder: Path) -> None:
             for name in _FOLDERS:
                 compiler.attrib.pop(name, None)
     text = ET.tostring(root, "unicode")
-    write_atomically(folder / _MODEL, lambda target: target.write_text(text))
+    write_text(folder / _MODEL, text)
     kept = vehicle.origin or vehicle.file
     for name in ("grip", "steering"):
         if (measured := kept.with_suffix(f".{name}.csv")).is_file():
@@ -66,8 +73,7 @@ def carry_car(vehicle: Vehicle, model: str, folder: Path) -> None:
         "files": vehicle.files,
         "carried": _digests(folder),
     }
-    told = json.dumps(record, indent=2) + "\n"
-    write_atomically(folder / _RECORD, lambda target: target.write_text(told))
+    write_text(folder / _RECORD, json_text(record))
 
 
 def car_of_run(run: Path) -> Path | None:

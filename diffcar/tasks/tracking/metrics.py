@@ -27,7 +27,6 @@ __all__ = [
     "NOTHING_DRIVEN",
     "SKIP_DISTANCE",
     "CarFigures",
-    "EvaluationMetrics",
     "SuiteFigures",
     "TrackingMetrics",
     "car_figures",
@@ -101,12 +100,7 @@ class TrackingMetrics:
         return f"cross-track RMSE {rmse}, speed RMSE {self.speed_rmse_mps:.3g} m/s"
 
 
-@dataclass(frozen=True)
-class EvaluationMetrics(TrackingMetrics):
-    """How well cars track the training path for a fixed time."""
-
-
-NOTHING_DRIVEN = EvaluationMetrics(
+NOTHING_DRIVEN = TrackingMetrics(
     **dict.fromkeys((own.name for own in fields(TrackingMetrics)[:-2]), math.nan),
     completion=0.0,
     got_going=0.0,

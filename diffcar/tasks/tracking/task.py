@@ -40,7 +40,7 @@ from diffcar.tasks.tracking.metrics import (
     METRICS_OF_A_TIME,
     NOTHING_DRIVEN,
     SKIP_DISTANCE,
-    EvaluationMetrics,
+    TrackingMetrics,
     skipped_distance,
     tracking_metrics,
 )
@@ -200,7 +200,7 @@ class TrackingTask(Task[Start, Trajectory]):
         if "traits" in progress:
             self._trained.take(progress["traits"])
 
-    def evaluate(self) -> EvaluationMetrics:
+    def evaluate(self) -> TrackingMetrics:
         """Drive cars spread over the training path for a while, every other one from rest.
 
         Errors count after the first metres, the same way that all cars should get past.
@@ -224,12 +224,11 @@ class TrackingTask(Task[Start, Trajectory]):
             logger.warning(f"an evaluation broke off, which counts as the worst: {error.message}")
             return NOTHING_DRIVEN
         skip_distance = min(skipped_distance(path, self.vehicle), duration * top_speed / 4)
-        metrics = tracking_metrics(
+        return tracking_metrics(
             trajectory, goal_distance=goal_distance, skip_distance=skip_distance
         )
-        return EvaluationMetrics(**vars(metrics))
 
-    def score(self, metrics: EvaluationMetrics) -> float:
+    def score(self, metrics: TrackingMetrics) -> float:
         """Return what the best weights are chosen by: tracking and speed as the loss weighs them.
 
         It knows `cross_track` (or `time_indexed`, where that weighs more) and `speed`, and no other
@@ -241,7 +240,7 @@ class TrackingTask(Task[Start, Trajectory]):
         )
         return score if math.isfinite(score) and metrics.got_going == 1.0 else math.inf
 
-    def is_done(self, metrics: EvaluationMetrics) -> bool:
+    def is_done(self, metrics: TrackingMetrics) -> bool:
         """Tell whether all cars get going and track the training path as well as is asked."""
         return metrics.got_going == 1.0 and metrics.cross_track_rmse_m <= self._train.target
 
@@ -279,8 +278,8 @@ class TrackingTask(Task[Start, Trajectory]):
 
     @staticmethod
     def report(
-        before: EvaluationMetrics | None,
-        after: EvaluationMetrics | None,
+        before: TrackingMetrics | None,
+        after: TrackingMetrics | None,
         findings: Mapping[str, Any],
     ) -> list[Shown]:
         """Return the metrics on the training path, before and after, and those on unseen paths."""
