@@ -1,9 +1,11 @@
 """A call in a process of its own: a second core for what takes long."""
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import resource_tracker
@@ -12,6 +14,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from diffcar.base.errors import DiffcarError
+from diffcar.base.log import logger
 
 __all__ = ["Child"]
 
@@ -19,9 +22,7 @@ Result = TypeVar("Result")
 
 
 class Child(Generic[Result]):
-    """A call under way in a fresh process, which ends with the block that it was made for.
-
-    What it reports on the way is not heard.
+    """A call in a fresh process, which runs from the beginning of a block to its end at the most.
 
     Args:
         function: At the top level of a module, as everything that is pickled.
@@ -31,21 +32,32 @@ class Child(Generic[Result]):
     def __init__(self, function: Callable[..., Result], *arguments: object) -> None:
         # Not forked: Genesis, torch and their threads do not live through that.
         context = multiprocessing.get_context("spawn")
-        self._ours, theirs = context.Pipe(duplex=False)
+        self._ours, self._theirs = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_call, args=(theirs, function, arguments), daemon=True
+            target=_call, args=(self._theirs, function, arguments), daemon=True
         )
+
+    def __enter__(self) -> "Child[Result]":
+        """Begin.
+
+        Raises:
+            DiffcarError: If there is no room for another process.
+        """
         # Ctrl-C interrupts this process, which then ends the child: that inherits what is blocked,
         # unless what comes with the first of all children is started now, too, and unblocks it.
         resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
+            self._theirs.close()
+        except OSError as error:
+            raise DiffcarError(f"no other process could be started: {error.strerror}") from None
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-            theirs.close()
-
-    def __enter__(self) -> "Child[Result]":
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            except BaseException:  # a Ctrl-C of the meantime
+                self._end()
+                raise
         return self
 
     def __exit__(
@@ -54,6 +66,10 @@ class Child(Generic[Result]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """End the process, wherever it is."""
         self._process.terminate()
         self._process.join()
         self._ours.close()
@@ -62,15 +78,16 @@ class Child(Generic[Result]):
         """Wait for what the call returns; once.
 
         Raises:
-            DiffcarError: If the process ended before.
-            Exception: Whatever the call raised.
+            DiffcarError: If the call raised anything, or the process ended before its time.
         """
         try:
             result, error = self._ours.recv()
-        except EOFError:
+        except (EOFError, OSError):
+            self._process.join()
             raise DiffcarError(
-                "the other process ended before its time",
-                hint="it may have run out of memory: fewer things at once take less",
+                f"the other process ended before its time, with {self._process.exitcode}",
+                hint="it may have run out of memory; a script of yours begins its work below "
+                '`if __name__ == "__main__":`, since it is loaded there, too',
             ) from None
         if error is not None:
             raise error
@@ -78,16 +95,25 @@ class Child(Generic[Result]):
 
 
 def _call(pipe: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    """Make the call, and send what it returns or raises."""
+    """Make the call, send what it returns or raises, and end at once.
+
+    What the call reports on the way is not heard: the parent tells of it.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    logger.addHandler(logging.NullHandler())
     result, error = None, None
-    # Whatever it raises is raised where the result is asked for.
     try:
         result = function(*arguments)
-    except Exception as raised:
+    except DiffcarError as raised:
         error = raised
+    except Exception as raised:  # which need not be known, or fit for pickling, on the other side
+        error = DiffcarError(f"{type(raised).__name__}: {raised}")
     with contextlib.suppress(BrokenPipeError):  # nobody waits any more
         pipe.send((result, error))
+    # Taking modules apart would take seconds, in which the parent may end this process halfway.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_with_parent() -> None:

@@ -185,7 +185,7 @@ def write_text(file: Path, text: str) -> None:
     Raises:
         OutputError: If the file system refuses.
     """
-    write_atomically(file, lambda target: target.write_text(text))
+    write_atomically(file, lambda target: target.write_text(text, encoding="utf-8"))
 
 
 _LONGEST_SUFFIX = 16

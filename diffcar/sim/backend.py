@@ -16,9 +16,14 @@ from diffcar.sim.fast_paths.adjoint_cache import cache_adjoints
 from diffcar.sim.fast_paths.compiled_fields import cache_fields, fill_fields_through_views
 from diffcar.sim.startup import import_genesis, with_known_cpu
 
-__all__ = ["initialise", "translated_errors"]
+__all__ = ["initialise", "on_gpu", "translated_errors"]
 
 _started_with: tuple[str, int, bool] | None = None
+
+
+def on_gpu(config: EngineConfig) -> bool:
+    """Tell whether scenes are to be simulated on a GPU."""
+    return config.backend == "gpu" or (config.backend == "auto" and torch.cuda.is_available())
 
 
 def initialise(config: EngineConfig) -> ModuleType:
@@ -28,9 +33,7 @@ def initialise(config: EngineConfig) -> ModuleType:
         ConfigError: If the process runs Genesis already with other settings, or there is no GPU.
     """
     global _started_with
-    backend = config.backend
-    if backend == "auto":
-        backend = "gpu" if torch.cuda.is_available() else "cpu"
+    backend = "gpu" if on_gpu(config) else "cpu"
     if backend == "gpu" and not torch.cuda.is_available():
         raise ConfigError("--backend gpu: torch finds no GPU", hint="use --backend cpu")
     # Genesis keeps its kernels below it, and aborts the process where there is none.

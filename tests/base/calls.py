@@ -16,6 +16,17 @@ def refuse() -> None:
     raise ConfigError("not so", hint="but so")
 
 
+class PeculiarError(Exception):
+    """What cannot be made again of what it is pickled as."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
+def fail() -> None:
+    raise PeculiarError("not", "ably")
+
+
 def leave() -> None:
     os._exit(3)
 

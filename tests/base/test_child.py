@@ -10,7 +10,7 @@ import pytest
 
 from diffcar.base.child import Child
 from diffcar.base.errors import ConfigError, DiffcarError
-from tests.base.calls import hold, hold_in_another, leave, power, refuse
+from tests.base.calls import fail, hold, hold_in_another, leave, power, refuse
 
 
 @pytest.fixture
@@ -29,6 +29,21 @@ def test_what_the_call_raises_is_raised_where_it_is_awaited() -> None:
     with Child(refuse) as child, pytest.raises(ConfigError, match="not so") as raised:
         child.result()
     assert raised.value.hint == "but so"
+
+
+def test_an_error_that_nobody_knows_here_is_told_in_words() -> None:
+    with Child(fail) as child, pytest.raises(DiffcarError, match="PeculiarError: notably"):
+        child.result()
+
+
+def test_what_is_blocked_stays_so() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with Child(power, 2, 10) as child:
+            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            assert child.result() == 1024
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_a_process_that_dies_is_told_of() -> None:

@@ -9,6 +9,8 @@ import torch
 from diffcar.base.errors import SimulationError
 from diffcar.checks import car
 from diffcar.checks.config import CertificateConfig, CheckGradConfig, DirectionsConfig
+from diffcar.gradients.certificate import Certificate
+from diffcar.gradients.guards import Failure
 from diffcar.gradients.slopes import Verdict
 from diffcar.sim.model.read import load_vehicle
 from tests.bicycle import Bicycle
@@ -71,7 +73,7 @@ class AtOnce:
     asked: ClassVar[list[object]] = []
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
-        self.asked.append(arguments[-1])
+        self.asked += arguments[-1:]
         self.found = function(*arguments)
 
     def __enter__(self) -> "AtOnce":
@@ -102,10 +104,33 @@ def test_the_longest_horizon_goes_elsewhere_and_all_take_the_ways_of_training(
     monkeypatch.setattr(car, "try_attempts", lambda *scene, **how: [])
     monkeypatch.setattr(car, "Child", AtOnce)
     monkeypatch.setattr(car, "_WORTH_A_PROCESS", 30)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(car, "_num_cores", lambda: 2)
     found = car.run(CheckGradConfig(certificate=settings))
     assert AtOnce.asked == [[30]]
     assert equipped == [scene for scene in scenes if scene.differentiable]
     assert len(equipped) == 2
     assert [row.horizon for row in found.certificate.rows] == [30] * 3 + [2] * 3
     assert found.certified, found.failures
+
+
+def test_a_longest_horizon_that_is_refused_elsewhere_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = CertificateConfig(
+        horizons=[2, 30], num_directions=DirectionsConfig(rolling=1, sliding=0, airborne=0)
+    )
+    for module in ("bench", "car"):
+        monkeypatch.setattr(
+            f"diffcar.checks.{module}.build_scene",
+            lambda config, num_envs, **how: Bicycle(num_envs, differentiable=True),
+        )
+    refusal = Failure(Verdict.REFUSED, "it broke", "attempt")
+    config = CheckGradConfig(certificate=settings)
+    apart = AtOnce(lambda: {30: Certificate(failures=(refusal,))})
+    check = car._Check(config, load_vehicle(), apart)
+    check.certify(2)
+    check.await_longest()
+    assert check.result.failures == ["comparing with finite differences over 30 steps: it broke"]
+    assert check.result.certified_horizons == [2]
+    assert 0 <= check.result.certificate.worst_relative_error < 1e-6
+    assert not check.result.certified

@@ -16,7 +16,7 @@ from unittest import mock
 
 from typer.testing import CliRunner
 
-from diffcar.checks import bench
+from diffcar.checks import bench, car
 from diffcar.cli.app import app
 from diffcar.comparison import suite
 from diffcar.demonstrations import record
@@ -151,6 +151,7 @@ def surroundings() -> Iterator[None]:
         mock.patch.object(record, "build_scene", refuse_to_build),
         mock.patch.object(suite, "build_scene", refuse_to_build),
         mock.patch.object(bench, "build_scene", refuse_to_build),
+        mock.patch.object(car, "_begin_apart", return_value=None),
         mock.patch.dict(Scenes.__init__.__kwdefaults__, {"build": refuse_to_build}),
     ):
         yield

@@ -123,7 +123,8 @@ def test_what_compiles_for_no_machine_here_is_not_run(
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("network", "source", "precision"), [("trained", "circle", 32), ("remembering", "slalom", 64)]
+    ("network", "source", "precision"),
+    [("trained", "circle", 32), ("remembering", "slalom", 32), ("remembering", "slalom", 64)],
 )
 def test_the_c_source_is_clean(network: str, source: str, precision: int, tmp_path: Path) -> None:
     """Of warnings in C99 by the letter, of allocation, of all headers but math.h, of doubles."""

@@ -129,7 +129,7 @@ def _record(model: Path) -> _Record | None:
     if model.name != _MODEL or not is_there(str(file), Path.is_file):
         return None
     try:
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("format") != _FORMAT:
             return None  # somebody's own
         return _Record.model_validate(record)
@@ -148,7 +148,7 @@ def _digests(folder: Path) -> tuple[tuple[str, str], ...]:
 def _whole(file: Path) -> str:
     """Return a model with all that it includes."""
     if len(parts_of_model(file)) == 1:
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
     spec = open_model(file)
     spec.compile()
     return str(spec.to_xml())
