@@ -164,10 +164,12 @@ def _train(
         note_resume(method, config, result, "" if certify else " --no-certify")
         is_as_asked = given.stop_after is not None and len(result.losses) >= given.stop_after
         raise typer.Exit(0 if is_as_asked else EXIT_INTERRUPTED)
-    if result.is_good_enough or not result.losses:
-        why = (
-            "it is as good as was asked for" if result.is_good_enough else "nothing was left to do"
-        )
+    ends_at_target = is_most and METHODS[method].through_physics
+    if result.is_good_enough or ends_at_target or not result.losses:
+        if result.is_good_enough:
+            why = "it is as good as was asked for"
+        else:
+            why = "it is not as good as train.target asks" if result.losses else "nothing was left"
         more = max(100, 50 * (result.num_updates // 50 + 1))
         again = resume_hint(method, config.task, result.run_folder)
         note(f"{why}; to go on: {again} --set train.num_updates={more}")

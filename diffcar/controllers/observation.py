@@ -65,7 +65,7 @@ _PAST = (
 # Below these little is known: of the squared steering motion [rad²], of the share of it that is
 # left unexplained, and of the square of what explains it [rad²]. Smaller ones tell delays sooner,
 # but so abruptly that gradients become useless where the steering nearly rests.
-LEAST_MOTION, LEAST_MISFIT, LEAST_REGRESSOR = 1e-4, 1e-3, 1e-5
+LEAST_MOTION, LEAST_MISFIT, LEAST_REGRESSOR = 3e-5, 5e-4, 3e-6
 
 
 def _lateness(angle: Tensor, commands: Tensor, num_delays: int) -> Tensor:

@@ -25,8 +25,10 @@ __all__ = [
 _SMALLEST_SCALE = 1e-12
 # Steps of a spot check, along the gradient and within one tensor, where f bends less.
 _SPOT_STEPS_ALONG: tuple[float, ...] = (2e-3,)
-_SPOT_STEPS_WITHIN: tuple[float, ...] = (3e-2, 1e-2)
+_SPOT_STEPS_WITHIN: tuple[float, ...] = (1e-2, 3e-3)
 _SPOT_FLOOR_RATIO = 0.3
+# An error within so many times what differences are apart is theirs, unless it is small anyway.
+_UNCERTAINTIES, _SPOT_DOUBT = 3.0, 0.1
 
 Shift = Callable[[Sequence[Tensor], float], None]
 
@@ -182,7 +184,7 @@ def spot_check(
     Checks take turns: one along the gradient, where the difference stands out most from rounding;
     then one along a random direction within each tensor, which finds a tensor whose gradient is
     wrong or missing. There a long step meets bends and a short one rounding, so that the better of
-    two counts.
+    two counts; where neither agrees, and the two differ as much from each other, they tell nothing.
 
     Args:
         function: Evaluates the scalar whose gradient it is; called without autograd.
@@ -192,7 +194,8 @@ def spot_check(
 
     Returns:
         The relative error, within a tensor at least over a part of the typical slope there;
-        infinite where a value is not finite, not a number where everything vanishes.
+        infinite where a value is not finite, not a number where everything vanishes or the
+        differences tell nothing.
     """
     turn = number % (len(parameters) + 1)
     if turn == 0:
@@ -204,7 +207,7 @@ def spot_check(
         direction = _unit_direction(parameters, [turn - 1], generator)
         floor, steps = _SPOT_FLOOR_RATIO * _typical_slope([gradients[turn - 1]]), _SPOT_STEPS_WITHIN
     analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
-    errors = []
+    numerics = []
     with _shiftable(parameters) as shift:
         for step in steps:
             values = []
@@ -214,8 +217,10 @@ def spot_check(
             numeric = (values[0] - values[1]) / (2 * step)
             if not math.isfinite(analytic + numeric):
                 return math.inf
-            errors.append(relative_difference(analytic, numeric, floor))
-    return min(errors)
+            numerics.append(numeric)
+    error = min(relative_difference(analytic, numeric, floor) for numeric in numerics)
+    apart = relative_difference(numerics[0], numerics[-1], floor)
+    return math.nan if _SPOT_DOUBT < error <= _UNCERTAINTIES * apart else error
 
 
 def _slopes_of_rows(

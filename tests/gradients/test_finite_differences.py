@@ -136,3 +136,11 @@ def test_a_spot_check_that_meets_no_number_has_failed(where: str) -> None:
     assert [spot_check(function, [x], [gradient], number=number) for number in range(2)] == [
         math.inf
     ] * 2
+
+
+def test_a_spot_check_beside_a_kink_tells_nothing() -> None:
+    """Its differences know no better; where they do, a reversed gradient is told."""
+    x = leaf(0.0)
+    kinked = spot_check(lambda: (x - 0.002).abs().sum(), [x], [-torch.ones_like(x)], number=1)
+    assert math.isnan(kinked)
+    assert spot_check(lambda: (2 * x).sum(), [x], [-2 * torch.ones_like(x)], number=1) == 2.0

@@ -76,8 +76,8 @@ def drive_and_draw(
     if fast:
         logger.warning(
             f"the steering swings to and fro (over {limit:.2g} rad/s) on "
-            f"{', '.join(dict.fromkeys(fast))}; calmer: --set train.num_updates=100, or a larger "
-            "loss.smoothness"
+            f"{', '.join(dict.fromkeys(fast))}; calmer: more updates (train.num_updates), or a "
+            "larger loss.smoothness"
         )
     return scores, unwritten
 
