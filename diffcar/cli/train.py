@@ -168,8 +168,10 @@ def _train(
     if result.is_good_enough or ends_at_target or not result.losses:
         if result.is_good_enough:
             why = "it is as good as was asked for"
+        elif result.losses:
+            why = "it is not as good as train.target asks"
         else:
-            why = "it is not as good as train.target asks" if result.losses else "nothing was left"
+            why = "nothing was left to do"
         more = max(100, 50 * (result.num_updates // 50 + 1))
         again = resume_hint(method, config.task, result.run_folder)
         note(f"{why}; to go on: {again} --set train.num_updates={more}")

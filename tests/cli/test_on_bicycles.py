@@ -616,3 +616,14 @@ def test_every_command_that_drives_takes_any_car(
     }
     done = good(diffcar(command, "--car=mine.urdf", "--path=circle", *own[command]))
     assert done.stderr.count("the wheels collide as spheres") == 1
+
+
+@pytest.mark.usefixtures("_unpainted")
+def test_a_training_that_ends_short_of_its_target_says_so_and_how_it_goes_on(
+    diffcar: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffcar.tasks.tracking.config._MOST_TO_TARGET", 3)
+    own = [each for each in SMALL if "num_updates" not in each]
+    done = good(diffcar("train-e2e", *own, *E2E, "--no-certify", "--out=run"))
+    told = "it is not as good as train.target asks; to go on: diffcar train-e2e --resume run"
+    assert told in done.stderr
