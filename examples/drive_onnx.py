@@ -1,4 +1,4 @@
-"""Drives a car by an exported controller, with numpy and ONNX Runtime alone."""
+"""Drives by what `diffcar export shipped --format onnx` wrote, by numpy and ONNX Runtime alone."""
 
 import json
 import math

@@ -85,7 +85,10 @@ JSON: dict[str, set[str]] = {
         *_at("scores", "path start metrics"),
         *_at("scores.metrics", _TRACKING),
         *_at("certificate", _CERTIFICATE),
-        *_named("worst_gradient_error errors_before_training errors_in_training skip_distance_m"),
+        *_named(
+            "worst_gradient_error errors_before_training errors_in_training skip_distance_m "
+            "num_checks_without_verdict"
+        ),
     },
     "train-bc": {
         *_TRAINED,
@@ -117,7 +120,7 @@ JSON: dict[str, set[str]] = {
         *_named("run_folder num_updates num_skipped num_env_steps is_interrupted"),
         *_named("is_good_enough losses warnings"),
         *_named("train_seconds wall_seconds skip_distance_m worst_gradient_error"),
-        *_named("errors_before_training errors_in_training"),
+        *_named("errors_before_training errors_in_training num_checks_without_verdict"),
         *_at("hops", _HOP),
         *_at("certificate", _CERTIFICATE),
         *(f"{place}.{name}" for place in _PUSHED for name in _named(_PUSHING)),

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from diffcar.base.figure import FAINT, INK, calm, new_figure, plain, save_png
@@ -13,7 +14,7 @@ from diffcar.base.table import Column, Line, Mark, Shown, Table, number
 from diffcar.checks import car as certified_car
 from diffcar.checks.car_result import CheckGradResult, verdict_lines
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
-from diffcar.checks.vehicle import car_as_json, car_table
+from diffcar.checks.vehicle import car_as_json, car_table, doubts_about
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.outline import Outline, outline_of
@@ -81,6 +82,7 @@ class CheckCarResult:
             "model": self.model,
             "vehicle": car_as_json(self.vehicle),
             "notes": list(self.vehicle.assumptions),
+            "doubts": doubts_about(self.vehicle),
             "driven": {
                 own.key: {"measured": own.measured, "expected": own.expected, "right": own.is_right}
                 for own in self.driven
@@ -190,11 +192,15 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
         worst = number(found.certificate.worst_relative_error)
         told = f"worst relative error of the gradient over 1, 10 and 100 steps {worst}"
         shown += verdict_lines(found, told)
-    word = "good to train" if result.is_right else "not as it should be"
-    shown.append(Line(word, word, Mark.GOOD if result.is_right else Mark.BAD))
-    if result.is_right:
-        shown.append(Line(f"train on it: diffcar train-e2e --car {result.model}"))
-    return shown
+    doubts = doubts_about(result.vehicle)
+    shown += [Line(f"doubtful: {text}", "doubtful", Mark.DOUBTFUL) for text in doubts]
+    if not result.is_right:
+        return [*shown, Line(word := "not as it should be", word, Mark.BAD)]
+    if doubts:
+        word = "it drives as its figures say, but not all of them can be meant"
+        return [*shown, Line(word, word, Mark.DOUBTFUL)]
+    how = Line(f"train on it: diffcar train-e2e --car {result.model}")
+    return [*shown, Line(word := "good to train", word, Mark.GOOD), how]
 
 
 def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
@@ -203,8 +209,11 @@ def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
     from scipy.spatial import ConvexHull, QhullError
 
     figure = new_figure(9, 7)
-    for row, (title, up) in enumerate((("from above", 1), ("from the side", 2)), 1):
-        axes = figure.add_subplot(2, 1, row)
+    # Both alike large: each as high as what it shows.
+    points = np.concatenate([shape.points for shape in outline.shapes])
+    heights = {"height_ratios": list(np.ptp(points, axis=0)[1:])}
+    rows = figure.subplots(2, 1, sharex=True, gridspec_kw=heights)
+    for axes, title, up in zip(rows, ("from above", "from the side"), (1, 2), strict=True):
         calm(axes)
         for shape in outline.shapes:
             flat = shape.points[:, [0, up]]
@@ -223,8 +232,9 @@ def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
         axes.plot(0, 0, "+", color=INK, markersize=12)
         if up == 2:
             axes.axhline(-vehicle.base_height, color=FAINT)
-        axes.set(title=title, aspect="equal", xlabel="ahead [m]", ylabel=f"{'xyz'[up]} [m]")
+        axes.set(title=title, aspect="equal", ylabel=f"{'xyz'[up]} [m]")
         axes.autoscale_view()
+    rows[1].set_xlabel("ahead [m]")
     figure.suptitle(
         plain(f"{name}: steering (triangles), driven wheels (green), what collides (red), base (+)")
     )

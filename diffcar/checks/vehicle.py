@@ -3,7 +3,11 @@
 from diffcar.base.table import Column, Table, across
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["car_as_json", "car_table"]
+__all__ = ["car_as_json", "car_table", "doubts_about"]
+
+# Of cars that are built, with room to spare: the chassis's share of the mass, the front wheels' of
+# the weight, and the wheelbase [m].
+_CHASSIS_SHARE, _FRONT_LOADS, _WHEELBASES = 0.3, (0.25, 0.75), (0.05, 8.0)
 
 
 def car_table(model: str, car: Vehicle) -> Table[Column[Vehicle]]:
@@ -16,6 +20,24 @@ def car_as_json(car: Vehicle) -> dict[str, object]:
     return {str(own.key): own.of(car) for own in _READ if own.key}
 
 
+def doubts_about(car: Vehicle) -> list[str]:
+    """Return which figures no car has that is built: simulated as they are, but hardly meant."""
+    doubts = []
+    if car.chassis_mass < _CHASSIS_SHARE * car.mass:
+        doubts.append(
+            f"the chassis weighs {car.chassis_mass:.3g} of {car.mass:.3g} kg: give the base, or "
+            "what is fixed to it, its mass and inertia (URDF: <inertial>)"
+        )
+    if not _FRONT_LOADS[0] <= car.front_load <= _FRONT_LOADS[1]:
+        doubts.append(
+            f"the front wheels carry {100 * car.front_load:.0f} % of the weight: is the centre of "
+            "mass where it should be?"
+        )
+    if not _WHEELBASES[0] <= car.wheelbase <= _WHEELBASES[1]:
+        doubts.append(f"the axles are {car.wheelbase:.3g} m apart: are lengths in metres?")
+    return doubts
+
+
 def _coordinates(values: tuple[float, float, float]) -> str:
     """Return three coordinates as people read them."""
     return ", ".join(f"{value:.3g}" for value in values)
@@ -23,6 +45,13 @@ def _coordinates(values: tuple[float, float, float]) -> str:
 
 _READ: list[Column[Vehicle]] = [
     Column("mass", lambda car: car.mass, "kg", key="mass_kg"),
+    Column(
+        "mass of the chassis, without wheels",
+        lambda car: car.chassis_mass,
+        "kg",
+        key="chassis_mass_kg",
+    ),
+    Column("share of the weight in front", lambda car: car.front_load, key="front_load"),
     Column(
         "inertia about x, y, z",
         lambda car: car.inertia,

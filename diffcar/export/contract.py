@@ -73,7 +73,7 @@ def contract_of(
         "vehicle": {
             "name": vehicle.file.stem,
             "wheelbase_m": vehicle.wheelbase,
-            "point_ahead_of_rear_axle_m": -vehicle.rear_axle_x,
+            "point_ahead_of_rear_axle_m": 0.0 - vehicle.rear_axle_x,
         },
         "path": {
             "name": path.name,

@@ -40,6 +40,7 @@ class Backprop(Trainer):
         self.term_names = task.loss.term_names()
         self.optimizer = GuardedOptimizer(task.network, self.settings, hint=task.remedy)
         self._reached: Any = None
+        self._num_checks_without_verdict = 0
 
     @property
     def num_env_steps(self) -> int:
@@ -56,8 +57,11 @@ class Backprop(Trainer):
         start = self.task.draw(self.num_updates_done, self._reached)
         gradient = self._accumulate_gradient(start)
         interval = self.settings.gradient_check_interval
-        if interval and self.num_updates_done % interval == 0 and gradient.defect is None:
+        is_due = interval and self.num_updates_done % interval == 0 and gradient.defect is None
+        # Where the graph is cut the gradient is not that of the whole rollout: it is not checked.
+        if is_due and len(self.settings.segments) == 1:
             gradient.error = self._spot_check(start, self.num_updates_done // interval)
+            self._num_checks_without_verdict += math.isnan(gradient.error)
         done, settings = self.num_updates_done, self.settings
         learning_rate = cosine_learning_rate(done, settings.num_decay_updates, settings)
         record = self.optimizer.update(gradient, iteration=done + 1, learning_rate=learning_rate)
@@ -90,8 +94,11 @@ class Backprop(Trainer):
         """Return what the spot checks of a session found, and the largest error of them."""
         errors = [u.gradient_error for u in updates if isinstance(u, BackpropUpdate)]
         checked = [error for error in errors if not math.isnan(error)]
-        worst = max(checked, default=None)
-        return {"errors_in_training": checked, "worst_gradient_error": worst}
+        return {
+            "errors_in_training": checked,
+            "num_checks_without_verdict": self._num_checks_without_verdict,
+            "worst_gradient_error": max(checked, default=None),
+        }
 
     def _accumulate_gradient(self, start: object) -> AccumulatedGradient:
         """Roll out and backpropagate segment by segment, until the end or the first defect."""
@@ -119,12 +126,7 @@ class Backprop(Trainer):
         return gradient
 
     def _spot_check(self, start: object, number: int) -> float:
-        """Compare the gradient at hand with differences of further rollouts from its start.
-
-        Where the graph is cut the gradient is not that of the whole rollout: it is not checked.
-        """
-        if len(self.settings.segments) > 1:
-            return math.nan
+        """Compare the gradient at hand with differences of further rollouts from its start."""
         parameters = list(self.task.network.parameters())
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
 

@@ -88,6 +88,28 @@ def test_a_certificate_that_failed_says_why() -> None:
     assert not found.is_right
 
 
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        ({"chassis_mass": 0.01}, "the chassis weighs 0.01 of"),
+        ({"centre_of_mass": (-0.14, 0.0, 0.0)}, "the front wheels carry 8 % of the weight"),
+        (
+            {"wheelbase": 330.0, "rear_axle_x": -165.0},
+            "the axles are 330 m apart: are lengths in metres?",
+        ),
+    ],
+)
+def test_figures_that_no_car_has_are_doubted(change: dict[str, Any], doubt: str) -> None:
+    """However well it drives as they say: it is not called good to train."""
+    found = run(CheckCarConfig(model="car"))
+    assert found.as_json()["doubts"] == []
+    found.vehicle = replace(found.vehicle, **change)
+    assert doubt in found.as_json()["doubts"][0]  # type: ignore[index]
+    shown = "\n".join(str(own) for own in car_check_report(found))
+    assert f"doubtful: {doubt}" in shown
+    assert "good to train" not in shown
+
+
 def test_a_small_car_is_pushed_for_some_steps_at_any_interval() -> None:
     """A car of 0.06 of the shipped one's size has hardly two control intervals of its own."""
     small = replace(load_vehicle(), wheelbase=0.02)

@@ -36,6 +36,16 @@ def test_a_long_drive_says_now_and_then_how_far_it_is(
     assert capsys.readouterr().err == "building another scene\n"
 
 
+def test_a_drive_whose_scene_took_long_to_build_says_nothing_of_its_end_at_first(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is known yet of how fast it goes: not that it is over at once."""
+    display = DriveDisplay()
+    clock.now = 40.0
+    display.show(0.001)
+    assert capsys.readouterr().err == "driving: 0%\n"
+
+
 def test_slow_updates_are_told_each(
     clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:

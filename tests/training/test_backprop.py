@@ -9,6 +9,7 @@ import torch
 from diffcar.base.errors import GradientError
 from diffcar.controllers.errors import compute_error_state
 from diffcar.sim.contract import Start
+from diffcar.training import backprop
 from diffcar.training.backprop import Backprop, make_trainer
 from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
@@ -70,7 +71,20 @@ def test_the_gradient_of_cut_graphs_is_not_checked() -> None:
     """It is not that of the whole rollout, and would be called wrong."""
     whole, cut = trainer_of(), trainer_of("train.truncation_length=4")
     assert whole.update().gradient_error < 0.01
-    assert math.isnan(cut.update().gradient_error)
+    updates = [cut.update()]
+    assert math.isnan(updates[0].gradient_error)
+    assert cut.findings(updates)["num_checks_without_verdict"] == 0, "it was none"
+
+
+def test_checks_whose_differences_disagree_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They say nothing of the gradient, and that there were some must not go under."""
+    monkeypatch.setattr(
+        backprop, "spot_check", lambda *args, number, **how: (0.01, math.nan)[number]
+    )
+    trainer = trainer_of("train.gradient_check_interval=2")
+    findings = trainer.findings([trainer.update() for _ in range(4)])
+    assert findings["errors_in_training"] == [0.01]
+    assert findings["num_checks_without_verdict"] == 1
 
 
 def test_the_loss_of_the_first_report_trains_too() -> None:

@@ -13,7 +13,7 @@ from diffcar.sim.model.model_file import explain_errors, files_of_model
 from diffcar.sim.model.named import read_named_model, require_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS, CarReader
 from diffcar.sim.model.search import Found, find_joints
-from diffcar.sim.model.servos import ensure_servos
+from diffcar.sim.model.servos import ensure_servos, limit_speeds
 from diffcar.sim.model.source import Source, open_source
 from diffcar.sim.model.spheres import collide_as_spheres
 from diffcar.sim.model.ties import untie
@@ -71,7 +71,11 @@ def _mended(
 
     spec, notes = source.spec, source.notes
     base, told = mend.choose_car(spec)
-    notes += [*told, *mend.free_the_base(base), *mend.clear_the_world(spec, base)]
+    notes += [
+        *told,
+        *mend.free_the_base(base, is_urdf=source.is_urdf),
+        *mend.clear_the_world(spec, base),
+    ]
     for number, joint in enumerate(spec.joints):
         joint.name = joint.name or f"joint {number}"
     notes += mend.weigh_the_massless(spec)
@@ -96,6 +100,7 @@ def _mended(
         model, _ = _compiled(spec)
     driven = _driven(spec, found.wheels, source.actuated)
     notes += ensure_servos(CarReader(file, model), spec, found.steering, driven)
+    notes += limit_speeds(spec, driven, source.speeds)
     return spec, found, notes
 
 

@@ -61,14 +61,14 @@ def choose_car(spec: "mujoco.MjSpec") -> "tuple[mujoco.MjsBody, list[str]]":
     return car, told
 
 
-def free_the_base(base: "mujoco.MjsBody") -> list[str]:
-    """Give a car's base a free joint where it has none."""
+def free_the_base(base: "mujoco.MjsBody", *, is_urdf: bool) -> list[str]:
+    """Give a car's base a free joint where it has none; a URDF cannot say that it has one."""
     import mujoco
 
     joints = list(base.joints)
     if not joints:
         base.add_freejoint()
-        return ["the base was fixed and is free now"]
+        return [] if is_urdf else ["the base was fixed and is free now"]
     if joints[0].type != mujoco.mjtJoint.mjJNT_FREE:
         raise ValueError(f"the base moves on the joint {joints[0].name!r}, not freely")
     return []

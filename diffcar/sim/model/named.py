@@ -22,6 +22,7 @@ __all__ = ["read_named_model", "require_model"]
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
+_IN_METRES = "lengths are in metres: a radius of 50 mm is 0.05"
 _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
 
 
@@ -85,15 +86,20 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
             *layout.ground_faults(others, ground),
         ]
     )
+    wheelbase = float(centres[0][0] - centres[2][0])
+    if 2 * radius > wheelbase:
+        told = f": wheels of {radius:g} m radius, {wheelbase:g} m from axle to axle, overlap"
+        raise car.error(told, _IN_METRES)
     servos = _servos(car)
     inertia, centre_of_mass = layout.mass()
-    front, _, rear_left, rear_right = map(_three, centres)
+    _, _, rear_left, rear_right = map(_three, centres)
     vehicle = Vehicle(
         file=car.file,
         mass=float(model.body_subtreemass[base]),
+        chassis_mass=float(model.body_mass[model.body_weldid == base].sum()),
         inertia=_three(inertia.diagonal()),
         centre_of_mass=_three(centre_of_mass),
-        wheelbase=front[0] - rear_left[0],
+        wheelbase=wheelbase,
         track=rear_left[1] - rear_right[1],
         rear_axle_x=rear_left[0],
         wheel_radius=radius,

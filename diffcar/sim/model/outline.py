@@ -10,9 +10,9 @@ from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["Outline", "outline_of"]
 
-_ANGLES = 2 * np.pi * np.arange(32) / 32
+_ANGLES = 2 * np.pi * np.arange(48) / 48
 _RING = np.stack([np.cos(_ANGLES), np.sin(_ANGLES), 0 * _ANGLES], 1)
-_TILTS = np.linspace(-np.pi / 2, np.pi / 2, 9)
+_TILTS = np.linspace(-np.pi / 2, np.pi / 2, 25)
 _BALL = np.concatenate([np.cos(t) * _RING + [0, 0, np.sin(t)] for t in _TILTS])
 _CORNERS = np.stack(np.meshgrid(*[(-1, 1)] * 3), -1).reshape(-1, 3)
 

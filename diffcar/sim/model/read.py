@@ -48,6 +48,9 @@ def load_vehicle(
     if model is None or str(model) in SHIPPED:
         file = shipped_file(str(model or "car"))
         is_named = file.suffix == ".xml"
+        if is_named and (reading.steering_joints or reading.wheel_joints):
+            told = f"the joints of the car {model or 'car'!r}, which comes with diffcar, are known"
+            raise ModelError(told, "leave --steering-joints and --wheel-joints out")
         own = _as_shipped(file) if is_named else _adopted(file, reading, lenient=lenient)
         vehicle = replace(own, files=())
     elif (files := files_of_carried(Path(model))) is not None:

@@ -183,7 +183,9 @@ class CarReader:
         if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
             raise self.error(
                 f": the steering range {low:g} to {high:g} rad is not symmetric and below a right "
-                "angle"
+                "angle",
+                'URDF has radians, and so has MJCF with <compiler angle="radian"/>: 25 degrees are '
+                "0.436",
             )
         return high
 

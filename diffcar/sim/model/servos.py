@@ -10,7 +10,7 @@ from diffcar.sim.model.vehicle import Vehicle
 if TYPE_CHECKING:
     import mujoco
 
-__all__ = ["ensure_servos", "replace_servos"]
+__all__ = ["ensure_servos", "limit_speeds", "replace_servos"]
 
 # Steering settles in about a tenth of a second, the motors reach the commanded speed in about a
 # third and give at most half of what the tyres hold.
@@ -62,6 +62,20 @@ def ensure_servos(
         f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
         f"{torque:.3g} N m for each driven wheel",
     ]
+
+
+def limit_speeds(
+    spec: "mujoco.MjSpec", driven: tuple[str, ...], speeds: dict[str, float]
+) -> list[str]:
+    """Let motors be asked for no more than the least of their joints' largest speeds [rad/s]."""
+    known = [speeds[name] for name in driven if name in speeds]
+    if not known:
+        return []
+    most = min(known)
+    for actuator in spec.actuators:
+        if actuator.target in driven:
+            actuator.ctrllimited, actuator.ctrlrange = 1, [-most, most]
+    return [f"the motors reach {most:g} rad/s, the `velocity` of their joints"]
 
 
 def replace_servos(spec: "mujoco.MjSpec", vehicle: Vehicle) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "open_source"]
 
 _MESHES = (".stl", ".obj", ".msh")
+_LIMITS = ("lower", "upper", "velocity")
 
 
 @dataclass
@@ -31,6 +32,8 @@ class Source:
     """What was mended in its text."""
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Of joints that are declared to turn without end and have limits all the same [rad]."""
+    speeds: dict[str, float] = field(default_factory=dict)
+    """The `velocity` of a URDF's joints [rad/s], which MuJoCo does not read."""
     actuated: set[str] = field(default_factory=set)
     """Joints that a URDF's transmissions drive."""
 
@@ -62,16 +65,25 @@ def open_source(file: Path, folder: Path) -> Source:
     notes += _mend_meshes(root, file, folder)
     source = Source(mujoco.MjSpec.from_string(ET.tostring(root, "unicode")), True, notes)
     for joint in root.iter("joint"):
-        limit = joint.find("limit")
-        if joint.get("type") == "continuous" and limit is not None:
-            low, high = (parse_number(limit.get(end, "")) for end in ("lower", "upper"))
-            if low is not None and high is not None and low < high:
-                source.limits[joint.get("name", "")] = low, high
+        _read_limits(joint, source)
     for driver in (*root.iter("transmission"), *root.iter("ros2_control")):
         for joint in driver.iter("joint"):
             if driver.tag == "transmission" or joint.find("command_interface") is not None:
                 source.actuated.add(joint.get("name", ""))
     return source
+
+
+def _read_limits(joint: ET.Element, source: Source) -> None:
+    """Take of a URDF's joint what MuJoCo does not."""
+    name, limit = joint.get("name", ""), joint.find("limit")
+    if limit is None:
+        return
+    low, high, speed = (parse_number(limit.get(own, "")) for own in _LIMITS)
+    is_endless = joint.get("type") == "continuous"
+    if is_endless and low is not None and high is not None and low < high:
+        source.limits[name] = low, high
+    if speed is not None and speed > 0:
+        source.speeds[name] = speed
 
 
 def _is_xacro(root: ET.Element) -> bool:

@@ -33,6 +33,8 @@ class Vehicle:
     """The MJCF model."""
     mass: float
     """Total mass [kg]."""
+    chassis_mass: float
+    """Mass of the base and of what is fixed to it [kg]."""
     inertia: tuple[float, float, float]
     """About the base's x, y and z axes through the centre of mass, wheels ahead [kg m²]."""
     centre_of_mass: tuple[float, float, float]
@@ -145,6 +147,11 @@ class Vehicle:
         return self.base_height + self.centre_of_mass[2]
 
     @property
+    def front_load(self) -> float:
+        """Share of the weight on the front wheels at rest."""
+        return (self.centre_of_mass[0] - self.rear_axle_x) / self.wheelbase
+
+    @property
     def driven_load(self) -> float:
         """Share of the weight on the driven wheels when they hold the car back or drive it on.
 
@@ -153,8 +160,7 @@ class Vehicle:
         """
         if self.drive == "all":
             return 1.0
-        front = (self.centre_of_mass[0] - self.rear_axle_x) / self.wheelbase
-        share = front if self.drive == "front" else 1 - front
+        share = self.front_load if self.drive == "front" else 1 - self.front_load
         return share / (1 + self.friction * self.height / self.wheelbase)
 
     @property

@@ -249,6 +249,18 @@ class RandomisedTrainingConfig(TrainingConfig):
     """What cars suffer in training and its evaluations; each draws its own from the ranges
     whenever it starts afresh. A number is the same for all."""
 
+    @pydantic.model_validator(mode="after")
+    def _tells_delays_apart(self) -> "RandomisedTrainingConfig":
+        """Refuse delays that a network which is told how likely each is would never hear of."""
+        known, most = self.controller.num_delays, int(self.randomisation.ranges["delay_steps"][1])
+        if known and most >= known:
+            raise ValueError(
+                f"with past_commands={self.controller.past_commands} the network tells delays of "
+                f"up to {known - 1} steps apart, and randomisation.delay_steps goes up to {most}: "
+                f"set controller.past_commands to {3 * (most + 1)}, a third of which are delays"
+            )
+        return self
+
 
 class TrainE2EConfig(RandomisedTrainingConfig):
     """`diffcar train-e2e`."""

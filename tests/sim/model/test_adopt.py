@@ -28,7 +28,7 @@ def test_urdf_becomes_a_car(tmp_path: Path) -> None:
     assert vehicle.wheel_shape == "cylinder"
     assert vehicle.max_joint_angle == pytest.approx(0.42)
     notes = " ".join(vehicle.assumptions)
-    assert "free now" in notes
+    assert "free" not in notes, "no URDF says so"
     assert "no servos" in notes
 
 

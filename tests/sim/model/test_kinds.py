@@ -66,6 +66,28 @@ def changed(*changes: tuple[str, str]) -> str:
     return text
 
 
+def test_the_velocity_of_a_urdf_is_what_motors_reach(tmp_path: Path) -> None:
+    """The least of the driven wheels'; nobody means zero."""
+    car, told = adopted(tmp_path, changed(), "a.urdf")
+    assert car.max_wheel_speed == 100
+    assert "the motors reach 100 rad/s" in told
+    assert car.driven_by("all").max_wheel_speed == 100
+    none, told = adopted(tmp_path, changed((' velocity="100"', ' velocity="0"')), "a.urdf")
+    assert none.max_wheel_speed == np.inf
+    assert "the motors reach" not in told
+
+
+def test_units_that_are_not_ours_are_guessed_at(tmp_path: Path) -> None:
+    """Millimetres and degrees are refused by what comes of them, with a hint at what they are."""
+    for change, told, hint in (
+        (('radius="0.05"', 'radius="50"'), "wheels of 50 m radius, 0.32 m .* overlap", "metres"),
+        (('lower="-0.42" upper="0.42"', 'lower="-25" upper="25"'), "-25 to 25 rad", "25 degrees"),
+    ):
+        with pytest.raises(ModelError, match=told) as caught:
+            adopted(tmp_path, changed(change), "a.urdf")
+        assert hint in (caught.value.hint or "")
+
+
 def test_limits_of_a_continuous_joint_hold(tmp_path: Path) -> None:
     """A slip that many share; those of the wheels, declared so rightly, do not."""
     car, told = adopted(tmp_path, changed(CONTINUOUS), "a.urdf")

@@ -9,6 +9,7 @@ import pytest
 
 from diffcar.base.errors import ModelError
 from diffcar.base.files import resource_path
+from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.read import load_vehicle
 
 SHIPPED = resource_path("assets/car.xml").read_text()
@@ -99,7 +100,11 @@ BAD = {
         '<geom name="front_left_contact" class="wheel" type="cylinder" size="0.0508 0.02"/>',
         "shape, radius and friction of the wheels must not differ",
     ),
-    "an endless mass": ('mass="3.22"', 'mass="inf"', "not finite: mass, inertia, centre of mass"),
+    "an endless mass": (
+        'mass="3.22"',
+        'mass="inf"',
+        "not finite: mass, chassis mass, inertia, centre of mass",
+    ),
     "endless friction": (
         'sphere" size="0.0508" friction="1.05',
         'sphere" size="0.0508" friction="inf',
@@ -392,6 +397,13 @@ def test_a_model_that_diverges_leaves_no_log(
     with pytest.raises(ModelError):
         load_vehicle(heavy)
     assert [file.name for file in tmp_path.iterdir()] == ["car.xml"]
+
+
+def test_joints_of_a_shipped_car_are_not_named_anew() -> None:
+    """They are known, and names that do nothing would be taken for heard."""
+    for own in ({"steering_joints": ["a", "b"]}, {"wheel_joints": ["a", "b", "c", "d"]}):
+        with pytest.raises(ModelError, match="'sedan', which comes with diffcar, are known"):
+            load_vehicle("sedan", reading=CarReadingConfig(**own))
 
 
 def test_the_racer_is_driven_by_all_wheels() -> None:
