@@ -16,6 +16,7 @@ from diffcar.sim.fast_paths.fast_path import FastPath, Undo
 from diffcar.sim.fast_paths.memory import MEMORY
 from diffcar.sim.fast_paths.poses import POSES
 from diffcar.sim.fast_paths.soft_body import FILLED_CELLS, STANDING_BODIES
+from diffcar.sim.fast_paths.soft_steps import SOFT_STEPS
 from diffcar.sim.fast_paths.state_views import FORCE_GRADIENT, STATE
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ FAST_PATHS: Registry[FastPath] = Registry(
         "poses": POSES,
         "standing bodies": STANDING_BODIES,
         "filled cells": FILLED_CELLS,
+        "steps of soft bodies": SOFT_STEPS,
     },
 )
 """By what it makes quicker."""

@@ -9,7 +9,6 @@ in between.
 It is of use beside `checkpoint` alone: without that, Genesis itself simulates each step anew.
 """
 
-import itertools
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from types import FunctionType
@@ -18,7 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from diffcar.sim.fast_paths import copies
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
+from diffcar.sim.fast_paths.copies import Copy
 from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
 
 __all__ = ["MEMORY"]
@@ -65,46 +66,14 @@ _POSES = {
     "dofs": ("pos", "cdof_ang", "cdof_vel", "cdofd_ang", "cdofd_vel"),
     "geoms": ("pos", "quat", "verts_updated"),
 }
-# Steps are remembered up to so much [bytes]; those after them are simulated again.
-_MOST_MEMORY = 2**28
-
-
-class _Copy:
-    """A copy of arrays, side by side in few tensors: one by one it takes three times as long."""
-
-    def __init__(self, arrays: Sequence[Tensor]) -> None:
-        whole = [own.view(-1) for own in arrays if own.is_contiguous()]
-        self._rows = sorted(whole, key=lambda row: str(row.dtype))
-        self._others = [own for own in arrays if not own.is_contiguous()]
-        self._joined = []
-        self._pieces: list[Tensor] = []
-        for _, alike in itertools.groupby(self._rows, key=attrgetter("dtype")):
-            rows = list(alike)
-            joined = rows[0].new_empty(sum(map(len, rows)))
-            self._joined.append((rows, joined))
-            self._pieces += joined.split([*map(len, rows)])
-        self._other_pieces = [torch.empty_like(own).contiguous() for own in self._others]
-        self.size = sum(piece.nbytes for piece in [*self._pieces, *self._other_pieces])
-        """Of them all [bytes]."""
-
-    def take(self) -> None:
-        """Copy the arrays as they are."""
-        for rows, joined in self._joined:
-            torch.cat(rows, out=joined)
-        if self._others:
-            torch._foreach_copy_(self._other_pieces, self._others)
-
-    def put_back(self) -> None:
-        """Make the arrays what they were."""
-        torch._foreach_copy_([*self._rows, *self._others], [*self._pieces, *self._other_pieces])
 
 
 class _Step(NamedTuple):
     """What a step has left."""
 
     in_use: list[Tensor]
-    dynamics: _Copy
-    poses: _Copy
+    dynamics: Copy
+    poses: Copy
     state: list[Tensor]
     follows: bool
     """Whether it began as the one before has ended."""
@@ -151,8 +120,8 @@ class _Memory:
         in_use = self._in_use()
         known = self._steps.pop(step, None)
         if known is None or known.in_use is not in_use:
-            dynamics, poses = _Copy(in_use), _Copy(self._poses)
-            if (step + 1) * (dynamics.size + poses.size) > _MOST_MEMORY:
+            dynamics, poses = Copy(in_use), Copy(self._poses)
+            if (step + 1) * (dynamics.size + poses.size) > copies.MOST_MEMORY:
                 return
             state = [torch.empty_like(own) for own in (*self._state, *self._links)]
             known = _Step(in_use, dynamics, poses, state, follows, self.is_only_commanded)

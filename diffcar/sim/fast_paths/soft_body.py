@@ -13,19 +13,19 @@ from typing import Any
 
 from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
 
-__all__ = ["FILLED_CELLS", "STANDING_BODIES"]
+__all__ = ["FILLED_CELLS", "STANDING_BODIES", "has_soft_body_alone", "other_matter"]
 
 _COUPLER = "genesis.engine.couplers.legacy_coupler:LegacyCoupler"
 _SOLVER = "genesis.engine.solvers.rigid.rigid_solver:RigidSolver"
 _MPM = "genesis.engine.solvers.mpm_solver:MPMSolver"
 
 
-def _has_soft_body_alone(sim: Any) -> bool:  # noqa: ANN401
+def has_soft_body_alone(sim: Any) -> bool:  # noqa: ANN401
     """Return whether there is a soft body and no rigid one that moves."""
     return sim.mpm_solver.is_active and not sim.rigid_solver.n_dofs
 
 
-def _unsuited(sim: Any) -> str:  # noqa: ANN401
+def other_matter(sim: Any) -> str:  # noqa: ANN401
     """Return what else acts on a cell."""
     coupler = sim.coupler
     if type(coupler).__name__ != "LegacyCoupler":
@@ -136,8 +136,8 @@ STANDING_BODIES = FastPath(
         f"{_SOLVER}.substep": "999c866f5f87c555",
     },
     needed=[],
-    unsuited=_unsuited,
-    has_use=_has_soft_body_alone,
+    unsuited=other_matter,
+    has_use=has_soft_body_alone,
 )
 FILLED_CELLS = FastPath(
     _cells,
@@ -150,6 +150,6 @@ FILLED_CELLS = FastPath(
         *("coupler._rigid_mpm", "coupler._func_collide_with_rigid", "coupler._func_mpm_tool"),
         *("mpm_solver._gravity", "mpm_solver._particle_volume_scale", "mpm_solver.grid.mass"),
     ],
-    unsuited=_unsuited,
-    has_use=_has_soft_body_alone,
+    unsuited=other_matter,
+    has_use=has_soft_body_alone,
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diffcar.sim.config import ArmConfig
-from diffcar.sim.fast_paths import memory, take_fast_paths
+from diffcar.sim.fast_paths import copies, memory, take_fast_paths
 from diffcar.sim.genesis_scene import GenesisScene
 from tests.sim.fast_paths.test_fast_paths import OF_CARS, distance
 
@@ -143,7 +143,7 @@ def test_steps_beyond_its_memory_are_simulated_again(
     """With room for a few of them, and then for none, the gradient is the same."""
     expected = bodies.gradients()
     for room in (3e5, 0):
-        monkeypatch.setattr(memory, "_MOST_MEMORY", room)
+        monkeypatch.setattr(copies, "MOST_MEMORY", room)
         with quickly(bodies):
             assert distance(bodies.gradients(), expected) <= 1e-9
 
