@@ -45,8 +45,9 @@ class Child(Generic[Result]):
         """
         # Ctrl-C interrupts this process, which then ends the child: that inherits what is blocked,
         # unless what comes with the first of all children is started now, too, and unblocks it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
             self._theirs.close()
