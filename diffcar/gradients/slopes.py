@@ -56,7 +56,10 @@ class Verdict(StrEnum):
     )
     UNRESOLVED = "unresolved", "it is off by no more than the differences are uncertain"
     KINKS = "kinks", "too many directions have no derivative"
-    VACUOUS = "vacuous", "too few directions depend on the parameters"
+    VACUOUS = (
+        "vacuous",
+        "nothing is proved: too few directions change anything, or rollouts were elsewhere",
+    )
     INEXACT = "inexact", "it is off by at most a thousandth or ten tolerances"
     WRONG = "wrong", "it disagrees with the differences"
     NOT_A_NUMBER = "not a number", "a derivative is not finite, which is worse than any error"
