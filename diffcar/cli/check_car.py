@@ -7,7 +7,8 @@ import typer
 from diffcar.checks.config import CheckCarConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
-from diffcar.cli.options import Given, Option, output, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import Option, output, setting
 
 __all__ = ["check_car"]
 

@@ -5,7 +5,8 @@ import typer
 from diffcar.checks.config import CheckGradConfig
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
-from diffcar.cli.options import Entity, Given, option, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import Entity, option, setting
 
 __all__ = ["check_grad"]
 

@@ -12,7 +12,8 @@ from diffcar.base.table import Line, Shown
 from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli import options
 from diffcar.cli.console import note
-from diffcar.cli.options import Given, option, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import option
 from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.comparison.config import SUITES, CompareConfig, settings_file
 from diffcar.training.methods import METHODS

@@ -8,7 +8,8 @@ import typer
 from diffcar.base.errors import OutputError
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
-from diffcar.cli.options import Given, Option, option, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import Option, option, setting
 from diffcar.controllers.config import check_controller
 from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_formats
 

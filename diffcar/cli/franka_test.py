@@ -4,7 +4,8 @@ import typer
 
 from diffcar.cli import options
 from diffcar.cli.console import EXIT_NEGATIVE
-from diffcar.cli.options import Given, output, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import output
 from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.cli.train import note_resume, settings_of
 

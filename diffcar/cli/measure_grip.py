@@ -3,7 +3,8 @@
 from typing import Literal
 
 from diffcar.cli import options
-from diffcar.cli.options import Given, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import setting
 from diffcar.tasks.tracking.config import MeasureGripConfig
 
 __all__ = ["measure_grip"]

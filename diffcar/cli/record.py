@@ -4,7 +4,8 @@ from pathlib import Path
 
 from diffcar.base.errors import OutputError
 from diffcar.cli import options
-from diffcar.cli.options import Given, output, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import output, setting
 from diffcar.controllers.config import check_controller
 from diffcar.demonstrations.config import RecordConfig
 

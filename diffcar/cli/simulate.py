@@ -5,7 +5,8 @@ from typing import Literal
 import typer
 
 from diffcar.cli import options
-from diffcar.cli.options import Given, output, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import output, setting
 from diffcar.controllers.config import check_controller
 from diffcar.tasks.tracking.config import SimulateConfig
 

@@ -9,7 +9,8 @@ from diffcar.base.files import resource_path
 from diffcar.base.yaml_reader import read_yaml
 from diffcar.cli import options
 from diffcar.cli.console import note
-from diffcar.cli.options import Entity, Given, option, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import Entity, option, setting
 from diffcar.cli.streams import EXIT_INTERRUPTED
 from diffcar.controllers.config import check_controller
 from diffcar.path.config import COLUMNS

@@ -1,15 +1,13 @@
 """The runs of a comparison: trained, tuned or loaded, each in a folder of its own."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pydantic
-import torch
 from pydantic import Field
 
 from diffcar.base.config import load_config
@@ -19,16 +17,11 @@ from diffcar.base.log import logger
 from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
-from diffcar.controllers.batch import ControllerBatch
+from diffcar.comparison.run_controllers import RunController
 from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
 from diffcar.controllers.choose import ControllerChoice, choose_controller
-from diffcar.controllers.config import CONTROLLERS, ControllerConfig
-from diffcar.controllers.contract import Controller
-from diffcar.controllers.mlp import MLPController, with_weights
-from diffcar.controllers.observation import PathObserver
-from diffcar.controllers.tracking_mlp import TrackingMLP
+from diffcar.controllers.config import ControllerConfig
 from diffcar.sim.config import CarConfig
-from diffcar.sim.contract import CarScene
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.config import TrainingConfig
 from diffcar.tasks.tracking.grip import load_road
@@ -44,11 +37,9 @@ from diffcar.training.tuning import Generation, tune
 
 __all__ = [
     "FinishedRun",
-    "RunController",
     "Runs",
     "Snapshot",
     "TrainingStopped",
-    "batch_controllers",
 ]
 
 _NUM_EVALUATION_CARS = 16
@@ -60,20 +51,6 @@ _SHARED = (*CarConfig.model_fields, "path")
 
 class TrainingStopped(Exception):  # noqa: N818 - it is no error
     """The user has ended a training before its last update."""
-
-
-@dataclass(frozen=True)
-class RunController:
-    """What drives for a run: a network, or a classical controller with parameters of its own."""
-
-    kind: str
-    """What controllers must have in common to be computed together."""
-    network: MLPController | None = None
-    """The weights of a network."""
-    config: ControllerConfig | None = None
-    """What a network sees."""
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    """Those of a classical controller, whose name is the kind."""
 
 
 @dataclass(frozen=True)
@@ -276,40 +253,6 @@ class Runs:
     def _home(self, method: str, seed: int) -> Path:
         """Return the folder of a run that is not loaded."""
         return self.folder / f"{method}-{seed}"
-
-
-def batch_controllers(
-    controllers: Sequence[RunController], scene: CarScene, cars_each: int
-) -> ControllerBatch:
-    """Let controllers share the cars of a scene; neighbours of a kind are computed together.
-
-    Args:
-        controllers: What drives, one after the other.
-        scene: Whose cars they drive.
-        cars_each: Cars of each controller.
-    """
-    members = []
-    for _, group in groupby(controllers, key=lambda controller: controller.kind):
-        alike = list(group)
-        members.append((_together(alike, scene, cars_each), len(alike) * cars_each))
-    return ControllerBatch(members)
-
-
-def _together(controllers: Sequence[RunController], scene: CarScene, cars_each: int) -> Controller:
-    """Return one controller for controllers of a kind."""
-    first = controllers[0]
-    networks = [controller.network for controller in controllers if controller.network is not None]
-    if first.config is not None:
-        ensemble = TrackingMLP(networks[0], PathObserver(first.config), scene.vehicle, "ensemble")
-        weights = zip(*(network.parameters() for network in networks), strict=True)
-        return with_weights(ensemble, [torch.stack(own) for own in weights], envs_each=cars_each)
-    own = {
-        name: torch.tensor([controller.parameters[name] for controller in controllers])
-        .repeat_interleave(cars_each)
-        .to(dtype=scene.dtype, device=scene.device)
-        for name in first.parameters
-    }
-    return CONTROLLERS[first.kind](scene.vehicle, **own)
 
 
 def _imitates(method: str) -> bool:

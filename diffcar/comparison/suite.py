@@ -13,7 +13,8 @@ from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.driven import Driven, KeptDrives
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
-from diffcar.comparison.runs import FinishedRun, RunController, batch_controllers
+from diffcar.comparison.run_controllers import RunController, batch_controllers
+from diffcar.comparison.runs import FinishedRun
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene

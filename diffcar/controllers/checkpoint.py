@@ -4,7 +4,7 @@ import itertools
 import math
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,7 +14,6 @@ from pydantic import Field
 from torch import Tensor
 
 from diffcar.base.errors import CheckpointError
-from diffcar.base.files import RUNS
 from diffcar.base.section import NonNegative, Settings, first_problem
 from diffcar.base.settings_yaml import dump_config
 from diffcar.controllers.config import CONTROLLERS, ControllerConfig
@@ -26,6 +25,8 @@ from diffcar.sim.model.carried import car_of_run, origin_of_carried
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
+    "FOLDER",
+    "NAMES",
     "PHYSICS",
     "as_carried",
     "checkpoint_content",
@@ -33,14 +34,13 @@ __all__ = [
     "config_values",
     "identity",
     "load_checkpoint",
-    "lost_runs",
-    "newest_run",
     "require_car",
     "restore_network",
     "restore_tracking_mlp",
 ]
 
-_FOLDER, _NAMES = "checkpoints", ("best.pt", "last.pt")
+FOLDER, NAMES = "checkpoints", ("best.pt", "last.pt")
+"""Where a run keeps its checkpoints, and those of them that drive it, the better one first."""
 
 _FORMAT = 2
 PHYSICS = ("dt", "substeps", "actuation", "model", "car_reading", "drive", "torque_split")
@@ -116,7 +116,7 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         CheckpointError: If there is none.
     """
-    best, last = (path / _FOLDER / name for name in _NAMES)
+    best, last = (path / FOLDER / name for name in NAMES)
     file = path if not path.is_dir() else last if last.is_file() and not best.is_file() else best
     if not file.is_file():
         raise CheckpointError(
@@ -157,7 +157,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     ):
         raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _GIVE_ONE)
     run = file.parent.parent if len(file.parts) > 1 else file.parent / ".."
-    model = car_of_run(run) if file.absolute().parent.name == _FOLDER else None
+    model = car_of_run(run) if file.absolute().parent.name == FOLDER else None
     return content | {"car": model and str(model)}
 
 
@@ -291,32 +291,3 @@ def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLP
         told = f"the checkpoint's weights do not fit: {first_line}"
         raise CheckpointError(told, hint=_GIVE_ONE) from None
     return network
-
-
-def newest_run(
-    root: Path = RUNS, *, fits: Callable[[dict[str, Any]], bool] = lambda content: True
-) -> Path | None:
-    """Return the run below `root` whose checkpoint was written last, of those that drive a car.
-
-    Args:
-        fits: Whether a checkpoint is one of those that are wanted.
-
-    Raises:
-        CheckpointError: If one that was written later is damaged.
-    """
-    files = [file for name in _NAMES for file in root.glob(f"*/{_FOLDER}/{name}")]
-    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        content = load_checkpoint(file)
-        if identity(content)[1] == "tracking" and fits(content):
-            return file.parents[1]
-    return None
-
-
-def lost_runs(root: Path = RUNS, *, after: Path | None = None) -> list[Path]:
-    """Return the runs below `root` that have no checkpoint, only those newer than another run."""
-
-    def written(run: Path) -> float:
-        return (run / _FOLDER).stat().st_mtime
-
-    runs = [folder.parent for folder in root.glob(f"*/{_FOLDER}") if not any(folder.glob("*.pt"))]
-    return sorted(run for run in runs if after is None or written(run) > written(after))

@@ -16,13 +16,12 @@ from diffcar.controllers.checkpoint import (
     checkpoint_file,
     config_values,
     load_checkpoint,
-    lost_runs,
-    newest_run,
     require_car,
     restore_tracking_mlp,
 )
 from diffcar.controllers.config import CONTROLLERS, SHIPPED, ControllerConfig, check_controller
 from diffcar.controllers.contract import Controller
+from diffcar.controllers.runs import lost_runs, newest_run
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from diffcar.cli.app import app
 from diffcar.comparison import suite
 from diffcar.demonstrations import record
-from diffcar.export import export
+from diffcar.export import subject
 from diffcar.tasks.tracking import grip, simulate
 from diffcar.tasks.tracking.scenes import Scenes
 from tests.bicycle import bicycles
@@ -109,6 +109,6 @@ def environment() -> dict[str, str]:
 @pytest.fixture
 def _on_bicycles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every command drive bicycles."""
-    for module in (simulate, record, suite, grip, export):
+    for module in (simulate, record, suite, grip, subject):
         monkeypatch.setattr(module, "build_scene", bicycles)
     monkeypatch.setitem(Scenes.__init__.__kwdefaults__, "build", bicycles)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from diffcar.base.config import load_config
 from diffcar.cli.compare import _base, _preset
-from diffcar.cli.options import Given
+from diffcar.cli.given import Given
 from diffcar.cli.show import show
 from diffcar.cli.train import settings_of
 from diffcar.comparison.config import CompareConfig

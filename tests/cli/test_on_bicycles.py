@@ -22,6 +22,7 @@ from diffcar.controllers.observation import PathObserver
 from diffcar.demonstrations.files import read_demonstrations
 from diffcar.export import export
 from diffcar.export.config import ExportConfig
+from diffcar.export.subject import load_subject
 from diffcar.path.load import load_path
 from diffcar.sim.model.read import load_vehicle
 from diffcar.tasks.tracking import simulate
@@ -179,7 +180,7 @@ def test_a_path_is_that_of_the_training_with_what_is_set(diffcar: Run) -> None:
     good(diffcar(*TRAIN, *arguments))
     for own, name, scale in (({}, "circle", 0.9), ({"source": "sine"}, "sine", 1.0)):
         given = {"controller": "run", "path": own}
-        path = export._subject(load_config(ExportConfig, flags=given), []).path
+        path = load_subject(load_config(ExportConfig, flags=given), []).path
         assert (path.name, float(path.samples[:, 4].max())) == (name, pytest.approx(2.5))
         assert path.length == pytest.approx(scale * road(name).length, rel=1e-3)
 
@@ -190,7 +191,7 @@ def test_a_path_of_another_car_is_that_of_its_training_too(diffcar: Run) -> None
     good(diffcar(*TRAIN, "--car=sedan", "--set=path.top_speed=5", "--out=run", "--stop-after=1"))
     for own in ({}, {"source": "sine"}, {"grip": 0.9}):
         given = {"controller": "run", "model": "sedan", "path": own}
-        path = export._subject(load_config(ExportConfig, flags=given), []).path
+        path = load_subject(load_config(ExportConfig, flags=given), []).path
         assert float(path.samples[:, 4].max()) == pytest.approx(5.0)
         assert path.name == own.get("source", "circle")
 

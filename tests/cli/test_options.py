@@ -9,9 +9,11 @@ import typer
 from typer.testing import CliRunner, Result
 
 from diffcar.base.errors import ConfigError, GradientError
+from diffcar.cli import given as given_module
 from diffcar.cli import options, train
 from diffcar.cli.app import app
-from diffcar.cli.options import Given, option, output, setting, with_options
+from diffcar.cli.given import Given, with_options
+from diffcar.cli.options import option, output, setting
 from diffcar.cli.settings import load_config
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.training.methods import METHODS
@@ -223,7 +225,7 @@ def test_a_result_is_written_before_it_is_shown_and_shown_if_it_cannot_be_writte
     missing = run(drive, f"--json={tmp_path / 'nowhere' / 'r.json'}")
     assert (missing.exit_code, missing.stdout) == (2, "shown\n")
     assert "cannot be written" in missing.stderr
-    monkeypatch.setattr(options, "show", None)
+    monkeypatch.setattr(given_module, "show", None)
     file = tmp_path / "r.json"
     assert run(drive, f"--json={file}").exception is not None
     assert file.read_text() == '{\n  "x": 1\n}\n'

@@ -15,7 +15,8 @@ from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.driven import KeptDrives
 from diffcar.comparison.results import Run
-from diffcar.comparison.runs import FinishedRun, RunController, Snapshot, batch_controllers
+from diffcar.comparison.run_controllers import RunController, batch_controllers
+from diffcar.comparison.runs import FinishedRun, Snapshot
 from diffcar.comparison.suite import drive_suite
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController

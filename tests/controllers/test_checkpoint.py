@@ -17,11 +17,11 @@ from diffcar.controllers.checkpoint import (
     checkpoint_content,
     config_values,
     load_checkpoint,
-    newest_run,
     restore_tracking_mlp,
 )
 from diffcar.controllers.choose import ControllerChoice, newest_or_shipped
 from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.runs import newest_run
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.carried import carry_car

@@ -16,8 +16,9 @@ import torch
 
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError
-from diffcar.controllers.checkpoint import identity, load_checkpoint, newest_run
+from diffcar.controllers.checkpoint import identity, load_checkpoint
 from diffcar.controllers.choose import choose_controller
+from diffcar.controllers.runs import newest_run
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.task import PushingTask

@@ -26,9 +26,10 @@ from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import SimulateConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene, NoisyController
-from diffcar.tasks.tracking.drive import Drive, drive, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive
 from diffcar.tasks.tracking.grip import known_grip, load_road
 from diffcar.tasks.tracking.metrics import METRICS, TrackingMetrics, skipped_distance
+from diffcar.tasks.tracking.picture import plot_drive
 from diffcar.tasks.tracking.rollout import Trajectory, accelerations
 
 __all__ = ["EngineFigures", "SimulateResult", "run", "simulation_report"]

@@ -13,8 +13,9 @@ from diffcar.base.table import Column, Table
 from diffcar.controllers.contract import Controller
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
-from diffcar.tasks.tracking.drive import Drive, drive_together, plot_drive
+from diffcar.tasks.tracking.drive import Drive, drive_together
 from diffcar.tasks.tracking.metrics import GOT_GOING, TrackingMetrics
+from diffcar.tasks.tracking.picture import plot_drive
 
 __all__ = ["PathScore", "drive_and_draw", "table_of"]
 

@@ -17,7 +17,9 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarState
 from diffcar.tasks.tracking import drive as tracking_drive
-from diffcar.tasks.tracking.drive import Drive, drive, drive_together, plot_drive
+from diffcar.tasks.tracking import picture
+from diffcar.tasks.tracking.drive import Drive, drive, drive_together
+from diffcar.tasks.tracking.picture import plot_drive
 from tests.bicycle import Bicycle
 from tests.samples import VEHICLE, doubles, road, write_loop
 
@@ -137,7 +139,7 @@ def test_a_picture_says_what_part_of_the_path_it_shows(
 ) -> None:
     """In its title, and nothing of a drive that arrived."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(tracking_drive, "save_png", lambda figure, file: drawn.append(figure))
+    monkeypatch.setattr(picture, "save_png", lambda figure, file: drawn.append(figure))
     plot_drive(drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=max_time), tmp_path, "lane")
     assert drawn[0].axes[0].get_title() == title
 
@@ -160,7 +162,7 @@ def test_the_picture_of_a_car_at_its_grip_has_a_key_and_room(
 ) -> None:
     """What was driven and what is held; no label lies over another panel, and none outside."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(tracking_drive, "save_png", lambda figure, file: drawn.append(figure))
+    monkeypatch.setattr(picture, "save_png", lambda figure, file: drawn.append(figure))
     grip = GripDiagram(np.ones(1), np.radians([-90.0, 0.0, 90.0]), np.full((1, 3), 12.5))
     driven = drive(Bicycle(2), PurePursuit(VEHICLE), LANE, max_time=1.0)
     plot_drive(driven, tmp_path, grip=grip)
