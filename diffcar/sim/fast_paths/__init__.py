@@ -12,6 +12,7 @@ from diffcar.base.registry import Registry
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
 from diffcar.sim.fast_paths.contacts import CONTACTS
+from diffcar.sim.fast_paths.elasticity import ELASTICITY
 from diffcar.sim.fast_paths.fast_path import FastPath, Undo
 from diffcar.sim.fast_paths.memory import MEMORY
 from diffcar.sim.fast_paths.poses import POSES
@@ -37,6 +38,7 @@ FAST_PATHS: Registry[FastPath] = Registry(
         "poses": POSES,
         "standing bodies": STANDING_BODIES,
         "filled cells": FILLED_CELLS,
+        "elasticity": ELASTICITY,
         "steps of soft bodies": SOFT_STEPS,
     },
 )

@@ -58,12 +58,17 @@ class FastPath:
             note(f"{told}: so it is as slow as Genesis is", logging.INFO)
             return None
         replaced = self.replacements(sim)
+        before = [
+            vars(owner).get(method) for owner, method, _ in replaced
+        ]  # what a repair put there
         for owner, method, function in replaced:
             setattr(owner, method, MethodType(function, owner))
 
         def undo() -> None:
-            for owner, method, _ in replaced:
+            for (owner, method, _), own in zip(replaced, before, strict=True):
                 delattr(owner, method)
+                if own is not None:
+                    setattr(owner, method, own)
 
         return undo
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from diffcar.sim.car import GenesisCar
-from diffcar.sim.fast_paths import FAST_PATHS, Undo, take_fast_paths
+from diffcar.sim.fast_paths import FAST_PATHS, Undo, copies, take_fast_paths
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.fast_path import FastPath
 from diffcar.sim.soft_body import GenesisSoftBody
@@ -23,7 +23,7 @@ from diffcar.training.backprop import Backprop
 from tests.training.small import config_of
 
 NUM_STEPS = 12
-OF_SOFT_BODIES = ("standing bodies", "filled cells", "steps of soft bodies")
+OF_SOFT_BODIES = ("standing bodies", "filled cells", "elasticity", "steps of soft bodies")
 OF_CARS = tuple(name for name in FAST_PATHS if name not in OF_SOFT_BODIES)
 
 
@@ -128,18 +128,34 @@ def test_those_of_soft_bodies_give_the_same_gradient(soft_body: GenesisSoftBody)
     assert distance(together, expected) <= 1e-9
 
 
+@pytest.mark.genesis
+def test_steps_of_soft_bodies_beyond_its_memory_are_simulated_again(
+    soft_body: GenesisSoftBody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for some of them, and then for none, the gradient is the same."""
+    expected = soft_gradients(soft_body)
+    for room in (6e6, 0):
+        for give_up in soft_body.fast_paths.values():
+            give_up()
+        monkeypatch.setattr(copies, "MOST_MEMORY", room)
+        soft_body.fast_paths = take_fast_paths(soft_body.scene)
+        assert distance(soft_gradients(soft_body), expected) <= 1e-9
+
+
 def soft_gradients(soft_body: GenesisSoftBody) -> list[Tensor]:
-    """Return those by the body's velocity and the tool's, of where a pushed body comes."""
+    """Return those by the body's velocity, the tool's and muscles, of where a pushed body comes."""
     bodies = torch.arange(float(soft_body.num_envs))[:, None]
     leaves = [
         soft_body.tensor([0.1, 0.05, -0.2]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
         soft_body.tensor([0.8, 0.1, 0.02]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
+        soft_body.tensor([0.2, 0.05]) * (1 + 0.1 * bodies.to(soft_body.dtype)),
     ]
-    body, tool = (leaf.requires_grad_() for leaf in leaves)
+    body, tool, muscles = (leaf.requires_grad_() for leaf in leaves)
     soft_body.reset(replace(soft_body.resting_start(), body_velocity=body))
     total = soft_body.zeros(1)
     for _ in range(4):
         soft_body.apply(tool)
+        soft_body.actuate(muscles)
         soft_body.step()
         state = soft_body.read()
         total = total + state.particle_positions.square().sum() + state.tool_position.sin().sum()
