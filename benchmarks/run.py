@@ -39,6 +39,7 @@ _COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "--help": (["--help"], []),
     "train-e2e": (["train-e2e"], [*_HUNDRED, *_PLAIN_SCENE]),
     "train-e2e, 100 updates": (["train-e2e", *_HUNDRED], _PLAIN_SCENE),
+    "train-e2e --entity mpm": (["train-e2e", "--entity=mpm"], []),
     "train-bc": (["train-bc"], []),
     "train-ppo": (["train-ppo"], []),
     "simulate": (["simulate", "--controller=stanley"], []),
