@@ -60,6 +60,11 @@ _TRAINED = {
     *_at("before", _TRACKING),
     *_at("after", _TRACKING),
 }
+_CAR = """
+    mass_kg chassis_mass_kg front_load inertia_kgm2 centre_of_mass_m base_height_m wheelbase_m
+    track_m rear_axle_x_m wheel_radius_m friction max_steering_rad steering_gain
+    max_steering_torque_nm drive torque_split drive_gain max_drive_torque_nm max_wheel_speed_radps
+"""
 _PLACE = "method seed engine condition path grip"
 _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"
 _FURTHER = "cross_track_p95_m time_over_profile"
@@ -126,6 +131,17 @@ JSON: dict[str, set[str]] = {
         *(f"{place}.{name}" for place in _PUSHED for name in _named(_PUSHING)),
         *_PUSHED,
         *_at("scores", "path is_unseen loss_before loss_after"),
+    },
+    "check-car": {
+        *_named(
+            "model vehicle notes doubts driven certified worst_relative_error failures hint right"
+        ),
+        *(f"vehicle.{name}" for name in _named(_CAR)),
+        *(
+            f"driven.{name}{own}"
+            for name in ("circle_radius_m", "acceleration_mps2", "braking_mps2")
+            for own in ("", ".measured", ".expected", ".right")
+        ),
     },
     "check-grad": {
         *_named("entity certified worst_relative_error tolerance certified_horizons model"),

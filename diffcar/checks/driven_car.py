@@ -150,16 +150,26 @@ def _drive_in_a_circle_and_straight(scene: CarScene) -> list[Driven]:
     faster = float(speeds[pushes, 1] - speeds[1, 1]) / ((pushes - 1) * scene.dt)
     slower = float(speeds[1, 2] - speeds[pushes // 2, 2]) / ((pushes // 2 - 1) * scene.dt)
     found = float(state.speed[0] / state.yaw_rate[0])
+    # No car changes its speed by more than there is between rest and what it reaches.
+    gain = (vehicle.top_speed - float(speeds[1, 1])) / ((pushes - 1) * scene.dt)
+    loss = braking / ((pushes // 2 - 1) * scene.dt)
+    ahead, back = _most(vehicle, gain), _most(vehicle, loss, is_braking=True)
     return [
         Driven("radius of a circle", "m", found, radius, _ALIKE, "circle_radius_m"),
-        Driven("speeding up", "m/s²", faster, *_most(vehicle), "acceleration_mps2"),
-        Driven("braking", "m/s²", slower, *_most(vehicle, is_braking=True), "braking_mps2"),
+        Driven("speeding up", "m/s²", faster, *ahead, "acceleration_mps2"),
+        Driven("braking", "m/s²", slower, *back, "braking_mps2"),
     ]
 
 
-def _most(car: Vehicle, *, is_braking: bool = False) -> tuple[float, tuple[float, float]]:
-    """Return the most that motors, or driven wheels' grip, give [m/s²], and the right shares."""
-    motors = sum(car.max_drive_torques) / car.wheel_radius / car.mass
+def _most(
+    car: Vehicle, change: float, *, is_braking: bool = False
+) -> tuple[float, tuple[float, float]]:
+    """Return the most that motors, or driven wheels' grip, give [m/s²], and the right shares.
+
+    Args:
+        change: What is left to speed up or to brake by, over the time that is measured [m/s²].
+    """
+    motors = min(change, sum(car.max_drive_torques) / car.wheel_radius / car.mass)
     load, leaning = car.driven_load, car.friction * car.height / car.wheelbase
     if (car.drive == "front") == is_braking:  # the car leans onto them instead of off them
         load = min(1.0, load * (1 + leaning) / (1 - leaning)) if leaning < 1 else 1.0

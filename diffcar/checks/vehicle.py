@@ -8,6 +8,8 @@ __all__ = ["car_as_json", "car_table", "doubts_about"]
 # Of cars that are built, with room to spare: the chassis's share of the mass, the front wheels' of
 # the weight, and the wheelbase [m].
 _CHASSIS_SHARE, _FRONT_LOADS, _WHEELBASES = 0.3, (0.25, 0.75), (0.05, 8.0)
+# What such cars reach at least, of the shipped one's size [m/s].
+_LEAST_SPEED = 1.0
 
 
 def car_table(model: str, car: Vehicle) -> Table[Column[Vehicle]]:
@@ -35,6 +37,11 @@ def doubts_about(car: Vehicle) -> list[str]:
         )
     if not _WHEELBASES[0] <= car.wheelbase <= _WHEELBASES[1]:
         doubts.append(f"the axles are {car.wheelbase:.3g} m apart: are lengths in metres?")
+    if car.top_speed < _LEAST_SPEED * car.root_size:
+        doubts.append(
+            f"the motors reach {car.max_wheel_speed:.3g} rad/s, {car.top_speed:.3g} m/s: is that "
+            "meant (URDF: velocity of the wheels' joints; MJCF: ctrlrange of their actuators)?"
+        )
     return doubts
 
 

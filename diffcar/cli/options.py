@@ -2,16 +2,12 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 
-from diffcar.base.section import Section
 from diffcar.controllers.config import CONTROLLERS, SHIPPED
 from diffcar.path.config import PATHS
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "BACKEND",
@@ -38,7 +34,6 @@ __all__ = [
     "setting",
 ]
 
-ConfigT = TypeVar("ConfigT", bound=Section)
 Entity = Literal["rigid", "mpm"]
 """A car, or a soft body of particles."""
 

@@ -25,8 +25,8 @@ from diffcar.sim.model.carried import car_of_run, origin_of_carried
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
-    "FOLDER",
-    "NAMES",
+    "CHECKPOINT_FOLDER",
+    "CHECKPOINT_NAMES",
     "PHYSICS",
     "as_carried",
     "checkpoint_content",
@@ -39,7 +39,7 @@ __all__ = [
     "restore_tracking_mlp",
 ]
 
-FOLDER, NAMES = "checkpoints", ("best.pt", "last.pt")
+CHECKPOINT_FOLDER, CHECKPOINT_NAMES = "checkpoints", ("best.pt", "last.pt")
 """Where a run keeps its checkpoints, and those of them that drive it, the better one first."""
 
 _FORMAT = 2
@@ -116,7 +116,7 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         CheckpointError: If there is none.
     """
-    best, last = (path / FOLDER / name for name in NAMES)
+    best, last = (path / CHECKPOINT_FOLDER / name for name in CHECKPOINT_NAMES)
     file = path if not path.is_dir() else last if last.is_file() and not best.is_file() else best
     if not file.is_file():
         raise CheckpointError(
@@ -157,7 +157,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     ):
         raise CheckpointError(f"{str(file)!r} holds weights that are not numbers", _GIVE_ONE)
     run = file.parent.parent if len(file.parts) > 1 else file.parent / ".."
-    model = car_of_run(run) if file.absolute().parent.name == FOLDER else None
+    model = car_of_run(run) if file.absolute().parent.name == CHECKPOINT_FOLDER else None
     return content | {"car": model and str(model)}
 
 

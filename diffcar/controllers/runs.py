@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from diffcar.base.files import RUNS
-from diffcar.controllers.checkpoint import FOLDER, NAMES, identity, load_checkpoint
+from diffcar.controllers.checkpoint import (
+    CHECKPOINT_FOLDER,
+    CHECKPOINT_NAMES,
+    identity,
+    load_checkpoint,
+)
 
 __all__ = ["lost_runs", "newest_run"]
 
@@ -21,7 +26,9 @@ def newest_run(
     Raises:
         CheckpointError: If one that was written later is damaged.
     """
-    files = [file for name in NAMES for file in root.glob(f"*/{FOLDER}/{name}")]
+    files = [
+        file for name in CHECKPOINT_NAMES for file in root.glob(f"*/{CHECKPOINT_FOLDER}/{name}")
+    ]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         content = load_checkpoint(file)
         if identity(content)[1] == "tracking" and fits(content):
@@ -33,7 +40,11 @@ def lost_runs(root: Path = RUNS, *, after: Path | None = None) -> list[Path]:
     """Return the runs below `root` that have no checkpoint, only those newer than another run."""
 
     def written(run: Path) -> float:
-        return (run / FOLDER).stat().st_mtime
+        return (run / CHECKPOINT_FOLDER).stat().st_mtime
 
-    runs = [folder.parent for folder in root.glob(f"*/{FOLDER}") if not any(folder.glob("*.pt"))]
+    runs = [
+        folder.parent
+        for folder in root.glob(f"*/{CHECKPOINT_FOLDER}")
+        if not any(folder.glob("*.pt"))
+    ]
     return sorted(run for run in runs if after is None or written(run) > written(after))

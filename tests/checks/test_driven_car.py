@@ -21,8 +21,9 @@ from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.contract import CarScene
 from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.suited import suited
+from tests import formats
 from tests.bicycle import Bicycle
-from tests.sim.model.cars import mjcf, write
+from tests.sim.model.cars import mjcf, urdf, write
 
 
 @pytest.mark.parametrize("model", ["car", "racer", "buggy", "sedan"])
@@ -37,6 +38,7 @@ def test_shipped_cars_drive_as_their_figures_say(model: str, tmp_path: Path) -> 
     assert faster.expected == pytest.approx(min(force / car.mass, 9.81 * car.friction))
     assert (tmp_path / "car.png").stat().st_size > 10_000
     assert found.is_right
+    assert formats.differing(found.as_json(), "check-car") == []
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,16 @@ def test_figures_that_no_car_has_are_doubted(change: dict[str, Any], doubt: str)
     shown = "\n".join(str(own) for own in car_check_report(found))
     assert f"doubtful: {doubt}" in shown
     assert "good to train" not in shown
+
+
+def test_a_car_that_reaches_little_is_doubted_and_drives_as_its_figures_say(tmp_path: Path) -> None:
+    """A placeholder of a velocity leaves nothing to speed up to, which is no fault of the drive."""
+    file = write(tmp_path, urdf().replace('velocity="100"', 'velocity="5"'))
+    found = run(CheckCarConfig(model=str(file)))
+    assert found.is_right, found.driven
+    assert found.driven[1].expected < 1.0
+    (doubt,) = found.as_json()["doubts"]  # type: ignore[misc]
+    assert doubt.startswith("the motors reach 5 rad/s, 0.25 m/s")
 
 
 def test_a_small_car_is_pushed_for_some_steps_at_any_interval() -> None:

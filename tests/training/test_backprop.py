@@ -2,6 +2,7 @@
 
 import io
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from diffcar.controllers.errors import compute_error_state
 from diffcar.sim.contract import Start
 from diffcar.training import backprop
 from diffcar.training.backprop import Backprop, make_trainer
+from diffcar.training.run import TrainingResult
+from diffcar.training.tables import _gradient_checks
 from tests.bicycle import bicycle_scenes
 from tests.training.small import config_of
 
@@ -85,6 +88,9 @@ def test_checks_whose_differences_disagree_are_counted(monkeypatch: pytest.Monke
     findings = trainer.findings([trainer.update() for _ in range(4)])
     assert findings["errors_in_training"] == [0.01]
     assert findings["num_checks_without_verdict"] == 1
+    mute = TrainingResult(Path("run"), findings={**findings, "worst_gradient_error": None})
+    (told,) = _gradient_checks(mute)
+    assert "1 spot checks came to no verdict" in str(told)
 
 
 def test_the_loss_of_the_first_report_trains_too() -> None:

@@ -2,7 +2,7 @@
 
 Genesis derives it from the kernel that lays particles on the grid, through each of 27 cells with
 all intermediate values; by hand, where a particle adds up what its cells ask for, it takes a
-fourth of the time. And where Genesis differentiates it takes the singular values of all
+fifth of the time. And where Genesis differentiates it takes the singular values of all
 deformations. Of these a neo-Hookean body needs the product alone, the determinant, as Genesis has
 it where nothing is differentiated.
 
@@ -29,17 +29,25 @@ _MUSCLE = "genesis.engine.materials.MPM.muscle:Muscle"
 
 def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     """Return what takes determinants, and the adjoint."""
-    (material,) = sim.mpm_solver._materials
+    own = sim.mpm_solver
+    (material,) = own._materials
     pull = getattr(material, "stiffness", 0.0)  # of muscles
     determine, go_back = _kernels()
+    decompose, derived = own.svd, own.substep_pre_coupling_grad
+    is_free = view(own.particles_info.free)  # particles may be held at any time
 
     def svd(solver: Any, f: int) -> None:  # noqa: ANN401
-        determine(solver, f)
+        if is_free.all():
+            determine(solver, f)
+        else:
+            decompose(f)
 
     def substep_pre_coupling_grad(solver: Any, f: int) -> None:  # noqa: ANN401
-        go_back(solver, f, material.mu, material.lam, pull)
+        if is_free.all():
+            go_back(solver, f, material.mu, material.lam, pull)
+        else:
+            derived(f)
 
-    own = sim.mpm_solver
     return [(own, "svd", svd), (own, "substep_pre_coupling_grad", substep_pre_coupling_grad)]
 
 
@@ -124,18 +132,13 @@ def _kernels() -> tuple[Any, Any]:
     return determine, go_back
 
 
-def _unsuited(sim: Any) -> str:  # noqa: ANN401
-    """Return what else acts on particles or cells."""
-    is_free = bool(view(sim.mpm_solver.particles_info.free).all())
-    return other_matter(sim) if is_free else "particles that are held"
-
-
 def _has_use(sim: Any) -> bool:  # noqa: ANN401
-    """Return whether all soft bodies are of one neo-Hookean material, with muscles or without."""
-    if not has_soft_body_alone(sim) or len(sim.mpm_solver._materials) != 1:
-        return False
-    (material,) = sim.mpm_solver._materials
-    return type(material).__name__ in ("Elastic", "Muscle") and material.model == "neohooken"
+    """Return whether there is one body, neo-Hookean, with muscles or without."""
+    materials = getattr(sim.mpm_solver, "_materials", ()) if has_soft_body_alone(sim) else ()
+    return len(materials) == 1 and all(
+        type(own).__name__ in ("Elastic", "Muscle") and own.model == "neohooken"
+        for own in materials
+    )
 
 
 ELASTICITY = FastPath(
@@ -144,11 +147,18 @@ ELASTICITY = FastPath(
         f"{_MPM}.svd": "f10780e337447cb2",
         f"{_MPM}.p2g": "0d1b46e8be2c4775",
         f"{_MPM}.compute_F_tmp": "03b9b3cf3f921b12",
+        f"{_MPM}.reset_grad_till_frame": "2ddf295b870409f2",
+        f"{_MPM}.substep_pre_coupling": "92de8062249cefa3",
         f"{_MPM}.substep_pre_coupling_grad": "15e95e0207c76ccd",
         _ELASTIC: "a209babe3a03ca2f",
         _MUSCLE: "f5e21d7cbec87810",
     },
-    needed=["mpm_solver._materials", "mpm_solver._particle_volume", "mpm_solver._grid_offset"],
-    unsuited=_unsuited,
+    needed=[
+        "mpm_solver._materials",
+        "mpm_solver._particle_volume",
+        "mpm_solver._grid_offset",
+        "mpm_solver.particles_info.free",
+    ],
+    unsuited=other_matter,
     has_use=_has_use,
 )

@@ -21,6 +21,8 @@ __all__ = ["SOFT_STEPS"]
 
 _SIMULATOR = "genesis.engine.simulator:Simulator"
 _MPM = "genesis.engine.solvers.mpm_solver:MPMSolver"
+_COUPLER = "genesis.engine.couplers.legacy_coupler:LegacyCoupler"
+_PARTICLES = "genesis.engine.entities.particle_entity:ParticleEntity"
 _TOOLS = "genesis.engine.solvers.tool_solver:ToolSolver"
 _TOOL = "genesis.engine.entities.tool_entity.tool_entity:ToolEntity"
 
@@ -75,12 +77,11 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
 
     def save_ckpt(sim: Any) -> None:  # noqa: ANN401
         name = begin_of_last(sim)
-        step = steps.pop(name, None)
-        if torch.is_grad_enabled():  # nobody goes back through what is on no graph
-            step = step or _Step(particles, cells)
+        step = steps.pop(name, None) or _Step(particles, cells)
+        has_room = sum(own.size for own in steps.values()) + step.size <= copies.MOST_MEMORY
+        if has_room and torch.is_grad_enabled():  # nobody goes back through what is on no graph
             step.take()
-            if sum(own.size for own in steps.values()) + step.size <= copies.MOST_MEMORY:
-                steps[name] = step
+            steps[name] = step
         save()  # which moves the last of the step to the beginning of the memory
 
     def load_ckpt(sim: Any) -> None:  # noqa: ANN401
@@ -90,10 +91,10 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
             return
         for solver in sim._active_solvers:
             solver.load_ckpt(name)  # with the adjoint of the last of it
+        end, sim._cur_substep_global = sim._cur_substep_global, int(name)
+        sim.process_input(in_backward=True)  # so that nothing given since is left for later
         steps[name].put_back()
         torch._foreach_zero_(gradients)
-        end, sim._cur_substep_global = sim._cur_substep_global, int(name)
-        tools.process_input(in_backward=True)
         for substep in range(sim._substeps_local):
             tools.substep_pre_coupling(substep)
             tools.substep_post_coupling(substep)
@@ -103,10 +104,12 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
 
 
 def _unsuited(sim: Any) -> str:  # noqa: ANN401
-    """Return what else would have to be remembered."""
+    """Return what else would have to be remembered, or gone through."""
+    if sim._steps_local != 1:
+        return "several steps in memory"
     known = (sim.mpm_solver, sim.tool_solver, sim.rigid_solver)
     others = [own for own in sim._active_solvers if own not in known]
-    return "other soft matter" if others else other_matter(sim)
+    return "another solver" if others else other_matter(sim)
 
 
 SOFT_STEPS = FastPath(
@@ -115,6 +118,7 @@ SOFT_STEPS = FastPath(
         f"{_SIMULATOR}.save_ckpt": "8535e23a819df6a6",
         f"{_SIMULATOR}.load_ckpt": "0278f59539e8b236",
         f"{_SIMULATOR}.step": "4ded87ba11516065",
+        f"{_SIMULATOR}._step_grad": "dc34af1c13c5fadc",
         f"{_SIMULATOR}.substep": "41773fc3ebf3c82c",
         f"{_SIMULATOR}.process_input": "2d5e15c37237c3ac",
         f"{_MPM}.save_ckpt": "d8c234ef41da167d",
@@ -123,6 +127,9 @@ SOFT_STEPS = FastPath(
         f"{_MPM}.reset_grid_and_grad": "879a4672f9c2afac",
         f"{_MPM}.substep_pre_coupling": "92de8062249cefa3",
         f"{_MPM}.substep_post_coupling": "1655735772532544",
+        f"{_COUPLER}.preprocess": "a308715cba4f3213",
+        f"{_COUPLER}.couple": "768ae5bb179a1871",
+        f"{_PARTICLES}.process_input": "f51f149f4845fbfc",
         f"{_TOOLS}.substep_pre_coupling": "a02bf656ce834347",
         f"{_TOOLS}.substep_post_coupling": "2f05ec769e2fb0e8",
         f"{_TOOL}.process_input": "1545739169a35e87",
@@ -131,7 +138,7 @@ SOFT_STEPS = FastPath(
         f"{_TOOL}.substep_post_coupling": "a0644232644e3ce2",
     },
     needed=[
-        *("_cur_substep_global", "_substeps_local", "_active_solvers"),
+        *("_cur_substep_global", "_substeps_local", "_steps_local", "_active_solvers"),
         *("mpm_solver.particles_ng.keys", "mpm_solver.particles.keys", "mpm_solver.grid.grad.mass"),
     ],
     unsuited=_unsuited,

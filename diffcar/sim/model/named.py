@@ -22,7 +22,7 @@ __all__ = ["read_named_model", "require_model"]
 _DEFAULT_DENSITY = 1000.0
 # Contacts of one body with a plane; Genesis's limit of twenty for what is not listed.
 _CONTACTS = {"sphere": 2, "ellipsoid": 2, "cylinder": 5, "capsule": 5, "box": 8}
-_IN_METRES = "lengths are in metres: a radius of 50 mm is 0.05"
+_IN_METRES = "lengths are in metres, radii and places: 50 mm are 0.05"
 _ROUND = ("sphere", "ellipsoid", "cylinder", "capsule")
 
 

@@ -181,11 +181,11 @@ class CarReader:
         ranges = [tuple(map(float, j.range)) if j.limited[0] else (0.0, 0.0) for j in joints]
         low, high = self.same("the ranges of the steering joints", ranges)
         if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
+            degrees = "a URDF's limits are in radians: 25 degrees are 0.436"
             raise self.error(
                 f": the steering range {low:g} to {high:g} rad is not symmetric and below a right "
                 "angle",
-                'URDF has radians, and so has MJCF with <compiler angle="radian"/>: 25 degrees are '
-                "0.436",
+                degrees if high > math.pi / 2 else None,
             )
         return high
 

@@ -257,7 +257,8 @@ class RandomisedTrainingConfig(TrainingConfig):
             raise ValueError(
                 f"with past_commands={self.controller.past_commands} the network tells delays of "
                 f"up to {known - 1} steps apart, and randomisation.delay_steps goes up to {most}: "
-                f"set controller.past_commands to {3 * (most + 1)}, a third of which are delays"
+                f"set controller.past_commands to {3 * (most + 1)}, a third of which are delays; "
+                "a run that was begun otherwise is begun anew"
             )
         return self
 

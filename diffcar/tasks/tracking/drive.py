@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,9 +23,6 @@ from diffcar.tasks.tracking.metrics import (
     tracking_metrics,
 )
 from diffcar.tasks.tracking.rollout import Trajectory, rollout
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Drive", "drive", "drive_together", "halving"]
 

@@ -256,11 +256,13 @@ def load_road(
 ) -> ReferencePath:
     """Load a path for a car to drive (see `load_path`): with its grip, where that is asked for.
 
+    A reference speed that the car's motors do not reach is among its warnings.
+
     Raises:
         PathError: If the path cannot be read, or is nothing to be driven.
         ModelError: If the grip is asked for and was not measured.
     """
-    return load_path(
+    path = load_path(
         config,
         seed=seed,
         max_curvature=vehicle.max_curvature,
@@ -268,3 +270,7 @@ def load_road(
         car_size=vehicle.size,
         nameless=nameless,
     )
+    if (fastest := float(path.samples[:, 4].max())) > vehicle.top_speed * (1 + 1e-6):
+        told = f"it asks for up to {fastest:.3g} m/s, and the car's motors reach "
+        path.warnings += (f"{told}{vehicle.top_speed:.3g}: lower path.top_speed",)
+    return path
