@@ -10,10 +10,10 @@ from pydantic import Field
 from diffcar.base.config import dotted_values, load_config
 from diffcar.base.files import resource_path
 from diffcar.base.section import Section
-from diffcar.base.settings_yaml import commented_yaml
 from diffcar.cli.settings import SCHEMAS
 from diffcar.comparison.config import SUITES
 from diffcar.training.methods import METHODS
+from tests.commented_yaml import commented_yaml
 
 
 def test_shipped_files_are_what_the_schemas_say() -> None:

@@ -41,5 +41,5 @@ def _gradient_checks(result: "TrainingResult") -> list[Shown]:
     if (worst := result.findings.get("worst_gradient_error")) is not None:
         found.append(f"worst spot check during training: {number(worst)}")
     if mute := result.findings.get("num_checks_without_verdict"):
-        found.append(f"{mute} spot checks came to no verdict")
+        found.append(f"{mute} spot check{'s' if mute > 1 else ''} came to no verdict")
     return [Line(f"gradient against finite differences: {'; '.join(found)}")] if found else []

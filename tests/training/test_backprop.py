@@ -90,7 +90,7 @@ def test_checks_whose_differences_disagree_are_counted(monkeypatch: pytest.Monke
     assert findings["num_checks_without_verdict"] == 1
     mute = TrainingResult(Path("run"), findings={**findings, "worst_gradient_error": None})
     (told,) = _gradient_checks(mute)
-    assert "1 spot checks came to no verdict" in str(told)
+    assert "1 spot check came to no verdict" in str(told)
 
 
 def test_the_loss_of_the_first_report_trains_too() -> None:
