@@ -31,9 +31,11 @@ def _gradient_checks(result: "TrainingResult") -> list[Shown]:
     if (certificate := result.certificate) is not None:
         done = certificate.num_updates
         when = f"before update {done + 1}" if done else "before training"
+        verdict = certificate.verdict
+        why = "" if verdict.is_good else f" ({verdict.explanation})"
         found.append(
             f"{when}, {certificate.num_directions} directions over {certificate.horizon} "
-            f"steps: {certificate.verdict}, median error "
+            f"steps: {verdict}{why}, median error "
             f"{number(certificate.median_relative_error)}, worst "
             f"{number(certificate.worst_relative_error)} (tolerance "
             f"{number(certificate.tolerance)})"
