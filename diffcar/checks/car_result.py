@@ -122,6 +122,11 @@ class CheckGradResult:
             return "; or ".join(remedies)
         if not self.config.repairs:
             return "leave diffcar's repairs on (drop --no-repairs), or use --actuation torque"
+        if self.certificate.verdict is Verdict.UNRESOLVED and not self.failures:
+            return (
+                f"differences are known less well here than the tolerance, {self.tolerance:g}, and "
+                "the gradient is off by no more than that: nothing is proved, and nothing refuted"
+            )
         return "use genesis-world 1.4.5, or --precision 64; do not train on this gradient"
 
     def as_json(self) -> dict[str, object]:

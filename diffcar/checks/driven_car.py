@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from diffcar.base.errors import SimulationError
 from diffcar.base.figure import FAINT, INK, calm, new_figure, plain, save_png
 from diffcar.base.files import Unwritten, kept
 from diffcar.base.log import logger
@@ -110,7 +111,16 @@ def run(config: CheckCarConfig, *, plot_file: Path | None = None) -> CheckCarRes
         with kept(unwritten, plot_file):
             _plot(outline_of(vehicle), vehicle, config.model or "car", plot_file)
     scene = build_scene(config, num_envs=3, engine="mujoco", vehicle=vehicle)
-    result = CheckCarResult(config.model or "car", vehicle, _drive_in_a_circle_and_straight(scene))
+    try:
+        driven = _drive_in_a_circle_and_straight(scene)
+    except SimulationError as error:
+        doubts = (
+            "; ".join(doubts_about(vehicle)) or "its servos may lack damping (MJCF: of the joint)"
+        )
+        raise SimulationError(
+            f"{config.model!r} cannot be driven: {error.message}", doubts
+        ) from None
+    result = CheckCarResult(config.model or "car", vehicle, driven)
     result.unwritten = unwritten
     if config.certify:
         # What nobody has set follows from the car there, too.
@@ -190,7 +200,7 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
         Column("unit", lambda own: own.unit),
         Column(
             "verdict",
-            lambda own: "right" if own.is_right else "another",
+            lambda own: "right" if own.is_right else "differs",
             mark=lambda own: Mark.GOOD if own.is_right else Mark.BAD,
         ),
     ]
@@ -206,11 +216,9 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
     shown += [Line(f"doubtful: {text}", "doubtful", Mark.DOUBTFUL) for text in doubts]
     if not result.is_right:
         return [*shown, Line(word := "not as it should be", word, Mark.BAD)]
-    if doubts:
-        word = "it drives as its figures say, but not all of them can be meant"
-        return [*shown, Line(word, word, Mark.DOUBTFUL)]
+    word = "it drives as its figures say; are those in doubt meant?" if doubts else "good to train"
     how = Line(f"train on it: diffcar train-e2e --car {result.model}")
-    return [*shown, Line(word := "good to train", word, Mark.GOOD), how]
+    return [*shown, Line(word, word, Mark.DOUBTFUL if doubts else Mark.GOOD), how]
 
 
 def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:

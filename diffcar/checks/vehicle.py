@@ -1,15 +1,19 @@
 """What was read of a car, for people and for files."""
 
+import math
+
 from diffcar.base.table import Column, Table, across
 from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = ["car_as_json", "car_table", "doubts_about"]
 
 # Of cars that are built, with room to spare: the chassis's share of the mass, the front wheels' of
-# the weight, and the wheelbase [m].
+# the weight, the wheelbase [m], the mass over its cube [kg/m³], the inertia about the vertical over
+# mass and wheelbase squared, and the least that steering [rad] and motors of a car as large as the
+# shipped one [m/s] reach.
 _CHASSIS_SHARE, _FRONT_LOADS, _WHEELBASES = 0.3, (0.25, 0.75), (0.05, 8.0)
-# What such cars reach at least, of the shipped one's size [m/s].
-_LEAST_SPEED = 1.0
+_DENSITIES, _INERTIAS = (5.0, 1000.0), (0.02, 1.0)
+_LEAST_STEERING, _LEAST_SPEED, _AS_LARGE = 0.05, 0.5, 0.33
 
 
 def car_table(model: str, car: Vehicle) -> Table[Column[Vehicle]]:
@@ -37,7 +41,22 @@ def doubts_about(car: Vehicle) -> list[str]:
         )
     if not _WHEELBASES[0] <= car.wheelbase <= _WHEELBASES[1]:
         doubts.append(f"the axles are {car.wheelbase:.3g} m apart: are lengths in metres?")
-    if car.top_speed < _LEAST_SPEED * car.root_size:
+    elif not _DENSITIES[0] <= car.mass / car.wheelbase**3 <= _DENSITIES[1]:
+        doubts.append(
+            f"it weighs {car.mass:.4g} kg, with {car.wheelbase:.3g} m from axle to axle: are "
+            "masses in kg?"
+        )
+    if not _INERTIAS[0] <= car.inertia[2] / car.mass / car.wheelbase**2 <= _INERTIAS[1]:
+        doubts.append(
+            f"it turns as if all of its {car.mass:.3g} kg were "
+            f"{math.sqrt(car.inertia[2] / car.mass):.3g} m away: are inertias in kg m²?"
+        )
+    if car.max_joint_angle < _LEAST_STEERING:
+        doubts.append(
+            f"the wheels steer by {car.max_joint_angle:.3g} rad, "
+            f"{math.degrees(car.max_joint_angle):.2g}°: are angles in the unit that the file has?"
+        )
+    if car.top_speed < _LEAST_SPEED * math.sqrt(car.wheelbase / _AS_LARGE):
         doubts.append(
             f"the motors reach {car.max_wheel_speed:.3g} rad/s, {car.top_speed:.3g} m/s: is that "
             "meant (URDF: velocity of the wheels' joints; MJCF: ctrlrange of their actuators)?"
@@ -47,7 +66,7 @@ def doubts_about(car: Vehicle) -> list[str]:
 
 def _coordinates(values: tuple[float, float, float]) -> str:
     """Return three coordinates as people read them."""
-    return ", ".join(f"{value:.3g}" for value in values)
+    return ", ".join(f"{round(value, 9):.3g}" for value in values)  # no rounding of zero
 
 
 _READ: list[Column[Vehicle]] = [
@@ -80,7 +99,13 @@ _READ: list[Column[Vehicle]] = [
     Column("wheels", lambda car: car.wheel_shape),
     Column("radius of the wheels", lambda car: car.wheel_radius, "m", key="wheel_radius_m"),
     Column("friction", lambda car: car.friction, key="friction"),
-    Column("steering angle", lambda car: car.max_steering, "rad", key="max_steering_rad"),
+    Column("angle of a wheel", lambda car: car.max_joint_angle, "rad", key="max_joint_angle_rad"),
+    Column(
+        "steering angle, that of a bicycle",
+        lambda car: car.max_steering,
+        "rad",
+        key="max_steering_rad",
+    ),
     Column("steering servo", lambda car: car.steering_gain, "N m/rad", key="steering_gain"),
     Column(
         "steering torque", lambda car: car.max_steering_torque, "N m", key="max_steering_torque_nm"

@@ -244,7 +244,7 @@ def _require(folder: RunFolder, how: Method, task: str) -> None:
             "this run is of the method {!r} for the task {!r}, and goes on as that alone".format(
                 *written_by
             ),
-            hint=resume_hint(*written_by),
+            hint=resume_hint(*written_by, folder.path),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from diffcar.base.errors import SimulationError
 from diffcar.checks import driven_car
 from diffcar.checks.car_result import CheckGradResult
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
@@ -96,9 +97,12 @@ def test_a_certificate_that_failed_says_why() -> None:
         ({"chassis_mass": 0.01}, "the chassis weighs 0.01 of"),
         ({"centre_of_mass": (-0.14, 0.0, 0.0)}, "the front wheels carry 8 % of the weight"),
         (
-            {"wheelbase": 330.0, "rear_axle_x": -165.0},
-            "the axles are 330 m apart: are lengths in metres?",
+            {"wheelbase": 330.0, "rear_axle_x": -165.0, "inertia": (1.0, 1.0, 1e5)},
+            "the axles are 330",
         ),
+        ({"mass": 3740.0, "chassis_mass": 3e3, "inertia": (1.0, 30.0, 47.0)}, "it weighs 3740 kg"),
+        ({"inertia": (1.0, 4.0, 5.0)}, "it turns as if all of its 3.74 kg were 1.16 m away"),
+        ({"max_joint_angle": 0.0073}, "the wheels steer by 0.0073 rad, 0.42°"),
     ],
 )
 def test_figures_that_no_car_has_are_doubted(change: dict[str, Any], doubt: str) -> None:
@@ -120,6 +124,24 @@ def test_a_car_that_reaches_little_is_doubted_and_drives_as_its_figures_say(tmp_
     assert found.driven[1].expected < 1.0
     (doubt,) = found.as_json()["doubts"]  # type: ignore[misc]
     assert doubt.startswith("the motors reach 5 rad/s, 0.25 m/s")
+
+
+def test_a_car_that_cannot_be_driven_is_told_of_by_what_is_doubted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not as a controller's fault: there is none."""
+
+    def diverge(scene: CarScene) -> list[Driven]:
+        raise SimulationError("a command to a car is not finite", hint="the controller is damaged")
+
+    monkeypatch.setattr(driven_car, "_drive_in_a_circle_and_straight", diverge)
+    file = write(
+        tmp_path, urdf().replace('lower="-0.42" upper="0.42"', 'lower="-0.01" upper="0.01"')
+    )
+    for model, hint in ((str(file), "steer by 0.01 rad"), ("car", "may lack damping")):
+        with pytest.raises(SimulationError, match="cannot be driven: a command") as caught:
+            run(CheckCarConfig(model=model))
+        assert hint in (caught.value.hint or "")
 
 
 def test_a_small_car_is_pushed_for_some_steps_at_any_interval() -> None:

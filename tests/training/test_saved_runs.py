@@ -165,4 +165,4 @@ def test_a_saved_push_is_sent_to_its_command(runs: Path) -> None:
     """Whoever resumes it as a car is told."""
     with pytest.raises(CheckpointError, match="for the task 'pushing'") as caught:
         train("e2e", resume=Path("push-0"))
-    assert caught.value.hint == "diffcar train-e2e --entity mpm --resume RUN"
+    assert caught.value.hint == "diffcar train-e2e --entity mpm --resume push-0"

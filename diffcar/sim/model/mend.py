@@ -193,9 +193,10 @@ def limit_steering(
             low, high = (turn * end for end in _commands_of(spec, name))
             told.append(f"{name} is limited as the commands of its servo are")
         if not low < 0 < high:
+            swapped = "its ends are swapped: the lower comes first" if high < 0 < low else None
             raise car.error(
                 f": the steering joint {name!r} has no range about zero",
-                "limit it to the angle that the wheel reaches to either side",
+                swapped or "limit it to the angle that the wheel reaches to either side",
             )
         ranges[name] = low, high
     reach = min(min(-low, high) for low, high in ranges.values())

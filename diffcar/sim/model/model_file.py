@@ -20,7 +20,7 @@ _MAX_ELEMENTS, _MAX_CELLS, _MAX_BYTES = 10_000, 4096**2, 50_000_000
 _COPIES = ("replicate", "composite", "flexcomp")
 _CELLS = {"texture": ("width", "height"), "hfield": ("nrow", "ncol")}
 # What to do about a file that is no model of a car.
-_GIVE_MJCF = "write one after assets/car.xml, or leave `model` out for that car"
+_GIVE_MJCF = "give an MJCF or URDF file of a car, such as assets/car.xml or assets/buggy.urdf"
 
 __all__ = [
     "UnfitError",

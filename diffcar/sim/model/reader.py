@@ -180,13 +180,13 @@ class CarReader:
         joints = [self.model.joint(name) for name in STEERING_JOINTS]
         ranges = [tuple(map(float, j.range)) if j.limited[0] else (0.0, 0.0) for j in joints]
         low, high = self.same("the ranges of the steering joints", ranges)
-        if not (0 < high < math.pi / 2 and math.isclose(low, -high)):
-            degrees = "a URDF's limits are in radians: 25 degrees are 0.436"
+        if high >= math.pi / 2:
             raise self.error(
-                f": the steering range {low:g} to {high:g} rad is not symmetric and below a right "
-                "angle",
-                degrees if high > math.pi / 2 else None,
+                f": the wheels steer by {high:g} rad, more than a right angle",
+                'a URDF, and MJCF with angle="radian", has radians: 25 degrees are 0.436',
             )
+        if not (high > 0 and math.isclose(low, -high)):
+            raise self.error(f": the steering range {low:g} to {high:g} rad is not symmetric")
         return high
 
     def same(self, what: str, values: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:

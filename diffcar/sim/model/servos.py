@@ -23,7 +23,7 @@ _STEERING_TORQUE_PER_GAIN = 0.5
 def ensure_servos(
     car: CarReader, spec: "mujoco.MjSpec", steering: tuple[str, ...], driven: tuple[str, ...]
 ) -> list[str]:
-    """Put servos on steering and driven joints, unless every one of them has what it takes.
+    """Put servos on the steering joints, or on the driven ones, unless all of them have some.
 
     That is one position servo on each steering and one velocity servo on each driven joint, with
     a limited force. Otherwise all actuators of these joints are replaced in `spec`, of which
@@ -32,36 +32,29 @@ def ensure_servos(
     """
     import mujoco
 
-    feedbacks = dict.fromkeys(steering, 1) | dict.fromkeys(driven, 2)
     on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-    replaced: list[mujoco.MjsActuator] = []
-    others: list[mujoco.MjsActuator] = []
-    for actuator in spec.actuators:
-        is_own = actuator.trntype in on_joints and actuator.target in feedbacks
-        (replaced if is_own else others).append(actuator)
+    own = [each for each in spec.actuators if each.trntype in on_joints]
+    others = [
+        each for each in spec.actuators if each not in own or each.target not in steering + driven
+    ]
     notes = [f"the actuator {each.name!r} is left out: nobody would command it" for each in others]
     for actuator in others:
         spec.delete(actuator)
-    lacking = {
-        name: reason
-        for name, feedback in feedbacks.items()
-        if (reason := _unfit(car, name, feedback)) is not None
-    }
-    if not lacking:
-        return notes
-    for actuator in replaced:
-        spec.delete(actuator)
-    stiffness, damping = _add_steering(car, spec, steering)
-    gain, torque = _add_motors(car, spec, driven)
-    instead = f" instead of {len(replaced)} given" if replaced else ""
-    reasons = "; ".join(filter(None, lacking.values()))
-    return [
-        *notes,
-        f"no servos with a limited force on {', '.join(lacking)}"
-        f"{f' ({reasons})' if reasons else ''}: assumed{instead} {stiffness:.3g} "
-        f"N m/rad with {damping:.3g} N m s/rad for steering, and {gain:.3g} N m s/rad up to "
-        f"{torque:.3g} N m for each driven wheel",
-    ]
+    for names, feedback, add in ((steering, 1, _add_steering), (driven, 2, _add_motors)):
+        found = {name: _unfit(car, name, feedback) for name in names}
+        lacking = {name: reason for name, reason in found.items() if reason is not None}
+        if not lacking:
+            continue
+        replaced = [each for each in spec.actuators if each.target in names]
+        for actuator in replaced:
+            spec.delete(actuator)
+        instead = f" instead of {len(replaced)} given" if replaced else ""
+        reasons = "; ".join(filter(None, lacking.values()))
+        notes.append(
+            f"no servos with a limited force on {', '.join(lacking)}"
+            f"{f' ({reasons})' if reasons else ''}: assumed{instead} {add(car, spec, names)}"
+        )
+    return notes
 
 
 def limit_speeds(
@@ -100,30 +93,26 @@ def _unfit(car: CarReader, joint: str, feedback: int) -> str | None:
     return None
 
 
-def _add_steering(
-    car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
-) -> tuple[float, float]:
-    """Add position servos with damping in the joints; return both gains."""
+def _add_steering(car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]) -> str:
+    """Add position servos with damping in the joints; return both gains in words."""
     model = car.model
     inertia = max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in names)
     stiffness, damping = inertia * _STEERING_FREQUENCY**2, 2 * inertia * _STEERING_FREQUENCY
     for name in names:
         _damp(spec.joint(name), damping)
         _add_servo(spec, name, 1, stiffness, _STEERING_TORQUE_PER_GAIN * stiffness)
-    return stiffness, damping
+    return f"{stiffness:.3g} N m/rad with {damping:.3g} N m s/rad for steering"
 
 
-def _add_motors(
-    car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]
-) -> tuple[float, float]:
-    """Add velocity servos; return their gain and limit."""
+def _add_motors(car: CarReader, spec: "mujoco.MjSpec", names: tuple[str, ...]) -> str:
+    """Add velocity servos; return their gain and limit in words."""
     mass, (_, radius, friction) = float(car.model.body_subtreemass[0]), car.wheel(names[0])
     # Of what a quarter of the car holds.
     torque = _MOTOR_SHARE * min(1.0, friction) * mass * GRAVITY / 4 * radius
     gain = mass * radius**2 / len(names) / _MOTOR_TIME
     for name in names:
         _add_servo(spec, name, 2, gain, torque)
-    return gain, torque
+    return f"{gain:.3g} N m s/rad up to {torque:.3g} N m for each driven wheel"
 
 
 def _add_servo(spec: "mujoco.MjSpec", name: str, feedback: int, gain: float, limit: float) -> None:

@@ -84,6 +84,10 @@ def _read_limits(joint: ET.Element, source: Source) -> None:
         source.limits[name] = low, high
     if speed is not None and speed > 0:
         source.speeds[name] = speed
+    for what in ("effort", "velocity"):
+        given = parse_number(limit.get(what, ""))
+        if given is not None and given <= 0:
+            source.notes.append(f"the {what} {given:g} of {name} is taken for no limit")
 
 
 def _is_xacro(root: ET.Element) -> bool:

@@ -271,6 +271,6 @@ def load_road(
         nameless=nameless,
     )
     if (fastest := float(path.samples[:, 4].max())) > vehicle.top_speed * (1 + 1e-6):
-        told = f"it asks for up to {fastest:.3g} m/s, and the car's motors reach "
+        told = f"the reference asks for up to {fastest:.3g} m/s, and the car's motors reach "
         path.warnings += (f"{told}{vehicle.top_speed:.3g}: lower path.top_speed",)
     return path

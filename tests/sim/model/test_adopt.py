@@ -149,16 +149,16 @@ _MOTOR = '<velocity name="rear_left_motor" joint="rear_left_spin" kv="0.05"'
 @pytest.mark.parametrize(
     ("old", "new", "num_replaced"),
     [
-        (_MOTOR, f'<motor joint="rear_left_spin"/>{_MOTOR}', 5),
-        (_MOTOR, '<motor name="rear_left_motor" joint="rear_left_spin"', 4),
-        (' forcerange="-0.55 0.55"', "", 4),
+        (_MOTOR, f'<motor joint="rear_left_spin"/>{_MOTOR}', 3),
+        (_MOTOR, '<motor name="rear_left_motor" joint="rear_left_spin"', 2),
+        (' forcerange="-0.55 0.55"', "", 2),
     ],
     ids=["two on one joint", "a plain motor", "no force range"],
 )
 def test_unfit_actuators_are_replaced(
     old: str, new: str, num_replaced: int, tmp_path: Path
 ) -> None:
-    """All of them, so that four servos are left, and the note says where it was lacking."""
+    """All of the motors, so that two are left, and the note says where it was lacking."""
     import mujoco
 
     vehicle, notes = adopt_shipped(tmp_path, (old, new))
@@ -167,6 +167,19 @@ def test_unfit_actuators_are_replaced(
     assert mujoco.MjModel.from_xml_path(str(vehicle.file)).nu == 4
     mass, radius = vehicle.mass, vehicle.wheel_radius
     assert vehicle.max_drive_torque == pytest.approx(0.5 * mass * 9.81 / 4 * radius, rel=1e-5)
+    assert vehicle.steering_gain == load_vehicle().steering_gain
+
+
+def test_motors_stay_where_steering_servos_are_replaced(tmp_path: Path) -> None:
+    """With what they reach: damping on a position servo is no reason to doubt them."""
+    old = '<position name="front_left_servo"'
+    shipped = load_vehicle()
+    assert old in SHIPPED
+    vehicle, notes = adopt_shipped(tmp_path, (old, f'{old} kv="0.1"'))
+    assert "has kv, it feeds back the speed, too" in notes
+    assert "instead of 2 given" in notes
+    for name in ("drive_gains", "max_drive_torques", "max_wheel_speed"):
+        assert getattr(vehicle, name) == getattr(shipped, name)
 
 
 def test_a_servo_that_says_more_is_replaced_and_told(tmp_path: Path) -> None:
@@ -177,7 +190,7 @@ def test_a_servo_that_says_more_is_replaced_and_told(tmp_path: Path) -> None:
     )
     _, notes = adopt_shipped(tmp_path, *changes)
     assert "the actuator on 'rear_left_spin' has gear (3)" in notes
-    assert "instead of 4 given" in notes
+    assert "instead of 2 given" in notes
     assert "'winch' is left out" in notes
 
 

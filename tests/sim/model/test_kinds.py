@@ -75,13 +75,18 @@ def test_the_velocity_of_a_urdf_is_what_motors_reach(tmp_path: Path) -> None:
     none, told = adopted(tmp_path, changed((' velocity="100"', ' velocity="0"')), "a.urdf")
     assert none.max_wheel_speed == np.inf
     assert "the motors reach" not in told
+    assert "the velocity 0 of left_front_wheel_joint is taken for no limit" in told
 
 
 def test_units_that_are_not_ours_are_guessed_at(tmp_path: Path) -> None:
     """Millimetres and degrees are refused by what comes of them, with a hint at what they are."""
     for change, told, hint in (
         (('radius="0.05"', 'radius="50"'), "wheels of 50 m radius, 0.32 m .* overlap", "metres"),
-        (('lower="-0.42" upper="0.42"', 'lower="-25" upper="25"'), "-25 to 25 rad", "25 degrees"),
+        (
+            ('lower="-0.42" upper="0.42"', 'lower="-25" upper="25"'),
+            "steer by 25 rad, more than",
+            "25 degrees",
+        ),
     ):
         with pytest.raises(ModelError, match=told) as caught:
             adopted(tmp_path, changed(change), "a.urdf")

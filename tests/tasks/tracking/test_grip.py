@@ -138,7 +138,5 @@ def test_a_path_that_asks_for_more_than_the_motors_reach_says_so() -> None:
     """Whatever is given; by default it asks for no more than three quarters of that."""
     slow = dataclasses.replace(load_vehicle(), max_wheel_speed=20.0)
     (told,) = load_road(PathConfig(source="circle", top_speed=3.0), slow, seed=0).warnings
-    assert (
-        told == "it asks for up to 2.83 m/s, and the car's motors reach 1.02: lower path.top_speed"
-    )
+    assert told.startswith("the reference asks for up to 2.83 m/s, and the car's motors reach 1.02")
     assert load_road(PathConfig(source="circle", top_speed=1.0), slow, seed=0).warnings == ()
