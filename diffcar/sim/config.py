@@ -70,9 +70,13 @@ class CarReadingConfig(Section):
 
     @pydantic.field_validator("steering_joints", "wheel_joints", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split(cls, value: object, info: pydantic.ValidationInfo) -> object:
         """Take names with commas between them for a list."""
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        wanted = 2 if info.field_name == "steering_joints" else 4
+        if isinstance(names, list) and len(names) != wanted:
+            raise ValueError(f"a car has {wanted} of them, and {len(names)} are named")
+        return names
 
 
 class CarConfig(EngineConfig):

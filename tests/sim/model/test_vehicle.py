@@ -406,6 +406,14 @@ def test_joints_of_a_shipped_car_are_not_named_anew() -> None:
             load_vehicle("sedan", reading=CarReadingConfig(**own))
 
 
+def test_as_many_joints_are_named_as_a_car_has() -> None:
+    """In the words of a car, not of a list."""
+    with pytest.raises(ValueError, match="a car has 2 of them, and 1 are named"):
+        CarReadingConfig(steering_joints="a")
+    with pytest.raises(ValueError, match="a car has 4 of them, and 2 are named"):
+        CarReadingConfig(wheel_joints=["a", "b"])
+
+
 def test_the_racer_is_driven_by_all_wheels() -> None:
     """Four motors of 0.45 N m: 9.5 m/s² of its 3.74 kg."""
     racer = load_vehicle("racer")
