@@ -118,7 +118,7 @@ def run(config: CheckCarConfig, *, plot_file: Path | None = None) -> CheckCarRes
             "; ".join(doubts_about(vehicle)) or "its servos may lack damping (MJCF: of the joint)"
         )
         raise SimulationError(
-            f"{config.model!r} cannot be driven: {error.message}", doubts
+            f"{config.model or 'car'!r} cannot be driven: {error.message}", doubts
         ) from None
     result = CheckCarResult(config.model or "car", vehicle, driven)
     result.unwritten = unwritten
@@ -215,7 +215,14 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
     doubts = doubts_about(result.vehicle)
     shown += [Line(f"doubtful: {text}", "doubtful", Mark.DOUBTFUL) for text in doubts]
     if not result.is_right:
-        return [*shown, Line(word := "not as it should be", word, Mark.BAD)]
+        shown.append(Line(word := "not as it should be", word, Mark.BAD))
+        is_turned = all(own.is_right for own in result.driven if own.key == "circle_radius_m")
+        if not is_turned and result.vehicle.wheel_shape != "sphere":
+            shown.append(
+                f"hint: a {result.vehicle.wheel_shape} is turned against the friction of its whole "
+                "width: a stronger steering servo may do it, or --wheels spheres"
+            )
+        return shown
     word = "it drives as its figures say; are those in doubt meant?" if doubts else "good to train"
     how = Line(f"train on it: diffcar train-e2e --car {result.model}")
     return [*shown, Line(word, word, Mark.DOUBTFUL if doubts else Mark.GOOD), how]

@@ -163,6 +163,7 @@ def test_what_a_car_does_otherwise_is_told(tmp_path: Path) -> None:
     assert values["driven"]["circle_radius_m"]["right"] is False  # type: ignore[index]
     shown = [str(own) for own in car_check_report(found)]
     assert any("not as it should be" in text for text in shown)
+    assert "hint: a cylinder is turned against" in shown[-1]
     assert not any("diffcar train-e2e" in text for text in shown)
     found.driven[0] = replace(found.driven[0], measured=1.01)
     assert found.driven[0].is_right
