@@ -255,12 +255,13 @@ def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
             colour = "tab:blue" if steers else "tab:green" if is_driven else INK
             axes.plot(place[0], place[up], marker, color=colour, markersize=9 if steers else 6)
         axes.plot(0, 0, "+", color=INK, markersize=12)
+        centre = vehicle.centre_of_mass
+        axes.plot(centre[0], centre[up], "D", color="tab:orange", markersize=6)
         if up == 2:
             axes.axhline(-vehicle.base_height, color=FAINT)
         axes.set(title=title, aspect="equal", ylabel=f"{'xyz'[up]} [m]")
         axes.autoscale_view()
     rows[1].set_xlabel("ahead [m]")
-    figure.suptitle(
-        plain(f"{name}: steering (triangles), driven wheels (green), what collides (red), base (+)")
-    )
+    told = "steering (triangles), driven wheels (green), what collides (red), base (+)"
+    figure.suptitle(plain(f"{name}: {told}, centre of mass (diamond)"), fontsize=11)
     save_png(figure, file)
