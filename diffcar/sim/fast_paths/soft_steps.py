@@ -77,11 +77,12 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
 
     def save_ckpt(sim: Any) -> None:  # noqa: ANN401
         name = begin_of_last(sim)
-        step = steps.pop(name, None) or _Step(particles, cells)
-        has_room = sum(own.size for own in steps.values()) + step.size <= copies.MOST_MEMORY
-        if has_room and torch.is_grad_enabled():  # nobody goes back through what is on no graph
-            step.take()
-            steps[name] = step
+        step = steps.pop(name, None)
+        if torch.is_grad_enabled():  # nobody goes back through what is on no graph
+            step = step or _Step(particles, cells)
+            if sum(own.size for own in steps.values()) + step.size <= copies.MOST_MEMORY:
+                step.take()
+                steps[name] = step
         save()  # which moves the last of the step to the beginning of the memory
 
     def load_ckpt(sim: Any) -> None:  # noqa: ANN401
