@@ -7,10 +7,17 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-__all__ = ["MOST_MEMORY", "Copy"]
+__all__ = ["Copy", "room_on"]
 
-MOST_MEMORY = 2**28
-"""Steps are remembered up to so much [bytes]; those after them are simulated again."""
+_ROOM_ON_CPU = 2**30
+
+
+def room_on(device: torch.device) -> int:
+    """Return how much memory steps may be remembered in [bytes]; others are simulated again.
+
+    Which a GPU is so slow at (docs/performance.md) that a quarter of what it has free is taken.
+    """
+    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _ROOM_ON_CPU
 
 
 class Copy:

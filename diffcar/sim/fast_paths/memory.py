@@ -101,6 +101,7 @@ class _Memory:
         self._adjoint_next = arrays("rigid_info", ["qpos_next.grad"])
         self._adjoint_next += arrays("dyn_state.dofs", ["vel_next.grad"])
         self._counts = arrays(_ROWS, ["n_constraints"]) + arrays(_CONTACTS, ["n_contacts"])
+        self._room = copies.room_on(self._state[0].device)
         self._parts: dict[tuple[int, ...], list[Tensor]] = {}
         self._steps: dict[int, _Step] = {}
         self.start: _Step | None = None
@@ -121,7 +122,7 @@ class _Memory:
         known = self._steps.pop(step, None)
         if known is None or known.in_use is not in_use:
             dynamics, poses = Copy(in_use), Copy(self._poses)
-            if (step + 1) * (dynamics.size + poses.size) > copies.MOST_MEMORY:
+            if (step + 1) * (dynamics.size + poses.size) > self._room:
                 return
             state = [torch.empty_like(own) for own in (*self._state, *self._links)]
             known = _Step(in_use, dynamics, poses, state, follows, self.is_only_commanded)

@@ -68,6 +68,7 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
         for fields in (mpm.grid, mpm.grid.grad)
     )
     cells = [own.view(math.prod(mpm.grid.shape), -1) for own in cells]
+    room = copies.room_on(cells[0].device)
     save, load = sim.save_ckpt, sim.load_ckpt
     steps: dict[str, _Step] = {}
 
@@ -80,7 +81,7 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
         step = steps.pop(name, None)
         if torch.is_grad_enabled():  # nobody goes back through what is on no graph
             step = step or _Step(particles, cells)
-            if sum(own.size for own in steps.values()) + step.size <= copies.MOST_MEMORY:
+            if sum(own.size for own in steps.values()) + step.size <= room:
                 step.take()
                 steps[name] = step
         save()  # which moves the last of the step to the beginning of the memory
