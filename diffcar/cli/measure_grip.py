@@ -1,10 +1,9 @@
 """`diffcar measure-grip`, as the terminal sees it."""
 
-from typing import Literal
-
 from diffcar.cli import options
 from diffcar.cli.given import Given, with_options
 from diffcar.cli.options import setting
+from diffcar.sim.config import EngineName
 from diffcar.tasks.tracking.config import MeasureGripConfig
 
 __all__ = ["measure_grip"]
@@ -13,7 +12,7 @@ __all__ = ["measure_grip"]
 @with_options(
     **options.MODEL_FILE,
     **options.SERVOS,
-    engine=setting(Literal["genesis", "mujoco"], "Where it is driven. (default: genesis)"),
+    engine=setting(EngineName, "Where it is driven. (default: genesis)"),
     **options.common("drive=all"),
 )
 def measure_grip(given: Given) -> None:

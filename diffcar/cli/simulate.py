@@ -8,6 +8,7 @@ from diffcar.cli import options
 from diffcar.cli.given import Given, with_options
 from diffcar.cli.options import output, setting
 from diffcar.controllers.config import check_controller
+from diffcar.sim.config import EngineName
 from diffcar.tasks.tracking.config import SimulateConfig
 
 __all__ = ["simulate"]
@@ -22,7 +23,7 @@ __all__ = ["simulate"]
     **options.MODEL_FILE,
     **options.SERVOS,
     engine=setting(
-        Literal["genesis", "mujoco"],
+        EngineName,
         "mujoco drives in Genesis, too, and compares. (default: genesis)",
     ),
     csv_file=output("Write the trajectory.", "--csv"),
@@ -39,7 +40,7 @@ def simulate(given: Given) -> None:
     """
     config = given.config(SimulateConfig)
     if given.files["video_file"] and config.engine != "genesis":
-        raise typer.BadParameter("--video films in Genesis: leave the engine MuJoCo out")
+        raise typer.BadParameter("--video films in Genesis: leave --engine out")
     if config.controller is not None:
         check_controller(config.controller)
     given.check_files(config, inputs=[config.controller])

@@ -1,7 +1,7 @@
 """The configuration of `diffcar compare`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pydantic
 from pydantic import Field
@@ -15,6 +15,7 @@ from diffcar.controllers.config import CONTROLLERS, ControllerConfig
 from diffcar.demonstrations.config import DemonstrationConfig, require_recordable
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig
+from diffcar.sim.config import EngineName
 from diffcar.tasks.tracking.config import DisturbanceConfig, DrivingConfig, StartConfig, TrainConfig
 from diffcar.training.bc.config import CloneConfig
 from diffcar.training.config import TuningConfig
@@ -86,7 +87,7 @@ class SuiteConfig(Section):
         }
     )
     """Disturbances, each alone; the undisturbed drive is always there as `nominal`."""
-    engines: list[Literal["genesis", "mujoco"]] = Field(min_length=1, default=["genesis", "mujoco"])
+    engines: list[EngineName] = Field(min_length=1, default=["genesis", "mujoco"])
     """Physics engines."""
 
     @pydantic.field_validator("conditions")

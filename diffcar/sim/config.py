@@ -1,6 +1,6 @@
 """The settings of every simulated scene."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import pydantic
 from pydantic import Field
@@ -18,13 +18,16 @@ __all__ = [
     "CarReadingConfig",
     "DrivenWheels",
     "EngineConfig",
+    "EngineName",
     "SoftBodyConfig",
 ]
 
 DrivenWheels = Literal["rear", "front", "all"]
 
+EngineName = Literal["genesis", "mujoco"]
+
 ENGINES: "Registry[Engine]" = Registry(
-    "engine", {"genesis": "diffcar.sim.build:GENESIS", "mujoco": "diffcar.sim.build:MUJOCO"}
+    "engine", {name: f"diffcar.sim.build:{name.upper()}" for name in get_args(EngineName)}
 )
 """What can simulate."""
 

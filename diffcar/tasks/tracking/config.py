@@ -9,7 +9,7 @@ from diffcar.base.section import Count, Duration, Finite, Follows, NonNegative, 
 from diffcar.controllers.config import ControllerConfig
 from diffcar.losses import TrackingLoss
 from diffcar.path.config import PathConfig, require_files
-from diffcar.sim.config import CarConfig
+from diffcar.sim.config import CarConfig, EngineName
 from diffcar.tasks.config import BackpropConfig, ScheduleConfig, UpdatesConfig
 
 __all__ = [
@@ -132,7 +132,7 @@ class DrivingConfig(CarConfig):
 class MeasureGripConfig(CarConfig):
     """`diffcar measure-grip`."""
 
-    engine: Literal["genesis", "mujoco"] = "genesis"
+    engine: EngineName = "genesis"
     """Physics engine to measure in."""
 
 
@@ -141,7 +141,7 @@ class SimulateConfig(DrivingConfig):
 
     path: PathConfig = PathConfig(source="figure-eight")
     disturbance: DisturbanceConfig = DisturbanceConfig()
-    engine: Literal["genesis", "mujoco"] = "genesis"
+    engine: EngineName = "genesis"
     """Physics engine; `mujoco` drives in Genesis, too, and compares."""
     controller: str | None = None
     """A run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley, zero, or

@@ -20,6 +20,7 @@ from diffcar.path.grip import GripDiagram
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
+from diffcar.sim.config import ENGINES
 from diffcar.sim.contract import CarScene, CarState
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
@@ -163,7 +164,7 @@ def run(
         with kept(unwritten, plot_file):
             plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside, grip)
     if len(drives) > 1 and (csv_file or plot_file):
-        notes.append("what is written and drawn is the drive in MuJoCo")
+        notes.append(f"what is written and drawn is the drive in {ENGINES[config.engine].label}")
     notes += _caveats(figures[-1].metrics, skip_distance)
     return SimulateResult(
         controller=name,
@@ -307,7 +308,7 @@ def simulation_report(result: SimulateResult) -> list[Shown]:
         figures.append(Column("grip used, p95", lambda drive: drive.grip_used_p95, "%", 100.0))
     drives = {"value": result.figures}
     if result.genesis_figures is not None:
-        drives = {"Genesis": result.genesis_figures, "MuJoCo": result.figures}
+        drives = {"Genesis": result.genesis_figures, ENGINES[result.engine].label: result.figures}
     table = across(
         f"{result.controller} on {result.path.name} ({result.path.length:.1f} m, "
         f"{result.path.kind}), "
