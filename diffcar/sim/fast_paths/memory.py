@@ -73,12 +73,13 @@ class _Step(NamedTuple):
 
     in_use: list[Tensor]
     dynamics: Copy
+    """Of that, but for poses."""
     poses: Copy
     state: list[Tensor]
-    follows: bool
+    follows: bool = False
     """Whether it began as the one before has ended."""
-    is_only_commanded: bool
-    """Whether nothing was given to it but commands."""
+    is_only_commanded: bool = False
+    """Whether nothing was given to it but commands, which are remembered."""
 
 
 class _Memory:
@@ -95,7 +96,7 @@ class _Memory:
         self._inputs = arrays(_CONTACTS, _fields(solver, _INPUT))
         self._poses = arrays("dyn_state", poses)
         self._state = arrays("rigid_info", ["qpos"]) + arrays("dyn_state.dofs", ["vel"])
-        self._links = arrays("dyn_state.links", ["pos", "quat"])
+        self._moved = [*self._state, *arrays("dyn_state.links", ["pos", "quat"])]
         self._state_before = [own[0] for own in arrays("_rigid_adjoint_cache", _STATE)]
         self._adjoint = arrays("rigid_info", ["qpos.grad"]) + arrays("dyn_state.dofs", ["vel.grad"])
         self._adjoint_next = arrays("rigid_info", ["qpos_next.grad"])
@@ -103,7 +104,8 @@ class _Memory:
         self._counts = arrays(_ROWS, ["n_constraints"]) + arrays(_CONTACTS, ["n_contacts"])
         self._room = copies.room_on(self._state[0].device)
         self._parts: dict[tuple[int, ...], list[Tensor]] = {}
-        self._steps: dict[int, _Step] = {}
+        self.steps: dict[int, _Step] = {}
+        """Those that are remembered, by their number."""
         self.start: _Step | None = None
         """What was left by the step before the one that is gone back through, if that is known."""
         self.is_only_commanded = False
@@ -111,49 +113,29 @@ class _Memory:
 
     def is_as_left_by(self, step: int) -> bool:
         """Return whether nothing has moved since a step, fixed bodies included."""
-        known = self._steps.get(step)
-        return known is not None and all(
-            map(torch.equal, known.state, [*self._state, *self._links])
-        )
+        known = self.steps.get(step)
+        return known is not None and all(map(torch.equal, known.state, self._moved))
 
     def keep(self, step: int, *, follows: bool) -> None:
         """Remember what a step has left, if there is room for it."""
         in_use = self._in_use()
-        known = self._steps.pop(step, None)
+        known = self.steps.pop(step, None)
         if known is None or known.in_use is not in_use:
             dynamics, poses = Copy(in_use), Copy(self._poses)
             if (step + 1) * (dynamics.size + poses.size) > self._room:
                 return
-            state = [torch.empty_like(own) for own in (*self._state, *self._links)]
-            known = _Step(in_use, dynamics, poses, state, follows, self.is_only_commanded)
+            state = [torch.empty_like(own) for own in self._moved]
+            known = _Step(in_use, dynamics, poses, state)
         known.dynamics.take()
         known.poses.take()
-        torch._foreach_copy_(known.state, [*self._state, *self._links])
-        self._steps[step] = known._replace(
-            follows=follows, is_only_commanded=self.is_only_commanded
-        )
-
-    def forget(self, step: int) -> None:
-        """Let go of what the step of this number has left in an earlier rollout."""
-        self._steps.pop(step, None)
-
-    def knows(self, step: int) -> bool:
-        """Return whether a step is remembered."""
-        return step in self._steps
-
-    def knows_inputs(self, step: int) -> bool:
-        """Return whether all that a step was given is remembered: commands, and no poses."""
-        return self.knows(step) and self._steps[step].is_only_commanded
+        torch._foreach_copy_(known.state, self._moved)
+        self.steps[step] = known._replace(follows=follows, is_only_commanded=self.is_only_commanded)
 
     def find_start(self, step: int) -> bool:
         """Look for the poses before a step, those that the last one left; return success."""
-        known = self._steps.get(step)
-        self.start = self._steps.get(step - 1) if known is not None and known.follows else None
+        known = self.steps.get(step)
+        self.start = self.steps.get(step - 1) if known is not None and known.follows else None
         return self.start is not None
-
-    def recall(self, step: int) -> None:
-        """Put back what a step has left but for its poses."""
-        self._steps[step].dynamics.put_back()
 
     def recall_start(self) -> bool:
         """Go back to the state that was found, and its adjoint; return whether that is a number.
@@ -182,12 +164,6 @@ class _Memory:
         return self._parts[rows, contacts]
 
 
-def _is_only_commanded(solver: Any) -> bool:  # noqa: ANN401
-    """Return whether nothing waits for the coming step but commands, which are remembered."""
-    given = (name for entity in solver.entities for name, *_ in entity._tgt)
-    return all(name.startswith("control_dofs_") for name in given)
-
-
 def _fields(solver: Any, name: str) -> list[str]:  # noqa: ANN401
     """Return the dotted names of all arrays that a part of the contacts' state holds."""
     state = getattr(attrgetter(_CONTACTS)(solver), name)
@@ -208,7 +184,7 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
             upstream.__globals__[_PREPARE](*arguments)
 
     def arrive(*arguments: Any) -> None:  # noqa: ANN401
-        if not memory.knows(sim._cur_substep_global):
+        if sim._cur_substep_global not in memory.steps:
             upstream.__globals__[_ARRIVE](*arguments)
 
     def begin(*arguments: Any) -> bool:  # noqa: ANN401
@@ -217,9 +193,11 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     def process_input(sim: Any, in_backward: bool = False) -> Any:  # noqa: ANN401
         # Commands come back with what else a remembered step has left. Genesis's own `load_ckpt`
         # simulates the step with them all the same.
+        known = memory.steps.get(sim._cur_substep_global)
         if not in_backward:
-            memory.is_only_commanded = _is_only_commanded(solver)
-        elif "load_ckpt" in vars(sim) and memory.knows_inputs(sim._cur_substep_global):
+            given = (name for entity in solver.entities for name, *_ in entity._tgt)
+            memory.is_only_commanded = all(name.startswith("control_dofs_") for name in given)
+        elif "load_ckpt" in vars(sim) and known is not None and known.is_only_commanded:
             return []
         return type(sim).process_input(sim, in_backward)
 
@@ -227,13 +205,13 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
 
     def substep(solver: Any, f: int) -> None:  # noqa: ANN401
         step = sim._cur_substep_global
-        if solver._is_backward and memory.knows(step):
-            memory.recall(step)
+        if solver._is_backward and step in memory.steps:
+            memory.steps[step].dynamics.put_back()
             return
         follows = memory.is_as_left_by(step - 1)
         type(solver).substep(solver, f)
         if solver._is_backward or not torch.is_grad_enabled():
-            memory.forget(step)
+            memory.steps.pop(step, None)  # of an earlier rollout
         else:
             memory.keep(step, follows=follows)
 
