@@ -6,12 +6,11 @@ that have neither.
 """
 
 from collections.abc import Callable, Sequence
-from types import FunctionType
 from typing import Any
 
 from torch import Tensor
 
-from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
+from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view, with_other_names
 
 __all__ = ["ABSENT_ROWS", "CONSTRAINT_GRADIENT"]
 
@@ -41,12 +40,11 @@ def _absent_rows_replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN40
     solver = sim.rigid_solver
     state = solver.constraint_solver.constraint_state
     upstream = type(solver)._constraint_force_grad
-    # The very same code, but two of the kernels that it names are this solver's own.
-    names = dict(upstream.__globals__)
-    for kernel, count in _COUNTS.items():
-        names[kernel] = _if_any(view(getattr(state, count)), names[kernel])
-    own = FunctionType(upstream.__code__, names, upstream.__name__)
-    return [(solver, "_constraint_force_grad", own)]
+    kernels = {
+        kernel: _if_any(view(getattr(state, count)), upstream.__globals__[kernel])
+        for kernel, count in _COUNTS.items()
+    }
+    return [(solver, "_constraint_force_grad", with_other_names(upstream, kernels))]
 
 
 def _if_any(counts: Tensor, kernel: Callable[..., None]) -> Callable[..., None]:

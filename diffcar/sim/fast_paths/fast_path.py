@@ -4,7 +4,7 @@ import logging
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -14,7 +14,7 @@ from diffcar.sim.upstream import are_unchanged, aside, note
 if TYPE_CHECKING:
     from genesis import Scene
 
-__all__ = ["FastPath", "Replacement", "Undo", "view"]
+__all__ = ["FastPath", "Replacement", "Undo", "view", "with_other_names"]
 
 Replacement = tuple[Any, str, Callable[..., Any]]
 """An object of a scene, the name of its method, and what is called instead, the object first."""
@@ -78,6 +78,12 @@ def view(field: Any) -> Tensor:  # noqa: ANN401
     from genesis.utils.misc import qd_to_torch
 
     return qd_to_torch(field, copy=False).detach()
+
+
+def with_other_names(function: Callable[..., Any], own: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return the very same code, in which some of the names that it uses stand for others."""
+    names = {**function.__globals__, **own}
+    return FunctionType(function.__code__, names, function.__name__)
 
 
 def _without_views() -> str:

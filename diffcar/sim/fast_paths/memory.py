@@ -11,7 +11,6 @@ It is of use beside `checkpoint` alone: without that, Genesis itself simulates e
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 from diffcar.sim.fast_paths import copies
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.copies import Copy
-from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
+from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view, with_other_names
 
 __all__ = ["MEMORY"]
 
@@ -175,10 +174,8 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     solver = sim.rigid_solver
     memory = _Memory(solver)
     upstream = type(solver).substep_pre_coupling_grad
-    # The very same code, but where a step is remembered, kernels that find out again what is known
-    # need not run.
-    names = dict(upstream.__globals__)
 
+    # Where a step is remembered, kernels that find out again what is known need not run.
     def prepare(*arguments: Any) -> None:  # noqa: ANN401
         if not memory.find_start(sim._cur_substep_global):
             upstream.__globals__[_PREPARE](*arguments)
@@ -201,8 +198,6 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
             return []
         return type(sim).process_input(sim, in_backward)
 
-    names |= {_PREPARE: prepare, _ARRIVE: arrive, _BEGIN: begin}
-
     def substep(solver: Any, f: int) -> None:  # noqa: ANN401
         step = sim._cur_substep_global
         if solver._is_backward and step in memory.steps:
@@ -215,7 +210,7 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
         else:
             memory.keep(step, follows=follows)
 
-    own = FunctionType(upstream.__code__, names, upstream.__name__)
+    own = with_other_names(upstream, {_PREPARE: prepare, _ARRIVE: arrive, _BEGIN: begin})
     return [
         (solver, "substep", substep),
         (solver, "substep_pre_coupling_grad", own),

@@ -6,30 +6,17 @@ of the centres of mass, is differentiated by Genesis's compiler, with stacks who
 than all the rest; `centre_of_mass` is the same by hand.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import FunctionType
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view
+from diffcar.sim.fast_paths.fast_path import FastPath, Replacement, view, with_other_names
 
 __all__ = ["POSES"]
 
 _KINEMATICS = "genesis.engine.solvers.rigid.abd.forward_kinematics"
 _CENTRES = "kernel_COM_links_replay"
-
-
-@dataclass(frozen=True)
-class _Kernel:
-    """A kernel whose reverse pass is another one."""
-
-    forward: Callable[..., None]
-    grad: Callable[..., None]
-
-    def __call__(self, *args: Any) -> None:  # noqa: ANN401
-        self.forward(*args)
 
 
 def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
@@ -40,10 +27,12 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
     from diffcar.sim.fast_paths.centre_of_mass import reverse_centres_of_mass
 
     upstream = type(sim.rigid_solver)._update_cartesian_grad
-    # The very same code, but one of the kernels that it names has a reverse pass of ours.
-    names = dict(upstream.__globals__)
-    names[_CENTRES] = _Kernel(names[_CENTRES], reverse_centres_of_mass)
-    own = FunctionType(upstream.__code__, names, upstream.__name__)
+
+    def centres(*args: Any) -> None:  # noqa: ANN401
+        upstream.__globals__[_CENTRES](*args)
+
+    centres.grad = reverse_centres_of_mass  # type: ignore[attr-defined]
+    own = with_other_names(upstream, {_CENTRES: centres})
     everywhere = sim.scene._envs_idx
     indices = qd.ndarray(gs.qd_int, shape=tuple(everywhere.shape))
     view(indices).copy_(everywhere)
