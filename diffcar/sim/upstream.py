@@ -4,20 +4,19 @@ import functools
 import hashlib
 import inspect
 import logging
+import operator
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.log import logger
 
-__all__ = ["are_unchanged", "aside", "is_as_known", "note", "refuse_lacking"]
+__all__ = ["are_unchanged", "aside", "is_as_known", "lacking", "note", "refuse_lacking"]
 
 
-def fingerprint(function: Callable[..., Any] | None) -> str:
+def fingerprint(function: Callable[..., Any]) -> str:
     """Return a short hash of a function's source, blanks apart; without source raise TypeError."""
-    if function is None:
-        raise TypeError("no such function")
     source = "".join(inspect.getsource(function).split())
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
@@ -25,7 +24,7 @@ def fingerprint(function: Callable[..., Any] | None) -> str:
 def is_unchanged(function: Callable[..., Any] | None, known: str) -> bool:
     """Return whether a function still has the fingerprint that is known of it."""
     try:
-        return fingerprint(function) == known
+        return function is not None and fingerprint(function) == known
     except (OSError, TypeError):
         return False
 
@@ -42,6 +41,18 @@ def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str)
         "aside: `diffcar check-grad` tells whether the gradients are right"
     )
     return False
+
+
+def lacking(thing: object, names: Iterable[str]) -> list[str]:
+    """Return those of some names, dotted or not, by which there is nothing in a thing."""
+
+    def is_there(name: str) -> bool:
+        try:
+            return operator.attrgetter(name)(thing) is not None
+        except AttributeError:
+            return False
+
+    return [name for name in names if not is_there(name)]
 
 
 def refuse_lacking(missing: Sequence[str], where: str) -> None:

@@ -1,7 +1,6 @@
 """What a fast path is, when it is taken, and how it steps aside to Genesis's own way."""
 
 import logging
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, MethodType
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from diffcar.sim.upstream import are_unchanged, aside, note
+from diffcar.sim.upstream import are_unchanged, aside, lacking, note
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -50,7 +49,7 @@ class FastPath:
         sim = scene.sim
         if not self.has_use(sim) or not are_unchanged({**_VIEW, **self.known}, name):
             return None
-        if missing := [needed for needed in self.needed if not _has(sim, needed)]:
+        if missing := lacking(sim, self.needed):
             note(f"this Genesis lacks {', '.join(missing)}, {aside(name)}")
             return None
         if reason := _without_views() or self.unsuited(sim):
@@ -93,11 +92,3 @@ def _without_views() -> str:
     if not getattr(gs, "use_zerocopy", False):
         return "no zero-copy views"
     return "Metal's two streams" if gs.backend == gs.metal else ""
-
-
-def _has(thing: object, name: str) -> bool:
-    """Return whether there is something of a dotted name."""
-    try:
-        return operator.attrgetter(name)(thing) is not None
-    except AttributeError:
-        return False

@@ -27,7 +27,7 @@ from diffcar.sim.repairs.plane_contact import (
     contact_candidates,
     rotation_from_quaternion,
 )
-from diffcar.sim.upstream import is_as_known
+from diffcar.sim.upstream import is_as_known, lacking
 
 if TYPE_CHECKING:
     from genesis import Scene
@@ -57,17 +57,8 @@ def repair_rolling_contact(scene: "Scene") -> bool:
     reverse_pass = getattr(diff_gjk, "func_differentiable_plane_contact", None)
     if not is_as_known(reverse_pass, _KNOWN_REVERSE_PASS, repair="rolling contact"):
         return False
-    missing = [
-        name
-        for name, owner in {
-            "backward_narrowphase": collider,
-            "collider_state": collider,
-            "_mc_perturbation": collider,
-            "dyn_state": solver,
-            "dyn_info": solver,
-        }.items()
-        if not hasattr(owner, name)
-    ]
+    missing = lacking(collider, ("backward_narrowphase", "collider_state", "_mc_perturbation"))
+    missing += lacking(solver, ("dyn_state", "dyn_info"))
     if missing or getattr(solver, "_enable_mujoco_compatibility", True):
         raise SimulationError(
             f"the installed Genesis lacks {', '.join(missing) or 'its own contact search'}, which "

@@ -19,7 +19,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from diffcar.sim.upstream import is_as_known, refuse_lacking
+from diffcar.sim.upstream import is_as_known, lacking, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.solvers.mpm_solver import MPMSolver
@@ -39,11 +39,9 @@ def repair_svd_adjoint(solver: "MPMSolver") -> bool:
     """
     from genesis.engine.solvers import mpm_solver
 
-    upstream = getattr(mpm_solver, "backward_svd", None)
-    missing = [name for name in _NEEDED if not hasattr(solver, name)]
-    missing += ["backward_svd"] if upstream is None else []
+    missing = [*lacking(solver, _NEEDED), *lacking(mpm_solver, ["backward_svd"])]
     refuse_lacking(missing, " in its MPM solver")
-    if not is_as_known(upstream, _KNOWN_ADJOINT, repair="corotated stress"):
+    if not is_as_known(mpm_solver.backward_svd, _KNOWN_ADJOINT, repair="corotated stress"):
         return False
     kernel = _svd_grad_kernel()
     solver.svd_grad = lambda frame: kernel(solver, frame)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from diffcar.sim.upstream import is_as_known, refuse_lacking
+from diffcar.sim.upstream import is_as_known, lacking, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
@@ -42,8 +42,7 @@ def repair_tool_inputs(tool: "ToolEntity") -> bool:
     Returns whether it was; not, with a warning, if Genesis treats the inputs otherwise by now, and
     raises if this Genesis lacks what the repair rests on.
     """
-    missing = [name for name in _NEEDED if not hasattr(tool, name)]
-    refuse_lacking(missing, " in its tools, which differentiable tool inputs need")
+    refuse_lacking(lacking(tool, _NEEDED), " in its tools, which differentiable tool inputs need")
     upstream = type(tool).process_input_grad
     if not is_as_known(upstream, _KNOWN_INPUT_GRAD, repair="tool inputs"):
         return False

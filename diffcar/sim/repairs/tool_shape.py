@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffcar.sim.upstream import is_as_known, refuse_lacking
+from diffcar.sim.upstream import is_as_known, lacking, refuse_lacking
 
 if TYPE_CHECKING:
     from genesis.engine.entities.tool_entity.tool_entity import ToolEntity
@@ -30,8 +30,7 @@ def repair_tool_shape(tool: "ToolEntity") -> bool:
     raises if this Genesis lacks what the repair rests on.
     """
     mesh: Any = getattr(tool, "mesh", None)
-    missing = [name for name in _NEEDED if not hasattr(mesh, name)]
-    refuse_lacking(missing, " in its tool meshes")
+    refuse_lacking(lacking(mesh, _NEEDED), " in its tool meshes")
     scaling = np.ones(4)
     scaling[:3] = mesh.scale
     if (scaling == 1.0).all():
