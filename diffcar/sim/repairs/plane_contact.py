@@ -67,15 +67,16 @@ def contact_candidates(
     def surface_point(direction: Tensor) -> Tensor:
         return position + _apply(rotation, _support_point(body, direction))
 
-    def refined(point: Tensor, depth: Tensor) -> Tensor:
-        middle = point - 0.5 * depth[:, None] * normal
-        return _onto_barrel(body, position, rotation[:, :, 2], normal, middle, depth)
+    def contact(middle: Tensor, depth: Tensor) -> PlaneContact:
+        axis = rotation[:, :, 2]
+        return PlaneContact(_onto_barrel(body, position, axis, normal, middle, depth), depth)
 
     first_point = surface_point(local_normal)
     first_depth = _dot(normal, first_point - plane_point)
-    first = PlaneContact(refined(first_point, first_depth), first_depth)
+    first_middle = first_point - 0.5 * first_depth[:, None] * normal
     if body.shape == "ellipsoid":  # rests on one point
-        return [first]
+        return [PlaneContact(first_middle, first_depth)]
+    first = contact(first_middle, first_depth)
     contacts = [first]
     for direction in _tilted_normals(body, local_normal):
         point = surface_point(direction)
@@ -85,10 +86,7 @@ def contact_candidates(
         is_above = (depth < 0) & (first_depth > depth)
         fraction = torch.where(is_above, depth / (depth - first_depth - 1.0 * ~is_above), 0.0)
         middle = middle + fraction[:, None] * (first.position - middle)
-        depth = depth.clamp_min(0.0)
-        axis = rotation[:, :, 2]
-        middle = _onto_barrel(body, position, axis, normal, middle, depth)
-        contacts.append(PlaneContact(middle, depth))
+        contacts.append(contact(middle, depth.clamp_min(0.0)))
     return contacts
 
 
@@ -137,8 +135,6 @@ def _onto_barrel(
     body: RoundBody, position: Tensor, axis: Tensor, normal: Tensor, middle: Tensor, depth: Tensor
 ) -> Tensor:
     """Move contact points of lying cylinders and capsules straight below their axis."""
-    if body.shape == "ellipsoid":
-        return middle
     radius, half_length = body.size[:, 0], body.size[:, 1]
     along = _dot(middle - position, axis)
     # As a comparison, not a clamp, whose gradient at the very end of the axis is anybody's guess.

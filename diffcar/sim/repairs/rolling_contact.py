@@ -123,13 +123,10 @@ class _PlaneContactAdjoint:
         """Do it for the contacts of one shape."""
         found = self.solver.collider.collider_state.contact_data
         poses = self.solver.dyn_state.geoms
-        environments = rows[1]
-        where = ((planes, environments), (geoms, environments))
-        leaves = [
-            view(field)[index].detach().requires_grad_()
-            for index in where
-            for field in (poses.pos, poses.quat)
+        inputs = [
+            (field, (own, rows[1])) for own in (planes, geoms) for field in (poses.pos, poses.quat)
         ]
+        leaves = [view(field)[index].detach().requires_grad_() for field, index in inputs]
         plane_point, plane_quaternion, position, quaternion = leaves
         with torch.enable_grad():
             up = rotation_from_quaternion(plane_quaternion) @ self.plane_directions[planes, :, None]
@@ -151,8 +148,7 @@ class _PlaneContactAdjoint:
         )
         for seed in seeds:
             seed[rows] = 0.0
-        targets = [(index, field) for index in where for field in (poses.pos, poses.quat)]
-        for (index, field), gradient in zip(targets, gradients, strict=True):
+        for (field, index), gradient in zip(inputs, gradients, strict=True):
             if gradient is not None:
                 view(field.grad).index_put_(index, gradient, accumulate=True)
 
