@@ -60,9 +60,6 @@ class MuJoCoCar(RollingCar):
         first_joint = self._model.joint(vehicle.steering_joints[0])
         self._base = int(self._model.body_rootid[first_joint.bodyid[0]])
         self._servo_dofs = self.steering_dofs + self.driven_dofs
-        actuated = self._model.actuator_trnid[:, 0].tolist()
-        servo_joints = vehicle.steering_joints + vehicle.driven_joints
-        self._servos = [actuated.index(self._model.joint(name).id) for name in servo_joints]
         self._state: CarState | None = None
         self._is_pushed = False
         self._settle()
@@ -115,8 +112,9 @@ class MuJoCoCar(RollingCar):
         targets = joint_targets(action.detach(), self.vehicle)
         if self.actuation == "pd":
             commands = torch.cat([targets.steering_angles, targets.wheel_speeds], dim=-1)
+            # In the order in which `replace_servos` adds them.
             for car, command in zip(self._cars, commands.double().numpy(), strict=True):
-                car.ctrl[self._servos] = command
+                car.ctrl[:] = command
         else:
             torques = servo_torques(targets, self.read(), self.vehicle)
             for car, torque in zip(self._cars, torques.double().numpy(), strict=True):
