@@ -98,16 +98,11 @@ class CarConfig(EngineConfig):
     """The front wheels' share of the torque where `drive` is `all`."""
 
     @pydantic.model_validator(mode="after")
-    def _splits_what_is_shared(self) -> "CarConfig":
+    def _says_nothing_in_vain(self) -> "CarConfig":
         if self.torque_split != 0.5 and self.drive != "all":
             raise ValueError("torque_split has no effect unless drive is `all`")
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _names_joints_of_a_model(self) -> "CarConfig":
-        if self.model is None and (
-            self.car_reading.steering_joints or self.car_reading.wheel_joints
-        ):
+        reading = self.car_reading
+        if self.model is None and (reading.steering_joints or reading.wheel_joints):
             raise ValueError("joints are named together with a `model` of one's own")
         return self
 
