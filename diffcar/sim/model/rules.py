@@ -26,7 +26,7 @@ class Rule(NamedTuple):
     """What a field of a compiled model must be."""
 
     field: str
-    """Its name, without what it is a field of; one that this MuJoCo lacks holds."""
+    """Its name; one that this MuJoCo lacks holds."""
     value: float | tuple[float, ...]
     """What it must be; MuJoCo's default."""
     told: str
@@ -66,26 +66,26 @@ _DOF = (
 )
 _ACTUATOR = (
     Rule(
-        "gear",
+        "actuator_gear",
         (1,),
         "gear",
         "multiply kp or kv by its square and forcerange by it, and divide ctrlrange",
     ),
-    Rule("dyntype", 0, "timeconst, or another activation", "a servo without it"),
-    Rule("gaintype", 0, "gaintype"),
-    Rule("delay", 0, "delay"),
-    Rule("armature", 0, "armature", "give it to the joint"),
-    Rule("damping", 0, "damping", "give it to the joint"),
-    Rule("dampingpoly", 0, "damping that grows"),
+    Rule("actuator_dyntype", 0, "timeconst, or another activation", "a servo without it"),
+    Rule("actuator_gaintype", 0, "gaintype"),
+    Rule("actuator_delay", 0, "delay"),
+    Rule("actuator_armature", 0, "armature", "give it to the joint"),
+    Rule("actuator_damping", 0, "damping", "give it to the joint"),
+    Rule("actuator_dampingpoly", 0, "damping that grows"),
 )
 _COLLISION = (
-    Rule("condim", 3, "condim"),
-    Rule("margin", 0, "margin"),
-    Rule("gap", 0, "gap"),
-    Rule("priority", 0, "priority"),
-    Rule("solmix", 1, "solmix"),
-    Rule("adhesion", 0, "adhesion"),
-    Rule("surfacevel", 0, "surfacevel"),
+    Rule("geom_condim", 3, "condim"),
+    Rule("geom_margin", 0, "margin"),
+    Rule("geom_gap", 0, "gap"),
+    Rule("geom_priority", 0, "priority"),
+    Rule("geom_solmix", 1, "solmix"),
+    Rule("geom_adhesion", 0, "adhesion"),
+    Rule("geom_surfacevel", 0, "surfacevel"),
 )
 
 Fault = tuple[str, str]
@@ -120,15 +120,13 @@ def joint_faults(model: "mujoco.MjModel", joint: str, *, is_wheel: bool) -> list
 
 def actuator_faults(model: "mujoco.MjModel", actuator: int, joint: str) -> list[Fault]:
     """Return what is wrong with a servo, its gains and limits left out."""
-    rules = (rule._replace(field=f"actuator_{rule.field}") for rule in _ACTUATOR)
-    return _broken(rules, model, f"the actuator on {joint!r}", actuator)
+    return _broken(_ACTUATOR, model, f"the actuator on {joint!r}", actuator)
 
 
 def collision_faults(model: "mujoco.MjModel", geom: int) -> list[Fault]:
     """Return what is wrong with how a geometry collides."""
     name = model.geom(geom).name or f"a {shape_name(model.geom_type[geom])}"
-    rules = (rule._replace(field=f"geom_{rule.field}") for rule in _COLLISION)
-    return _broken(rules, model, f"the geometry {name!r}", geom)
+    return _broken(_COLLISION, model, f"the geometry {name!r}", geom)
 
 
 def _broken(
@@ -150,7 +148,7 @@ def _broken(
         found = np.atleast_1d(values if index is None else values[index]).astype(np.float64)
         wanted = np.atleast_1d(np.asarray(rule.value, dtype=np.float64))
         # Of a gear, only the first number acts on a hinge.
-        found = found[: wanted.size] if wanted.size > 1 or rule.field.endswith("gear") else found
+        found = found[: wanted.size] if wanted.size > 1 or rule.field == "actuator_gear" else found
         if not (np.abs(found - wanted) <= tolerance).all():
             shown = " ".join(f"{value:g}" for value in found[:3])
             faults.append((f"{told} has {rule.told} ({shown})", rule.hint))
