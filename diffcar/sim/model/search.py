@@ -68,12 +68,10 @@ def find_joints(
     steering, wheels = reading.steering_joints, reading.wheel_joints
     own_wheels = search.given("wheel", wheels) if wheels else search.wheels()
     own_steering = search.given("steering", steering) if steering else search.steering(own_wheels)
-    found = Found(_in_order(layout, own_steering), _in_order(layout, own_wheels), ())
-    search.require_front(found)
-    if steering and wheels:
-        return found
-    told = f"steering joints {', '.join(found.steering)}; wheel joints {', '.join(found.wheels)}"
-    return Found(found.steering, found.wheels, (told,))
+    turning, rolling = _in_order(layout, own_steering), _in_order(layout, own_wheels)
+    search.require_front(turning, rolling)
+    told = f"steering joints {', '.join(turning)}; wheel joints {', '.join(rolling)}"
+    return Found(turning, rolling, () if steering and wheels else (told,))
 
 
 def tyre_of(model: "mujoco.MjModel", layout: Layout, joint: str) -> Tyre | None:
@@ -193,10 +191,10 @@ class _Search:
         told = f" has {len(turning or named)} steering joints instead of 2"
         raise self._error(f"{told}: {', '.join(turning or named)}", "steering")
 
-    def require_front(self, found: Found) -> None:
+    def require_front(self, steering: tuple[str, ...], wheels: tuple[str, ...]) -> None:
         """Refuse a car whose rear wheels are steered."""
-        steered = [wheel for name in found.steering for wheel in self._below(name, found.wheels)]
-        if steered and set(steered) <= {*found.wheels[2:]}:
+        steered = [wheel for name in steering for wheel in self._below(name, wheels)]
+        if steered and set(steered) <= {*wheels[2:]}:
             raise ModelError(
                 f"{str(self._file)!r} steers its rear wheels, {' and '.join(steered)}; {_KINDS}",
                 "seen from its base a car faces along x: if this one faces the other way, turn "

@@ -37,7 +37,10 @@ def collide_as_spheres(
         )
     if shown_only := [name for name, tyre in tyres.items() if not tyre.collides]:
         notes.append(f"their looks say how large these wheels are: {', '.join(shown_only)}")
-    if num_others := _num_colliding_beside(model, found):
+    wheels = {int(model.joint(name).bodyid[0]) for name in found.wheels}
+    bodies = model.body_weldid[model.geom_bodyid]
+    beside = [geom for geom in range(model.ngeom) if int(bodies[geom]) not in wheels]
+    if num_others := sum(collides(model, geom) for geom in beside):
         notes.append(f"the wheels alone touch the road: {num_others} other shapes only show")
     _lay_spheres(spec, model, layout, tyres, radius=radius, friction=friction)
     return notes
@@ -78,15 +81,6 @@ def _one_friction(model: "mujoco.MjModel", tyres: dict[str, Tyre]) -> float:
             "give all of them the same",
         )
     return frictions.pop()
-
-
-def _num_colliding_beside(model: "mujoco.MjModel", found: Found) -> int:
-    """Return how many shapes collide that belong to no wheel."""
-    wheels = {int(model.joint(name).bodyid[0]) for name in found.wheels}
-    return sum(
-        collides(model, geom) and int(model.body_weldid[model.geom_bodyid[geom]]) not in wheels
-        for geom in range(model.ngeom)
-    )
 
 
 def _lay_spheres(
