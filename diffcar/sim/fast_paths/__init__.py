@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from diffcar.base.registry import Registry
 from diffcar.sim.fast_paths.checkpoint import CHECKPOINT
 from diffcar.sim.fast_paths.constraint_rows import ABSENT_ROWS, CONSTRAINT_GRADIENT
-from diffcar.sim.fast_paths.contacts import CONTACTS
 from diffcar.sim.fast_paths.elasticity import ELASTICITY
 from diffcar.sim.fast_paths.fast_path import FastPath, Undo
 from diffcar.sim.fast_paths.memory import MEMORY
+from diffcar.sim.fast_paths.narrow_phase import CONTACTS
 from diffcar.sim.fast_paths.poses import POSES
 from diffcar.sim.fast_paths.soft_body import FILLED_CELLS, STANDING_BODIES
 from diffcar.sim.fast_paths.soft_steps import SOFT_STEPS
