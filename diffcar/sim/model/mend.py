@@ -83,10 +83,8 @@ def clear_the_world(spec: "mujoco.MjSpec", base: "mujoco.MjsBody") -> list[str]:
         told.append("lights")
     # What only measures or shows, and what refers to what is removed here or renamed later.
     others = (spec.sensors, spec.keys, spec.pairs, spec.excludes, spec.lights, spec.cameras)
-    for element in (*geoms, *(own for kind in others for own in kind), *beside):
+    for element in (*geoms, *(own for kind in others for own in kind), *beside, *spec.hfields):
         spec.delete(element)
-    for own in [*spec.hfields]:
-        spec.delete(own)
     if not told:
         return []
     return [f"removed from the world beside the car: {', '.join(told)}; diffcar lays the road"]

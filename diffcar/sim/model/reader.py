@@ -159,8 +159,7 @@ class CarReader:
         base = int(model.body_rootid[model.jnt_bodyid[joints[STEERING_JOINTS[0]]]])
         first = int(model.body_jntadr[base])
         is_free = first >= 0 and model.jnt_type[first] == mujoco.mjtJoint.mjJNT_FREE
-        num_joints = 1 + len(STEERING_JOINTS) + len(SPIN_JOINTS)
-        if not is_free or (model.njnt != num_joints and not more_joints):
+        if not is_free or (model.njnt != 1 + len(names) and not more_joints):
             raise self.error(
                 f" has {model.njnt} joints and a base that is {'' if is_free else 'not '}free; "
                 "a car has a free base and six hinges",

@@ -33,9 +33,10 @@ def ensure_servos(
     import mujoco
 
     on_joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-    own = [each for each in spec.actuators if each.trntype in on_joints]
     others = [
-        each for each in spec.actuators if each not in own or each.target not in steering + driven
+        each
+        for each in spec.actuators
+        if each.trntype not in on_joints or each.target not in steering + driven
     ]
     notes = [f"the actuator {each.name!r} is left out: nobody would command it" for each in others]
     for actuator in others:

@@ -75,19 +75,15 @@ def _share_out(
     # that of how a joint's axis points.
     coefficient = abs(next(iter(coupled.values())))
     length = len(coupled) * coefficient
+    alike = ("dyntype", "gaintype", "biastype", "gear", "forcelimited", "ctrllimited")
     for joint in coupled:
         own = spec.add_actuator(
             name=f"{actuator.name or 'actuator'}_{joint}",
             target=joint,
             trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            dyntype=actuator.dyntype,
-            gaintype=actuator.gaintype,
-            biastype=actuator.biastype,
             gainprm=np.asarray(actuator.gainprm) * length * coefficient,
             biasprm=np.asarray(actuator.biasprm) * length * coefficient,
-            gear=actuator.gear,
-            forcelimited=actuator.forcelimited,
-            ctrllimited=actuator.ctrllimited,
+            **{name: getattr(actuator, name) for name in alike},
         )
         own.forcerange = np.asarray(actuator.forcerange) * coefficient
         own.ctrlrange = np.asarray(actuator.ctrlrange) / length
