@@ -77,17 +77,15 @@ def with_known_cpu() -> Iterator[None]:
     """Tell Genesis the CPU's name, which it writes into its log, without a second of asking."""
     cpuinfo: Any = sys.modules.get("cpuinfo")  # as Genesis has it, if it has
     ask = getattr(cpuinfo, "get_cpu_info", None)
-    name = _cpu_name()
     if ask is None:
         note(f"this Genesis lacks cpuinfo.get_cpu_info, {aside('the name of the CPU')}")
-    if ask is None or not name:
-        yield
-        return
-    cpuinfo.get_cpu_info = lambda: {"brand_raw": name}
+    elif name := _cpu_name():
+        cpuinfo.get_cpu_info = lambda: {"brand_raw": name}
     try:
         yield
     finally:
-        cpuinfo.get_cpu_info = ask
+        if ask is not None:
+            cpuinfo.get_cpu_info = ask
 
 
 def save_kernels() -> None:
