@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from diffcar.base.errors import ModelError
-from diffcar.base.files import is_there
+from diffcar.base.files import is_there, resource_path
 from diffcar.sim.config import CarConfig, CarReadingConfig, DrivenWheels
 from diffcar.sim.model.adopt import adopt_model
 from diffcar.sim.model.carried import files_of_carried
 from diffcar.sim.model.model_file import explain_errors, open_model
 from diffcar.sim.model.named import read_named_model
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS
-from diffcar.sim.model.vehicle import SHIPPED, Vehicle, shipped_file
+from diffcar.sim.model.vehicle import SHIPPED, Vehicle
 
 __all__ = ["car_of", "load_vehicle"]
 
 _READING = CarReadingConfig()
+_URDF = ("buggy",)  # of those that come with diffcar
 
 
 def load_vehicle(
@@ -46,8 +47,9 @@ def load_vehicle(
         ModelError: If the file cannot be read, or is no such car.
     """
     if model is None or str(model) in SHIPPED:
-        file = shipped_file(str(model or "car"))
-        is_named = file.suffix == ".xml"
+        name = str(model or "car")
+        is_named = name not in _URDF
+        file = resource_path(f"assets/{name}.{'xml' if is_named else 'urdf'}")
         if is_named and (reading.steering_joints or reading.wheel_joints):
             told = f"the joints of the car {model or 'car'!r}, which comes with diffcar, are known"
             raise ModelError(told, "leave --steering-joints and --wheel-joints out")

@@ -6,11 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from diffcar.base.files import resource_path
 from diffcar.sim.config import DrivenWheels
 from diffcar.sim.model.reader import SPIN_JOINTS, STEERING_JOINTS
 
-__all__ = ["SHIPPED", "SHIPPED_MASS", "Vehicle", "shipped_file"]
+__all__ = ["SHIPPED", "SHIPPED_MASS", "Vehicle"]
 
 SHIPPED = ("car", "racer", "buggy", "sedan")
 """Cars that come with diffcar, by the name of their file in `assets/`."""
@@ -18,7 +17,6 @@ SHIPPED = ("car", "racer", "buggy", "sedan")
 SHIPPED_MASS = 3.74
 """Of the car that defaults were made for [kg]."""
 
-_URDF = ("buggy",)
 # Of that car [m], and the sharpest turns of the roads for it [1/m].
 _SHIPPED_WHEELBASE, _SHARPEST_TURN = 0.3302, 1.3
 # Their inertia about the vertical, over mass and wheelbase squared, and a little more.
@@ -195,8 +193,3 @@ class Vehicle:
             drive_gains=shared(sum(self.drive_gains)),
             max_drive_torques=shared(sum(self.max_drive_torques)),
         )
-
-
-def shipped_file(name: str) -> Path:
-    """Return the file of one of `SHIPPED`."""
-    return resource_path(f"assets/{name}.{'urdf' if name in _URDF else 'xml'}")
