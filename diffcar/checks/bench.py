@@ -48,25 +48,16 @@ class CarBench:
         )
         return cls(config, labels, scene, path, controller)
 
-    def problem(
-        self,
-        horizon: int,
-        *,
-        labels: Sequence[Label] | None = None,
-        tolerance: float | None = None,
-        step_sizes: Sequence[float] | None = None,
-    ) -> Problem:
-        """Return what is certified over a horizon; None takes what suits precision and wheels.
-
-        Other `labels` than the bench's must be as many.
-        """
+    def problem(self, horizon: int, labels: Sequence[Label] | None = None) -> Problem:
+        """Return what is certified over a horizon, of the bench's labels or as many others."""
+        settings = self.config.certificate
         return tracking_problem(
             self.scene,
             self.controller,
             self.path,
             self.labels if labels is None else labels,
             horizon=horizon,
-            step_sizes=step_sizes,
-            tolerance=tolerance,
+            step_sizes=settings.step_sizes,
+            tolerance=settings.tolerance,
             seed=self.config.seed,
         )

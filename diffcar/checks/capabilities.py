@@ -52,7 +52,7 @@ def car_capabilities(config: CheckGradConfig) -> Iterator[Capability]:
         yield replace(found, detail=found.detail or "3 steps")
     equip(bench.scene)
     detail = f"by the actions, {_CAR_STEPS} steps"
-    for row in certify(bench.problem(_CAR_STEPS, tolerance=_TOLERANCE)).rows:
+    for row in certify(replace(bench.problem(_CAR_STEPS), tolerance=_TOLERANCE)).rows:
         worst = row.summary.worst_relative_error
         yield Capability(_RIGID, "contact", _REGIMES[row.regime], row.verdict, worst, detail)
     plain = build_scene(config, num_envs=len(_CARS), differentiable=False)

@@ -16,14 +16,13 @@ from diffcar.base.child import Child
 from diffcar.base.errors import DiffcarError
 from diffcar.base.log import logger
 from diffcar.checks.attempts import try_attempts
-from diffcar.checks.bench import CarBench, Label
+from diffcar.checks.bench import CarBench
 from diffcar.checks.car_result import CheckGradResult, labels_of
 from diffcar.checks.config import CheckGradConfig
 from diffcar.checks.wheels import audit_wheels
 from diffcar.controllers.errors import starts_on_path
 from diffcar.gradients.certificate import Certificate, attempt, certify
 from diffcar.gradients.hops import trace_hops
-from diffcar.gradients.problem import Problem
 from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.backend import on_gpu
@@ -107,7 +106,7 @@ class _Check:
         self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
         self._certificates: dict[int, Certificate] = {}
-        tolerance = _problem(self.bench, config.certificate.horizons[0]).tolerance
+        tolerance = self.bench.problem(config.certificate.horizons[0]).tolerance
         notes = [*vehicle.assumptions, *self.bench.path.warnings]
         self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
         self.result.vehicle = vehicle if config.model else None
@@ -141,7 +140,7 @@ class _Check:
 
     def certify(self, horizon: int) -> None:
         """Compare with finite differences over one horizon."""
-        problem = _problem(self.bench, horizon)
+        problem = self.bench.problem(horizon)
         if horizon != min(self.config.certificate.horizons):
             # Their rollouts and backward passes repeat themselves if short ones do.
             problem = replace(problem, guards=())
@@ -176,7 +175,7 @@ class _Check:
         kinds = itertools.cycle(PARAMETERS[:2])
         labels = [(LIMIT, kind) for _, kind in zip(self.bench.labels, kinds, strict=False)]
         try:
-            problem = _problem(self.bench, horizon, sorted(labels, key=lambda own: own[1]))
+            problem = self.bench.problem(horizon, sorted(labels, key=lambda own: own[1]))
             self.result.at_the_limit += certify(replace(problem, guards=())).rows
         except DiffcarError as error:
             self.result.notes.append(f"nothing is known of 90 % of the grip: {error}")
@@ -205,14 +204,6 @@ class _Check:
     def audit_wheels(self, folder: Path) -> None:
         """Let the car roll on wheels of six shapes."""
         self.result.wheels += audit_wheels(self.config, self.vehicle, folder)
-
-
-def _problem(bench: CarBench, horizon: int, labels: Sequence[Label] | None = None) -> Problem:
-    """Return what is certified over a horizon, of the bench's labels or as many others."""
-    settings = bench.config.certificate
-    return bench.problem(
-        horizon, labels=labels, tolerance=settings.tolerance, step_sizes=settings.step_sizes
-    )
 
 
 def _begin_apart(config: CheckGradConfig, vehicle: Vehicle) -> _Certifying | None:
@@ -245,7 +236,7 @@ def _certificates_of(
     bench = CarBench.build(config, vehicle, labels_of(config.certificate))
     if config.repairs:
         equip(bench.scene)
-    problems = [_problem(bench, horizon) for horizon in horizons]
+    problems = [bench.problem(horizon) for horizon in horizons]
     found = {problem.horizon: attempt(replace(problem, guards=())) for problem in problems}
     save_kernels()  # this process ends without
     return found

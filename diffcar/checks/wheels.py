@@ -7,7 +7,7 @@ from pathlib import Path
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Table
 from diffcar.checks.bench import CarBench
-from diffcar.checks.config import CheckGradConfig
+from diffcar.checks.config import CertificateConfig, CheckGradConfig
 from diffcar.gradients.certificate import Certificate, attempt, outcome_column
 from diffcar.gradients.slopes import Verdict, verdict
 from diffcar.sim.build import equip
@@ -62,13 +62,14 @@ def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> Ite
         vehicle: The car whose wheels are replaced.
         folder: Where the models go.
     """
+    unasked = config.model_copy(update={"certificate": CertificateConfig()})
     for shape in WHEEL_SHAPES:
         logger.info(f"rolling on wheels of shape {shape}")
         wheels = load_vehicle(with_wheels(vehicle, shape, folder), lenient=True)
-        bench = CarBench.build(config, wheels, _LABELS)
+        bench = CarBench.build(unasked, wheels, _LABELS)
         # Line contacts are held to the tolerance of the others: the table is there to compare.
         tolerance = config.certificate.tolerance or TOLERANCES[bench.scene.dtype]
-        problem = replace(bench.problem(_HORIZON, tolerance=tolerance), guards=())
+        problem = replace(bench.problem(_HORIZON), tolerance=tolerance, guards=())
         before = attempt(problem)
         equip(bench.scene)
         yield WheelResult(wheels.wheel_shape, before, attempt(problem))
