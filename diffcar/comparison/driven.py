@@ -17,7 +17,7 @@ from diffcar.base.log import logger
 from diffcar.base.registry import is_own
 from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
-from diffcar.comparison.run_controllers import RunController
+from diffcar.comparison.runs import RunController
 from diffcar.controllers.config import CONTROLLERS
 from diffcar.controllers.steering_table import STEERING
 from diffcar.path.reference import ReferencePath

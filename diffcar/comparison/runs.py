@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +17,10 @@ from diffcar.base.log import logger
 from diffcar.base.section import first_problem
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.results import Run
-from diffcar.comparison.run_controllers import RunController
 from diffcar.controllers.checkpoint import config_values, load_checkpoint, restore_network
 from diffcar.controllers.choose import ControllerChoice, choose_controller
 from diffcar.controllers.config import ControllerConfig
+from diffcar.controllers.mlp import MLPController
 from diffcar.sim.config import CarConfig
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.config import TrainingConfig
@@ -35,12 +35,7 @@ from diffcar.training.run_folder import RunFolder
 from diffcar.training.session import OnUpdate, TrainingSession
 from diffcar.training.tuning import Generation, tune
 
-__all__ = [
-    "FinishedRun",
-    "Runs",
-    "Snapshot",
-    "TrainingStopped",
-]
+__all__ = ["FinishedRun", "RunController", "Runs", "Snapshot", "TrainingStopped"]
 
 _NUM_EVALUATION_CARS = 16
 _NEVER = 1_000_000
@@ -51,6 +46,20 @@ _SHARED = (*CarConfig.model_fields, "path")
 
 class TrainingStopped(Exception):  # noqa: N818 - it is no error
     """The user has ended a training before its last update."""
+
+
+@dataclass(frozen=True)
+class RunController:
+    """What drives for a run: a network, or a classical controller with parameters of its own."""
+
+    kind: str
+    """What controllers must have in common to be computed together."""
+    network: MLPController | None = None
+    """The weights of a network."""
+    config: ControllerConfig | None = None
+    """What a network sees."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """Those of a classical controller, whose name is the kind."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,8 +14,13 @@ from diffcar.base.log import logger
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.driven import Driven, KeptDrives
 from diffcar.comparison.results import CURVE_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS
-from diffcar.comparison.run_controllers import RunController, batch_controllers
-from diffcar.comparison.runs import FinishedRun
+from diffcar.comparison.runs import FinishedRun, RunController
+from diffcar.controllers.batch import ControllerBatch
+from diffcar.controllers.config import CONTROLLERS
+from diffcar.controllers.contract import Controller
+from diffcar.controllers.mlp import with_weights
+from diffcar.controllers.observation import PathObserver
+from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene
@@ -30,7 +36,7 @@ from diffcar.tasks.tracking.metrics import (
     suite_figures,
 )
 
-__all__ = ["Suite", "drive_suite"]
+__all__ = ["Suite", "batch_controllers", "drive_suite"]
 
 # Controllers on the road at once: enough to share the cost of a step, few enough to build quickly.
 _CONTROLLERS_AT_ONCE = 32
@@ -67,7 +73,7 @@ def drive_suite(
     Returns:
         The figures of each controller, and the drive of all cars, controller by controller.
     """
-    batch = batch_controllers(controllers, scene, CARS_EACH)
+    batch = batch_controllers(controllers, scene)
     plant, sensors = (torch.Generator().manual_seed(seed + offset) for offset in (0, 1))
     is_standing = torch.arange(scene.num_envs, device=scene.device) % CARS_EACH == 0
     cars = DisturbedScene(scene, disturbance, plant, cars_alike=CARS_EACH)
@@ -79,6 +85,37 @@ def drive_suite(
         must_stay_finite=False,
     )
     return suite_figures(driven), driven
+
+
+def batch_controllers(controllers: Sequence[RunController], scene: CarScene) -> ControllerBatch:
+    """Let controllers share the cars of a scene; neighbours of a kind are computed together.
+
+    Args:
+        controllers: What drives, one after the other.
+        scene: Whose cars they drive, `CARS_EACH` each.
+    """
+    members = []
+    for _, group in groupby(controllers, key=lambda controller: controller.kind):
+        alike = list(group)
+        members.append((_together(alike, scene), len(alike) * CARS_EACH))
+    return ControllerBatch(members)
+
+
+def _together(controllers: Sequence[RunController], scene: CarScene) -> Controller:
+    """Return one controller for controllers of a kind."""
+    first = controllers[0]
+    networks = [controller.network for controller in controllers if controller.network is not None]
+    if first.config is not None:
+        ensemble = TrackingMLP(networks[0], PathObserver(first.config), scene.vehicle, "ensemble")
+        weights = zip(*(network.parameters() for network in networks), strict=True)
+        return with_weights(ensemble, [torch.stack(own) for own in weights], envs_each=CARS_EACH)
+    own = {
+        name: torch.tensor([controller.parameters[name] for controller in controllers])
+        .repeat_interleave(CARS_EACH)
+        .to(dtype=scene.dtype, device=scene.device)
+        for name in first.parameters
+    }
+    return CONTROLLERS[first.kind](scene.vehicle, **own)
 
 
 class Suite:

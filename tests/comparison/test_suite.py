@@ -15,9 +15,8 @@ from diffcar.comparison import suite
 from diffcar.comparison.config import CompareConfig
 from diffcar.comparison.driven import KeptDrives
 from diffcar.comparison.results import Run
-from diffcar.comparison.run_controllers import RunController, batch_controllers
-from diffcar.comparison.runs import FinishedRun, Snapshot
-from diffcar.comparison.suite import drive_suite
+from diffcar.comparison.runs import FinishedRun, RunController, Snapshot
+from diffcar.comparison.suite import batch_controllers, drive_suite
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.mlp import MLPController
 from diffcar.controllers.observation import PathObserver
@@ -131,7 +130,7 @@ def test_neighbours_of_a_kind_are_driven_together_in_order() -> None:
         tuned("pure-pursuit", lookahead_time=0.2),
         network(small),
     ]
-    members = batch_controllers(controllers, Bicycle(2), 2)._members
+    members = batch_controllers(controllers, Bicycle(2))._members
     assert [count for _, count in members] == [4, 2, 4, 2, 2]
     kinds = ["ensemble", "ensemble", "stanley", "pure-pursuit", "ensemble"]
     assert [controller.name for controller, _ in members] == kinds
