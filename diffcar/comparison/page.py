@@ -12,8 +12,7 @@ from diffcar.base.figure import FAINT, GRID, INK, css_colour, inline_svg, save_p
 from diffcar.base.files import Unwritten, json_text, kept, make_folder, write_atomically, write_text
 from diffcar.base.table import Table, count, millimetres, number, times
 from diffcar.comparison.findings import findings, ranking, ratios
-from diffcar.comparison.pictures.conditions import draw_conditions
-from diffcar.comparison.pictures.grips import draw_grips
+from diffcar.comparison.pictures.conditions import draw_conditions, draw_grips
 from diffcar.comparison.pictures.learning_curves import draw_learning_curves
 from diffcar.comparison.pictures.tracks import draw_track, draw_tracks, driven_paths
 from diffcar.comparison.results import Comparison

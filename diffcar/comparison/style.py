@@ -1,22 +1,15 @@
 """How methods and engines are called and drawn, in every table and picture."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from diffcar.base.figure import FAINT, GRID, INK, PAPER, new_figure
+from diffcar.base.figure import FAINT, GRID, INK, PAPER
 from diffcar.controllers.classical import CLASSICAL, Classical
 from diffcar.sim.config import ENGINES
 from diffcar.training.methods import METHODS, Method
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-__all__ = ["DARK_COLOURS", "MethodStyle", "engine_name", "panel_grid", "styles_of"]
-
-_PANELS_IN_A_ROW = 4
+__all__ = ["DARK_COLOURS", "MethodStyle", "engine_name", "styles_of"]
 
 _MARKER_SIZES = {"D": 6.5, "v": 8.0, "^": 8.0, "P": 9.0, "*": 11.0, "X": 9.0}
 _OTHER_COLOURS = ("#882255", "#6a3d9a", "#5c4033", "#117733")
@@ -71,25 +64,3 @@ def styles_of(methods: Sequence[str]) -> dict[str, MethodStyle]:
 def engine_name(engine: str) -> str:
     """Return how an engine writes itself."""
     return ENGINES[engine].label
-
-
-def panel_grid(
-    num_panels: int, *, beside: float, above: float, height: float
-) -> "tuple[Figure, list[Axes]]":
-    """Return a figure and its panels, which share their axes, row by row.
-
-    Args:
-        num_panels: How many; of none the figure is empty.
-        beside: What is left of the panels [inches].
-        above: What is above and below them [inches].
-        height: Of a panel [inches].
-    """
-    num_columns = min(_PANELS_IN_A_ROW, max(1, num_panels))
-    num_rows = max(1, math.ceil(num_panels / num_columns))
-    figure = new_figure(max(6.0, beside + 2.75 * num_columns), above + num_rows * height)
-    grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for index, panel in enumerate(grid):
-        panel.set_visible(index < num_panels)
-        # The panel below may be one of those that are not there.
-        panel.tick_params(labelbottom=index + num_columns >= num_panels)
-    return figure, list(grid[:num_panels])

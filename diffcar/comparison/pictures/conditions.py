@@ -1,19 +1,21 @@
-"""What disturbances do: the error of every method under every condition, in every engine."""
+"""What disturbances and more grip do: the error of every method, a panel for each condition."""
 
 import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, plain
+from diffcar.base.figure import FAINT, GRID, INK, add_key, calm, log_scale, new_figure, plain
 from diffcar.base.table import millimetres
 from diffcar.comparison.results import Comparison
-from diffcar.comparison.style import engine_name, panel_grid, styles_of
+from diffcar.comparison.style import engine_name, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_conditions"]
+__all__ = ["draw_conditions", "draw_grips"]
+
+_PANELS_IN_A_ROW = 4
 
 
 def draw_conditions(comparison: Comparison) -> "Figure":
@@ -24,7 +26,7 @@ def draw_conditions(comparison: Comparison) -> "Figure":
     """
     conditions, methods, engines = comparison.conditions, comparison.methods, comparison.engines
     height = 0.6 + 0.29 * len(methods)
-    figure, panels = panel_grid(len(conditions), beside=1.6, above=0.9, height=height)
+    figure, panels = _panels(len(conditions), beside=1.6, above=0.9, height=height)
     for panel, condition in zip(panels, conditions, strict=True):
         _draw_condition(panel, comparison, condition)
     if conditions and methods:
@@ -78,3 +80,62 @@ def _scale(ax: "Axes", methods: list[str]) -> None:
     # Room for the numbers beside the dots.
     ax.set_xlim(low, high * (high / low) ** 0.45)
     log_scale(ax, "x")
+
+
+def draw_grips(comparison: Comparison) -> "Figure":
+    """Return a picture of the RMSE of each method by the grip that the reference speed uses.
+
+    A panel for each condition; full markers and solid lines in the first engine, hollow and dashed
+    ones in the second.
+    """
+    conditions, engines = comparison.conditions, comparison.engines
+    figure, panels = _panels(len(conditions), beside=1.0, above=1.2, height=2.9)
+    for panel, condition in zip(panels, conditions, strict=True):
+        _draw_grips_under(panel, comparison, condition)
+    if any(panel.lines for panel in panels):
+        panels[0].set_xticks([100 * grip for grip in comparison.grips])
+        log_scale(panels[0], "y")
+    figure.supxlabel("grip that the reference speed uses [%]", fontsize=10, color=INK)
+    figure.supylabel("cross-track RMSE [mm]", fontsize=10, color=INK)
+    looks = {plain(name): style.mark() for name, style in styles_of(comparison.methods).items()}
+    lines = ({"linestyle": "-"}, {"linestyle": "--", "markerfacecolor": "none"})
+    for engine, line in zip(engines, lines, strict=False):
+        looks[engine_name(engine)] = {"color": FAINT, "marker": "o", **line}
+    add_key(figure, looks, loc="outside upper right", fontsize=9.5)
+    return figure
+
+
+def _draw_grips_under(ax: "Axes", comparison: Comparison, condition: str) -> None:
+    """Draw all methods under one condition, in both engines."""
+    styles, engines, drives = styles_of(comparison.methods), comparison.engines, comparison.by_grip
+    under = drives[drives.condition == condition]
+    for (engine, method), own in under.groupby(["engine", "method"], sort=False):
+        is_first, style = engine == engines[0], styles[method]
+        look = style.mark(face=None if is_first else "none")
+        x, y = 100 * own.grip, 1e3 * own.cross_track_rmse_m
+        line = "-" if is_first else "--"
+        ax.plot(x, y, linestyle=line, linewidth=1.4, zorder=style.order, **look)
+    calm(ax)
+    ax.set_title(plain(condition), fontsize=10.5, loc="left", color=INK, fontweight="bold")
+
+
+def _panels(
+    num_panels: int, *, beside: float, above: float, height: float
+) -> "tuple[Figure, list[Axes]]":
+    """Return a figure and its panels, which share their axes, row by row.
+
+    Args:
+        num_panels: How many; of none the figure is empty.
+        beside: What is left of the panels [inches].
+        above: What is above and below them [inches].
+        height: Of a panel [inches].
+    """
+    num_columns = min(_PANELS_IN_A_ROW, max(1, num_panels))
+    num_rows = max(1, math.ceil(num_panels / num_columns))
+    figure = new_figure(max(6.0, beside + 2.75 * num_columns), above + num_rows * height)
+    grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for index, panel in enumerate(grid):
+        panel.set_visible(index < num_panels)
+        # The panel below may be one of those that are not there.
+        panel.tick_params(labelbottom=index + num_columns >= num_panels)
+    return figure, list(grid[:num_panels])
