@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from diffcar.base.files import json_text
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import LEAST_MISFIT, LEAST_MOTION, LEAST_REGRESSOR
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.export.config import FORMATS
-from diffcar.export.contract import INPUTS, OUTPUTS, contract_text
+from diffcar.export.contract import INPUTS, OUTPUTS
 from diffcar.export.driver import LONGEST_WAY, NEWTON_STEPS, Driver
 
 __all__ = ["c_sources"]
@@ -49,7 +50,7 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
     known = {
         "contract": contract,
         # So that it ends no comment, whatever a path is called.
-        "comment": contract_text(contract).translate({ord(sign): "_" for sign in "*?"}).rstrip(),
+        "comment": json_text(contract).translate({ord(sign): "_" for sign in "*?"}).rstrip(),
         "inputs": _described(INPUTS),
         "outputs": _described(OUTPUTS),
         "is_single": is_single,

@@ -4,12 +4,11 @@ from typing import Any
 
 import torch
 
-from diffcar.base.files import json_text
 from diffcar.base.version import VERSION
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.path.reference import ReferencePath
 
-__all__ = ["INPUTS", "OUTPUTS", "contract_of", "contract_text"]
+__all__ = ["INPUTS", "OUTPUTS", "contract_of"]
 
 _POINT = "of the point that follows the path, in the path's frame"
 INPUTS = {
@@ -88,11 +87,6 @@ def contract_of(
             {"name": name, "scale": scale, "mirror_sign": sign} for name, scale, sign in seen
         ],
     }
-
-
-def contract_text(contract: dict[str, Any]) -> str:
-    """Return a contract as JSON."""
-    return json_text(contract)
 
 
 def _entries(meanings: dict[str, tuple[str, str]]) -> list[dict[str, str]]:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.base.files import make_folder, write_text
+from diffcar.base.files import json_text, make_folder, write_text
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Mark, Shown, Table
 from diffcar.controllers.contract import Controller
 from diffcar.controllers.errors import ErrorState, compute_error_state
 from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.export.config import CONTRACT, FORMATS, ExportConfig, require_formats
-from diffcar.export.contract import contract_of, contract_text
+from diffcar.export.contract import contract_of
 from diffcar.export.driver import Driver, measured, state_of
 from diffcar.export.formats import Call, load, write
 from diffcar.export.subject import Subject, load_subject
@@ -172,8 +172,7 @@ def _write(subject: Subject, config: ExportConfig, out: Path) -> None:
     network, path, dt = subject.network, subject.path, subject.scene.dt
     contract = contract_of(network, path, dt=dt, precision=config.precision, origin=subject.spec)
     make_folder(out)
-    text = contract_text(contract)
-    write_text(out / CONTRACT, text)
+    write_text(out / CONTRACT, json_text(contract))
     driver = Driver(network, path, dt, getattr(torch, f"float{config.precision}"))
     for name in config.formats:
         logger.info(f"writing {', '.join(str(out / file) for file in FORMATS[name].files)}")

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 
 from diffcar.base.errors import SimulationError
-from diffcar.base.files import write_atomically
+from diffcar.base.files import json_text, write_atomically
 from diffcar.export.c_source import c_sources
-from diffcar.export.config import FORMATS, FormatName
-from diffcar.export.contract import contract_text
+from diffcar.export.config import CONTRACT, FORMATS, FormatName
 from diffcar.export.driver import Driver
 
 __all__ = ["Call", "compiler", "load", "write"]
@@ -58,7 +57,7 @@ def _torchscript(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
     stream = io.BytesIO()
     with _quiet():
         traced = torch.jit.freeze(torch.jit.trace(driver.eval(), _examples(driver)))
-        extra = {"contract.json": contract_text(contract)}
+        extra = {CONTRACT: json_text(contract)}
         torch.jit.save(traced, stream, _extra_files=extra)
     return [stream.getvalue()]
 
@@ -80,7 +79,7 @@ def _onnx(driver: Driver, contract: dict[str, Any]) -> list[bytes]:
         )
     model = onnx.load_from_string(stream.getvalue())
     model.producer_name = "diffcar"
-    model.metadata_props.add(key="contract", value=contract_text(contract))
+    model.metadata_props.add(key="contract", value=json_text(contract))
     onnx.checker.check_model(model, full_check=True)
     return [model.SerializeToString()]
 

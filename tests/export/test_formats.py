@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from diffcar.base.files import json_text
 from diffcar.export.config import FORMATS, FormatName
-from diffcar.export.contract import INPUTS, OUTPUTS, contract_of, contract_text
+from diffcar.export.contract import INPUTS, OUTPUTS, contract_of
 from diffcar.export.driver import Driver, measured
 from diffcar.export.formats import compiler, load, write
 from tests.export.exported import (
@@ -81,7 +82,7 @@ def test_the_contract_is_in_every_format(tmp_path: Path) -> None:
     inside = {"contract.json": ""}
     with warnings.catch_warnings(action="ignore"):  # that torch will load other files some day
         torch.jit.load(str(tmp_path / "controller.pt"), _extra_files=inside)
-    assert json.loads(inside["contract.json"]) == json.loads(contract_text(contract))
+    assert json.loads(inside["contract.json"]) == json.loads(json_text(contract))
     export("c", tmp_path, "trained", "circle", 32)
     header = (tmp_path / "diffcar_controller.h").read_text()
     assert header.count("*/") == header.count("/*")
@@ -95,7 +96,7 @@ def test_the_contract_is_in_every_format(tmp_path: Path) -> None:
     assert [own.name for own in session.get_inputs()] == ["state", "memory"]
     assert [own.name for own in session.get_outputs()] == ["action", "next_memory"]
     found = json.loads(session.get_modelmeta().custom_metadata_map["contract"])
-    assert found == json.loads(contract_text(contract))
+    assert found == json.loads(json_text(contract))
 
 
 def test_what_is_measured_is_in_the_order_of_the_contract() -> None:
