@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from diffcar.base.files import json_text
 from diffcar.controllers.config import ControllerConfig
 from diffcar.controllers.observation import LEAST_MISFIT, LEAST_MOTION, LEAST_REGRESSOR
-from diffcar.controllers.tracking_mlp import TrackingMLP
 from diffcar.export.config import FORMATS
 from diffcar.export.contract import INPUTS, OUTPUTS
 from diffcar.export.driver import LONGEST_WAY, NEWTON_STEPS, Driver
@@ -39,6 +38,10 @@ _PER_LINE = 6
 def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
     """Return the header and the source of a driver, in its precision."""
     is_single = driver.road.knots.dtype == torch.float32
+    observer, vehicle = driver.controller.observer, driver.controller.vehicle
+    config, most = observer.config, observer.config.steering_acceleration
+    linear = [layer for layer in driver.network.network if isinstance(layer, torch.nn.Linear)]
+    layers = [(layer.weight.T, layer.bias) for layer in linear]  # inputs first
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -51,24 +54,25 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         "contract": contract,
         # So that it ends no comment, whatever a path is called.
         "comment": json_text(contract).translate({ord(sign): "_" for sign in "*?"}).rstrip(),
-        "inputs": _described(INPUTS),
-        "outputs": _described(OUTPUTS),
+        "inputs": INPUTS,
+        "outputs": OUTPUTS,
         "is_single": is_single,
         "num_commands": driver.num_commands,
-        "num_delays": driver.controller.observer.config.num_delays,
+        "num_delays": config.num_delays,
         "least": (LEAST_MOTION, LEAST_MISFIT, LEAST_REGRESSOR),
         "road": driver.road,
-        "limits": driver.controller.vehicle,
-        "observation": _observation(driver.controller.observer.config, contract["observation"]),
+        "limits": vehicle,
+        "observation": _observation(config, contract["observation"]),
         "longest_way": LONGEST_WAY,
         "newton_steps": NEWTON_STEPS,
-        "unit": driver.controller.observer.config.preview_unit,
-        "steering_share": _steering_share(driver.controller),
-        "least_speed": driver.controller.observer.least_speed,
-        "layers": (layers := _layers(driver)),
+        "unit": config.preview_unit,
+        # How much of a lateral acceleration the sharpest turn asks for at 1 m/s.
+        "steering_share": most and vehicle.max_curvature / most,
+        "least_speed": observer.least_speed,
+        "layers": layers,
         "widest": max(len(own) for layer in layers for own in layer),
-        "scales": torch.tensor(driver.controller.observer.scales, dtype=torch.float64),
-        "signs": torch.tensor(driver.controller.observer.signs, dtype=torch.float64),
+        "scales": torch.tensor(observer.scales, dtype=torch.float64),
+        "signs": torch.tensor(observer.signs, dtype=torch.float64),
     }
     header, source = FORMATS["c"].files
     return tuple(
@@ -96,23 +100,6 @@ def _value(name: str) -> str:
         return _HERE[name]
     kind, _, number = name.rpartition("_")
     return _PAST[kind].format(int(number) - 1, number)
-
-
-def _steering_share(controller: TrackingMLP) -> float | None:
-    """Return how much of a lateral acceleration the sharpest turn asks for at 1 m/s."""
-    most = controller.observer.config.steering_acceleration
-    return None if most is None else controller.vehicle.max_curvature / most
-
-
-def _layers(driver: Driver) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return weights, inputs first, and biases of each layer."""
-    linear = [layer for layer in driver.network.network if isinstance(layer, torch.nn.Linear)]
-    return [(layer.weight.T, layer.bias) for layer in linear]
-
-
-def _described(entries: dict[str, tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return members of a struct with their comments."""
-    return [(name, f"[{unit}] {meaning}") for name, (unit, meaning) in entries.items()]
 
 
 class _Numbers:
