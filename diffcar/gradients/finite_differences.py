@@ -30,8 +30,6 @@ _SPOT_FLOOR_RATIO = 0.3
 # An error within so many times what differences are apart is theirs, unless it is small anyway.
 _UNCERTAINTIES, _SPOT_DOUBT = 3.0, 0.1
 
-Shift = Callable[[Sequence[Tensor], float], None]
-
 
 def check_directions(
     function: Callable[[], Tensor],
@@ -65,19 +63,14 @@ def check_directions(
     if len(parameters) > 1:
         groups += [[index] for index in range(len(parameters))]
     checks = []
-    with _shiftable(parameters) as shift:
-
-        def value(direction: Sequence[Tensor], step: float) -> float:
-            shift(direction, step)
-            return float(function())
-
+    with _evaluated(function, parameters) as value:
         centre = float(function())
         for group in groups:
             direction = _unit_direction(parameters, group, generator)
             analytic = float(sum((g * v).sum() for g, v in zip(gradients, direction, strict=True)))
             floor = FLOOR_RATIO * _typical_slope([gradients[index] for index in group])
-            ahead = [value(direction, step) for step in step_sizes]
-            behind = [value(direction, -step) for step in step_sizes]
+            ahead = [float(value(direction, step)) for step in step_sizes]
+            behind = [float(value(direction, -step)) for step in step_sizes]
             dtype = parameters[0].dtype
             checks.append(compare_slopes(ahead, behind, centre, analytic, floor, step_sizes, dtype))
     return checks
@@ -113,15 +106,10 @@ def check_environments(
         gradients = torch.autograd.grad(
             values.sum(), list(parameters), allow_unused=True, materialize_grads=True
         )
-    with _shiftable(parameters) as shift:
-
-        def values_at(step: float) -> list[float]:
-            shift(directions, step)
-            return function().tolist()
-
-        centre = values_at(0.0) if values is None else values.tolist()
-        ahead = [values_at(step) for step in step_sizes]
-        behind = [values_at(-step) for step in step_sizes]
+    with _evaluated(function, parameters) as value:
+        centre = (value(directions, 0.0) if values is None else values).tolist()
+        ahead = [value(directions, step).tolist() for step in step_sizes]
+        behind = [value(directions, -step).tolist() for step in step_sizes]
     slopes, typical = _slopes_of_rows(gradients, directions)
     finest = [(a - b) / (2 * step_sizes[-1]) for a, b in zip(ahead[-1], behind[-1], strict=True)]
     return [
@@ -208,13 +196,10 @@ def spot_check(
         floor, steps = _SPOT_FLOOR_RATIO * _typical_slope([gradients[turn - 1]]), _SPOT_STEPS_WITHIN
     analytic = sum(float((g * v).sum()) for g, v in zip(gradients, direction, strict=True))
     numerics = []
-    with _shiftable(parameters) as shift:
+    with _evaluated(function, parameters) as value:
         for step in steps:
-            values = []
-            for signed_step in (step, -step):
-                shift(direction, signed_step)
-                values.append(float(function()))
-            numeric = (values[0] - values[1]) / (2 * step)
+            ahead, behind = (float(value(direction, own)) for own in (step, -step))
+            numeric = (ahead - behind) / (2 * step)
             if not math.isfinite(analytic + numeric):
                 return math.inf
             numerics.append(numeric)
@@ -236,17 +221,24 @@ def _slopes_of_rows(
 
 
 @contextlib.contextmanager
-def _shiftable(parameters: Sequence[Tensor]) -> Iterator[Shift]:
-    """Yield what moves parameters along a direction, without autograd; restore them at the end."""
+def _evaluated(
+    function: Callable[[], Tensor], parameters: Sequence[Tensor]
+) -> Iterator[Callable[[Sequence[Tensor], float], Tensor]]:
+    """Yield the function of a direction and a step along it, without autograd; restore at the end.
+
+    Args:
+        function: Reads the parameters, which are moved from where they are at first.
+    """
     base = [parameter.detach().clone() for parameter in parameters]
 
-    def shift(direction: Sequence[Tensor], step: float) -> None:
+    def value(direction: Sequence[Tensor], step: float) -> Tensor:
         for parameter, origin, change in zip(parameters, base, direction, strict=True):
             parameter.copy_(origin + step * change)
+        return function()
 
     with torch.no_grad():
         try:
-            yield shift
+            yield value
         finally:
             for parameter, origin in zip(parameters, base, strict=True):
                 parameter.copy_(origin)
