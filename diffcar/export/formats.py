@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ Call = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From state and memory to action and memory, as the contract has them."""
 
 _FLAGS = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-O2", "-shared", "-fPIC")
+# Keeps to ourselves what torch says about its exporters: that others will follow some day.
+_quiet = partial(warnings.catch_warnings, action="ignore")
 
 
 def write(name: FormatName, driver: Driver, contract: dict[str, Any], folder: Path) -> None:
@@ -89,14 +90,6 @@ _WRITERS: dict[FormatName, Callable[[Driver, dict[str, Any]], list[bytes]]] = {
     "torchscript": _torchscript,
     "c": lambda driver, contract: [text.encode() for text in c_sources(driver, contract)],
 }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to ourselves what torch says about its exporters: that others will follow some day."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def load(name: FormatName, folder: Path) -> Call | None:
