@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,9 +18,6 @@ from diffcar.comparison.pictures.tracks import draw_track, draw_tracks, driven_p
 from diffcar.comparison.results import Comparison
 from diffcar.comparison.style import DARK_COLOURS, engine_name, styles_of
 from diffcar.comparison.tables import as_json, tables, write_csv
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["write_page", "write_results"]
 
@@ -88,31 +85,13 @@ def write_page(comparison: Comparison, file: Path, **texts: str) -> None:
         methods=comparison.methods,
         styles=styles_of(comparison.methods),
         tables=tables(comparison),
-        curves=lambda: _svg(
-            draw_learning_curves(comparison),
-            "curves",
-            "Cross-track RMSE on the unseen suite over wall time and over control steps of "
-            "training, for each method; the tables below have the same figures.",
-        ),
-        grips=lambda: _svg(
-            draw_grips(comparison),
-            "grips",
-            "Cross-track RMSE of each method over the grip that is used, under each condition; the "
-            "tables below have the figures of the undisturbed drives.",
-        ),
-        conditions=lambda: _svg(
-            draw_conditions(comparison),
-            "conditions",
-            "Cross-track RMSE of each method under each condition; the tables below have the same "
-            "figures.",
-        ),
         paths=driven_paths(comparison),
-        track=lambda path, index: _svg(
-            draw_track(comparison, path),
-            f"track{index}",
-            f"{path} from above with the driven lines, to scale and with deviations scaled up; "
-            "below the size of the errors of all methods, with sign for one.",
-        ),
+        comparison=comparison,
+        svg=lambda *picture: Markup(inline_svg(*picture)),  # which is not to be escaped
+        draw_learning_curves=draw_learning_curves,
+        draw_grips=draw_grips,
+        draw_conditions=draw_conditions,
+        draw_track=draw_track,
         shares=_shares,
         lost=f"{comparison.lost_m:.3g}",
         css=css_colour,
@@ -122,11 +101,6 @@ def write_page(comparison: Comparison, file: Path, **texts: str) -> None:
     # Names of files need not be UTF-8.
     how = {"encoding": "utf-8", "errors": "backslashreplace"}
     write_atomically(file, lambda target: target.write_text(page, **how))
-
-
-def _svg(figure: "Figure", name: str, description: str) -> Markup:
-    """Return a picture as a part of the page, which is not to be escaped."""
-    return Markup(inline_svg(figure, name, description))
 
 
 def _scope(comparison: Comparison) -> Iterator[str]:
