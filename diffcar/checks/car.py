@@ -78,7 +78,8 @@ def run(config: CheckGradConfig) -> CheckGradResult:
         check.try_the_limit()
         check.attempt("driving the same actions in plain mode", check.compare_modes)
         if config.wheels:
-            check.attempt("comparing wheels", lambda: check.audit_wheels(Path(folder)))
+            wheels = audit_wheels(config, vehicle, Path(folder))
+            check.attempt("comparing wheels", lambda: found.wheels.extend(wheels))
         if config.precision == 32:
             stage = "waiting for the same in float64, from another process"
             check.attempt(stage, check.await_float64)
@@ -200,10 +201,6 @@ class _Check:
         for horizon, found in self.reference.items():
             if found.verdict is Verdict.REFUSED:  # the other horizons have theirs
                 self.result.failures.append(f"in float64 over {horizon} steps: {found.told}")
-
-    def audit_wheels(self, folder: Path) -> None:
-        """Let the car roll on wheels of six shapes."""
-        self.result.wheels += audit_wheels(self.config, self.vehicle, folder)
 
 
 def _begin_apart(config: CheckGradConfig, vehicle: Vehicle) -> _Certifying | None:

@@ -74,17 +74,7 @@ class CheckSoftBodyResult:
         return [c for c in self.checks if c.is_repaired and c.row.regime != NOISY_MATERIAL]
 
     @property
-    def worst_relative_error(self) -> float | None:
-        """Return the largest error of a decisive check; None without any."""
-        return self._certificate.worst_relative_error
-
-    @property
-    def certified(self) -> bool:
-        """Return whether every decisive gradient is right."""
-        return self._certificate.is_certified
-
-    @property
-    def _certificate(self) -> Certificate:
+    def certificate(self) -> Certificate:
         """Return what the decisive checks come to together."""
         return sum((check.found for check in self.decisive), Certificate())
 
@@ -101,8 +91,8 @@ class CheckSoftBodyResult:
         ]
         return {
             "entity": "mpm",
-            "certified": self.certified,
-            "worst_relative_error": self.worst_relative_error,
+            "certified": self.certificate.is_certified,
+            "worst_relative_error": self.certificate.worst_relative_error,
             "tolerance": self.tolerance,
             "horizons": [
                 {name: record[name] for name in _OF_HORIZONS}
@@ -213,14 +203,15 @@ def _table(checks: Sequence[SoftBodyCheck]) -> Table[SoftBodyCheck]:
 
 def soft_body_report(result: CheckSoftBodyResult) -> list[Shown]:
     """Return the checks input by input, the table of capabilities and the verdict."""
+    worst = number(result.certificate.worst_relative_error)
     return [
         _table(result.checks),
         capabilities_table(result.capabilities),
         verdict_line(
             "certified",
-            result.certified,
+            result.certificate.is_certified,
             "{} elastic and muscle bodies, with diffcar's repairs: worst relative error "
-            f"{number(result.worst_relative_error)} (tolerance {number(result.tolerance)})",
+            f"{worst} (tolerance {number(result.tolerance)})",
         ),
         f"{result.wall_seconds:.0f} s in all",
     ]

@@ -53,7 +53,7 @@ def _is_certified(config: CheckGradConfig, given: Given) -> bool:
         with Display():
             body = soft_body.run(config)
         given.report(soft_body.soft_body_report(body), body.as_json())
-        return body.certified
+        return body.certificate.is_certified
     with Display():
         found = car.run(config)
     given.report(car_report(found), found.as_json(), notes=found.notes)

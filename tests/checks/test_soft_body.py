@@ -32,9 +32,9 @@ def test_repaired_materials_that_are_trained_decide() -> None:
         check_of("elastic", 0.1, is_repaired=False),
         check_of("corotated", 0.1),
     ]
-    assert CheckSoftBodyResult(1e-5, [right, *others]).certified
-    assert not CheckSoftBodyResult(1e-5, others).certified
-    assert not CheckSoftBodyResult(1e-5, [right, check_of("muscle", 2e-5)]).certified
+    assert CheckSoftBodyResult(1e-5, [right, *others]).certificate.is_certified
+    assert not CheckSoftBodyResult(1e-5, others).certificate.is_certified
+    assert not CheckSoftBodyResult(1e-5, [right, check_of("muscle", 2e-5)]).certificate.is_certified
 
 
 @pytest.mark.genesis
