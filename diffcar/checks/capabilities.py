@@ -47,7 +47,7 @@ def car_capabilities(config: CheckGradConfig) -> Iterator[Capability]:
 
     The precision must be 64; rows come as they are measured.
     """
-    bench = CarBench.build(config, load_vehicle(), _CARS)
+    bench = CarBench(config, load_vehicle(), _CARS)
     for _, found in try_attempts(bench.scene, bench.path, tolerance=_TOLERANCE):
         yield replace(found, detail=found.detail or "3 steps")
     equip(bench.scene)

@@ -104,7 +104,7 @@ class _Check:
         self.config = config
         self.vehicle = vehicle
         self.apart = apart
-        self.bench = CarBench.build(config, vehicle, labels_of(config.certificate))
+        self.bench = CarBench(config, vehicle, labels_of(config.certificate))
         self.reference: dict[int, Certificate] = {}
         self._certificates: dict[int, Certificate] = {}
         tolerance = self.bench.problem(config.certificate.horizons[0]).tolerance
@@ -230,7 +230,7 @@ def _certificates_of(
     config: CheckGradConfig, vehicle: Vehicle, horizons: Sequence[int]
 ) -> dict[int, Certificate]:
     """Return the certificate of a configuration at some horizons, and nothing else."""
-    bench = CarBench.build(config, vehicle, labels_of(config.certificate))
+    bench = CarBench(config, vehicle, labels_of(config.certificate))
     if config.repairs:
         equip(bench.scene)
     problems = [bench.problem(horizon) for horizon in horizons]

@@ -66,7 +66,7 @@ def audit_wheels(config: CheckGradConfig, vehicle: Vehicle, folder: Path) -> Ite
     for shape in WHEEL_SHAPES:
         logger.info(f"rolling on wheels of shape {shape}")
         wheels = load_vehicle(with_wheels(vehicle, shape, folder), lenient=True)
-        bench = CarBench.build(unasked, wheels, _LABELS)
+        bench = CarBench(unasked, wheels, _LABELS)
         # Line contacts are held to the tolerance of the others: the table is there to compare.
         tolerance = config.certificate.tolerance or TOLERANCES[bench.scene.dtype]
         problem = replace(bench.problem(_HORIZON), tolerance=tolerance, guards=())
