@@ -57,12 +57,10 @@ def run(config: CheckGradConfig) -> CheckGradResult:
         DiffcarError: If model, path or scene is unusable.
     """
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as children:
-        vehicle = car_of(config, lenient=config.car_reading.wheels == "as-is")
-        config = suited(config, vehicle)
-        apart = _begin_apart(config, vehicle)
-        if apart is not None:
-            children.enter_context(apart)
+    vehicle = car_of(config, lenient=config.car_reading.wheels == "as-is")
+    config = suited(config, vehicle)
+    begun = _begin_apart(config, vehicle) or contextlib.nullcontext()
+    with tempfile.TemporaryDirectory() as folder, begun as apart:
         check = _Check(config, vehicle, apart)
         found = check.result
         logger.info("trying the ways to get a gradient")
@@ -109,8 +107,8 @@ class _Check:
         self._certificates: dict[int, Certificate] = {}
         tolerance = self.bench.problem(config.certificate.horizons[0]).tolerance
         notes = [*vehicle.assumptions, *self.bench.path.warnings]
-        self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, notes=notes)
-        self.result.vehicle = vehicle if config.model else None
+        told = vehicle if config.model else None
+        self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, told, notes=notes)
 
     @property
     def horizons_apart(self) -> list[int]:
