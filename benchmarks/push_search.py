@@ -17,7 +17,7 @@ import diffcar
 from diffcar.controllers.errors import starts_on_path
 from diffcar.tasks.tracking.config import DisturbanceConfig
 from diffcar.tasks.tracking.disturbances import DisturbedScene
-from diffcar.training.adam import Adam
+from diffcar.training.optimiser import Adam
 
 _NUM_CARS, _NUM_STEPS, _NUM_UPDATES = 24, 60, 150
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffcar.training.adam import Adam
+from diffcar.training.optimiser import Adam
 
 
 def _network() -> nn.Module:

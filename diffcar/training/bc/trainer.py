@@ -20,12 +20,11 @@ from diffcar.demonstrations.table import Demonstrations
 from diffcar.tasks.contract import seed_of_update
 from diffcar.tasks.tracking.scenes import Scenes
 from diffcar.tasks.tracking.task import TrackingTask
-from diffcar.training.adam import Adam
 from diffcar.training.bc.config import TrainBCConfig
 from diffcar.training.bc.data import Scaling, SplitData
 from diffcar.training.bc.experts import ExpertRecorder
 from diffcar.training.contract import Trainer, UpdateRecord
-from diffcar.training.optimiser import cosine_learning_rate
+from diffcar.training.optimiser import Adam, cosine_learning_rate
 from diffcar.training.resuming import require_same_files
 from diffcar.training.run_folder import RunFolder
 
