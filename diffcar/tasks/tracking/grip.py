@@ -26,11 +26,7 @@ from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 from diffcar.tasks.tracking.config import MeasureGripConfig
-from diffcar.tasks.tracking.steering import (
-    NUM_STEERING_CARS,
-    measure_steering,
-    write_steering,
-)
+from diffcar.tasks.tracking.steering import NUM_STEERING_CARS, measure_steering
 
 __all__ = [
     "GRIP",
@@ -117,7 +113,8 @@ def measure(
     diagram = measure_grip(scene(NUM_CARS), on_round=lambda share: on_round(share / 2))
     turning = scene(NUM_STEERING_CARS)
     table = measure_steering(turning, diagram, on_step=lambda share: on_round((1 + share) / 2))
-    write_steering(vehicle, config.engine, table)
+    columns = table.speeds.numpy(), table.angles.numpy(), table.accelerations.numpy()
+    _write(STEERING, vehicle, config.engine, *columns)
     return MeasuredGrip(write_grip(vehicle, config.engine, diagram), diagram)
 
 
@@ -216,20 +213,22 @@ def _holds(scene: CarScene, demand: _Demand) -> Tensor:
 
 
 def write_grip(vehicle: Vehicle, engine: str, diagram: GripDiagram) -> Path:
-    """Keep a measured diagram beside a car's model, in place of an earlier one of its kind.
+    """Keep a measured diagram beside a car's model, in place of an earlier one; return the file."""
+    degrees = np.degrees(diagram.directions)
+    return _write(GRIP, vehicle, engine, diagram.speeds, degrees, diagram.accelerations)
 
-    Returns:
-        The file.
-    """
-    return GRIP.write(
-        vehicle,
-        engine,
-        (
-            (speed, math.degrees(direction), most)
-            for speed, row in zip(diagram.speeds, diagram.accelerations, strict=True)
-            for direction, most in zip(diagram.directions, row, strict=True)
-        ),
-    )
+
+def _write(
+    what: Measurement,
+    vehicle: Vehicle,
+    engine: str,
+    speeds: np.ndarray,
+    others: np.ndarray,
+    values: np.ndarray,
+) -> Path:
+    """Keep values (S, A) at speeds (S,) and what else was varied (A,); return the file."""
+    grid = np.stack([*np.meshgrid(speeds, others, indexing="ij"), values], axis=-1)
+    return what.write(vehicle, engine, map(tuple, grid.reshape(-1, 3).tolist()))
 
 
 def read_grip(vehicle: Vehicle) -> GripDiagram:

@@ -1,20 +1,18 @@
-"""How a car turns by its steering: measured on steady turns, and kept beside its model."""
+"""How a car turns by its steering: measured on steady turns."""
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diffcar.controllers.steering_table import STEERING, SteeringTable
+from diffcar.controllers.steering_table import SteeringTable
 from diffcar.path.grip import GripDiagram
 from diffcar.sim.contract import CarScene, Placement
 from diffcar.sim.model.measured import fastest_measured
-from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["NUM_STEERING_CARS", "measure_steering", "write_steering"]
+__all__ = ["NUM_STEERING_CARS", "measure_steering"]
 
 # Shares of the fastest that is measured.
 _SPEEDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -88,17 +86,3 @@ def _over_quarter_turns(values: Tensor, turns: Tensor) -> Tensor:
     most = (turned[-1] / (math.pi / 2)).floor() * (math.pi / 2)
     counts = (turned <= most) | (most <= 0)
     return (values * counts).sum(0) / counts.sum(0)
-
-
-def write_steering(vehicle: Vehicle, engine: str, table: SteeringTable) -> Path:
-    """Keep a measured table beside a car's model, in place of an earlier one of its kind.
-
-    Returns:
-        The file.
-    """
-    rows = (
-        (speed, angle, acceleration)
-        for speed, row in zip(table.speeds.tolist(), table.accelerations.tolist(), strict=True)
-        for angle, acceleration in zip(table.angles.tolist(), row, strict=True)
-    )
-    return STEERING.write(vehicle, engine, rows)
