@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -58,20 +57,6 @@ _RAMP, _HOLD = 0.2, 0.2
 _MAX_SLIP, _MAX_LATERAL_MISS, _MAX_SPEED_MISS = 0.1, 0.05, 0.02
 GRIP = Measurement("grip", ("speed_mps", "direction_deg", "acceleration_mps2"), least=0.0)
 """What is kept of it."""
-
-
-@dataclass(frozen=True)
-class _Demand:
-    """Accelerations that cars are asked for, all of shape (B,)."""
-
-    speed: Tensor
-    """At the start [m/s]."""
-    heading: Tensor
-    """At the start [rad]."""
-    lateral: Tensor
-    """Leftward acceleration [m/s²]."""
-    along: Tensor
-    """Forward acceleration [m/s²]."""
 
 
 class MeasuredGrip(NamedTuple):
@@ -161,8 +146,8 @@ def measure_grip(
     for number in range(_NUM_BISECTIONS):
         asked = (held + failed) / 2
         size = asked[..., None].expand(shape).reshape(-1)
-        demand = _Demand(speed, heading, size * torch.cos(direction), size * torch.sin(direction))
-        is_held = _holds(scene, demand).reshape(shape).all(-1)
+        demand = size * torch.cos(direction), size * torch.sin(direction)
+        is_held = _holds(scene, speed, heading, *demand).reshape(shape).all(-1)
         held, failed = torch.where(is_held, asked, held), torch.where(is_held, failed, asked)
         on_round((number + 1) / _NUM_BISECTIONS)
     accelerations = held.double().cpu().numpy()
@@ -176,27 +161,36 @@ def measure_grip(
     return GripDiagram(speeds.numpy(), np.array(_DIRECTIONS), accelerations)
 
 
-def _holds(scene: CarScene, demand: _Demand) -> Tensor:
-    """Tell which cars (B,) do what they are asked for, by feedforward with some feedback."""
+def _holds(
+    scene: CarScene, start_speed: Tensor, heading: Tensor, lateral: Tensor, along: Tensor
+) -> Tensor:
+    """Tell which cars (B,) do what they are asked for, by feedforward with some feedback.
+
+    Args:
+        start_speed: [m/s], shape (B,).
+        heading: At the start [rad], shape (B,).
+        lateral: Leftward acceleration [m/s²], shape (B,).
+        along: Forward acceleration [m/s²], shape (B,).
+    """
     car, dt, root = scene.vehicle, scene.dt, scene.vehicle.root_size
-    still = torch.zeros_like(demand.speed)
+    still = torch.zeros_like(start_speed)
     position = torch.stack([still, still], -1)
-    scene.reset(Placement(position, demand.heading, demand.speed, still))
+    scene.reset(Placement(position, heading, start_speed, still))
     full = sum(car.max_drive_torques) / car.wheel_radius / car.mass
     # A car that is slower to turn, as full-size ones are, would be steered to and fro.
     feedback = 0.1 * root / car.sluggishness
-    wanted, slips, misses = demand.speed, [], []
+    wanted, slips, misses = start_speed, [], []
     ramp, hold, least = _RAMP * root, _HOLD * root, 0.5 * root
     num_steps, num_steady = round((ramp + hold) / dt), round(0.8 * hold / dt)
     for step in range(num_steps):
         state = scene.read()
         share = min(1.0, (step + 1) * dt / ramp)
-        wanted = wanted + share * demand.along * dt
-        turn = share * demand.lateral / wanted.clamp_min(least)
+        wanted = wanted + share * along * dt
+        turn = share * lateral / wanted.clamp_min(least)
         speed = state.speed.clamp_min(least)
         steering = torch.atan(car.wheelbase * turn / speed) + feedback * (turn - state.yaw_rate)
         # The wheels' inertia takes a fifth of the torque.
-        drive = 1.2 * share * demand.along / full + 2 / root * (wanted - state.speed)
+        drive = 1.2 * share * along / full + 2 / root * (wanted - state.speed)
         command = state.speed + drive.clamp(-1, 1) * car.speed_increment
         scene.apply(torch.stack([steering, command], -1))
         scene.step()
@@ -205,10 +199,10 @@ def _holds(scene: CarScene, demand: _Demand) -> Tensor:
             aside = after.lateral_velocity + car.rear_axle_x * after.yaw_rate
             slips.append((aside / after.speed.abs().clamp_min(least)).abs())
             misses.append(torch.stack([(after.yaw_rate - turn) * speed, after.speed - wanted]))
-    lateral, along = torch.stack(misses).unbind(1)
-    size = torch.hypot(demand.lateral, demand.along)
-    is_on_course = lateral.mean(0).abs() < _MAX_LATERAL_MISS * size + 0.1
-    is_in_time = along.abs().amax(0) < _MAX_SPEED_MISS * demand.speed + 0.05 * root
+    lateral_miss, speed_miss = torch.stack(misses).unbind(1)
+    size = torch.hypot(lateral, along)
+    is_on_course = lateral_miss.mean(0).abs() < _MAX_LATERAL_MISS * size + 0.1
+    is_in_time = speed_miss.abs().amax(0) < _MAX_SPEED_MISS * start_speed + 0.05 * root
     return (torch.stack(slips).amax(0) < _MAX_SLIP) & is_on_course & is_in_time
 
 
