@@ -65,8 +65,10 @@ class DrivingEnv(VecEnv):
             that each end is a cut.
         """
         output = actions.clamp(-1.0, 1.0)
-        loop, is_first = self._loop, self.episode_length_buf[:, None] == 0
-        start_arc_length = loop.errors.arc_length
+        loop, is_first = self._loop, self.episode_length_buf == 0
+        start_arc_length = timed = loop.errors.arc_length
+        if self._timed is not None:
+            timed = torch.where(is_first, start_arc_length, self._timed)
         action = self._controller.command(output, self._seen)
         share = share_of_limits(action, loop.state.speed, self._controller.vehicle)
         step = loop.step(action)
@@ -75,8 +77,8 @@ class DrivingEnv(VecEnv):
             loop,
             start_arc_length=start_arc_length,
             # The timed point starts with the car; an episode's first action changes nothing.
-            timed_start=self._timed_start(is_first[:, 0], start_arc_length),
-            output_before=torch.where(is_first, share, self._last_share),
+            timed_start=timed,
+            output_before=torch.where(is_first[:, None], share, self._last_share),
         )
         reward = -self.cfg.loss.costs(driven).per_environment
         self._last_share = share
@@ -91,10 +93,6 @@ class DrivingEnv(VecEnv):
         )
         self._restart(is_over.nonzero()[:, 0])
         return self.get_observations(), reward, is_over, {"time_outs": is_over}
-
-    def _timed_start(self, is_first: Tensor, arc_length: Tensor) -> Tensor:
-        """Return where the point is that runs along at the reference speed [m], shape (B,)."""
-        return arc_length if self._timed is None else torch.where(is_first, arc_length, self._timed)
 
     def _restart(self, cars: Tensor) -> None:
         """Start some cars afresh."""

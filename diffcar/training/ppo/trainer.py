@@ -9,7 +9,6 @@ import torch
 from rsl_rl.algorithms import PPO
 from rsl_rl.models import MLPModel
 from rsl_rl.storage import RolloutStorage
-from tensordict import TensorDict
 from torch import Tensor, nn
 
 from diffcar.base.errors import SimulationError
@@ -136,16 +135,6 @@ def make_trainer(config: TrainPPOConfig, *, scenes: Scenes | None = None) -> PPO
     return PPOTrainer(task, task.cars(config.train.num_envs))
 
 
-class _Actor(MLPModel):
-    """The controller's own network as rsl-rl's actor, for observations like an example."""
-
-    def __init__(self, observation: TensorDict, controller: TrackingMLP, first_std: float) -> None:
-        distribution = {"class_name": "GaussianDistribution", "init_std": first_std}
-        distribution["std_type"] = "log"
-        super().__init__(observation, _GROUPS, "actor", 2, (1,), distribution_cfg=distribution)
-        self.mlp = _SymmetricOutput(controller)
-
-
 class _SymmetricOutput(nn.Module):
     """A controller's map from observations to outputs, as a module of its network's weights."""
 
@@ -163,7 +152,11 @@ def _build_ppo(config: TrainPPOConfig, env: DrivingEnv, controller: TrackingMLP)
     """Return rsl-rl's algorithm around the controller's network."""
     train = config.train
     observation = env.get_observations()
-    actor = _Actor(observation, controller, train.first_action_std)
+    spread = {"class_name": "GaussianDistribution", "init_std": train.first_action_std}
+    spread["std_type"] = "log"
+    # A perceptron of one unit, whose place the controller's own network takes.
+    actor = MLPModel(observation, _GROUPS, "actor", 2, (1,), distribution_cfg=spread)
+    actor.mlp = _SymmetricOutput(controller)
     critic = MLPModel(
         observation, _GROUPS, "critic", 1, config.controller.hidden_sizes, activation="elu"
     )
