@@ -126,14 +126,13 @@ def train(
     if resume is not None and out is not None:
         raise ConfigError("a run that is resumed goes on in its own folder; drop `out`")
     folder = _open(resume, how, task)
-    if folder is None and out is not None:
-        RunFolder.require_free(Path(out))
-    begun_with = None if folder is None else _begun_with(how, task, folder)
-    config = config or begun_with or load_config(how.config[task])
-    assert config is not None
-    if folder is not None:
-        config = as_carried(folder.last, config)
-    if folder is not None and begun_with is not None:
+    if folder is None:
+        if out is not None:
+            RunFolder.require_free(Path(out))
+        config = config or load_config(how.config[task])
+    else:
+        begun_with = _begun_with(how, task, folder)
+        config = as_carried(folder.last, config or begun_with)
         # What the user has not set, a clone takes from its expert.
         open_yet = set(PHYSICS) - getattr(config, "model_fields_set", set())
         wanted = _suited_as(config, begun_with, open_yet)
