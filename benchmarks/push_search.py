@@ -75,7 +75,7 @@ def main() -> None:
     adam = Adam([chosen.change])
     for update in range(_NUM_UPDATES):
         adam.learning_rate = 0.1 * (1 - update / _NUM_UPDATES)
-        adam.zero_grad()
+        chosen.change.grad = None
         chosen.step = 0
         driven = diffcar.rollout(pushed, chosen, path, start, _NUM_STEPS)
         cost = 700 * driven.cross_track_error.square().mean()

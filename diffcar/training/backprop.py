@@ -53,7 +53,7 @@ class Backprop(Trainer):
         Raises:
             GradientError: If it is one too many in a row to be skipped.
         """
-        self.optimizer.adam.zero_grad()
+        self.task.network.zero_grad()
         start = self.task.draw(self.num_updates_done, self._reached)
         gradient = self._accumulate_gradient(start)
         interval = self.settings.gradient_check_interval

@@ -83,11 +83,6 @@ class Adam:
             for p in self.parameters
         ]
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
-
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters that have a gradient against it."""

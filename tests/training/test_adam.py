@@ -44,7 +44,7 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     network = _network()
     adam = Adam(network.parameters())
     _set_gradients(network, 0)
-    adam.zero_grad()
+    network.zero_grad()
     before = copy.deepcopy(network.state_dict())
     adam.step()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -232,7 +232,7 @@ class BCTrainer(Trainer):
         total = torch.zeros(2, dtype=torch.float64)
         for batch in order.split(self.config.train.batch_size):
             errors = self._errors(self._data.train_rows[batch])
-            self._adam.zero_grad()
+            self._student.network.zero_grad()
             errors.sum().backward()
             self._adam.step()
             total += len(batch) / len(order) * errors.detach().cpu().double()
