@@ -125,12 +125,13 @@ def train(
     _require_possible(how, task)
     if resume is not None and out is not None:
         raise ConfigError("a run that is resumed goes on in its own folder; drop `out`")
-    folder = _open(resume, how, task)
+    folder = resume if isinstance(resume, RunFolder | None) else RunFolder.open(Path(resume))
     if folder is None:
         if out is not None:
             RunFolder.require_free(Path(out))
         config = config or load_config(how.config[task])
     else:
+        _require(folder, how, task)
         begun_with = _begun_with(how, task, folder)
         config = as_carried(folder.last, config or begun_with)
         # What the user has not set, a clone takes from its expert.
@@ -224,15 +225,6 @@ def _require_possible(how: Method, task: str) -> None:
             f"{how.name} does not train for the task {task!r}",
             hint=f"it trains for {', '.join(how.config)}",
         )
-
-
-def _open(resume: Path | str | RunFolder | None, how: Method, task: str) -> RunFolder | None:
-    """Return the run to go on with, if there is one."""
-    if resume is None:
-        return None
-    folder = resume if isinstance(resume, RunFolder) else RunFolder.open(Path(resume))
-    _require(folder, how, task)
-    return folder
 
 
 def _require(folder: RunFolder, how: Method, task: str) -> None:
