@@ -124,17 +124,9 @@ class RunFolder:
 
         return load_checkpoint(self.checkpoints / "last.pt")
 
-    def load(self, name: str) -> dict[str, Any] | None:
-        """Return the checkpoint `checkpoints/<name>.pt`, if there is one."""
-        from diffcar.controllers.checkpoint import load_checkpoint
-
-        file = self.checkpoints / f"{name}.pt"
-        return load_checkpoint(file) if file.is_file() else None
-
     def write_config(self, config: Settings) -> None:
         """Write the resolved configuration."""
-        text = dump_config(config)
-        write_text(self.path / "config.yaml", text)
+        write_text(self.path / "config.yaml", dump_config(config))
 
     def save_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
         """Write `checkpoints/<name>.pt`, replacing an older one only when it is complete."""

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from diffcar.base.errors import CheckpointError
-from diffcar.controllers.checkpoint import checkpoint_content
+from diffcar.controllers.checkpoint import checkpoint_content, load_checkpoint
 from diffcar.training.contract import Trainer, UpdateRecord
 from diffcar.training.resuming import require_same_files
 from diffcar.training.run_folder import RunFolder
@@ -93,7 +93,8 @@ class TrainingSession:
                 hint="resume with the controller's sizes as they were",
             ) from None
         # It may be newer than the last checkpoint, if the process was killed in between.
-        if (best := self.folder.load("best")) is not None:
+        if (file := self.folder.checkpoints / "best.pt").is_file():
+            best = load_checkpoint(file)
             self._best_weights, self.best_score = best["network"], float(best["best_score"])
         # What was evaluated before the first update is evaluated again.
         self.folder.rewind_metrics(self.trainer.num_updates_done or -1)
