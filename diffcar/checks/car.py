@@ -27,6 +27,7 @@ from diffcar.gradients.slopes import Verdict
 from diffcar.losses import TrackingLoss
 from diffcar.sim.backend import on_gpu
 from diffcar.sim.build import build_scene, equip
+from diffcar.sim.model.doubts import notes_of
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
@@ -106,7 +107,7 @@ class _Check:
         self.reference: dict[int, Certificate] = {}
         self._certificates: dict[int, Certificate] = {}
         tolerance = self.bench.problem(config.certificate.horizons[0]).tolerance
-        notes = [*vehicle.assumptions, *self.bench.path.warnings]
+        notes = [*notes_of(vehicle), *self.bench.path.warnings]
         told = vehicle if config.model else None
         self.result = CheckGradResult(config, vehicle.wheel_shape, tolerance, told, notes=notes)
 

@@ -15,9 +15,10 @@ from diffcar.base.table import Column, Line, Mark, Shown, Table, number
 from diffcar.checks import car as certified_car
 from diffcar.checks.car_result import CheckGradResult, verdict_lines
 from diffcar.checks.config import CertificateConfig, CheckCarConfig, CheckGradConfig
-from diffcar.checks.vehicle import car_as_json, car_table, doubts_about
+from diffcar.checks.vehicle import car_as_json, car_table
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
+from diffcar.sim.model.doubts import doubts_about
 from diffcar.sim.model.outline import Outline, outline_of
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.rules import GRAVITY

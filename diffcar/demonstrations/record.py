@@ -17,6 +17,7 @@ from diffcar.demonstrations.files import write_demonstrations
 from diffcar.demonstrations.recording import Recording, record_demonstrations
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
+from diffcar.sim.model.doubts import notes_of
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.grip import load_road
@@ -102,7 +103,7 @@ def run(
     vehicle = car_of(config)
     config = suited(config, vehicle)
     expert.require_knowledge_of(vehicle)
-    notes += vehicle.assumptions
+    notes += notes_of(vehicle)
     path = load_road(config.path, vehicle, seed=config.seed)
     num_cars = config.demonstrations.num_episodes
     scene = build_scene(config, num_envs=num_cars, differentiable=False, vehicle=vehicle)

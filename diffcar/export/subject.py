@@ -20,6 +20,7 @@ from diffcar.path.config import ACCELERATIONS, Columns, PathConfig
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene
+from diffcar.sim.model.doubts import notes_of
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.tasks.tracking.drive import Drive, drive
@@ -82,7 +83,7 @@ def load_subject(config: ExportConfig, notes: list[str]) -> Subject:
     seed = config.seed if "seed" in config.model_fields_set else trained.seed
     others: Columns | None = {} if "source" in given and "latlon" not in given else None
     path = load_road(settings, vehicle, seed=seed, nameless=others)
-    notes += [*changes, *vehicle.assumptions, *path.warnings]
+    notes += [*changes, *notes_of(vehicle), *path.warnings]
     exact = config.model_copy(update={"precision": 64})
     scene = build_scene(exact, num_envs=1, engine="mujoco", vehicle=vehicle)
     network = choice.build(scene)

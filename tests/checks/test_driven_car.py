@@ -18,12 +18,13 @@ from diffcar.checks.driven_car import (
     car_check_report,
     run,
 )
-from diffcar.sim.config import CarReadingConfig
+from diffcar.sim.config import CarConfig, CarReadingConfig
 from diffcar.sim.contract import CarScene
 from diffcar.sim.model.read import load_vehicle
 from diffcar.sim.model.suited import suited
+from diffcar.tasks.tracking.scenes import Scenes
 from tests import formats
-from tests.bicycle import Bicycle
+from tests.bicycle import Bicycle, bicycles
 from tests.sim.model.cars import mjcf, urdf, write
 
 
@@ -124,6 +125,17 @@ def test_a_car_that_reaches_little_is_doubted_and_drives_as_its_figures_say(tmp_
     assert found.driven[1].expected < 1.0
     (doubt,) = found.as_json()["doubts"]  # type: ignore[misc]
     assert doubt.startswith("the motors reach 5 rad/s, 0.25 m/s")
+
+
+def test_whoever_drives_a_doubtful_car_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a training as by `check-car`, behind what was assumed of the car."""
+    file = write(tmp_path, urdf().replace('velocity="100"', 'velocity="5"'))
+    scenes = Scenes(CarConfig(model=str(file)), build=bicycles)  # type: ignore[arg-type]
+    *assumed, last = caplog.messages
+    assert assumed == list(scenes.vehicle.assumptions)
+    assert last.startswith("doubtful: the motors reach 5 rad/s")
 
 
 def test_a_car_that_cannot_be_driven_is_told_of_by_what_is_doubted(

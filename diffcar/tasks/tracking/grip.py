@@ -20,6 +20,7 @@ from diffcar.path.load import load_path
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene
 from diffcar.sim.contract import CarScene, Placement
+from diffcar.sim.model.doubts import notes_of
 from diffcar.sim.model.measured import Measurement, fastest_measured
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
@@ -86,7 +87,7 @@ def measure(
         DiffcarError: If the model is unusable, or there is no room beside it.
     """
     vehicle = car_of(config)
-    for assumption in vehicle.assumptions:
+    for assumption in notes_of(vehicle):
         logger.warning(assumption)
     config = suited(config, vehicle)
     for kept in (GRIP, STEERING):

@@ -6,6 +6,7 @@ from diffcar.base.log import logger
 from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import CarConfig
+from diffcar.sim.model.doubts import notes_of
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
@@ -22,8 +23,8 @@ class Scenes:
         self.vehicle: Vehicle = car_of(config)
         """The car, before any variation."""
         self.config = suited(config, self.vehicle)
-        for assumption in self.vehicle.assumptions:
-            logger.warning(assumption)
+        for note in notes_of(self.vehicle):
+            logger.warning(note)
         self._build = build
         self._built: dict[tuple[int, bool, str, bool], GenesisCar] = {}
 

@@ -22,6 +22,7 @@ from diffcar.sim.build import build_scene
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.config import ENGINES
 from diffcar.sim.contract import CarScene, CarState
+from diffcar.sim.model.doubts import notes_of
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
@@ -135,7 +136,7 @@ def run(
     vehicle = car_of(config)
     config = suited(config, vehicle)
     choice.require_knowledge_of(vehicle)
-    notes += vehicle.assumptions
+    notes += notes_of(vehicle)
     path = load_road(config.path, vehicle, seed=config.seed)
     grip = known_grip(vehicle)
     skip_distance = skipped_distance(path, vehicle, config.skip_distance)
