@@ -80,11 +80,8 @@ def check_plausible(log: Log) -> list[str]:
     for rule in _RULES if log.path is not None else _RULES_WITHOUT_PATH:
         if problem := rule(log):
             raise DemonstrationError(*problem)
-    return [] if log.path is None else _notes(log)
-
-
-def _notes(log: Log) -> list[str]:
-    """Return what is no error, but not as it should be."""
+    if log.path is None:
+        return []
     notes = []
     is_lost = log.located[1] > log.lost
     if is_lost.any():
@@ -256,20 +253,16 @@ def _course(log: Log) -> _Compared:
     return away, pairs.mean(pointing), pairs.first
 
 
-def _columns(log: Log, name: str, other: str) -> _Compared:
-    """Compare a column with another one."""
-    return log.table[name], log.table[other], torch.arange(len(log.rows))
-
-
 class _Comparison(NamedTuple):
     """A column that something else in the log tells, too."""
 
     name: str
     told_by: str
-    compare: Callable[[Log], _Compared]
+    """Another column, or what `compare` computes it from."""
     least: float
     """Root mean square of what it should be, below which it tells nothing."""
     units: Mapping[float, str]
+    compare: Callable[[Log], _Compared] | None = None
     is_close: bool = False
     """Whether any other factor of two is wrong as well."""
     alike: float = _ALIKE
@@ -277,26 +270,16 @@ class _Comparison(NamedTuple):
 
 
 _COMPARISONS = (
-    _Comparison("speed_mps", "positions and times", _speed, 0.2, _SPEEDS, is_close=True),
-    _Comparison("y_m", "headings and speeds", _course, 0.03, {-1.0: "mirrored"}),
-    _Comparison("steering_angle_rad", "headings and positions", _steering, 0.02, _ANGLES),
-    _Comparison("yaw_rate_radps", "headings and times", _yaw_rate, 0.1, _ANGLES),
-    _Comparison(
-        "steering_command_rad",
-        "steering_angle_rad",
-        partial(_columns, name="steering_command_rad", other="steering_angle_rad"),
-        0.02,
-        _ANGLES,
-    ),
-    _Comparison("steering_command_rad", "the path's curvature", _steering_command, 0.02, _ANGLES),
+    _Comparison("speed_mps", "positions and times", 0.2, _SPEEDS, _speed, is_close=True),
+    _Comparison("y_m", "headings and speeds", 0.03, {-1.0: "mirrored"}, _course),
+    _Comparison("steering_angle_rad", "headings and positions", 0.02, _ANGLES, _steering),
+    _Comparison("yaw_rate_radps", "headings and times", 0.1, _ANGLES, _yaw_rate),
+    _Comparison("steering_command_rad", "steering_angle_rad", 0.02, _ANGLES),
+    _Comparison("steering_command_rad", "the path's curvature", 0.02, _ANGLES, _steering_command),
 )
+# A car that speeds up towards a fixed command is off by a factor, too.
 _COMMANDED_SPEED = _Comparison(
-    "speed_command_mps",
-    "speed_mps",
-    partial(_columns, name="speed_command_mps", other="speed_mps"),
-    0.2,
-    {_KMH: "in km/h", _MPH: "in mph"},
-    alike=0.98,  # a car that speeds up towards a fixed command is off by a factor, too
+    "speed_command_mps", "speed_mps", 0.2, {_KMH: "in km/h", _MPH: "in mph"}, alike=0.98
 )
 
 
@@ -304,26 +287,27 @@ def _agree(comparison: _Comparison, log: Log) -> _Problem | None:
     """Find a column that is a multiple of what something else tells."""
     if comparison.name not in log.called:  # or derived from the others
         return None
-    found, should, rows = comparison.compare(log)
+    if comparison.compare is not None:
+        found, should, rows = comparison.compare(log)
+    else:
+        found, should = log.table[comparison.name], log.table[comparison.told_by]
+        rows = torch.arange(len(should))
     if len(should) < _FEWEST or float(should.square().mean()) < comparison.least**2:
         return None
     likeness = _likeness(found, should, rows)
     multiple = float((found * should).sum() / should.square().sum())
-    units = {
-        factor: unit
-        for factor, unit in comparison.units.items()
-        if (
-            likeness < -_OPPOSITE
-            if factor < 0
-            else likeness > comparison.alike and _is_multiple(multiple * factor, likeness)
-        )
-    }
+
+    def is_mended(factor: float) -> bool:
+        if factor < 0:
+            return likeness < -_OPPOSITE
+        return likeness > comparison.alike and abs(math.log(max(multiple * factor, 1e-9))) < _SAME
+
+    units = {factor: unit for factor, unit in comparison.units.items() if is_mended(factor)}
     is_none = multiple < 0.1  # such as nothing but zeros, which is like nothing
     is_off = comparison.is_close and (likeness > _GOOD or is_none) and not 0.5 < multiple < 2
     if not units and not is_off:
         return None
-    row = int(should.abs().argmax())
-    name = comparison.name
+    row, name = int(should.abs().argmax()), comparison.name
     remedy = log.remedies(name, units)
     if not remedy and multiple:
         remedy = f"if it has another unit: {log.option({name: 1 / multiple})}"
@@ -332,11 +316,6 @@ def _agree(comparison: _Comparison, log: Log) -> _Problem | None:
         f"{log.rows[int(rows[row])]}: {float(found[row]):.3g}, not {float(should[row]):.3g}",
         remedy or "leave out the rows that lack it, or name another column",
     )
-
-
-def _is_multiple(multiple: float, likeness: float) -> bool:
-    """Tell whether a column is what it should be, but for a factor that is already in it."""
-    return likeness > _ALIKE and abs(math.log(max(multiple, 1e-9))) < _SAME
 
 
 def _likeness(found: Tensor, should: Tensor, _: Tensor) -> float:
