@@ -1,6 +1,6 @@
 """Records what an expert does in the states that it, or a student, gets into."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -78,7 +78,8 @@ def record_demonstrations(
     generator = torch.Generator().manual_seed(seed)
     reach = num_steps * scene.dt * float(path.samples[:, 4].max())
     start = draw_starts(path, scene.num_envs, seed=generator, config=start_config, reach=reach)
-    noise = _CommandNoise(config, scene, generator)
+    is_noisy = torch.arange(scene.num_envs) < round(config.noisy_fraction * scene.num_envs)
+    noise = _command_noise(config, is_noisy, scene.dt, generator)
     columns = (*observation_columns(controller_config), *ACTION_COLUMNS)
     recorder = _Recorder(driver or expert, expert, PathObserver(controller_config), columns, noise)
 
@@ -91,34 +92,22 @@ def record_demonstrations(
 
     with torch.no_grad():
         trajectory = rollout(scene, recorder, path, start, num_steps, on_step=is_over)
-    return _collect(recorder, trajectory, path)
+    return _collect(recorder.rows, trajectory, path, is_noisy)
 
 
-class _CommandNoise:
-    """An Ornstein-Uhlenbeck process on the commands of the first of the cars."""
-
-    def __init__(
-        self, config: DemonstrationConfig, scene: CarScene, generator: torch.Generator
-    ) -> None:
-        num_noisy = round(config.noisy_fraction * scene.num_envs)
-        self.is_noisy = torch.arange(scene.num_envs) < num_noisy
-        size = torch.tensor([config.steering_noise, config.speed_noise], dtype=torch.float64)
-        self._size = size * self.is_noisy[:, None]
-        self._generator = generator
-        self._decay = torch.exp(torch.tensor(-scene.dt / config.noise_time, dtype=torch.float64))
-        self._value = self._draw()
-
-    def next(self) -> Tensor:
-        """Return the disturbance of the next action, shape (B, 2)."""
-        value = self._value
+def _command_noise(
+    config: DemonstrationConfig, is_noisy: Tensor, dt: float, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield an Ornstein-Uhlenbeck process on the commands of some of the cars, shape (B, 2)."""
+    size = torch.tensor([config.steering_noise, config.speed_noise], dtype=torch.float64)
+    size = size * is_noisy[:, None]
+    decay = torch.exp(torch.tensor(-dt / config.noise_time, dtype=torch.float64))
+    value = size * torch.randn(size.shape, generator=generator, dtype=torch.float64)
+    while True:
+        yield value
         # The exact discretisation: the standard deviation is the same at every time step.
-        self._value = self._decay * value + (1 - self._decay**2).sqrt() * self._draw()
-        return value
-
-    def _draw(self) -> Tensor:
-        """Return independent values of the right size, shape (B, 2)."""
-        unit = torch.randn(self._size.shape, generator=self._generator, dtype=torch.float64)
-        return self._size * unit
+        unit = torch.randn(size.shape, generator=generator, dtype=torch.float64)
+        value = decay * value + (1 - decay**2).sqrt() * (size * unit)
 
 
 @dataclass(eq=False)
@@ -133,7 +122,7 @@ class _Recorder:
     observer: PathObserver
     columns: tuple[str, ...]
     """What the entries of an observation and an action are called."""
-    noise: _CommandNoise
+    noise: Iterator[Tensor]
     name: str = "recorder"
     rows: list[DemonstrationTable] = field(default_factory=list)
 
@@ -158,7 +147,7 @@ class _Recorder:
         )
         if self.driver is not self.expert:
             action = self.driver(state, errors)
-        return action + self.noise.next().to(action)
+        return action + next(self.noise).to(action)
 
 
 def _is_on_path(
@@ -169,11 +158,13 @@ def _is_on_path(
     return has_way_left & (cross_track.abs() <= most)
 
 
-def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -> Recording:
+def _collect(
+    rows: list[DemonstrationTable], trajectory: Trajectory, path: ReferencePath, is_noisy: Tensor
+) -> Recording:
     """Join the steps to a table, each episode up to where its car leaves the path."""
 
     def stacked(name: str) -> Tensor:  # (B, T)
-        return torch.stack([row[name] for row in recorder.rows], dim=1).to("cpu", torch.float64)
+        return torch.stack([row[name] for row in rows], dim=1).to("cpu", torch.float64)
 
     most = lost_distance(trajectory.vehicle)
     is_on_path = _is_on_path(path, most, stacked("arc_length_m"), stacked("cross_track_m"))
@@ -184,12 +175,12 @@ def _collect(recorder: _Recorder, trajectory: Trajectory, path: ReferencePath) -
         "t_s": (step * trajectory.dt).expand_as(is_kept)[is_kept],
     }
     # One at a time, and not all of them twice.
-    table |= {name: stacked(name)[is_kept] for name in recorder.rows[0]}
+    table |= {name: stacked(name)[is_kept] for name in rows[0]}
     place = path.unshifted(torch.stack([table["x_m"], table["y_m"]], dim=-1))
     table |= {"x_m": place[:, 0], "y_m": place[:, 1]}
     return Recording(
         table=table,
         trajectory=trajectory,
-        is_noisy=recorder.noise.is_noisy.to(trajectory.speed.device),
+        is_noisy=is_noisy.to(trajectory.speed.device),
         is_lost=(trajectory.cross_track_error.abs() > most).any(0),
     )
