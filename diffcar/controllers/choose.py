@@ -1,8 +1,9 @@
 """From a name, a run folder or a checkpoint to a controller, and to the physics that it knows."""
 
 import functools
+import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,17 +12,19 @@ from diffcar.base.errors import shortened
 from diffcar.base.files import RUNS, digests, is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
+    CHECKPOINT_FOLDER,
+    CHECKPOINT_NAMES,
     PHYSICS,
     as_carried,
     checkpoint_file,
     config_values,
+    identity,
     load_checkpoint,
     require_car,
     restore_tracking_mlp,
 )
 from diffcar.controllers.config import CONTROLLERS, SHIPPED, ControllerConfig, check_controller
 from diffcar.controllers.contract import Controller
-from diffcar.controllers.runs import lost_runs, newest_run
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarScene
@@ -30,7 +33,13 @@ from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["ControllerChoice", "choose_controller", "make_controller", "newest_or_shipped"]
+__all__ = [
+    "ControllerChoice",
+    "choose_controller",
+    "make_controller",
+    "newest_or_shipped",
+    "newest_run",
+]
 
 _SHIPPED_FILE = "assets/controller.pt"
 # How much larger or smaller than the car of its training one may be for a network to know it.
@@ -175,20 +184,41 @@ def newest_or_shipped(config: CarConfig, verb: str = "drives") -> tuple[str, lis
         is_same = own is None or _called(own) == _called(theirs)
         return is_same or _is_like(size() / _known_size(checkpoint))
 
-    newest = newest_run(fits=fits)
-    lost = ", ".join(map(str, lost_runs(after=newest)))
+    newest = newest_run(fits)
+    lost = ", ".join(map(str, _lost_runs(newest)))
     notes = [f"left out, since there is no checkpoint in it: {shortened(lost)}"] if lost else []
     where = f"{'' if config.model is None else 'for such a car '}below {RUNS}/"
     if newest:
         car = _called(_physics(load_checkpoint(newest)).model)
         told = f"the newest run {where} {verb}: {newest}, trained with {car}"
         return str(newest), [told, *notes]
-    is_shipped = config.model in (None, "car") and config.drive in (None, "rear")
-    name, spec = (
-        ("the controller that comes with diffcar", SHIPPED)
-        if is_shipped
-        else ("pure pursuit", "pure-pursuit")
-    )
+    name, spec = "the controller that comes with diffcar", SHIPPED
+    if config.model not in (None, "car") or config.drive not in (None, "rear"):
+        name, spec = "pure pursuit", "pure-pursuit"
     car = "" if config.model is None else f" --car {shlex.quote(config.model)}"
     told = f"nothing trained {where}, so {name} {verb}; `diffcar train-e2e{car}` trains one"
     return spec, [told, *notes]
+
+
+def newest_run(fits: Callable[[dict[str, Any]], bool] = lambda content: True) -> Path | None:
+    """Return the run below `RUNS` whose checkpoint was written last, of those that drive a car.
+
+    Args:
+        fits: Whether a checkpoint is one of those that are wanted.
+
+    Raises:
+        CheckpointError: If one that was written later is damaged.
+    """
+    files = [own for name in CHECKPOINT_NAMES for own in RUNS.glob(f"*/{CHECKPOINT_FOLDER}/{name}")]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        content = load_checkpoint(file)
+        if identity(content)[1] == "tracking" and fits(content):
+            return file.parents[1]
+    return None
+
+
+def _lost_runs(newest: Path | None) -> list[Path]:
+    """Return the runs below `RUNS` that have no checkpoint, only those newer than another run."""
+    folders = [own for own in RUNS.glob(f"*/{CHECKPOINT_FOLDER}") if not any(own.glob("*.pt"))]
+    least = -math.inf if newest is None else (newest / CHECKPOINT_FOLDER).stat().st_mtime
+    return sorted(folder.parent for folder in folders if folder.stat().st_mtime > least)

@@ -19,9 +19,8 @@ from diffcar.controllers.checkpoint import (
     load_checkpoint,
     restore_tracking_mlp,
 )
-from diffcar.controllers.choose import ControllerChoice, newest_or_shipped
+from diffcar.controllers.choose import ControllerChoice, newest_or_shipped, newest_run
 from diffcar.controllers.config import ControllerConfig
-from diffcar.controllers.runs import newest_run
 from diffcar.controllers.tracking_mlp import build_tracking_mlp
 from diffcar.sim.config import CarReadingConfig
 from diffcar.sim.model.carried import carry_car
@@ -113,14 +112,17 @@ def test_how_a_car_was_read_is_part_of_the_physics(tmp_path: Path) -> None:
     assert config_values(own | {"config": yaml.dump(early)})["car_reading"]["wheels"] == "spheres"
 
 
-def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
+def test_newest_run_is_the_one_written_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the time of the checkpoint, not by name."""
-    assert newest_run(tmp_path) is None
+    monkeypatch.chdir(tmp_path)
+    assert newest_run() is None
     for age, name in ((100, "b"), (10, "a"), (200, "c")):
-        RunFolder.create(tmp_path / name, "x").save_checkpoint("last", content())
+        RunFolder.create(Path("runs") / name, "x").save_checkpoint("last", content())
         stamp = time.time() - age
-        os.utime(tmp_path / name / "checkpoints" / "last.pt", (stamp, stamp))
-    assert newest_run(tmp_path) == tmp_path / "a"
+        os.utime(Path("runs") / name / "checkpoints" / "last.pt", (stamp, stamp))
+    assert newest_run() == Path("runs/a")
 
 
 def test_the_newest_run_for_a_car_is_told_with_its_car_and_those_without_checkpoints(

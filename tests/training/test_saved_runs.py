@@ -17,8 +17,7 @@ import torch
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError
 from diffcar.controllers.checkpoint import identity, load_checkpoint
-from diffcar.controllers.choose import choose_controller
-from diffcar.controllers.runs import newest_run
+from diffcar.controllers.choose import choose_controller, newest_run
 from diffcar.tasks.pushing.config import TrainPushConfig
 from diffcar.tasks.pushing.controller import PushingMLP
 from diffcar.tasks.pushing.task import PushingTask
@@ -148,7 +147,7 @@ def test_a_saved_push_can_be_taken_up(name: str, runs: Path) -> None:
 
 
 def test_what_pushes_does_not_drive_whatever_its_folder_is_called(
-    tmp_path: Path, runs: Path
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor is it the newest run, though it was written last: its checkpoint tells."""
     with pytest.raises(CheckpointError, match="for the task 'pushing' and cannot drive a car"):
@@ -158,7 +157,8 @@ def test_what_pushes_does_not_drive_whatever_its_folder_is_called(
         for file in (tmp_path / "runs" / called / "checkpoints").iterdir():
             stamp = time.time() - 100 * age
             os.utime(file, (stamp, stamp))
-    assert newest_run(tmp_path / "runs") == tmp_path / "runs" / "older"
+    monkeypatch.chdir(tmp_path)
+    assert newest_run() == Path("runs/older")
 
 
 def test_a_saved_push_is_sent_to_its_command(runs: Path) -> None:
