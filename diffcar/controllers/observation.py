@@ -99,18 +99,14 @@ def _without(series: Tensor, other: Tensor) -> Tensor:
     return series - along / (other.square().sum(-1, keepdim=True) + LEAST_REGRESSOR) * other
 
 
-_SPEED_AHEAD = _Entry[PathPoint](
-    "speed", 1.0, 0.5, 1.0, lambda state, ahead: ahead.speed - state.speed[:, None]
-)
 _AHEAD = {
-    "m": (
-        _Entry[PathPoint]("curvature", 0.8, -1, -1.0, lambda _, ahead: ahead.curvature),
-        _SPEED_AHEAD,
-    ),
-    "s": (
-        _Entry[PathPoint]("curvature", 1.6, -1, -1.0, lambda _, ahead: ahead.curvature),
-        _SPEED_AHEAD,
-    ),
+    unit: (
+        _Entry[PathPoint]("curvature", scale, -1, -1.0, lambda _, ahead: ahead.curvature),
+        _Entry[PathPoint](
+            "speed", 1.0, 0.5, 1.0, lambda car, road: road.speed - car.speed[:, None]
+        ),
+    )
+    for unit, scale in (("m", 0.8), ("s", 1.6))
 }
 # Where the reference is slower, a car in seconds looks as far ahead as at this speed [m/s], of the
 # shipped one's size; at twice that, turns count twice as much as at rest.
@@ -129,25 +125,22 @@ class PathObserver:
         previews = _previews(config)
         self.config = config
         """What is seen."""
-        self._unit = config.preview_unit
-        self._ahead = _AHEAD[self._unit]
+        self._ahead = _AHEAD[config.preview_unit]
         self._reach = tuple(reach for own in previews for reach in own)
         self._widths = [len(own) for own in previews]
-        ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
-        self.past_commands = config.past_commands
-        """How many of the last commands are seen."""
         self.least_speed = _LEAST_SPEED * math.sqrt(config.car_size)
         """Where the reference is slower, as far is looked ahead in seconds as at it [m/s]."""
 
         def scales(entries: Sequence[_Entry[Any] | _Past]) -> tuple[float, ...]:
             return tuple(own.scale * config.car_size**own.power for own in entries)
 
+        ahead = [entry for entry, own in zip(self._ahead, previews, strict=True) for _ in own]
         own: tuple[_Entry[Any], ...] = (*_HERE, *ahead)
-        past, late = _PAST * config.past_commands, config.num_delays
+        past, late = config.past_commands, [1.0] * config.num_delays
         self._own_scales, self._past_scales = scales(own), scales(_PAST)
-        self.scales = (*self._own_scales, *scales(past), *[1.0] * late)
+        self.scales = (*self._own_scales, *self._past_scales * past, *late)
         """What each entry is divided by."""
-        self.signs = (*(e.sign for e in own), *(e.sign for e in past), *[1.0] * late)
+        self.signs = (*(e.sign for e in own), *[e.sign for e in _PAST] * past, *late)
         """Factor of each if left and right are exchanged."""
 
     @staticmethod
@@ -178,7 +171,7 @@ class PathObserver:
             is_exported: Whether by operations that other formats have, too, instead of a fused one.
         """
         reach = _like(state.speed, self._reach)
-        if self._unit == "s":
+        if self.config.preview_unit == "s":
             reference = state.speed - errors.speed_error
             least = _like(state.speed, (self.least_speed,))
             pace = _hypot(reference, least) if is_exported else torch.hypot(reference, least)
@@ -186,17 +179,17 @@ class PathObserver:
         points = errors.path.preview(errors.arc_length, reach)
         here = [entry.of(state, errors) for entry in _HERE]
         everywhere = [entry.of(state, points) for entry in self._ahead]
-        if self._unit == "s":
+        if self.config.preview_unit == "s":
             # The faster a car is the gentler its turns are, and the more of them matters.
             everywhere[0] = everywhere[0] * (1 + state.speed[:, None] / (2 * self.least_speed))
         join = _joined if is_exported else _Row.apply
         row = join(_like(state.speed, self._own_scales), self._widths, *here, *everywhere)
-        return row if not self.past_commands else torch.cat([row, self._past(state)], -1)
+        return row if not self.config.past_commands else torch.cat([row, self._past(state)], -1)
 
     def _past(self, state: CarState) -> Tensor:
         """Return the entries of the last commands, shape (B, their number)."""
         assert state.commands is not None
-        commands = state.commands[:, : self.past_commands]
+        commands = state.commands[:, : self.config.past_commands]
         told_from_speed = tuple(entry.told_from_speed for entry in _PAST)
         present = state.speed[:, None, None] * _like(state.speed, told_from_speed)
         past = (commands - present) / _like(state.speed, self._past_scales)

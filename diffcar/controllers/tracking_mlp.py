@@ -39,7 +39,7 @@ class TrackingMLP:
     @property
     def past_commands(self) -> int:
         """Return how many of its last commands it must be shown."""
-        return self.observer.past_commands
+        return self.observer.config.past_commands
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""
