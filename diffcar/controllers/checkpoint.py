@@ -34,7 +34,6 @@ __all__ = [
     "config_values",
     "identity",
     "load_checkpoint",
-    "require_car",
     "restore_network",
     "restore_tracking_mlp",
 ]
@@ -227,20 +226,6 @@ def identity(content: Mapping[str, Any]) -> tuple[str, str]:
     if content["method"] == "push":
         return "e2e", "pushing"
     return content["method"], content.get("task", "tracking")
-
-
-def require_car(content: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose controller does not drive a car.
-
-    Raises:
-        CheckpointError: If it does something else.
-    """
-    task = identity(content)[1]
-    if task != "tracking":
-        raise CheckpointError(
-            f"this controller was trained for the task {task!r} and cannot drive a car",
-            hint="give a run of train-e2e, train-bc or train-ppo",
-        )
 
 
 def restore_tracking_mlp(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffcar.base.errors import shortened
+from diffcar.base.errors import CheckpointError, shortened
 from diffcar.base.files import RUNS, digests, is_there, resource_path
 from diffcar.base.registry import is_own
 from diffcar.controllers.checkpoint import (
@@ -20,7 +20,6 @@ from diffcar.controllers.checkpoint import (
     config_values,
     identity,
     load_checkpoint,
-    require_car,
     restore_tracking_mlp,
 )
 from diffcar.controllers.config import CONTROLLERS, SHIPPED, ControllerConfig, check_controller
@@ -138,7 +137,8 @@ def choose_controller(spec: str) -> ControllerChoice:
     """Find what a user means by a run folder, a checkpoint or a name, and load a checkpoint.
 
     Raises:
-        CheckpointError: If there is no such controller, or its checkpoint is not usable.
+        CheckpointError: If there is no such controller, or its checkpoint is not usable, or of
+            something that drives no car.
     """
     check_controller(spec)
     if spec in CONTROLLERS or (is_own(spec) and not is_there(spec)):
@@ -146,7 +146,11 @@ def choose_controller(spec: str) -> ControllerChoice:
         return ControllerChoice(spec)
     file = resource_path(_SHIPPED_FILE) if spec == SHIPPED else checkpoint_file(Path(spec))
     checkpoint = load_checkpoint(file)
-    require_car(checkpoint)
+    if (task := identity(checkpoint)[1]) != "tracking":
+        raise CheckpointError(
+            f"this controller was trained for the task {task!r} and cannot drive a car",
+            hint="give a run of train-e2e, train-bc or train-ppo",
+        )
     return ControllerChoice(spec, checkpoint, files=digests([file]))
 
 
