@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
@@ -78,51 +79,41 @@ class Road:
         return other
 
 
+@dataclass(eq=False, repr=False)
 class ReferencePath(Road):
     """Position, heading, curvature and speed as piecewise cubics on a uniform grid.
 
     A closed path is periodic in the arc length. An open one goes on straight beyond its ends, so a
     car that runs past them still has something to follow.
-
-    Args:
-        arc_length: Uniform grid from 0 to the path's length [m], shape (N,).
-        samples: x [m], y [m], heading [rad, continuous], curvature [1/m] and speed [m/s] at the
-            grid, shape (N, 5). A closed path repeats its first point, with the heading advanced.
-        closed: Whether the end joins the start.
-        warnings: What the user should know about the path.
-        origin: Where the origin lies in the coordinates that the path came in [m].
-        columns: What those of its file were read as, one by one.
-        geographic_origin: Latitude and longitude of those coordinates' origin [degrees], if they
-            were projected.
     """
 
-    def __init__(
-        self,
-        arc_length: np.ndarray,
-        samples: np.ndarray,
-        *,
-        closed: bool,
-        name: str = "path",
-        warnings: tuple[str, ...] = (),
-        origin: tuple[float, float] = (0.0, 0.0),
-        columns: tuple[str, ...] = (),
-        geographic_origin: tuple[float, float] | None = None,
-    ) -> None:
-        self.name = name
-        self.closed = closed
-        self.warnings = warnings
-        self.origin = origin
-        self.columns = columns
-        self.geographic_origin = geographic_origin
-        self.length = float(arc_length[-1])
-        self.grid = arc_length
-        self.samples = samples
+    grid: np.ndarray
+    """Arc lengths from 0 to the path's length [m], shape (N,)."""
+    samples: np.ndarray
+    """x [m], y [m], heading [rad, continuous], curvature [1/m] and speed [m/s] at the grid, shape
+    (N, 5). A closed path repeats its first point, with the heading advanced."""
+    _: KW_ONLY
+    closed: bool
+    """Whether the end joins the start."""
+    name: str = "path"
+    warnings: tuple[str, ...] = ()
+    """What the user should know about the path."""
+    origin: tuple[float, float] = (0.0, 0.0)
+    """Where the origin lies in the coordinates that the path came in [m]."""
+    columns: tuple[str, ...] = ()
+    """What those of its file were read as, one by one."""
+    geographic_origin: tuple[float, float] | None = None
+    """Latitude and longitude of those coordinates' origin [degrees], if they were projected."""
+
+    def __post_init__(self) -> None:
+        self.length = float(self.grid[-1])
+        turn = float(self.samples[-1, _HEADING] - self.samples[0, _HEADING])
         # Heading gains whole turns over a closed lap; the periodic part is what is left of it.
         self._cubics = Cubics.fitted(
-            _piecewise_cubics(arc_length, samples, closed),
-            step=self.length / (len(arc_length) - 1),
-            turn=float(samples[-1, _HEADING] - samples[0, _HEADING]) if closed else 0.0,
-            closed=closed,
+            self.coefficients,
+            step=self.length / (len(self.grid) - 1),
+            turn=turn if self.closed else 0.0,
+            closed=self.closed,
         )
 
     def named(self, name: str) -> "ReferencePath":
