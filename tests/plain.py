@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.geometry import rotate_into_body
-from diffcar.path.reference import PathPoint, ReferencePath, _piecewise_cubics
+from diffcar.path.reference import PathPoint, ReferencePath
 from diffcar.sim.model.vehicle import Vehicle
 
 
@@ -17,7 +17,7 @@ def sample(path: ReferencePath, s: Tensor) -> PathPoint:
     piece = torch.floor(within.detach() / step)
     piece = piece.clamp(0 if path.closed else -1, num_pieces - path.closed)
     t = (within - piece * step)[..., None]
-    table = torch.from_numpy(_piecewise_cubics(path.grid, path.samples, path.closed))
+    table = torch.from_numpy(path.coefficients)
     a, b, c, d = table[piece.long()].unbind(-1)
     values = ((a * t + b) * t + c) * t + d
     turn = float(path.samples[-1, 2] - path.samples[0, 2])

@@ -122,12 +122,26 @@ class ReferencePath(Road):
 
     @property
     def coefficients(self) -> np.ndarray:
-        """Cubics of x, y, heading, curvature and speed, shape (pieces, 5, 4), highest power first.
+        """C² cubics of x, y, heading, curvature and speed, (pieces, 5, 4), highest power first.
 
         Each counts from where it begins. Of an open path the last two go straight on, after
         its end and before its start.
         """
-        return _piecewise_cubics(self.grid, self.samples, self.closed)
+        periodic = self.samples.copy()
+        if self.closed:
+            turn = self.samples[-1, _HEADING] - self.samples[0, _HEADING]
+            drift = turn * self.grid / self.length
+            periodic[:, _HEADING] -= drift
+            periodic[-1] = periodic[0]
+        spline = CubicSpline(self.grid, periodic, bc_type="periodic" if self.closed else "natural")
+        pieces = np.moveaxis(spline.c, (0, 1, 2), (2, 0, 1)).copy()
+        if self.closed:
+            pieces[:, _HEADING, 2] += turn / self.length
+            pieces[:, _HEADING, 3] += drift[:-1]
+            return pieces
+        before = _straight(self.samples[0])
+        before[:, 3] -= before[:, 2] * self.grid[1]
+        return np.concatenate([pieces, _straight(self.samples[-1])[None], before[None]])
 
     @property
     def timetable(self) -> np.ndarray:
@@ -195,29 +209,6 @@ class PathBatch(Road):
     def select(self, cars: Tensor | slice) -> "PathBatch":
         """Return the paths of some of the cars, by a mask, indices or a slice."""
         return self._with(_cubics=self._cubics.mapped(lambda own: own[cars]))
-
-
-def _piecewise_cubics(arc_length: np.ndarray, samples: np.ndarray, closed: bool) -> np.ndarray:
-    """Fit C² cubics; returns (pieces, 5, 4), highest power first.
-
-    Of an open path, two more go on straight: from its end, and backwards from its start.
-    """
-    periodic = samples.copy()
-    if closed:
-        turn = samples[-1, _HEADING] - samples[0, _HEADING]
-        drift = turn * arc_length / arc_length[-1]
-        periodic[:, _HEADING] -= drift
-        periodic[-1] = periodic[0]
-    spline = CubicSpline(arc_length, periodic, bc_type="periodic" if closed else "natural")
-    pieces = np.moveaxis(spline.c, (0, 1, 2), (2, 0, 1)).copy()
-    if closed:
-        pieces[:, _HEADING, 2] += turn / arc_length[-1]
-        pieces[:, _HEADING, 3] += drift[:-1]
-        return pieces
-    before = _straight(samples[0])
-    # Every piece counts from where it begins.
-    before[:, 3] -= before[:, 2] * arc_length[1]
-    return np.concatenate([pieces, _straight(samples[-1])[None], before[None]])
 
 
 def _straight(sample: np.ndarray) -> np.ndarray:
