@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from diffcar.base.errors import ConfigError, DiffcarError, did_you_mean, shortened
@@ -15,40 +16,29 @@ __all__ = ["Registry", "import_attribute", "is_callable", "is_own"]
 T = TypeVar("T")
 
 
+@dataclass(eq=False, repr=False)
 class Registry(Mapping[str, T], Generic[T]):
     """What can be named, by name; imported when asked for.
 
     `package.module:Attribute` names one's own, from the folder that the command is run in or from
     what is installed.
-
-    Args:
-        kind: What the entries are, in the singular.
-        entries: By name: the thing itself, or where it is as `package.module:Attribute`.
-        error: Raised for a name that there is not.
-        nor: Behind the message: what else could have been meant, and is not there either.
-        known: Before the names there are, in the hint.
-        accepts: Whether what somebody names of one's own can be one.
-        others: Which of what else could be meant is called nearly so.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        entries: Mapping[str, T | str],
-        *,
-        error: type[DiffcarError] = ConfigError,
-        nor: str = "",
-        known: str = "there are",
-        accepts: Callable[[Any], bool] = lambda found: True,
-        others: Callable[[str], list[str]] = lambda name: [],
-    ) -> None:
-        self.kind = kind
-        self._entries = dict(entries)
-        self._error = error
-        self._nor = nor
-        self._known = known
-        self._accepts = accepts
-        self._others = others
+    kind: str
+    """What the entries are, in the singular."""
+    entries: dict[str, T | str]
+    """By name: the thing itself, or where it is as `package.module:Attribute`."""
+    _: KW_ONLY
+    error: type[DiffcarError] = ConfigError
+    """Raised for a name that there is not."""
+    nor: str = ""
+    """Behind the message: what else could have been meant, and is not there either."""
+    known: str = "there are"
+    """Before the names there are, in the hint."""
+    accepts: Callable[[Any], bool] = lambda found: True
+    """Whether what somebody names of one's own can be one."""
+    others: Callable[[str], list[str]] = lambda name: []
+    """Which of what else could be meant is called nearly so."""
 
     def __getitem__(self, name: str) -> T:
         """Return what is called so.
@@ -57,23 +47,23 @@ class Registry(Mapping[str, T], Generic[T]):
             DiffcarError: If nothing is, with the nearest name and all there are; or if it is none.
         """
         self.check(name)
-        entry = self._entries.get(name, name)
+        entry = self.entries.get(name, name)
         found = import_attribute(entry) if isinstance(entry, str) else entry
-        if not self._accepts(found):
+        if not self.accepts(found):
             raise self.refusal(name, found)
         return cast(T, found)
 
     def __contains__(self, name: object) -> bool:
         """Tell whether it is one of the names."""
-        return name in self._entries
+        return name in self.entries
 
     def __iter__(self) -> Iterator[str]:
         """Go through the names."""
-        return iter(self._entries)
+        return iter(self.entries)
 
     def __len__(self) -> int:
         """Return the number of names."""
-        return len(self._entries)
+        return len(self.entries)
 
     def check(self, name: str) -> None:
         """Refuse a name that there is not, without importing anything.
@@ -81,18 +71,18 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             DiffcarError: With the nearest name and all there are.
         """
-        if name in self._entries or is_own(name):
+        if name in self.entries or is_own(name):
             return
-        near = [*difflib.get_close_matches(name, self._entries, n=1), *self._others(name)]
-        raise self._error(
-            f"no {self.kind} is called {name!r}{self._nor}",
-            hint=f"{did_you_mean(near)}{self._known} {', '.join(self._entries)}",
+        near = [*difflib.get_close_matches(name, self.entries, n=1), *self.others(name)]
+        raise self.error(
+            f"no {self.kind} is called {name!r}{self.nor}",
+            hint=f"{did_you_mean(near)}{self.known} {', '.join(self.entries)}",
         )
 
     def refusal(self, name: str, found: object, verb: str = "is") -> DiffcarError:
         """Return the error that something is, or returns, what no entry is or returns."""
         told = f"{name!r} is no {self.kind}: it {verb} {shortened(repr(found))}"
-        return self._error(told, f"docs/library.md says what a {self.kind} of one's own is")
+        return self.error(told, f"docs/library.md says what a {self.kind} of one's own is")
 
 
 def is_callable(found: object) -> bool:

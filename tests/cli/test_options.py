@@ -204,7 +204,7 @@ def test_results_go_where_they_were_asked_for(tmp_path: Path) -> None:
 def test_a_method_with_a_new_command_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes what train-ppo takes, and says of itself what its row says."""
     shac = replace(METHODS["ppo"], name="shac", command="train-shac", help="Try.")
-    monkeypatch.setitem(METHODS._entries, "shac", shac)
+    monkeypatch.setitem(METHODS.entries, "shac", shac)
     command = train.commands()["train-shac"]
     assert command.__doc__ == "Try."
     assert list(inspect.signature(command).parameters) == list(

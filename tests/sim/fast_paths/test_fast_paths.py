@@ -225,7 +225,7 @@ def test_another_genesis_is_left_as_it_is(
 ) -> None:
     """With one name gone or function changed: nothing replaced, one note, and the same weights."""
     other = stepped_aside(car.scene, name, caplog)
-    monkeypatch.setitem(FAST_PATHS._entries, name, other)
+    monkeypatch.setitem(FAST_PATHS.entries, name, other)
     taken = take_fast_paths(car.scene)
     assert set(taken) == set(OF_CARS) - {name}
     weights = trained(car)
