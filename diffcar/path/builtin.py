@@ -1,6 +1,6 @@
 """Paths that need no file, as points in driving order, scaled to a 1:10 car."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
@@ -45,6 +45,11 @@ class Points:
     def around(self, values: np.ndarray, num_more: int = 1) -> np.ndarray:
         """Return values at the points, of a loop with the first ones again at the end."""
         return np.concatenate([values, values[:num_more]]) if self.closed else values
+
+    def select(self, which: slice | np.ndarray) -> "Points":
+        """Return some of the points with their speeds, by a mask or a slice."""
+        speed = None if self.speed is None else self.speed[which]
+        return replace(self, xy=self.xy[which], speed=speed)
 
 
 def line(seed: int) -> Points:

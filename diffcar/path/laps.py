@@ -46,10 +46,10 @@ def joined(points: Points, closed: bool | None) -> Points:
         return replace(points, closed=bool(closed))
     num_points = len(points.xy)
     while num_repeated := _num_repeated(points.xy):
-        points, closed = _without_last(points, num_repeated), True
+        points = points.select(slice(-num_repeated))
     if repeated := num_points - len(points.xy):
         note = f"its end goes over its start again: {repeated} points dropped"
-        return replace(points, notes=(*points.notes, note))
+        return replace(points, closed=True, notes=(*points.notes, note))
     xy, steps, sides = points.xy, np.diff(points.xy, axis=0), lengths(points.xy)
     steps, sides = steps[sides > 0], sides[sides > 0]
     spacing, gap = float(np.median(sides)), xy[0] - xy[-1]
@@ -61,17 +61,12 @@ def joined(points: Points, closed: bool | None) -> Points:
         joins = np.array([_angle(steps[-1], gap), _angle(gap, steps[0])])
         is_bent = joins.max() > _SHARPEST_JOIN if is_polygon else joins.sum() > _SHARPEST_JOIN
         closed = bool(is_near and (distance <= 1.5 * spacing or not is_bent))
+    if not closed:
+        return points
     # The ends may be one point but for rounding, however often.
     away = np.linalg.norm(xy - xy[0], axis=1) >= 0.02 * spacing
-    num_same = min(len(xy) - 1 - int(np.flatnonzero(away)[-1]), len(xy) - 4) if closed else 0
-    return _without_last(points, num_same) if closed else points
-
-
-def _without_last(points: Points, count: int) -> Points:
-    """Return a loop without its last points."""
-    end = len(points.xy) - count
-    speed = None if points.speed is None else points.speed[:end]
-    return replace(points, xy=points.xy[:end], speed=speed, closed=True)
+    end = max(int(np.flatnonzero(away)[-1]) + 1, 4)
+    return replace(points.select(slice(end)), closed=True)
 
 
 def _angle(first: np.ndarray, second: np.ndarray) -> float:

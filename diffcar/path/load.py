@@ -213,8 +213,7 @@ def _check_points(points: Points, config: PathConfig) -> tuple[Points, list[str]
     if not keep.all():
         at = np.cumsum(steps)[np.flatnonzero(~keep) - 1]
         warnings.append(f"{(~keep).sum()} repeated points dropped, the first at {at[0]:.2f} m")
-        speed = None if points.speed is None else points.speed[keep]
-        points = replace(points, xy=points.xy[keep], speed=speed)
+        points = points.select(keep)
     if len(points.xy) < 4:
         raise PathError(
             f"{source!r} has {len(points.xy)} distinct points; a path needs 4", hint="give it more"
