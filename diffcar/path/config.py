@@ -105,10 +105,11 @@ class PathConfig(Section):
     @pydantic.model_validator(mode="after")
     def _is_effective(self) -> "PathConfig":
         """Refuse what would change nothing; a `ConfigError` keeps its hint on the way out."""
+        changed = self.model_dump(exclude_defaults=True)
         is_fixed = self.file is not None or (self.source in PATHS and self.source not in DRAWN)
         flags = {"closed": "--closed and --open", "lap": "--lap", "latlon": "--latlon"}
         for name, flag in flags.items():
-            if getattr(self, name) != _default(name) and _is_made(self.source):
+            if name in changed and _is_made(self.source):
                 raise _idle(name, self.source, flag)
         if self.tolerance is not None and not (self.lap or self.smooth):
             told = "path.tolerance has no effect without path.lap and path.smooth"
@@ -118,7 +119,7 @@ class PathConfig(Section):
         if self.seed is not None and is_fixed:
             raise _idle("seed", self.source, "path.seed")
         for name in ACCELERATIONS:
-            if self.grip is not None and getattr(self, name) != _default(name):
+            if self.grip is not None and name in changed:
                 told = f"path.{name} has no effect beside path.grip, which stands in for it"
                 raise ConfigError(told, "leave out one of them")
         return self
@@ -130,11 +131,6 @@ class PathConfig(Section):
         own |= {"lap": False, "latlon": self.latlon and not _is_made(source)}
         own |= {"tolerance": self.tolerance if self.smooth else None}
         return self.model_copy(update=own)
-
-
-def _default(name: str) -> object:
-    """Return what a setting of a path is where it is not given."""
-    return PathConfig.model_fields[name].default
 
 
 def _is_made(source: str) -> bool:
