@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from diffcar.base.errors import DiffcarError
@@ -57,19 +56,11 @@ class Child(Generic[Result]):
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
             except BaseException:  # a Ctrl-C of the meantime
-                self._end()
+                self.__exit__()
                 raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._end()
-
-    def _end(self) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End the process, wherever it is."""
         self._process.terminate()
         self._process.join()
