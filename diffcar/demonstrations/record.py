@@ -125,7 +125,6 @@ def run(
         write_demonstrations(recording.table, out)
     return _result(
         config,
-        path,
         recording,
         file=str(out),
         wall_seconds=wall_seconds,
@@ -136,7 +135,6 @@ def run(
 
 def _result(
     config: RecordConfig,
-    path: ReferencePath,
     recording: Recording,
     *,
     file: str,
@@ -145,10 +143,10 @@ def _result(
     unwritten: Unwritten,
 ) -> RecordResult:
     """Return what came of a recording, and a note where the expert is a poor one."""
-    vehicle = recording.trajectory.vehicle
+    path, vehicle = recording.trajectory.path, recording.trajectory.vehicle
     drivable = config.demonstrations.duration * config.path.top_speed
     skip_distance = min(skipped_distance(path, vehicle), drivable / 4)
-    metrics = _metrics(recording, ~recording.is_noisy, path, skip_distance)
+    metrics = _metrics(recording, ~recording.is_noisy, skip_distance)
     if metrics.cross_track_max_m > _POOR_CROSS_TRACK * vehicle.size:
         notes.append(
             f"{config.expert} itself strays {1e3 * metrics.cross_track_max_m:.0f} mm from the path "
@@ -169,19 +167,18 @@ def _result(
         noisy_row_share=float((episode < num_noisy).double().mean()),
         skip_distance_m=skip_distance,
         metrics=metrics,
-        noisy_metrics=_metrics(recording, recording.is_noisy, path, skip_distance),
+        noisy_metrics=_metrics(recording, recording.is_noisy, skip_distance),
         wall_seconds=wall_seconds,
         notes=tuple(notes),
         unwritten=unwritten,
     )
 
 
-def _metrics(
-    recording: Recording, cars: torch.Tensor, path: ReferencePath, skip_distance: float
-) -> TrackingMetrics:
+def _metrics(recording: Recording, cars: torch.Tensor, skip_distance: float) -> TrackingMetrics:
     """Return how well some of the cars track the path, up to the end of an open one."""
     trajectory = recording.trajectory.select(cars)
-    goal = (math.inf if path.closed else path.length) - trajectory.start_arc_length
+    end = math.inf if trajectory.path.closed else trajectory.path.length
+    goal = end - trajectory.start_arc_length
     return tracking_metrics(trajectory, goal_distance=goal, skip_distance=skip_distance)
 
 
@@ -206,8 +203,7 @@ def recording_report(result: RecordResult) -> list[Shown]:
     ]
     table = across(
         f"{result.expert} on {result.path.name} ({result.path.length:.1f} m, "
-        f"{result.path.kind}), "
-        f"errors after the first {result.skip_distance_m:.3g} m",
+        f"{result.path.kind}), errors after the first {result.skip_distance_m:.3g} m",
         "recorded",
         columns,
         {"undisturbed": clean, "disturbed": noisy},

@@ -92,7 +92,7 @@ def record_demonstrations(
 
     with torch.no_grad():
         trajectory = rollout(scene, recorder, path, start, num_steps, on_step=is_over)
-    return _collect(recorder.rows, trajectory, path, is_noisy)
+    return _collect(recorder.rows, trajectory, is_noisy)
 
 
 def _command_noise(
@@ -158,15 +158,13 @@ def _is_on_path(
     return has_way_left & (cross_track.abs() <= most)
 
 
-def _collect(
-    rows: list[DemonstrationTable], trajectory: Trajectory, path: ReferencePath, is_noisy: Tensor
-) -> Recording:
+def _collect(rows: list[DemonstrationTable], trajectory: Trajectory, is_noisy: Tensor) -> Recording:
     """Join the steps to a table, each episode up to where its car leaves the path."""
 
     def stacked(name: str) -> Tensor:  # (B, T)
         return torch.stack([row[name] for row in rows], dim=1).to("cpu", torch.float64)
 
-    most = lost_distance(trajectory.vehicle)
+    path, most = trajectory.path, lost_distance(trajectory.vehicle)
     is_on_path = _is_on_path(path, most, stacked("arc_length_m"), stacked("cross_track_m"))
     is_kept = is_on_path.cummin(dim=1).values
     car, step = (torch.arange(n, dtype=torch.float64) for n in is_kept.shape)
