@@ -2,23 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 __all__ = ["FrictionEllipse", "GripDiagram", "Limits"]
 
 _NUM_SHARES = 65
-
-
-class Limits(Protocol):
-    """What bounds a speed profile; all of it arrays of one shape."""
-
-    def cornering_speed(self, bend: np.ndarray) -> np.ndarray:
-        """Return the fastest speeds [m/s] in turns of some curvature [1/m], never negative."""
-
-    def along(self, squared_speed: np.ndarray, bend: np.ndarray, *, braking: bool) -> np.ndarray:
-        """Return what is left for speeding up, or for braking, in a turn [m/s²]."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +20,11 @@ class FrictionEllipse:
     """On a straight, to either side [m/s²]."""
 
     def cornering_speed(self, bend: np.ndarray) -> np.ndarray:
-        """Return the speeds at which a turn takes all."""
+        """Return the fastest speeds [m/s] in turns of some curvature [1/m]: they take all."""
         return np.sqrt(self.lateral / np.maximum(bend, 1e-9))
 
     def along(self, squared_speed: np.ndarray, bend: np.ndarray, *, braking: bool) -> np.ndarray:
-        """Return what a turn leaves, the same for both."""
+        """Return what a turn leaves for speeding up, and the same for braking [m/s²]."""
         used = np.minimum(squared_speed * bend / self.lateral, 1.0)
         return self.longitudinal * np.sqrt(1.0 - np.float_power(used, 2))
 
@@ -63,7 +52,7 @@ class GripDiagram:
         return self.accelerations[:, np.searchsorted(self.directions, 0.0)]
 
     def cornering_speed(self, bend: np.ndarray) -> np.ndarray:
-        """Return the speeds at which a turn takes the share of the grip."""
+        """Return the fastest speeds [m/s] in turns of some curvature [1/m]: they take the share."""
         speeds = np.concatenate([[0.0], self.speeds, [10 * self.speeds[-1]]])
         lateral = self.share * np.interp(speeds, self.speeds, self.lateral)
         # Where grip falls with the speed a turn that is too fast must not become possible again.
@@ -72,7 +61,7 @@ class GripDiagram:
         return np.where(bend > 0, speed, np.inf)
 
     def along(self, squared_speed: np.ndarray, bend: np.ndarray, *, braking: bool) -> np.ndarray:
-        """Return what a turn leaves, by the diagram's lower or upper half."""
+        """Return what a turn leaves [m/s²], by the lower half of the diagram for braking."""
         speed = np.sqrt(squared_speed)
         lateral = self.share * np.interp(speed, self.speeds, self.lateral)
         used = np.minimum(squared_speed * bend / lateral, 1.0)
@@ -125,3 +114,7 @@ class GripDiagram:
             ]
             halves.append(np.stack(rows))
         return halves[0], halves[1]
+
+
+Limits = FrictionEllipse | GripDiagram
+"""What bounds a speed profile; all that it takes and returns are arrays of one shape."""
