@@ -51,7 +51,6 @@ class AccelerationPursuit:
         Nonlinear Guidance Logic for Trajectory Tracking", AIAA 2004-4900.
     """
 
-    name = "acceleration-pursuit"
     SEARCH: ClassVar = {
         "lookahead_offset": (-0.4, 0.4),
         "lookahead_time": (0.02, 0.5),

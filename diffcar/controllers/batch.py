@@ -15,8 +15,6 @@ __all__ = ["ControllerBatch"]
 class ControllerBatch:
     """Controllers that share a batch, one after the other, each with a number of cars."""
 
-    name = "batch"
-
     def __init__(self, members: Sequence[tuple[Controller, int]]) -> None:
         self._members = members
         self.past_commands = max(getattr(own, "past_commands", 0) for own, _ in members)

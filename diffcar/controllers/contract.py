@@ -13,11 +13,9 @@ __all__ = ["Controller"]
 class Controller(Protocol):
     """A path-tracking controller; batched, without memory, its actions bounded.
 
-    One that looks at `state.commands` says how many of them it needs as its `past_commands`.
+    One that looks at `state.commands` says how many of them it needs as its `past_commands`. One's
+    own may have a `name`, which it is told by instead of where it is.
     """
-
-    name: str
-    """What to call it in tables."""
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:
         """Return steering angle [rad] and speed [m/s] to command, shape (B, 2)."""

@@ -34,7 +34,6 @@ class PurePursuit:
         Methods for Autonomous Automobile Path Tracking", CMU-RI-TR-09-08, 2009, section 2.2.
     """
 
-    name = "pure-pursuit"
     SEARCH: ClassVar = {
         "lookahead_time": (0.02, 0.5),
         "min_lookahead": (0.0, 0.4),

@@ -38,7 +38,6 @@ class Stanley:
         of this project (car minus path).
     """
 
-    name = "stanley"
     SEARCH: ClassVar = {
         "gain": (0.2, 8.0),
         "softening": (0.1, 8.0),

@@ -13,8 +13,6 @@ __all__ = ["Zero"]
 class Zero:
     """Steers straight and asks for standstill."""
 
-    name = "zero"
-
     def __init__(self, vehicle: Vehicle) -> None:
         del vehicle  # made like any other controller
 

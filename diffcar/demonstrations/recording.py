@@ -123,7 +123,6 @@ class _Recorder:
     columns: tuple[str, ...]
     """What the entries of an observation and an action are called."""
     noise: Iterator[Tensor]
-    name: str = "recorder"
     rows: list[DemonstrationTable] = field(default_factory=list)
 
     @property

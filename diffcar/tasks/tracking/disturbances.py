@@ -179,7 +179,7 @@ class NoisyController:
         cars_alike: int | None = None,
         traits: Traits | None = None,
     ) -> None:
-        self.controller, self.name = controller, getattr(controller, "name", "own")
+        self.controller = controller
         self.generator = generator
         self.cars_alike = cars_alike
         self.past_commands = getattr(controller, "past_commands", 0)

@@ -291,8 +291,6 @@ def _lateral_grip(vehicle: Vehicle) -> float:
 class _CaseController:
     """Plays back actions (B, T, 2) in some cars and closes the loop in the others, the rows."""
 
-    name = "certificate"
-
     def __init__(
         self, controller: TrackingMLP, actions: Tensor, weights: Sequence[Tensor], rows: Tensor
     ) -> None:

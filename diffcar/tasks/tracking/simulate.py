@@ -156,7 +156,7 @@ def run(
         wall_seconds = time.perf_counter() - began
         drives.append(driven)
         figures.append(_figures(driven, wall_seconds, skip_distance, grip))
-    name = getattr(controller, "name", choice.spec)  # one's own needs none
+    name = getattr(controller, "name", choice.spec)  # one's own may have one
     if csv_file is not None:
         with kept(unwritten, csv_file):
             _write_trajectory(drives[-1].trajectory, csv_file)
