@@ -106,7 +106,7 @@ def _together(controllers: Sequence[RunController], scene: CarScene) -> Controll
     first = controllers[0]
     networks = [controller.network for controller in controllers if controller.network is not None]
     if first.config is not None:
-        ensemble = TrackingMLP(networks[0], PathObserver(first.config), scene.vehicle, "ensemble")
+        ensemble = TrackingMLP(networks[0], PathObserver(first.config), scene.vehicle)
         weights = zip(*(network.parameters() for network in networks), strict=True)
         return with_weights(ensemble, [torch.stack(own) for own in weights], envs_each=CARS_EACH)
     own = {

@@ -234,7 +234,6 @@ def restore_tracking_mlp(
     *,
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
-    name: str = "mlp",
 ) -> TrackingMLP:
     """Return the trained controller of a checkpoint.
 
@@ -243,7 +242,7 @@ def restore_tracking_mlp(
     """
     config = ControllerConfig.model_validate(config_values(content)["controller"])
     network = restore_network(content, config).to(dtype=dtype, device=device)
-    return TrackingMLP(network, PathObserver(config), vehicle, name=name)
+    return TrackingMLP(network, PathObserver(config), vehicle)
 
 
 def restore_network(content: Mapping[str, Any], config: ControllerConfig) -> MLPController:

@@ -108,7 +108,7 @@ class ControllerChoice:
         if self.checkpoint is None:
             return self._made(scene.vehicle)
         return restore_tracking_mlp(
-            self.checkpoint, scene.vehicle, dtype=scene.dtype, device=scene.device, name=self.spec
+            self.checkpoint, scene.vehicle, dtype=scene.dtype, device=scene.device
         )
 
 

@@ -22,9 +22,9 @@ class TrackingMLP:
     """Turns the network's bounded outputs into commands to the car.
 
     The first output is the steering angle in units of its limit, or of what `full_scale` leaves of
-    it at the present speed. The second is how much the speed
-    command exceeds the present speed, in units of the excess at which the motors give their most:
-    so full scale is full torque at every speed, and the wheels cannot be asked to race ahead.
+    it at the present speed. The second is how much the speed command exceeds the present speed, in
+    units of the excess at which the motors give their most: so full scale is full torque at every
+    speed, and the wheels cannot be asked to race ahead.
 
     The car is symmetric, so the controller is: the network sees every observation and its mirror
     image, and its steering is half the difference of the two, its drive half the sum. On a straight
@@ -34,7 +34,6 @@ class TrackingMLP:
     network: MLPController
     observer: PathObserver
     vehicle: Vehicle
-    name: str = "mlp"
 
     @property
     def past_commands(self) -> int:
