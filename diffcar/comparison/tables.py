@@ -13,6 +13,7 @@ from diffcar.base.table import Column, Mark, Table, millimetres, number, times
 from diffcar.comparison.findings import cost_ratio, ratios
 from diffcar.comparison.results import Comparison, MethodSummary
 from diffcar.comparison.style import engine_name
+from diffcar.sim.config import ENGINES
 from diffcar.training.methods import expert_of
 
 __all__ = ["COLUMNS", "as_json", "tables", "write_csv"]
@@ -56,8 +57,7 @@ COLUMNS: Sequence[Column[MethodSummary]] = (
     Column("", lambda summary: summary.num_seeds, key="num_seeds"),
     Column("", lambda summary: _by_key(summary.rmse_m), key="rmse_m"),
     Column("", lambda summary: _by_key(summary.rmse_deviation_m), key="rmse_deviation_m"),
-    _rmse("genesis"),
-    _rmse("mujoco"),
+    *map(_rmse, ENGINES),
     Column("", lambda summary: _by_key(summary.lost), key="lost"),
     Column("", lambda summary: _by_key(summary.p95_m), key="cross_track_p95_m"),
     Column("", lambda summary: _by_key(summary.time_over_profile), key="time_over_profile"),
