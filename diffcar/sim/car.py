@@ -1,11 +1,14 @@
 """The car in Genesis, differentiable or plain."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import ROAD_REACH, quaternion_from_yaw
+from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
@@ -13,7 +16,7 @@ from diffcar.sim.genesis_scene import GenesisScene
 from diffcar.sim.model.read import car_of
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.sim.rolling import VARIATIONS, RollingCar
+from diffcar.sim.rolling import RollingCar
 from diffcar.sim.video import ChaseCamera
 
 __all__ = ["GenesisCar"]
@@ -206,27 +209,35 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
             self.scene.draw_debug_spheres(dots, radius=radius, color=(1.0, 0.8, 0.1, 1.0))
 
     def _vary(self) -> None:
-        """Let the cars differ as they are to.
+        """Let the cars differ as they are to."""
+        for name in dict.fromkeys((*_VARIATIONS, *self.variations)):
+            _VARIATIONS[name](self, self.variations.get(name))
+        self._varied = self.variations
 
-        A reset of the scene undoes the friction of road and wheels, and no masses.
-        """
-        solver, given = self.scene.sim.rigid_solver, self.variations
-        usual = {
-            name: VARIATIONS[name] + self.zeros(self.num_envs) for name in (*VARIATIONS, *given)
-        }
-        own = {name: given.get(name, value).to(value) for name, value in usual.items()}
-        ratio, shift = own["mass_ratio"], own["mass_shift"]
-        if not torch.equal(ratio, self._mass_ratio):
-            self.entity.set_mass(self._of_links(self.vehicle.mass * ratio))
-            self._mass_ratio = ratio
-        if not torch.equal(shift, self._mass_shift):
-            centre = torch.nn.functional.pad(shift[:, None], (0, 2)) + self._mass_centre
-            self.entity.set_links_COM(self._of_links(centre)[..., None, :], [0])
-            self._mass_shift = shift
-        if "friction_ratio" in given:
-            of_geoms = own["friction_ratio"][:, None].expand(self.num_envs, solver.n_geoms)
+    def _set_friction(self, ratio: Tensor | None) -> None:
+        """Give road and wheels of each car another friction, until the next reset of the scene."""
+        if ratio is not None:
+            solver = self.scene.sim.rigid_solver
+            of_geoms = ratio[:, None].expand(self.num_envs, solver.n_geoms)
             solver.set_geoms_friction_ratio(of_geoms.contiguous())
-        self._varied = given
+
+    def _set_mass(self, ratio: Tensor | None) -> None:
+        """Give each car another mass, which a reset of the scene does not undo."""
+        neutral = torch.ones_like(self._mass_ratio)
+        ratio = neutral if ratio is None else ratio.to(neutral)
+        if torch.equal(ratio, self._mass_ratio):
+            return
+        self.entity.set_mass(self._of_links(self.vehicle.mass * ratio))
+        self._mass_ratio = ratio
+
+    def _shift_mass(self, shift: Tensor | None) -> None:
+        """Move the chassis's centre of mass forward [m], which a reset does not undo."""
+        shift = torch.zeros_like(self._mass_shift) if shift is None else shift.to(self._mass_shift)
+        if torch.equal(shift, self._mass_shift):
+            return
+        centre = torch.nn.functional.pad(shift[:, None], (0, 2)) + self._mass_centre
+        self.entity.set_links_COM(self._of_links(centre)[..., None, :], [0])
+        self._mass_shift = shift
 
     def _of_links(self, values: Tensor) -> Tensor:
         """Return what Genesis takes for its links: of every car, or of all where they are alike."""
@@ -252,3 +263,15 @@ class GenesisCar(GenesisScene[CarState], RollingCar):
         limits = self.tensor([vehicle.max_steering_torque] * 2 + [*vehicle.max_drive_torques])
         # As lists they would be broadcast by what takes torch a quarter of a second to load.
         entity.set_dofs_force_range(-limits, limits, self._servo_dofs)
+
+
+_VARIATIONS: Registry[Callable[[GenesisCar, Tensor | None], None]] = Registry(
+    "variation",
+    {
+        "mass_ratio": GenesisCar._set_mass,
+        "mass_shift": GenesisCar._shift_mass,
+        "friction_ratio": GenesisCar._set_friction,
+    },
+    error=SimulationError,
+)
+"""How each variation is applied when cars are placed; to None where the cars do not differ."""

@@ -1,7 +1,7 @@
 """The car in MuJoCo: the same model in another engine, without gradients."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffcar.base.errors import SimulationError
+from diffcar.base.registry import Registry
 from diffcar.sim.actuation import joint_targets, servo_torques
 from diffcar.sim.config import CarConfig
 from diffcar.sim.contract import CarState, Placement
@@ -18,7 +19,7 @@ from diffcar.sim.model.read import car_of
 from diffcar.sim.model.servos import replace_servos
 from diffcar.sim.model.suited import suited
 from diffcar.sim.model.vehicle import Vehicle
-from diffcar.sim.rolling import VARIATIONS, RollingCar
+from diffcar.sim.rolling import RollingCar
 
 if TYPE_CHECKING:
     import mujoco
@@ -166,21 +167,30 @@ class MuJoCoCar(RollingCar):
         varied = {name: ratio.tolist() for name, ratio in self.variations.items()}
         if varied == self._varied:
             return
-        usual = {name: VARIATIONS[name] for name in (*VARIATIONS, *varied)}
         for index, car in enumerate(self._cars):
             model = self._model
             if varied:
                 model = copy.copy(model)
-                own = usual | {name: values[index] for name, values in varied.items()}
-                model.body_mass[:] *= own["mass_ratio"]
-                model.body_inertia[:] *= own["mass_ratio"]
-                model.body_ipos[self._base, 0] += own["mass_shift"]  # of the chassis
-                model.geom_friction[:] *= own["friction_ratio"]
+                for name, values in varied.items():
+                    _VARIATIONS[name](self, model, values[index])
                 # Recomputes what derives from the masses, among it the stiffness of contacts.
                 with quiet_mujoco():
                     mujoco.mj_setConst(model, car)
             self._models[index] = model
         self._varied = varied
+
+    def _set_mass(self, model: "mujoco.MjModel", ratio: float) -> None:
+        """Give the bodies of a car's model another mass and inertia."""
+        model.body_mass[:] *= ratio
+        model.body_inertia[:] *= ratio
+
+    def _shift_mass(self, model: "mujoco.MjModel", shift: float) -> None:
+        """Move the chassis's centre of mass forward [m]."""
+        model.body_ipos[self._base, 0] += shift
+
+    def _set_friction(self, model: "mujoco.MjModel", ratio: float) -> None:
+        """Give road and wheels another friction."""
+        model.geom_friction[:] *= ratio
 
     def describe(self, qpos: Tensor, velocity: Tensor) -> CarState:
         """Return what positions and velocities mean, turning about the world's vertical."""
@@ -192,6 +202,18 @@ class MuJoCoCar(RollingCar):
     def _dof(self, joint: str) -> int:
         """Return the dof of a named hinge."""
         return int(self._model.joint(joint).dofadr[0])
+
+
+_VARIATIONS: Registry[Callable[[MuJoCoCar, "mujoco.MjModel", float], None]] = Registry(
+    "variation",
+    {
+        "mass_ratio": MuJoCoCar._set_mass,
+        "mass_shift": MuJoCoCar._shift_mass,
+        "friction_ratio": MuJoCoCar._set_friction,
+    },
+    error=SimulationError,
+)
+"""How each variation changes a car's model."""
 
 
 def _compile_on_plane(vehicle: Vehicle, timestep: float, *, with_servos: bool) -> "mujoco.MjModel":

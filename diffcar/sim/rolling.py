@@ -8,20 +8,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from diffcar.base.errors import SimulationError
 from diffcar.base.geometry import constant, quaternion_from_yaw
-from diffcar.base.registry import Registry
 from diffcar.sim.contract import CarState, Placement
 from diffcar.sim.model.vehicle import Vehicle
 
-__all__ = ["VARIATIONS", "RollingCar"]
-
-VARIATIONS: Registry[float] = Registry(
-    "variation",
-    {"mass_ratio": 1.0, "mass_shift": 0.0, "friction_ratio": 1.0},
-    error=SimulationError,
-)
-"""What cars may differ in (see `CarScene`), and what it is where they do not."""
+__all__ = ["RollingCar"]
 
 
 class RollingCar(ABC):
