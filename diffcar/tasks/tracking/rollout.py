@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from diffcar.sim.model.vehicle import Vehicle
 
 __all__ = [
     "ClosedLoop",
+    "Step",
     "Trajectory",
     "accelerations",
     "advance_along",
@@ -28,7 +30,29 @@ __all__ = [
 _AT_START = ("start_arc_length", "timed_start", "output_before")
 _OF_STATE = ("position", "yaw", "speed", "lateral_velocity", "yaw_rate")
 _OF_ERRORS = ("arc_length", "cross_track_error", "heading_error", "speed_error")
-_ENTRIES = (*_OF_STATE, "steering_angle", *_OF_ERRORS, "action", "speed_before")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one control step of B cars did."""
+
+    state: CarState
+    """The cars after it."""
+    errors: ErrorState
+    """The cars relative to the path after it."""
+    action: Tensor
+    """Steering angle [rad] and speed [m/s] commanded at its start, shape (B, 2)."""
+    speed_before: Tensor
+    """Forward speed at its start [m/s], shape (B,)."""
+
+
+_ENTRIES: dict[str, Callable[[Step], Tensor]] = {
+    **{name: attrgetter(f"state.{name}") for name in _OF_STATE},
+    "steering_angle": attrgetter("state.steering_angles"),
+    **{name: attrgetter(f"errors.{name}") for name in _OF_ERRORS},
+    "action": lambda step: step.action,
+    "speed_before": lambda step: step.speed_before,
+}
 
 
 @dataclass(frozen=True)
@@ -78,22 +102,22 @@ class Trajectory:
     @classmethod
     def of(
         cls,
-        steps: Sequence[dict[str, Tensor]],
+        steps: Sequence[Step],
         loop: "ClosedLoop",
         *,
         start_arc_length: Tensor,
         timed_start: Tensor | None = None,
         output_before: Tensor | None = None,
     ) -> "Trajectory":
-        """Return the record of steps of a closed loop, the last of which it has just done."""
-        entries: dict[str, Any] = {
-            name: torch.stack([step[name] for step in steps]) for name in _ENTRIES
+        """Return the record of steps of a closed loop."""
+        entries = {
+            name: torch.stack([read(step) for step in steps]) for name, read in _ENTRIES.items()
         }
         entries["steering_angle"] = entries["steering_angle"].mean(-1)
         return cls(
             **entries,
             start_arc_length=start_arc_length,
-            final_state=loop.state,
+            final_state=steps[-1].state,
             # Whoever drives several paths gives each its own afterwards.
             path=cast(ReferencePath, loop.path),
             vehicle=loop.scene.vehicle,
@@ -234,12 +258,8 @@ class ClosedLoop:
         hint[cars] = placement.arc_length
         self.errors = compute_error_state(self.path, self.state, hint)
 
-    def step(self, action: Tensor) -> dict[str, Tensor]:
-        """Do a control step: command steering angle [rad] and speed [m/s], shape (B, 2).
-
-        Returns:
-            What a `Trajectory` holds of it, but of the steering both joints.
-        """
+    def step(self, action: Tensor) -> Step:
+        """Do a control step: command steering angle [rad] and speed [m/s], shape (B, 2)."""
         speed_before = self.state.speed
         # Where the car will be along the path, for the projection's first guess.
         hint = torch.add(self.errors.arc_length, speed_before, alpha=self.scene.dt).detach()
@@ -254,13 +274,7 @@ class ClosedLoop:
         self.scene.step()
         self.state = self._with(commands)
         self.errors = compute_error_state(self.path, self.state, hint)
-        return {
-            **{name: getattr(self.state, name) for name in _OF_STATE},
-            **{name: getattr(self.errors, name) for name in _OF_ERRORS},
-            "steering_angle": self.state.steering_angles,
-            "action": action,
-            "speed_before": speed_before,
-        }
+        return Step(self.state, self.errors, action, speed_before)
 
     def _with(self, commands: Tensor | None) -> CarState:
         """Read the cars, which were commanded so, newest first; None lets them roll as they are."""

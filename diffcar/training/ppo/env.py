@@ -84,7 +84,7 @@ class DrivingEnv(VecEnv):
         self._last_share = share
         if self.cfg.loss.time_indexed:
             self._timed = driven.timed_arc_length[-1]
-        errors = loop.errors
+        errors = step.errors
         self.episode_length_buf += 1
         is_over = (
             (self.episode_length_buf >= self.max_episode_length)
