@@ -85,14 +85,12 @@ class RunFolder:
 
     @staticmethod
     def require_free(path: Path) -> None:
-        """Refuse a name that is taken by anything but an empty folder; a lock in it is nothing."""
+        """Refuse a name that is taken by anything but an empty folder."""
         try:
-            is_free = not path.exists() or (
-                path.is_dir() and all(own.name == LOCK_FILE for own in path.iterdir())
-            )
+            is_taken = path.exists() and (not path.is_dir() or _has_content(path))
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be used: {error.strerror}") from None
-        if not is_free:
+        if is_taken:
             is_run = is_there(str(path / "checkpoints" / "last.pt"), Path.is_file)
             go_on = f", or go on with it: --resume {shlex.quote(str(path))}" if is_run else ""
             raise OutputError(
@@ -208,6 +206,11 @@ def take_back(folder: Path, names: Iterable[str], *, was_there: bool) -> None:
             file.rmdir() if file.is_dir() else file.unlink()
         if not was_there:
             folder.rmdir()
+
+
+def _has_content(path: Path) -> bool:
+    """Return whether a folder has anything in it besides a lock."""
+    return any(own.name != LOCK_FILE for own in path.iterdir())
 
 
 _OF_METHODS = {

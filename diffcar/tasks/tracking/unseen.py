@@ -1,8 +1,10 @@
 """What a finished network does on paths: drives of all of them at once, pictures and scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.files import Unwritten, kept
@@ -11,7 +13,7 @@ from diffcar.base.table import Column, Table
 from diffcar.controllers.contract import Controller
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.contract import CarScene
-from diffcar.tasks.tracking.drive import drive_together
+from diffcar.tasks.tracking.drive import Drive, drive_together
 from diffcar.tasks.tracking.metrics import GOT_GOING, TrackingMetrics
 from diffcar.tasks.tracking.picture import plot_drive
 
@@ -62,17 +64,14 @@ def drive_and_draw(
     unwritten: Unwritten = {}
     max_times = (_DRAWN_TIME * scene.vehicle.root_size, *[None] * (len(paths) - 1))
     driven = drive_together(scene, driver, paths, max_times=max_times)
-    try:
-        for number, (own, is_standing) in enumerate(driven):
-            name = own.trajectory.path.name
-            file = folder / f"drive-{number}-{name}.png"
-            with kept(unwritten, file):
-                plot_drive(own, file)
-            if number:
-                for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
-                    scores.append(PathScore(name, start, own.select(cars).metrics()))
-    except SimulationError as error:  # which bad weights may do
-        logger.warning(f"driving the paths broke off: {error.message}")
+    for number, (own, is_standing) in enumerate(_unbroken(driven)):
+        name = own.trajectory.path.name
+        file = folder / f"drive-{number}-{name}.png"
+        with kept(unwritten, file):
+            plot_drive(own, file)
+        if number:
+            for start, cars in (("standing", is_standing), ("flying", ~is_standing)):
+                scores.append(PathScore(name, start, own.select(cars).metrics()))
     limit = _FAST_STEERING / scene.vehicle.root_size
     fast = [own.path for own in scores if own.metrics.steering_rate_rms_radps > limit]
     if fast:
@@ -91,3 +90,11 @@ def table_of(scores: Sequence[PathScore], skipped: float) -> Table[PathScore]:
         "of a short path"
     )
     return Table(title, _SCORES, scores)
+
+
+def _unbroken(drives: Iterator[tuple[Drive, Tensor]]) -> Iterator[tuple[Drive, Tensor]]:
+    """Yield drives up to one that breaks the physics, which bad weights may do, and tell."""
+    try:
+        yield from drives
+    except SimulationError as error:
+        logger.warning(f"driving the paths broke off: {error.message}")
