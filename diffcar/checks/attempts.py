@@ -1,6 +1,5 @@
 """Ways to get a gradient through Genesis that people try, run to see what becomes of them."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from diffcar.base.table import Column, Table
 from diffcar.controllers.errors import compute_error_state
-from diffcar.gradients.certificate import outcome_column
+from diffcar.gradients.capabilities import Capability, outcome_column
 from diffcar.gradients.finite_differences import check_directions
 from diffcar.gradients.slopes import worst_of
 from diffcar.path.reference import ReferencePath
@@ -19,15 +18,7 @@ from diffcar.sim.build import repair
 from diffcar.sim.car import GenesisCar
 from diffcar.sim.contract import Placement
 
-__all__ = [
-    "Attempt",
-    "Capability",
-    "Tried",
-    "attempts_table",
-    "list_attempts",
-    "run_attempt",
-    "try_attempts",
-]
+__all__ = ["Attempt", "Tried", "attempts_table", "list_attempts", "run_attempt", "try_attempts"]
 
 _NUM_STEPS = 3
 _SPEED = 1.5
@@ -60,28 +51,6 @@ class Attempt:
     """What to do where it does not work."""
     repairs: bool | None = None
     """Whether it is there to show a repair, or to show Genesis as it comes; None where neither."""
-
-
-@dataclass(frozen=True)
-class Capability:
-    """What an attempt to differentiate something, or a measurement of its cost, came to."""
-
-    entity: str
-    """Kind of body, such as `rigid` or `mpm`."""
-    kind: Literal["read", "write", "contact", "cost"]
-    """What was attempted."""
-    name: str
-    """The quantity, call or contact."""
-    outcome: str
-    """`right`, `wrong`, `refused`, `no gradient` and the like; of a cost, its unit."""
-    figure: float | None
-    """Worst relative error of the gradient, or the cost; None where there is none."""
-    detail: str
-    """Under which conditions, or the text of the error."""
-
-    def __post_init__(self) -> None:
-        if self.figure is not None and math.isnan(self.figure):
-            object.__setattr__(self, "figure", None)
 
 
 class Tried(NamedTuple):

@@ -1,7 +1,5 @@
 """What of the rigid car and of a soft body can be differentiated, and at which cost, measured."""
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -10,11 +8,12 @@ from torch import Tensor
 
 from diffcar.base.errors import SimulationError
 from diffcar.base.table import Column, Table
-from diffcar.checks.attempts import Capability, try_attempts
+from diffcar.checks.attempts import try_attempts
 from diffcar.checks.bench import CarBench
 from diffcar.checks.config import CheckGradConfig
 from diffcar.controllers.errors import starts_on_path
-from diffcar.gradients.certificate import COST, Certificate, attempt, certify, outcome_column
+from diffcar.gradients.capabilities import Capability, measure_costs, outcome_column
+from diffcar.gradients.certificate import Certificate, attempt, certify
 from diffcar.path.reference import ReferencePath
 from diffcar.sim.build import build_scene, equip
 from diffcar.sim.car import GenesisCar
@@ -33,7 +32,6 @@ _NUM_BODIES = 4
 _READ_STEPS = 3
 _PUSH_STEPS = 5
 _CAR_STEPS = 20
-_REPEATS = 3
 _REGIMES = {
     "rolling": "wheels roll on a plane",
     "sliding": "wheels slide on a plane",
@@ -63,59 +61,33 @@ def car_capabilities(config: CheckGradConfig) -> Iterator[Capability]:
 def _car_costs(car: GenesisCar, path: ReferencePath) -> Iterator[Capability]:
     """Time the steps of a drive."""
     start = starts_on_path(path, 1.0 + car.zeros(car.num_envs))
-    return _measure_costs(
+    return measure_costs(
         _RIGID,
         car,
         reset=lambda: car.reset(start),
-        action=[0.05, 2.0],
+        roll_out=_applying(car, [0.05, 2.0], _CAR_STEPS, lambda: car.read().position),
         num_steps=_CAR_STEPS,
-        read=lambda: car.read().position,
         detail=f"{car.num_envs} environments of one car, one substep",
     )
 
 
-def _measure_costs(
-    entity: str,
+def _applying(
     scene: GenesisCar | GenesisSoftBody,
-    *,
-    reset: Callable[[], object],
     action: Sequence[float],
     num_steps: int,
     read: Callable[[], Tensor],
-    detail: str,
-) -> Iterator[Capability]:
-    """Time the steps of a rollout, and of its backward pass where the scene is differentiable.
+) -> Callable[[], Tensor]:
+    """Return what applies an action for some steps and adds up what is read then."""
 
-    Args:
-        reset: Done before every rollout, outside of its time.
-        action: Applied in every step.
-        read: Returns what is added up in the end, and differentiated.
-        detail: How large the scene is.
-
-    Yields:
-        A row for each direction, in milliseconds a step.
-    """
-    seconds: dict[str, list[float]] = {"forward": [], "backward": []}
-    for _ in range(_REPEATS + 1):
-        reset()
-        began = time.perf_counter()
+    def roll_out() -> Tensor:
         rows = scene.tensor(action).expand(scene.num_envs, len(action)).clone()
         leaf = rows.requires_grad_(scene.differentiable)
         for _ in range(num_steps):
             scene.apply(leaf)
             scene.step()
-        loss = read().sum()
-        seconds["forward"].append(time.perf_counter() - began)
-        if scene.differentiable:
-            began = time.perf_counter()
-            scene.backward(loss)
-            seconds["backward"].append(time.perf_counter() - began)
-    mode = "differentiable" if scene.differentiable else "plain"
-    for name, measured in seconds.items():
-        if measured:
-            # The first run compiles.
-            figure = 1e3 * statistics.median(measured[1:]) / num_steps
-            yield Capability(entity, "cost", f"{mode} {name}", COST, figure, detail)
+        return read().sum()
+
+    return roll_out
 
 
 def soft_body_capabilities(config: SoftBodyConfig) -> Iterator[Capability]:
@@ -184,13 +156,12 @@ def _refusal(config: SoftBodyConfig) -> Capability:
 
 def _body_costs(scene: GenesisSoftBody) -> Iterator[Capability]:
     """Time the steps of pushes."""
-    return _measure_costs(
+    return measure_costs(
         _MPM,
         scene,
         reset=lambda: scene.reset(scene.resting_start()),
-        action=[0.8, 0.0, 0.0],
+        roll_out=_applying(scene, [0.8, 0.0, 0.0], _PUSH_STEPS, lambda: scene.read().centroid),
         num_steps=_PUSH_STEPS,
-        read=lambda: scene.read().centroid,
         detail=f"{scene.num_envs} environments of {scene.num_particles} particles, "
         f"{scene.scene.sim.substeps} substeps",
     )

@@ -10,7 +10,8 @@ from diffcar.checks.bench import Label
 from diffcar.checks.config import CertificateConfig, CheckGradConfig
 from diffcar.checks.vehicle import car_as_json, car_table
 from diffcar.checks.wheels import WheelResult, wheels_as_json, wheels_table
-from diffcar.gradients.certificate import Certificate, CertificateRow, outcome_column
+from diffcar.gradients.capabilities import outcome_column
+from diffcar.gradients.certificate import Certificate, CertificateRow
 from diffcar.gradients.hops import Hop, hops_table
 from diffcar.gradients.problem import MIN_SHARE
 from diffcar.gradients.slopes import DirectionalCheck, Verdict, summarise

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from diffcar.base.log import logger
 from diffcar.base.table import Column, Shown, Table, number, verdict_line
-from diffcar.checks.attempts import Capability
 from diffcar.checks.capabilities import (
     capabilities_table,
     car_capabilities,
@@ -15,7 +14,8 @@ from diffcar.checks.capabilities import (
     soft_body_capabilities,
 )
 from diffcar.checks.config import CheckGradConfig
-from diffcar.gradients.certificate import Certificate, CertificateRow, attempt, outcome_column
+from diffcar.gradients.capabilities import Capability, outcome_column
+from diffcar.gradients.certificate import Certificate, CertificateRow, attempt
 from diffcar.sim.build import build_scene, equip
 from diffcar.sim.config import SoftBodyConfig
 from diffcar.tasks.pushing.problem import INPUTS, NOISY_MATERIAL, input_problem

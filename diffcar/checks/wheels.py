@@ -8,7 +8,8 @@ from diffcar.base.log import logger
 from diffcar.base.table import Column, Table
 from diffcar.checks.bench import CarBench
 from diffcar.checks.config import CertificateConfig, CheckGradConfig
-from diffcar.gradients.certificate import Certificate, attempt, outcome_column
+from diffcar.gradients.capabilities import outcome_column
+from diffcar.gradients.certificate import Certificate, attempt
 from diffcar.gradients.slopes import Verdict, verdict
 from diffcar.sim.build import equip
 from diffcar.sim.model.read import load_vehicle

@@ -5,15 +5,15 @@ One backward pass and two rollouts a step size therefore check all of them.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
 
 import torch
 
 from diffcar.base.errors import DiffcarError
-from diffcar.base.table import Column, Mark, Table
+from diffcar.base.table import Column, Table
+from diffcar.gradients.capabilities import outcome_column
 from diffcar.gradients.finite_differences import check_environments
 from diffcar.gradients.guards import ROW_GUARDS, Evidence, Failure
 from diffcar.gradients.problem import Case, Pass, Problem
@@ -29,31 +29,10 @@ from diffcar.gradients.slopes import (
     worst_of,
 )
 
-__all__ = ["COST", "Certificate", "CertificateRow", "attempt", "certify", "outcome_column"]
+__all__ = ["Certificate", "CertificateRow", "attempt", "certify"]
 
-RowT = TypeVar("RowT")
-
-COST = "ms a step"
-"""The outcome of what was measured and is neither good nor bad: its unit."""
-_GOOD = ("right", "arrives", "tracks", "accepted")
-_DOUBTFUL = ("kinks", "vacuous", "inexact", "unresolved", "refused")
 # What the gradient that another one is held against must be right to by differences.
 _REFERENCE_TOLERANCE = 1e-6
-
-
-def outcome_column(
-    heading: str, of: Callable[[RowT], str], *, key: str | None = None
-) -> Column[RowT]:
-    """Return the column of outcomes, with a mark that says at a glance what they say in words."""
-
-    def mark(row: RowT) -> Mark | None:
-        if of(row) == COST:
-            return None
-        if of(row).startswith(_GOOD):
-            return Mark.GOOD
-        return Mark.DOUBTFUL if of(row).startswith(_DOUBTFUL) else Mark.BAD
-
-    return Column(heading, of, key=key, mark=mark)
 
 
 @dataclass(frozen=True)

@@ -5,28 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from diffcar.checks.attempts import Capability
-from diffcar.checks.capabilities import _measure_costs
+from diffcar.gradients.capabilities import Capability, measure_costs
 
 
 class Scene:
-    """Counts its resets, steps and backward passes."""
-
-    num_envs = 2
+    """Counts its resets and backward passes."""
 
     def __init__(self, *, differentiable: bool) -> None:
         self.differentiable = differentiable
         self.calls: list[str] = []
-        self.action = torch.empty(0)
-
-    def tensor(self, values: list[float]) -> Tensor:
-        return torch.tensor(values)
-
-    def apply(self, action: Tensor) -> None:
-        self.action = action
-
-    def step(self) -> None:
-        self.calls.append("step")
 
     def backward(self, loss: Tensor) -> None:
         self.calls.append("backward")
@@ -34,14 +21,17 @@ class Scene:
 
 
 def costs_of(scene: Scene) -> list[Capability]:
+    def roll_out() -> Tensor:
+        scene.calls.append("forward")
+        return torch.ones(2, requires_grad=True).sum()
+
     return list(
-        _measure_costs(
+        measure_costs(
             "toy",
             scene,
             reset=lambda: scene.calls.append("reset"),
-            action=[1.0],
-            num_steps=2,
-            read=lambda: scene.action,
+            roll_out=roll_out,
+            num_steps=5,
             detail="two numbers",
         )
     )
@@ -54,7 +44,7 @@ def test_a_differentiable_scene_has_two_costs_and_a_plain_one_has_one() -> None:
     assert [row.name for row in rows] == ["differentiable forward", "differentiable backward"]
     assert all(row.figure is not None and row.figure > 0 for row in rows)
     assert {(row.kind, row.outcome) for row in rows} == {("cost", "ms a step")}
-    assert scene.calls == ["reset", "step", "step", "backward"] * 4
+    assert scene.calls == ["reset", "forward", "backward"] * 4
     assert [row.name for row in costs_of(Scene(differentiable=False))] == ["plain forward"]
 
 
