@@ -224,5 +224,5 @@ def newest_run(fits: Callable[[dict[str, Any]], bool] = lambda content: True) ->
 def _lost_runs(newest: Path | None) -> list[Path]:
     """Return the runs below `RUNS` that have no checkpoint, only those newer than another run."""
     folders = [own for own in RUNS.glob(f"*/{CHECKPOINT_FOLDER}") if not any(own.glob("*.pt"))]
-    least = -math.inf if newest is None else (newest / CHECKPOINT_FOLDER).stat().st_mtime
-    return sorted(folder.parent for folder in folders if folder.stat().st_mtime > least)
+    least = -math.inf if newest is None else (newest / CHECKPOINT_FOLDER).lstat().st_mtime
+    return sorted(own.parent for own in folders if own.lstat().st_mtime > least)  # links that lead nowhere, too
