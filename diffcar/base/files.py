@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from diffcar.base.errors import ConfigError, OutputError, shortened
@@ -25,6 +26,7 @@ __all__ = [
     "kept",
     "make_folder",
     "near_runs",
+    "plain_values",
     "resource_path",
     "write_atomically",
     "write_text",
@@ -208,6 +210,17 @@ def digests(files: Iterable[Path]) -> tuple[tuple[str, str], ...]:
         lines = (line for line in file.read_bytes().splitlines() if line.strip())
         found.append((str(file), hashlib.sha256(b"\n".join(lines)).hexdigest()))
     return tuple(found)
+
+
+def plain_values(value: object) -> object:
+    """Return dataclasses as dictionaries and paths as text, at any depth."""
+    if is_dataclass(value):
+        return {own.name: plain_values(getattr(value, own.name)) for own in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain_values(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def json_text(value: object) -> str:

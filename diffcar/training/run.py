@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from diffcar.base.config import load_config
 from diffcar.base.errors import CheckpointError, ConfigError, SimulationError
-from diffcar.base.files import Unwritten, json_text, kept, write_text
+from diffcar.base.files import Unwritten, json_text, kept, plain_values, write_text
 from diffcar.base.log import logger
 from diffcar.base.registry import import_attribute
 from diffcar.controllers.checkpoint import PHYSICS, as_carried, config_values, identity
@@ -86,7 +84,8 @@ class TrainingResult:
         if "errors_in_training" in findings:
             before = [] if self.certificate is None else self.certificate.relative_errors
             findings = {"errors_before_training": before, **findings}
-        values: dict[str, object] = to_jsonable_python(own | findings)
+        values = plain_values(own | findings)
+        assert isinstance(values, dict)
         return values
 
 
