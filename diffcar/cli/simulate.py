@@ -23,8 +23,7 @@ __all__ = ["simulate"]
     **options.MODEL_FILE,
     **options.SERVOS,
     engine=setting(
-        EngineName,
-        "mujoco drives in Genesis, too, and compares. (default: genesis)",
+        EngineName, "Another than Genesis drives there, too, and compares. (default: genesis)"
     ),
     csv_file=output("Write the trajectory.", "--csv"),
     plot_file=output("Draw the drive.", "--plot", suffix=".png"),
@@ -40,7 +39,7 @@ def simulate(given: Given) -> None:
     """
     config = given.config(SimulateConfig)
     if given.files["video_file"] and config.engine != "genesis":
-        raise typer.BadParameter("--video films in Genesis: leave --engine out")
+        raise typer.BadParameter("--video films in Genesis: leave the engine out")
     if config.controller is not None:
         check_controller(config.controller)
     given.check_files(config, inputs=[config.controller])

@@ -13,8 +13,8 @@ __all__ = ["Controller"]
 class Controller(Protocol):
     """A path-tracking controller; batched, without memory, its actions bounded.
 
-    One that looks at `state.commands` says how many of them it needs as its `past_commands`. One's
-    own may have a `name`, which it is told by instead of where it is.
+    One that looks at `state.commands` says how many of them it needs as its `past_commands`. Results
+    call one of your own by its `name`, if it has one, or else as you did: `package.module:Class`.
     """
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:

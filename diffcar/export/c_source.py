@@ -40,8 +40,6 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
     is_single = driver.road.knots.dtype == torch.float32
     observer, vehicle = driver.controller.observer, driver.controller.vehicle
     config, most = observer.config, observer.config.steering_acceleration
-    linear = [layer for layer in driver.network.network if isinstance(layer, torch.nn.Linear)]
-    layers = [(layer.weight.T, layer.bias) for layer in linear]  # inputs first
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -69,7 +67,7 @@ def c_sources(driver: Driver, contract: dict[str, Any]) -> tuple[str, str]:
         # How much of a lateral acceleration the sharpest turn asks for at 1 m/s.
         "steering_share": most and vehicle.max_curvature / most,
         "least_speed": observer.least_speed,
-        "layers": layers,
+        "layers": (layers := _layers(driver)),
         "widest": max(len(own) for layer in layers for own in layer),
         "scales": torch.tensor(observer.scales, dtype=torch.float64),
         "signs": torch.tensor(observer.signs, dtype=torch.float64),
@@ -100,6 +98,12 @@ def _value(name: str) -> str:
         return _HERE[name]
     kind, _, number = name.rpartition("_")
     return _PAST[kind].format(int(number) - 1, number)
+
+
+def _layers(driver: Driver) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return weights, inputs first, and biases of each layer."""
+    linear = [layer for layer in driver.network.network if isinstance(layer, torch.nn.Linear)]
+    return [(layer.weight.T, layer.bias) for layer in linear]
 
 
 class _Numbers:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from diffcar.base.errors import SimulationError
-from diffcar.base.log import logger
 from diffcar.sim.backend import initialise, translated_errors
 from diffcar.sim.config import EngineConfig
 from diffcar.sim.fast_paths import Undo
@@ -17,11 +15,12 @@ from diffcar.sim.fast_paths.narrow_phase import narrow_phase_of_spheres
 from diffcar.sim.model.model_file import quiet_mujoco
 from diffcar.sim.repairs.control_tape import repair_control_tape
 from diffcar.sim.startup import quick_frame_info, save_kernels, without_collections
+from diffcar.sim.window import keep_going_when_closed, window_options
 
 if TYPE_CHECKING:
     from genesis import Scene
 
-__all__ = ["GenesisScene", "keep_going_when_closed"]
+__all__ = ["GenesisScene"]
 
 StateT = TypeVar("StateT")
 
@@ -52,7 +51,7 @@ class GenesisScene(ABC, Generic[StateT]):
         window: dict[str, Any] = {"show_viewer": False}
         # Genesis shows one scene alone: the first of a command.
         if config.viewer and not gs._scene_registry:
-            window = _window_options(view, is_paced=not differentiable)
+            window = window_options(view, is_paced=not differentiable)
         # The gradient is that of the converged solution, so differences need a converged one, too.
         # At 1e-10 a friction cone's edge within 1e-5 of letting go was still on the wrong side.
         exact = {"iterations": 50, "tolerance": 1e-14} if config.precision == 64 else {}
@@ -140,39 +139,3 @@ class GenesisScene(ABC, Generic[StateT]):
             keeper._ckpt.clear()
         self._is_taped = True
         self._state = None
-
-
-def _window_options(view: tuple[float, float, float], is_paced: bool) -> dict[str, Any]:
-    """Return how Genesis opens a window, as options of its scene.
-
-    It looks from `view`, relative to what it follows [m]; where it is paced, a second of
-    simulation takes a second.
-
-    Raises:
-        SimulationError: If there is nothing to show it on.
-    """
-    import genesis as gs
-
-    if not gs.utils.has_display():
-        raise SimulationError(
-            "there is no display for a window",
-            hint="leave --viewer out, or film without one: diffcar simulate --video drive.mp4",
-        )
-    pace = 1.0 if is_paced else None
-    options = gs.options.ViewerOptions(camera_pos=view, realtime_factor=pace)
-    return {"show_viewer": True, "viewer_options": options}
-
-
-def keep_going_when_closed(scene: "Scene") -> None:
-    """Let the next step after a window was closed go on without it, which Genesis refuses."""
-    viewer: Any = scene.visualizer.viewer
-    update = viewer.update
-
-    def update_while_open(*args: object, **how: object) -> None:
-        if viewer.is_alive():
-            update(*args, **how)
-            return
-        logger.info("the window was closed; going on without it")
-        viewer.update = viewer.update_on_sim_step = lambda *args, **how: None
-
-    viewer.update = update_while_open

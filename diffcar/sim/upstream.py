@@ -44,7 +44,7 @@ def is_as_known(function: Callable[..., Any] | None, known: str, *, repair: str)
 
 
 def lacking(thing: object, names: Iterable[str]) -> list[str]:
-    """Return those of some names, dotted or not, by which there is nothing in a thing."""
+    """Return those of some names, dotted or not, by which there is nothing in a thing, or None."""
 
     def is_there(name: str) -> bool:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from diffcar.sim.genesis_scene import keep_going_when_closed
+from diffcar.sim.window import keep_going_when_closed
 from tests.cli.conftest import environment
 
 SIMULATE = [sys.executable, "-m", "diffcar", "simulate", "--controller=stanley", "--viewer"]

@@ -5,6 +5,7 @@ through it: a quarter of the backward pass. Particles and grid are copied as the
 of the grid the cells with a mass, few of all. Tools are moved again, which is next to nothing.
 """
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -80,10 +81,11 @@ def _replacements(sim: Any) -> Sequence[Replacement]:  # noqa: ANN401
         name = begin_of_last(sim)
         step = steps.pop(name, None)
         if torch.is_grad_enabled():  # nobody goes back through what is on no graph
-            step = step or _Step(particles, cells)
-            if sum(own.size for own in steps.values()) + step.size <= room:
-                step.take()
-                steps[name] = step
+            with contextlib.suppress(torch.OutOfMemoryError):  # others have taken what was free
+                step = step or _Step(particles, cells)
+                if sum(own.size for own in steps.values()) + step.size <= room:
+                    step.take()
+                    steps[name] = step
         save()  # which moves the last of the step to the beginning of the memory
 
     def load_ckpt(sim: Any) -> None:  # noqa: ANN401

@@ -142,7 +142,7 @@ class SimulateConfig(DrivingConfig):
     path: PathConfig = PathConfig(source="figure-eight")
     disturbance: DisturbanceConfig = DisturbanceConfig()
     engine: EngineName = "genesis"
-    """Physics engine; `mujoco` drives in Genesis, too, and compares."""
+    """Physics engine; another than `genesis` drives there, too, and compares."""
     controller: str | None = None
     """A run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley, zero, or
     package.module:Class; null takes the newest run, or else shipped, the trained controller that

@@ -87,8 +87,8 @@ def measure(
         DiffcarError: If the model is unusable, or there is no room beside it.
     """
     vehicle = car_of(config)
-    for assumption in notes_of(vehicle):
-        logger.warning(assumption)
+    for note in notes_of(vehicle):
+        logger.warning(note)
     config = suited(config, vehicle)
     for kept in (GRIP, STEERING):
         kept.require_room(vehicle)
@@ -208,7 +208,7 @@ def _holds(
 
 
 def write_grip(vehicle: Vehicle, engine: str, diagram: GripDiagram) -> Path:
-    """Keep a measured diagram beside a car's model, in place of an earlier one; return the file."""
+    """Keep a measured diagram beside a car's model, in place of one of its kind; return the file."""
     degrees = np.degrees(diagram.directions)
     return _write(GRIP, vehicle, engine, diagram.speeds, degrees, diagram.accelerations)
 

@@ -113,7 +113,7 @@ def run(
     video_file: Path | None = None,
     on_step: Callable[[float], None] = lambda fraction: None,
 ) -> SimulateResult:
-    """Drive one car along a path; with the engine MuJoCo, in Genesis and then in MuJoCo.
+    """Drive one car along a path; in Genesis, and then in another engine where one is asked for.
 
     A trained controller drives in the physics it was trained in, unless the configuration sets
     another one explicitly.

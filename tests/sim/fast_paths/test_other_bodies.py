@@ -149,6 +149,16 @@ def test_steps_beyond_its_memory_are_simulated_again(
             assert distance(bodies.gradients(), expected) <= 1e-9
 
 
+def test_steps_for_which_memory_runs_out_are_simulated_again(
+    bodies: Bodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU is shared: what was free when the scene was built need not be later."""
+    expected = bodies.gradients()
+    monkeypatch.setattr(memory, "Copy", Mock(side_effect=torch.OutOfMemoryError))
+    with quickly(bodies):
+        assert distance(bodies.gradients(), expected) <= 1e-9
+
+
 def test_an_adjoint_that_is_no_number_is_refused(bodies: Bodies) -> None:
     """As by Genesis, and the next backward pass is right again."""
     expected = bodies.gradients()
