@@ -225,6 +225,5 @@ def _lost_runs(newest: Path | None) -> list[Path]:
     """Return the runs below `RUNS` that have no checkpoint, only those newer than another run."""
     folders = [own for own in RUNS.glob(f"*/{CHECKPOINT_FOLDER}") if not any(own.glob("*.pt"))]
     least = -math.inf if newest is None else (newest / CHECKPOINT_FOLDER).lstat().st_mtime
-    return sorted(
-        own.parent for own in folders if own.lstat().st_mtime > least
-    )  # links that lead nowhere, too
+    # Of a link, which may lead nowhere, its own time.
+    return sorted(own.parent for own in folders if own.lstat().st_mtime > least)

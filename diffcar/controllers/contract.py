@@ -13,8 +13,8 @@ __all__ = ["Controller"]
 class Controller(Protocol):
     """A path-tracking controller; batched, without memory, its actions bounded.
 
-    One that looks at `state.commands` says how many of them it needs as its `past_commands`. Results
-    call one of your own by its `name`, if it has one, or else as you did: `package.module:Class`.
+    One that looks at `state.commands` says how many of them it needs as its `past_commands`. One of
+    your own is called by its `name` in results, if it has one, or else as you called it.
     """
 
     def __call__(self, state: CarState, errors: ErrorState) -> Tensor:

@@ -208,7 +208,7 @@ def _holds(
 
 
 def write_grip(vehicle: Vehicle, engine: str, diagram: GripDiagram) -> Path:
-    """Keep a measured diagram beside a car's model, in place of one of its kind; return the file."""
+    """Keep a measured diagram beside a car's model, in place of one alike; return the file."""
     degrees = np.degrees(diagram.directions)
     return _write(GRIP, vehicle, engine, diagram.speeds, degrees, diagram.accelerations)
 
