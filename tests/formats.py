@@ -62,8 +62,9 @@ _TRAINED = {
 }
 _CAR = """
     mass_kg chassis_mass_kg front_load inertia_kgm2 centre_of_mass_m base_height_m wheelbase_m
-    track_m rear_axle_x_m wheel_radius_m friction max_joint_angle_rad max_steering_rad steering_gain
-    max_steering_torque_nm drive torque_split drive_gain max_drive_torque_nm max_wheel_speed_radps
+    track_m rear_axle_x_m wheel_radius_m wheel_inertia_kgm2 friction max_joint_angle_rad
+    max_steering_rad steering_gain max_steering_torque_nm drive torque_split drive_gain
+    max_drive_torque_nm max_wheel_speed_radps
 """
 _PLACE = "method seed engine condition path grip"
 _FIGURES = "cross_track_rmse_m cross_track_max_m speed_rmse_mps"

@@ -105,7 +105,7 @@ def test_training_by_a_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(diffcar, "train", on_bicycles, raising=False)
     done = run_example("train", tmp_path, monkeypatch)
     assert done["result"].num_updates == 2
-    assert (tmp_path / "my-run" / "checkpoints" / "best.pt").is_file()
+    assert (tmp_path / "figure-eight-run" / "checkpoints" / "best.pt").is_file()
     assert done["driver"].network is not None
 
 

@@ -223,6 +223,11 @@ def car_check_report(result: CheckCarResult) -> list[Shown]:
                 f"hint: a {result.vehicle.wheel_shape} is turned against the friction of its whole "
                 "width: a stronger steering servo may do it, or --wheels spheres"
             )
+        elif not doubts:
+            shown.append(
+                "hint: masses and inertias, those of the wheels, too, decide how it speeds up, "
+                "places and angles how it turns: is any of the above not the car's?"
+            )
         return shown
     word = "it drives as its figures say; are those in doubt meant?" if doubts else "good to train"
     how = Line(f"train on it: diffcar train-e2e --car {result.model}")
@@ -264,5 +269,6 @@ def _plot(outline: Outline, vehicle: Vehicle, name: str, file: Path) -> None:
         axes.autoscale_view()
     rows[1].set_xlabel("ahead [m]")
     told = "steering (triangles), driven wheels (green), what collides (red), base (+)"
-    figure.suptitle(plain(f"{name}: {told}, centre of mass (diamond)"), fontsize=11)
+    title = f"{Path(name).name}\n{told}, centre of mass (diamond)"
+    figure.suptitle(plain(title), fontsize=10)
     save_png(figure, file)

@@ -50,6 +50,12 @@ _READ: list[Column[Vehicle]] = [
     Column("rear axle from the base, x", lambda car: car.rear_axle_x, "m", key="rear_axle_x_m"),
     Column("wheels", lambda car: car.wheel_shape),
     Column("radius of the wheels", lambda car: car.wheel_radius, "m", key="wheel_radius_m"),
+    Column(
+        "inertia of a wheel about its axle",
+        lambda car: car.wheel_inertia,
+        "kg m²",
+        key="wheel_inertia_kgm2",
+    ),
     Column("friction", lambda car: car.friction, key="friction"),
     Column("angle of a wheel", lambda car: car.max_joint_angle, "rad", key="max_joint_angle_rad"),
     Column(

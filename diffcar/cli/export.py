@@ -58,6 +58,12 @@ def export(out: Path = Path("exported"), overwrite: bool = False, *, given: Give
 
     with DriveDisplay() as display:
         result = command.run(config, out=out, on_step=display.show)
+    others = {name for each in FORMATS.values() for name in each.files} - {*files}
+    result.notes.extend(
+        f"{out / name} is of an earlier export, maybe not of what {CONTRACT} now tells of"
+        for name in sorted(others)
+        if (out / name).exists()
+    )
     given.report(command.export_report(result), result.as_json(), notes=result.notes)
     if not result.agrees:
         raise typer.Exit(EXIT_NEGATIVE)

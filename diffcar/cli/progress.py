@@ -157,8 +157,8 @@ class DriveDisplay(Display):
             self._shown = fraction
             self._progress.update(self._task, completed=fraction)
         if self._is_silent():
-            # Nothing is known yet of how fast it goes where this is the first that is heard of it.
-            is_known = fraction > 0 and now > self._began
+            # Of how fast it goes nothing is known at first, when kernels are loaded.
+            is_known = fraction >= 0.02 and now > self._began
             seconds = (now - self._began) * (1 / fraction - 1) if is_known else 0.0
             left = f"  {seconds:.0f} s left" if is_known else ""
             self.say(f"driving: {fraction:.0%}{left}")

@@ -1,5 +1,6 @@
 """The commands that train, as the terminal sees them."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,12 @@ def _train(
         again = resume_hint(method, config.task, result.run_folder)
         note(f"{why}; to go on: {again} --set train.num_updates={more}")
     if usage := result.task.usage:
-        note(f"use it: {usage} {result.run_folder}")
+        is_of_use = result.after is None or math.isfinite(result.task.score(result.after))
+        note(
+            f"use it: {usage} {result.run_folder}"
+            if is_of_use
+            else "it is of no use yet: with no weights did all get going"
+        )
 
 
 def note_resume(

@@ -182,23 +182,33 @@ def _write(subject: Subject, config: ExportConfig, out: Path) -> None:
 def _compared(
     written: Verified, call: Call, memory: np.ndarray, by_network: Drive, network: TrackingMLP
 ) -> Verified:
-    """Ask for the commands of a whole lap, one after the other, and compare and time them."""
+    """Ask for the commands of a whole lap, one after the other, and compare and time them.
+
+    Each with the past commands that the network has given by then: rounding that is fed back for a
+    lap is none any more. That a format remembers what it has commanded is looked at besides.
+    """
     lap = by_network.trajectory
     motion = lap.yaw, lap.speed, lap.lateral_velocity, lap.yaw_rate, lap.steering_angle
     states = torch.cat([lap.position, torch.stack(motion, -1)], -1)[:, 0].numpy()
     rows = states.astype(memory.dtype)
-    expected = _commands(network, lap, torch.from_numpy(rows).double()).numpy()
-    found, seconds = np.empty_like(expected), []
-    for index, row in enumerate(rows):
+    expected, past = _commands(network, lap, torch.from_numpy(rows).double())
+    found, seconds, remembers = np.empty_like(expected), [], True
+    for index, (row, remembered) in enumerate(zip(rows, past, strict=True)):
+        if index:
+            memory = np.concatenate([memory[:1], remembered.astype(memory.dtype)])
         began = time.perf_counter()
-        found[index], memory = call(row, memory)
+        found[index], after = call(row, memory)
         seconds.append(time.perf_counter() - began)
+        if index and remembered.size:
+            now = [*found[index], row[6], row[3], *memory[1:-4]]
+            remembers &= np.allclose(after[1:], now, rtol=1e-6)
+        memory = after
     steering, speed = np.abs(found - expected).max(0).tolist()
     vehicle = network.vehicle
     share = max(steering / vehicle.max_steering, speed / vehicle.speed_increment)
     return replace(
         written,
-        agrees=share <= _TOLERANCES[8 * memory.itemsize],
+        agrees=bool(remembers and share <= _TOLERANCES[8 * memory.itemsize]),
         difference_share=share,
         steering_difference_rad=steering,
         speed_difference_mps=speed,
@@ -206,21 +216,26 @@ def _compared(
     )
 
 
-def _commands(network: TrackingMLP, lap: Trajectory, rows: Tensor) -> Tensor:
-    """Return what the network that drives commands to a car that measures rows, one by one."""
+def _commands(network: TrackingMLP, lap: Trajectory, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the network commands to a car that measures rows, one by one, shape (T, 2).
+
+    And what it remembers of its commands before each, shape (T, 4 N).
+    """
     state = state_of(rows)
     errors = compute_error_state(lap.path, state, lap.arc_length[:, 0])
     found: list[Tensor] = []
+    remembered: list[Tensor] = []
     past = state.select(slice(1)).remembering(network.past_commands).commands
     with torch.no_grad():
         for step in range(len(rows)):
             own = slice(step, step + 1)
             car = replace(state.select(own), commands=past)
+            remembered.append(rows[0, :0] if past is None else past.flatten())
             found.append(network(car, errors.select(own)))
             if past is not None:
                 now = torch.stack([car.steering_angles[:, 0], car.speed], -1)
                 past = torch.cat([torch.cat([found[-1], now], -1)[:, None], past[:, :-1]], 1)
-    return torch.cat(found)
+    return torch.cat(found).numpy(), torch.stack(remembered).numpy()
 
 
 _VERDICTS = {True: "agrees", False: "DIFFERS", None: "not run"}

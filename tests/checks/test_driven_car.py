@@ -103,6 +103,9 @@ def test_a_certificate_that_failed_says_why() -> None:
         ),
         ({"mass": 3740.0, "chassis_mass": 3e3, "inertia": (1.0, 30.0, 47.0)}, "it weighs 3740 kg"),
         ({"inertia": (1.0, 4.0, 5.0)}, "it turns as if all of its 3.74 kg were 1.16 m away"),
+        ({"centre_of_mass": (0.0, 0.0, 100.0)}, "the centre of mass lies 100 m over the road"),
+        ({"centre_of_mass": (0.0, 0.0, -0.3)}, "the centre of mass lies -0.249 m over the road"),
+        ({"wheel_inertia": 0.64}, "the wheels turn as heavily as if 992 kg were to be moved"),
         ({"max_joint_angle": 0.0073}, "the wheels steer by 0.0073 rad, 0.42°"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from diffcar.checks.car_result import CheckGradResult
 from diffcar.checks.config import CheckGradConfig
 from diffcar.cli.app import app
 from diffcar.tasks.reaching.config import FrankaTestConfig
+from diffcar.tasks.tracking.config import TrainE2EConfig
 from diffcar.tasks.tracking.metrics import TrackingMetrics
 from diffcar.tasks.tracking.simulate import EngineFigures, SimulateResult
 from diffcar.tasks.tracking.task import TrackingTask
@@ -99,7 +101,7 @@ def test_cloning_tells_of_rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None
         before=METRICS,
         after=METRICS,
         findings={"scores": [PathScore("slalom", "flying", METRICS)], "num_skipped_rows": 3},
-        task=TrackingTask,
+        task=TrackingTask(TrainE2EConfig()),
     )
     work = Replaced(monkeypatch, "diffcar.training.run.train", result)
     Path("log.csv").write_text("")
@@ -111,6 +113,9 @@ def test_cloning_tells_of_rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     assert "run folder: r" in done.stdout
     assert "use it: diffcar simulate --controller r" in done.stderr
     assert "completion" not in done.stdout
+    result.after = replace(METRICS, got_going=0.5)
+    done = diffcar("train-bc")
+    assert "it is of no use yet: with no weights did all get going" in done.stderr
 
 
 def test_what_is_not_certified_is_a_negative_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,7 @@ def _read(car: CarReader, lenient: bool) -> Vehicle:
         track=rear_left[1] - rear_right[1],
         rear_axle_x=rear_left[0],
         wheel_radius=radius,
+        wheel_inertia=max(float(model.dof_M0[model.joint(name).dofadr[0]]) for name in SPIN_JOINTS),
         base_height=radius - rear_left[2],
         friction=friction,
         max_contacts=sum(_CONTACTS.get(kind, 20) for kind in car.colliding().values()),

@@ -45,6 +45,8 @@ class Vehicle:
     """Position of the rear axle in the frame of the base [m], negative."""
     wheel_radius: float
     """Radius of all wheels [m]."""
+    wheel_inertia: float
+    """Largest of a wheel about its axle, with the armature of its joint [kg m²]."""
     base_height: float
     """Height of the base's frame over the road with the wheels touching it [m]."""
     max_joint_angle: float
