@@ -453,7 +453,7 @@ def test_wheels_stay_as_they_are_where_that_is_asked_for(tmp_path: Path) -> None
     assert spheres.mass == pytest.approx(as_is.mass)
     assert spheres.inertia == pytest.approx(as_is.inertia)
     assert "collide as spheres of 0.05 m and show as they did (cylinder)" in told
-    assert "1 other shapes only show" in told
+    assert "what else collides (1) only shows" in told
 
 
 def test_steering_that_reaches_differently_far_is_cut_to_the_least(tmp_path: Path) -> None:
