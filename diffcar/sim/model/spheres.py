@@ -41,7 +41,9 @@ def collide_as_spheres(
     bodies = model.body_weldid[model.geom_bodyid]
     beside = [geom for geom in range(model.ngeom) if int(bodies[geom]) not in wheels]
     if num_others := sum(collides(model, geom) for geom in beside):
-        notes.append(f"the wheels alone touch the road, what else collides ({num_others}) only shows")
+        notes.append(
+            f"the wheels alone touch the road, what else collides ({num_others}) only shows"
+        )
     _lay_spheres(spec, model, layout, tyres, radius=radius, friction=friction)
     return notes
 
