@@ -157,15 +157,17 @@ def run(
         drives.append(driven)
         figures.append(_figures(driven, wall_seconds, skip_distance, grip))
     name = getattr(controller, "name", choice.spec)  # one's own may have one
+    engine = ENGINES[config.engine].label
     if csv_file is not None:
         with kept(unwritten, csv_file):
             _write_trajectory(drives[-1].trajectory, csv_file)
     if plot_file is not None:
-        beside = {"in Genesis": drives[0]} if len(drives) > 1 else None
+        beside = {"in Genesis": drives[0]} if len(drives) > 1 else {}
+        title = f"{name} on {path.name}" + (f" in {engine}" if beside else "")
         with kept(unwritten, plot_file):
-            plot_drive(drives[-1], plot_file, f"{name} on {path.name}", beside, grip)
+            plot_drive(drives[-1], plot_file, title, beside, grip)
     if len(drives) > 1 and (csv_file or plot_file):
-        notes.append(f"what is written and drawn is the drive in {ENGINES[config.engine].label}")
+        notes.append(f"what is written and drawn is the drive in {engine}")
     notes += _caveats(figures[-1].metrics, skip_distance)
     return SimulateResult(
         controller=name,
