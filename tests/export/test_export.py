@@ -45,7 +45,7 @@ def test_a_checkpoint_that_was_edited_is_told(
 def test_what_carries_rounding_on_agrees_and_what_forgets_its_commands_does_not() -> None:
     """Over a lap fed by its own past commands this network parts from itself by a thousandth."""
     network, path = untrained(past_commands=9), load_path("figure-eight")
-    lap = drive(Bicycle(1), network, path, max_time=4.0)
+    lap = drive(Bicycle(1), network, path, max_time=2.0)
     driver = Driver(network, path, DT, torch.float32)
     nothing = np.full(driver.memory_size, np.nan, np.float32)
 
