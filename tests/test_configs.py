@@ -10,10 +10,8 @@ from pydantic import Field
 from diffcar.base.config import dotted_values, load_config
 from diffcar.base.files import resource_path
 from diffcar.base.section import Section
-from diffcar.base.settings_yaml import meaning_of
 from diffcar.cli.settings import SCHEMAS
 from diffcar.comparison.config import SUITES
-from diffcar.controllers.config import CONTROLLERS
 from diffcar.training.methods import METHODS
 from tests.commented_yaml import commented_yaml
 
@@ -39,13 +37,6 @@ def test_a_setting_that_is_given_its_default_changes_no_other(name: str) -> None
             section = key.partition(".")[0]
             sections = load_config(schema, overrides=[f"{key}={yaml.safe_dump(value).strip()}"])
             assert getattr(sections, section) == getattr(whole, section), key
-
-
-@pytest.mark.parametrize(("command", "setting"), [("simulate", "controller"), ("record", "expert")])
-def test_a_setting_that_takes_a_controller_names_all(command: str, setting: str) -> None:
-    """So that a new one is not forgotten where people read what there is."""
-    told = meaning_of(SCHEMAS[command], setting, None)
-    assert set(CONTROLLERS) <= set(told.replace(",", "").split())
 
 
 def test_a_body_is_pushed_along_a_small_built_in_path_and_a_file_as_it_is(tmp_path: Path) -> None:

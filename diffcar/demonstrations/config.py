@@ -73,8 +73,7 @@ class RecordConfig(DrivingConfig):
     """`diffcar record`."""
 
     expert: str = "pure-pursuit"
-    """Who drives: a run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley,
-    zero, or package.module:Class."""
+    """Who drives: a run folder, a checkpoint, or a name that `--help` lists."""
     start: StartConfig = StartConfig()
     controller: ControllerConfig = ControllerConfig()
     """Of the network that is to learn from the recording: what it observes is recorded."""

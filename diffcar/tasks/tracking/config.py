@@ -144,9 +144,8 @@ class SimulateConfig(DrivingConfig):
     engine: EngineName = "genesis"
     """Physics engine; another than `genesis` drives there, too, and compares."""
     controller: str | None = None
-    """A run folder, a checkpoint, shipped, acceleration-pursuit, pure-pursuit, stanley, zero, or
-    package.module:Class; null takes the newest run, or else shipped, the trained controller that
-    comes with diffcar."""
+    """A run folder, a checkpoint, or a name that `--help` lists; null takes the newest run, or else
+    shipped, the trained controller that comes with diffcar."""
     start: Literal["standing", "flying"] = "standing"
     """At rest, or at the reference speed."""
     start_cross_track: Finite = 0.0

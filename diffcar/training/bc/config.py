@@ -44,8 +44,7 @@ class TrainBCConfig(TrainingConfig):
     """`diffcar train-bc`."""
 
     expert: str = "pure-pursuit"
-    """Who is cloned: a run folder, a checkpoint, or acceleration-pursuit, pure-pursuit,
-    stanley."""
+    """Who is cloned: a run folder, a checkpoint, or a name that `--help` lists."""
     data: list[str] = Field(default=[])
     """CSV files of demonstrations; without any, the expert is recorded first."""
     columns: dict[str, str] = Field(default={})
