@@ -120,11 +120,12 @@ class _Memory:
         in_use = self._in_use()
         known = self.steps.pop(step, None)
         if known is None or known.in_use is not in_use:
+            size = sum(own.nbytes for own in (*in_use, *self._poses))
+            if (step + 1) * size > self._room:
+                return
             try:
                 dynamics, poses = Copy(in_use), Copy(self._poses)
             except torch.OutOfMemoryError:  # others have taken what was free
-                return
-            if (step + 1) * (dynamics.size + poses.size) > self._room:
                 return
             state = [torch.empty_like(own) for own in self._moved]
             known = _Step(in_use, dynamics, poses, state)
